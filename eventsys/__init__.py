@@ -1,0 +1,1 @@
+"""eventsys: durable typed events on Redis."""

@@ -1,0 +1,1 @@
+"""Publishing, routing and dispatching."""

@@ -1,0 +1,151 @@
+"""Every error eventsys raises, under one root.
+
+A message is one sentence: what failed, on which id, what was expected and what came, and the next step.
+The facts are attributes too, so that code need not read the sentence.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class EventsysError(Exception):
+    """The root of all errors of this package."""
+
+
+# What the caller gave
+
+
+class InvalidEventError(EventsysError, ValueError):
+    """An event that cannot be accepted: its type, payload, id, headers or time break a rule."""
+
+
+class InvalidPayloadError(InvalidEventError):
+    """A payload that does not fit the model registered for its type, or the model a handler asks for."""
+
+
+class InvalidPatternError(EventsysError, ValueError):
+    """A subscription pattern or payload filter that is not in the language."""
+
+
+class InvalidDurationError(EventsysError, ValueError):
+    """A duration that is neither a timedelta, a number of seconds, nor text such as '5s'."""
+
+
+class SubscriptionError(EventsysError, ValueError):
+    """A subscription that cannot be declared: a name taken twice, a handler of the wrong shape."""
+
+
+class SettingsError(EventsysError, ValueError):
+    """A setting that is missing or out of range."""
+
+
+class NotFoundError(EventsysError, LookupError):
+    """Nothing is stored under this id, or no longer."""
+
+
+class AlreadyFiredError(EventsysError):
+    """The delayed event has been published already; `cancel` of it now cancels deliveries not yet started."""
+
+
+class EventConflictError(EventsysError):
+    """An event with this id is stored already, with other content."""
+
+    def __init__(self, message: str, *, event_id: str) -> None:
+        super().__init__(message)
+        self.event_id = event_id
+
+
+class CausationDepthError(EventsysError):
+    """A chain of events that publish events has reached `max_depth`: most likely a handler feeds itself."""
+
+
+# The way to Redis
+
+
+class RedisUnavailableError(EventsysError, ConnectionError):
+    """Redis did not answer: refused, timed out, still loading, or the connection broke."""
+
+
+class RedisRefusedError(EventsysError):
+    """Redis answered with an error that waiting will not mend: no permission, wrong type, a script error."""
+
+
+class BackpressureError(EventsysError):
+    """Redis is too full to take more; what is stored goes on being handled."""
+
+
+class BufferFullError(EventsysError):
+    """The buffer of `publish_async` stayed full for `publish_timeout`; the event was not accepted."""
+
+
+class PublishUnknownError(RedisUnavailableError):
+    """The reply was lost twice, so the event may or may not be stored; the same call again is safe."""
+
+    def __init__(self, message: str, *, event_id: str) -> None:
+        super().__init__(message)
+        self.event_id = event_id
+
+
+class PartialPublishError(EventsysError):
+    """`publish_many` of more than one chunk stopped half way."""
+
+    def __init__(self, message: str, *, published: list[Any], refused: list[Any]) -> None:
+        super().__init__(message)
+        self.published = published
+        self.refused = refused
+
+
+class EmbeddedRedisError(EventsysError):
+    """The embedded Redis could not be found, started or reached."""
+
+
+# Attempts and transactions
+
+
+class AttemptEndedError(EventsysError):
+    """Something was published from an attempt that has ended; its messages can no longer commit with it."""
+
+
+class NotCommittedError(EventsysError):
+    """The result of a publish was asked for inside the attempt that publishes it, before it commits."""
+
+
+class InlineHandlerError(EventsysError):
+    """A handler with `async_=False` failed inside `publish`; the event itself is stored."""
+
+    def __init__(self, message: str, *, event: Any) -> None:
+        super().__init__(message)
+        self.event = event
+
+
+class HandlerTimeoutError(EventsysError, TimeoutError):
+    """A handler ran longer than its subscription's timeout."""
+
+
+class WaitTimeoutError(EventsysError, TimeoutError):
+    """What was waited for did not happen in time."""
+
+
+# What a handler may raise
+
+
+class Retry(EventsysError):  # noqa: N818 - a request of the handler, not a fault
+    """Raised by a handler to be tried again, after `delay` if given, else after its usual wait.
+
+    Args:
+        reason: Why; kept with the attempt.
+        delay: A duration; None means what the subscription's retry policy says.
+    """
+
+    def __init__(self, reason: str = "", *, delay: Any = None) -> None:
+        super().__init__(reason)
+        self.delay = delay
+
+
+class Reject(EventsysError):  # noqa: N818 - a request of the handler, not a fault
+    """Raised by a handler to end a delivery as a dead letter at once, without further attempts."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason

@@ -1,0 +1,1 @@
+"""What surrounds an attempt, one concern a file."""

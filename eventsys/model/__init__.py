@@ -1,0 +1,1 @@
+"""The values everything else passes along; nothing here does I/O."""

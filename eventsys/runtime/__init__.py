@@ -1,0 +1,1 @@
+"""Assembling a process: embedded Redis, worker start, discovery."""

@@ -1,0 +1,1 @@
+"""What happens later: the delayed event scheduler and its poller."""

@@ -1,0 +1,1 @@
+"""A harness with a clock you turn."""
