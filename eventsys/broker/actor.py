@@ -1,0 +1,56 @@
+"""The actor that an event handler becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dramatiq import Actor, Broker
+
+from ..model.retry_policy import RetryPolicy
+from ..model.subscription import Subscription
+
+
+class HandlerActor(Actor[..., Any]):
+    """A handler as Dramatiq sees it: called with the stored form of an event, it hands the event to the handler.
+
+    Attributes:
+        subscription: What it subscribes to; its number is 0 until the subscription is known to Redis.
+        run: Called with the envelope; a coroutine function when the handler is one.
+        is_async: Whether `run` is a coroutine function.
+        policy: When it is tried again.
+        retry_on: Exceptions worth another attempt; empty: all.
+        give_up_on: Exceptions that end the delivery at once.
+    """
+
+    def __init__(
+        self,
+        subscription: Subscription,
+        run: Callable[[str], Any],
+        *,
+        broker: Broker,
+        is_async: bool,
+        policy: RetryPolicy,
+        retry_on: tuple[type[BaseException], ...] = (),
+        give_up_on: tuple[type[BaseException], ...] = (),
+        timeout_ms: int | None = None,
+    ) -> None:
+        self.subscription = subscription
+        self.run = run
+        self.is_async = is_async
+        self.policy = policy
+        self.retry_on = retry_on
+        self.give_up_on = give_up_on
+        self.timeout_ms = timeout_ms
+        super().__init__(
+            run,
+            broker=broker,
+            actor_name=subscription.name,
+            queue_name=subscription.queue,
+            priority=0,
+            options={},
+        )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Handle one delivery, without Dramatiq's debug lines, which print the arguments."""
+        return self.fn(*args, **kwargs)

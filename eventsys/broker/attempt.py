@@ -1,0 +1,109 @@
+"""One attempt at one message, and what it publishes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from ..errors import AttemptEndedError, BackpressureError
+from ..store.steps import Step
+
+if TYPE_CHECKING:
+    from .messages import Received
+
+#: Most messages one attempt may publish: its commit is one script call, which blocks Redis while it runs.
+MAX_STEPS = 1_000
+
+#: Most bytes one attempt may publish, for the same reason.
+MAX_BYTES = 8 * 1024 * 1024
+
+HANDLING, FOLLOWING, SEALED = "handling", "following", "sealed"
+
+
+class Attempt:
+    """What an attempt will leave behind when it commits.
+
+    While the handler runs, what it publishes is kept here. When the handler has returned that is kept for good, when it
+    has failed it is dropped; then the hooks of the middleware may add theirs: a retry, a callback, the next message of a
+    pipeline. When the attempt is over nothing can be added any more.
+
+    Args:
+        message: What is attempted.
+        takes_sends: Whether messages sent to plain actors commit too, or leave at once.
+    """
+
+    __slots__ = ("_bytes", "_on_commit", "message", "phase", "retry", "steps", "takes_sends")
+
+    def __init__(self, message: Received, *, takes_sends: bool) -> None:
+        self.message = message
+        self.takes_sends = takes_sends
+        self.phase = HANDLING
+        self.steps: list[Step] = []
+        self.retry: Step | None = None
+        self._bytes = 0
+        self._on_commit: list[Callable[[bool], None]] | None = None
+
+    def add(self, step: Step, size: int, *, on_commit: Callable[[bool], None] | None = None) -> None:
+        """Keep a step until the attempt commits.
+
+        Args:
+            step: What to carry out.
+            size: Its bytes.
+            on_commit: Called with True when it has been carried out, with False when it never will be.
+
+        Raises:
+            AttemptEndedError: If the attempt is over.
+            BackpressureError: If the attempt has published as much as one commit may carry.
+        """
+        if self.phase == SEALED:
+            raise AttemptEndedError(
+                f"the attempt at {self.message.message_id!r} is over, so nothing can commit with it any more; publish"
+                " before the handler returns, or from a thread that does not carry its context"
+            )
+        if len(self.steps) >= MAX_STEPS or self._bytes + size > MAX_BYTES:
+            raise BackpressureError(
+                f"the attempt at {self.message.message_id!r} has published {len(self.steps)} messages of {self._bytes}"
+                f" bytes; at most {MAX_STEPS} and {MAX_BYTES} bytes commit at once: use immediately=True for bulk"
+            )
+        self._bytes += size
+        self.steps.append(step)
+        if on_commit is not None:
+            self._on_commit = self._on_commit or []
+            self._on_commit.append(on_commit)
+
+    def handler_ended(self, *, succeeded: bool) -> None:
+        """Close the handler's part: keep what it published, or drop it."""
+        self.phase = FOLLOWING
+        if not succeeded:
+            self.steps.clear()
+            self._bytes = 0
+            self.settle(committed=False)
+
+    def seal(self) -> None:
+        """Let nothing in any more."""
+        self.phase = SEALED
+
+    def settle(self, *, committed: bool) -> None:
+        """Tell whoever waits for the outcome of the commit."""
+        waiting, self._on_commit = self._on_commit, None
+        for tell in waiting or ():
+            tell(committed)
+
+
+_current: ContextVar[Attempt | None] = ContextVar("eventsys_attempt", default=None)
+
+
+def current_attempt() -> Attempt | None:
+    """Return the attempt this code runs in, if it runs in one."""
+    return _current.get()
+
+
+def enter_attempt(attempt: Attempt | None) -> Any:
+    """Make `attempt` the current one, and return the token that ends this."""
+    return _current.set(attempt)
+
+
+def leave_attempt(token: Any) -> None:
+    """Make the attempt current again that was before `enter_attempt`."""
+    _current.reset(token)

@@ -1,0 +1,387 @@
+"""The Dramatiq broker on Redis Streams."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from dramatiq import Broker, Message, MessageProxy, Middleware
+from dramatiq.encoder import PickleEncoder
+from dramatiq.errors import ConnectionClosed, QueueJoinTimeout
+from dramatiq.message import get_encoder
+from dramatiq.middleware import MiddlewareError
+
+from ..clock import Clock
+from ..errors import EventsysError, RedisUnavailableError, SettingsError
+from ..model.priority import LANES
+from ..store.keys import Keys
+from ..store.link import Link
+from ..store.scripts import script
+from ..store.steps import Step, delayed_step, message_step, packed
+from .actor import HandlerActor
+from .attempt import FOLLOWING, HANDLING, Attempt, current_attempt, enter_attempt, leave_attempt
+from .committer import Committer, Finished
+from .consumer import EventConsumer
+from .endings import PARKED_MS, Ending, ending_of_failure, ending_of_success
+from .hooks import Hooks
+from .in_flight import InFlight
+from .joining import is_idle, wait_until
+from .messages import DeliveryMessage, LogMessage, Place, Received
+from .presence import Presence
+
+#: The lanes of plain actors, by the name their `lane` option gives.
+LANE_NAMES = {"low": 1, "normal": 5, "high": 8, "critical": 10}
+
+#: How long the record of a finished event is kept when nobody says otherwise: a day.
+DEFAULT_RETENTION_MS = 24 * 3600 * 1000
+
+
+class EventBroker(Broker):
+    """Dramatiq's broker, with four priority lanes a queue, one commit for everything an attempt leaves behind, and
+    takeover of what a dead process held within 15 s.
+
+    Messages of plain `@dramatiq.actor`s and deliveries of events go the same way. Nothing is done before the first
+    message is sent or consumed: no connection, no thread.
+
+    Args:
+        url: Where Redis is. Give this, or `link`.
+        link: The way to Redis, if there is one already.
+        name: The name of the bus.
+        middleware: As for every Dramatiq broker; None: Dramatiq's default.
+        clock: The time; None: Redis's own.
+        retention_ms: How long the record of a finished event is kept.
+        parked_ms: How long a message of an unknown actor is tried again before it is a dead letter.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        link: Link | None = None,
+        name: str = "default",
+        middleware: list[Middleware] | None = None,
+        clock: Clock | None = None,
+        retention_ms: int = DEFAULT_RETENTION_MS,
+        parked_ms: int = PARKED_MS,
+    ) -> None:
+        self._hooks = Hooks()
+        super().__init__(middleware=middleware)
+        self.queues: set[str] = set()
+        self.actor_options |= {"lane", "transactional"}
+        self.link = link or Link(url or "redis://127.0.0.1:6379/0")
+        self.keys = Keys(name)
+        self.clock = clock or Clock()
+        self.retention_ms = retention_ms
+        self.parked_ms = parked_ms
+        self.in_flight = InFlight()
+        self.is_stopping = False
+        self._process: tuple[Presence, Committer] | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def presence(self) -> Presence:
+        """The lease of this process."""
+        return self._processing()[0]
+
+    @property
+    def committer(self) -> Committer:
+        """What ends attempts in this process."""
+        return self._processing()[1]
+
+    # Declaring
+
+    def declare_queue(self, queue_name: str) -> None:
+        """Declare a queue; nothing happens in Redis. There are no delay queues: what waits is in the delayed store."""
+        if queue_name not in self.queues:
+            self.emit_before("declare_queue", queue_name)
+            self.queues.add(queue_name)
+            self.emit_after("declare_queue", queue_name)
+
+    def get_declared_queues(self) -> set[str]:
+        """Return the names of the queues declared so far."""
+        return set(self.queues)
+
+    def add_middleware(self, middleware: Middleware, **where: Any) -> None:
+        """Add a middleware, as Dramatiq does."""
+        super().add_middleware(middleware, **where)
+        self._hooks.forget()
+
+    # Sending
+
+    def enqueue(self, message: Message[Any], *, delay: int | None = None) -> Message[Any]:
+        """Send a message, now or `delay` milliseconds from now.
+
+        Inside an attempt that takes messages it is sent when the attempt commits; the message under attempt, enqueued
+        again by a hook, is its retry.
+
+        Raises:
+            ConnectionClosed: If Redis did not answer. The message may have been sent nevertheless.
+            SettingsError: If the encoder is the pickling one, which would run whatever Redis holds.
+        """
+        if isinstance(get_encoder(), PickleEncoder):
+            raise SettingsError("PickleEncoder is refused: who can write to Redis could run code; use the JSON encoder")
+        if delay is not None:
+            message = message.copy(options={"eta": self.clock.now_ms() + delay})
+        self.emit_before("enqueue", message, delay)
+        step = self._step_of(message)
+        attempt = current_attempt()
+        if attempt is not None and attempt.phase == FOLLOWING and message.message_id == attempt.message.message_id:
+            attempt.retry = step
+        elif attempt is not None and (attempt.phase == FOLLOWING or attempt.takes_sends):
+            attempt.add(step, _size_of(step))
+        else:
+            self._send(step)
+        self.emit_after("enqueue", message, delay)
+        return message
+
+    def add(self, steps: Sequence[Step]) -> list[Any]:
+        """Carry out steps now, in one round trip, and return what came of each."""
+        results: list[Any] = self.link.run(
+            script("add"), self.keys.prefix, self.clock.now_ms(), *[packed(step) for step in steps]
+        )
+        return results
+
+    def _send(self, step: Step) -> None:
+        try:
+            self.link.run_once(script("add"), self.keys.prefix, self.clock.now_ms(), packed(step))
+        except RedisUnavailableError as error:
+            raise ConnectionClosed(str(error)) from error
+
+    def _step_of(self, message: Message[Any]) -> Step:
+        lane = self._lane_of(message)
+        options = dict(message.options)
+        due_ms = options.pop("due_ms", None)
+        eta = options.pop("eta", None)
+        due_ms = eta if due_ms is None else due_ms
+        attempt = current_attempt()
+        under_attempt = attempt.message if attempt is not None else None
+        if isinstance(under_attempt, DeliveryMessage) and message.message_id == under_attempt.message_id:
+            kept = {"retries": under_attempt.previous + 1}
+            fields = {"s": under_attempt.subscription, "e": under_attempt.envelope, "o": _json(kept)}
+            lane = under_attempt.place.lane
+        else:
+            fields = {"m": _plain(message, options).encode().decode()}
+        step = message_step(message.queue_name, lane, fields)
+        if due_ms is None:
+            return step
+        return delayed_step(message.message_id, int(due_ms), lane, step, queue=message.queue_name)
+
+    def _lane_of(self, message: Message[Any]) -> int:
+        lane = message.options.get("lane")
+        if lane is None and (actor := self.actors.get(message.actor_name)) is not None:
+            lane = actor.options.get("lane")
+        return LANE_NAMES.get(lane or "normal", 5)
+
+    # Consuming
+
+    def consume(self, queue_name: str, prefetch: int = 2, timeout: int = 5000) -> EventConsumer:
+        """Return what reads a queue.
+
+        Args:
+            queue_name: The queue.
+            prefetch: Dramatiq's figure, two for each thread; the consumer finds its own between the number of threads
+                and 512.
+            timeout: Milliseconds an empty queue is waited for at a time.
+        """
+        return EventConsumer(self, queue_name, threads=max(1, prefetch // 2), timeout_ms=timeout)
+
+    def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
+        """Call the hooks before something, as Dramatiq does; before a message is processed, begin its attempt."""
+        if signal == "process_message":
+            self._begin(args[0])
+        signal = "before_" + signal
+        for middleware, hook in self._hooks.of(signal, self.middleware):
+            try:
+                hook(self, *args, **kwargs)
+            except MiddlewareError:
+                raise
+            except Exception:
+                self.logger.critical("Unexpected failure in %s of %r.", signal, middleware, exc_info=True)
+
+    def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
+        """Call the hooks after something, as Dramatiq does.
+
+        After a message is processed, first close what its handler published. After an acknowledgement, wait for the
+        commit: until then nothing is acknowledged.
+        """
+        if signal == "process_message" and isinstance(args[0], Received) and args[0].attempt is not None:
+            args[0].attempt.handler_ended(succeeded=kwargs.get("exception") is None and not args[0].failed)
+        if signal in {"ack", "nack"} and isinstance(args[0], Received):
+            return
+        self._call_after(signal, args, kwargs)
+
+    def _call_after(self, signal: str, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+        signal = "after_" + signal
+        for middleware, hook in reversed(self._hooks.of(signal, self.middleware)):
+            try:
+                hook(self, *args, **kwargs)
+            except Exception:
+                self.logger.critical("Unexpected failure in %s of %r.", signal, middleware, exc_info=True)
+
+    def _begin(self, message: MessageProxy) -> None:
+        if not isinstance(message, Received):
+            return
+        actor = message.actor
+        takes_sends = isinstance(actor, HandlerActor) or bool(actor and actor.options.get("transactional"))
+        message.attempt = Attempt(message, takes_sends=takes_sends)
+        message.token = enter_attempt(message.attempt)
+        message.started_ms = self.clock.now_ms()
+
+    # Ending
+
+    def end(self, message: MessageProxy, *, succeeded: bool) -> None:
+        """End an attempt: hand it to the committer, with everything it leaves behind."""
+        if not isinstance(message, Received):
+            return
+        attempt = message.attempt
+        if attempt is not None:
+            attempt.seal()
+            if message.token is not None:
+                token, message.token = message.token, None
+                leave_attempt(token)
+        if isinstance(message, LogMessage) and message.targets is None:
+            self._dispatch_failed(message)
+            return
+        ending = self._ending_of(message, succeeded=succeeded)
+        resolve = getattr(message.actor, "resolve_again", None) if isinstance(message, LogMessage) else None
+        finished = Finished(
+            message.place,
+            ending,
+            attempt.steps if attempt is not None and not message.failed else [],
+            self._when_committed(message, "ack" if succeeded else "nack"),
+            (lambda: self._resolved(message, resolve)) if resolve is not None else None,
+        )
+        self.committer.put(finished)
+        self.in_flight.handled(message.place)
+
+    def end_unread(self, place: Place, ending: Ending) -> None:
+        """End what could not be read as a message."""
+        self.committer.put(Finished(place, ending, []))
+        self.in_flight.handled(place)
+
+    def hand_back(self, messages: Sequence[Received]) -> None:
+        """Return messages that were not started, for any process to take."""
+        places = [message.place for message in messages]
+        for start in range(0, len(places), 200):
+            part = places[start : start + 200]
+            pairs = [value for place in part for value in (place.stream, place.entry)]
+            self.link.run(script("hand_back"), self.keys.prefix, self.presence.name, *pairs)
+            self.in_flight.hold_no_more(part)
+
+    def _ending_of(self, message: Received, *, succeeded: bool) -> Ending:
+        number = self.presence.number
+        if succeeded:
+            return ending_of_success(message, number)
+        return ending_of_failure(
+            message, number, now_ms=self.clock.now_ms(), parked_ms=self.parked_ms, known=self._known_subscription
+        )
+
+    def _resolved(self, message: LogMessage, resolve: Callable[[LogMessage], None]) -> Ending:
+        resolve(message)
+        return ending_of_success(message, self.presence.number)
+
+    def _dispatch_failed(self, message: LogMessage) -> None:
+        self.logger.critical("event %s could not be dispatched and is handed back", message.event_id)
+        try:
+            self.hand_back([message])
+        except EventsysError:
+            # It stays pending for this process, and is read again with the next lease or connection.
+            self.in_flight.hold_no_more([message.place])
+
+    def _when_committed(self, message: Received, signal: str) -> Callable[[str], None] | None:
+        attempt = message.attempt
+        waits = bool(self._hooks.of("after_" + signal, self.middleware))
+        if not waits and (attempt is None or not attempt.is_awaited):
+            return None
+
+        def committed(result: str) -> None:
+            if attempt is not None:
+                attempt.settle(committed=result == "ok")
+            if result == "ok":
+                self._call_after(signal, (message,), {})
+
+        return committed
+
+    def _known_subscription(self, name: str) -> tuple[int, bool]:
+        number, row = self.link.pipeline(
+            [("HGET", self.keys.subscription_numbers, name), ("HEXISTS", self.keys.subscriptions, name)]
+        )
+        return int(number or 0), bool(row)
+
+    # Tending
+
+    def close(self) -> None:
+        """Commit what is over, hand back what is not begun, and end this process's lease."""
+        self.is_stopping = True
+        if self._process is not None:
+            presence, committer = self._process
+            committer.close(10.0)
+            try:
+                presence.leave()
+            except EventsysError as error:
+                self.logger.warning("this process could not say that it ends: %s", error)
+            self._process = None
+        self.link.close()
+        self.is_stopping = False
+
+    def flush(self, queue_name: str) -> None:
+        """Drop all messages of a queue, those that wait for their time too; its deliveries end as cancelled."""
+        for lane in LANES:
+            arguments = (self.clock.now_ms(), self.retention_ms, self.keys.lane(queue_name, lane), 500)
+            while self.link.run(script("flush_queue"), self.keys.prefix, *arguments):
+                pass
+        while self.link.run(script("flush_delayed"), self.keys.prefix, queue_name, 500):
+            pass
+
+    def flush_all(self) -> None:
+        """Drop all messages of all declared queues."""
+        for queue_name in self.get_declared_queues():
+            self.flush(queue_name)
+
+    def join(self, queue_name: str, *, timeout: int | None = None) -> None:
+        """Wait until nothing of a queue waits, runs, is uncommitted or delayed.
+
+        Raises:
+            QueueJoinTimeout: If that takes longer than `timeout` milliseconds.
+        """
+        if not wait_until(lambda: is_idle(self.link, self.keys, queue_name), timeout):
+            raise QueueJoinTimeout(queue_name)
+
+    def _processing(self) -> tuple[Presence, Committer]:
+        if self._process is None:
+            with self._lock:
+                if self._process is None:
+                    presence = Presence(self.link, self.keys, self.clock)
+                    committer = Committer(
+                        self.link,
+                        self.keys.prefix,
+                        self.clock,
+                        process=presence.name,
+                        retention_ms=self.retention_ms,
+                        forget=self.in_flight.forget,
+                    )
+                    self._process = (presence, committer)
+        return self._process
+
+
+def _size_of(step: Step) -> int:
+    return len(packed(step))
+
+
+def _plain(message: Any, options: dict[str, Any]) -> Message[Any]:
+    return Message(
+        queue_name=message.queue_name,
+        actor_name=message.actor_name,
+        args=message.args,
+        kwargs=message.kwargs,
+        options=options,
+        message_id=message.message_id,
+        message_timestamp=message.message_timestamp,
+    )
+
+
+def _json(value: dict[str, Any]) -> str:
+    import json
+
+    return json.dumps(value)

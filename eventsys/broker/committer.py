@@ -1,0 +1,186 @@
+"""The thread that ends attempts: what has gathered, in one round trip."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from ..clock import Clock
+from ..errors import EventsysError, RedisUnavailableError
+from ..store.link import Link, run_script
+from ..store.scripts import script
+from ..store.steps import Step, packed
+from .endings import Ending
+from .messages import Place
+
+#: Most attempts one script ends: it blocks Redis for about 10 µs each.
+MOST_AT_ONCE = 200
+
+#: Seconds between tries while Redis is away.
+_RETRY_S = 0.25
+
+logger = logging.getLogger(__name__)
+
+
+class Finished:
+    """An attempt that is over, on its way into the commit.
+
+    Attributes:
+        place: Where its message stands.
+        ending: What becomes of it.
+        steps: What its handler and hooks published.
+        done: Called once with "ok" or "lost" when the commit has returned.
+        resolve: Computes the ending again when the subscriptions changed under it.
+    """
+
+    __slots__ = ("done", "ending", "place", "resolve", "steps")
+
+    def __init__(
+        self,
+        place: Place,
+        ending: Ending,
+        steps: list[Step],
+        done: Callable[[str], None] | None = None,
+        resolve: Callable[[], Ending] | None = None,
+    ) -> None:
+        self.place = place
+        self.ending = ending
+        self.steps = steps
+        self.done = done
+        self.resolve = resolve
+
+
+class Committer:
+    """Ends attempts in the order they come, in batches.
+
+    A batch is what has gathered during the round trip before it, so the busier the process, the fewer the round trips.
+    While Redis is away everything waits here: it is bounded by what the process may hold.
+
+    Args:
+        link: The way to Redis.
+        prefix: The prefix of the bus.
+        clock: The time.
+        process: The name under which this process holds messages.
+        retention_ms: How long the record of a finished event is kept.
+        forget: Called with the places whose commit has returned.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        prefix: str,
+        clock: Clock,
+        *,
+        process: str,
+        retention_ms: int,
+        forget: Callable[[list[Place]], None],
+    ) -> None:
+        self._channel = link.channel()
+        self._prefix = prefix
+        self._clock = clock
+        self._process = process
+        self._retention_ms = retention_ms
+        self._forget = forget
+        self._waiting: deque[Finished] = deque()
+        self._changed = threading.Condition()
+        self._uncommitted = 0
+        self._closing = False
+        self._thread: threading.Thread | None = None
+        self._script = script("commit")
+
+    def put(self, finished: Finished) -> None:
+        """Take an attempt that is over; it is committed as soon as the batch before it has returned."""
+        with self._changed:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="eventsys-committer", daemon=True)
+                self._thread.start()
+            self._waiting.append(finished)
+            self._uncommitted += 1
+            if len(self._waiting) == 1:
+                self._changed.notify_all()
+
+    def join(self, timeout_s: float | None = None) -> bool:
+        """Wait until everything taken so far is committed, and say whether that is so."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._uncommitted == 0, timeout_s)
+
+    def close(self, timeout_s: float) -> bool:
+        """Commit what is left, for at most `timeout_s`, then stop; say whether all was committed."""
+        complete = self.join(timeout_s)
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(1.0)
+        self._channel.close()
+        return complete
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closing)
+                if self._closing:
+                    return
+                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_AT_ONCE))]
+            self._commit_or_wait(batch)
+
+    def _commit_or_wait(self, batch: list[Finished]) -> None:
+        while not self._closing:
+            try:
+                results = self._commit(batch)
+            except RedisUnavailableError as error:
+                logger.warning("commit waits for Redis: %s", error, extra={"action": "commit_waits", "count": len(batch)})
+                time.sleep(_RETRY_S)
+            except EventsysError:
+                # Redis refuses the batch as a whole. Nothing was done; the messages stay pending and come back when
+                # this process's lease ends.
+                logger.exception("commit was refused", extra={"action": "commit_refused", "count": len(batch)})
+                results = ["lost"] * len(batch)
+                return self._settle(batch, results)
+            else:
+                return self._settle(batch, results)
+
+    def _commit(self, batch: list[Finished]) -> list[str]:
+        attempts = [
+            packed([one.place.stream, one.place.entry, one.ending, one.steps, one.place.is_suspect]) for one in batch
+        ]
+        replies: list[bytes] = run_script(
+            self._channel, self._script, self._prefix, self._clock.now_ms(), self._process, self._retention_ms, *attempts
+        )
+        return [reply.decode() for reply in replies]
+
+    def _settle(self, batch: list[Finished], results: list[str]) -> None:
+        stale = [one for one, result in zip(batch, results, strict=True) if result == "stale"]
+        for one in stale:
+            self._resolve_again(one)
+        over = [(one, result) for one, result in zip(batch, results, strict=True) if result != "stale"]
+        self._forget([one.place for one, _ in over])
+        for one, result in over:
+            if result == "lost":
+                logger.warning(
+                    "an attempt was taken over before it ended; what it did counts for nothing",
+                    extra={"action": "commit_lost", "entry": one.place.entry, "lane": one.place.stream},
+                )
+            if one.done is not None:
+                self._tell(one.done, result)
+        with self._changed:
+            self._uncommitted -= len(over)
+            if self._uncommitted == 0:
+                self._changed.notify_all()
+
+    def _resolve_again(self, one: Finished) -> None:
+        if one.resolve is not None:
+            one.ending = one.resolve()
+        with self._changed:
+            self._waiting.append(one)
+
+    @staticmethod
+    def _tell(done: Callable[[str], Any], result: str) -> None:
+        try:
+            done(result)
+        except Exception:
+            logger.exception("a callback after a commit failed", extra={"action": "callback_failed"})

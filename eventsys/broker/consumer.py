@@ -1,0 +1,184 @@
+"""What a Dramatiq worker reads a queue with."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from dramatiq import Consumer, MessageProxy
+from dramatiq.errors import ConnectionClosed
+
+from ..errors import EventsysError
+from ..model.priority import LANES
+from ..store.link import run_script
+from ..store.scripts import script
+from .endings import ending_of_junk
+from .lanes import Entry, LaneReader
+from .messages import Place, Received, UndecodableError, read_entry
+from .prefetch import Prefetch
+
+if TYPE_CHECKING:
+    from .broker import EventBroker
+
+#: Crashes of the process that handles it that make a message a dead letter.
+CRASH_LIMIT = 5
+
+logger = logging.getLogger(__name__)
+
+
+class EventConsumer(Consumer):
+    """Fetches the messages of one queue, as many as this process can handle soon.
+
+    It raises nothing but `ConnectionClosed`: Dramatiq then closes it and asks for another one, which begins by looking
+    for messages that Redis believes this process to hold and that it does not know: those of a lost reply.
+
+    Args:
+        broker: The broker it belongs to.
+        queue: The queue.
+        threads: How many threads handle its messages.
+        timeout_ms: How long an empty queue is waited for at a time.
+    """
+
+    def __init__(self, broker: EventBroker, queue: str, *, threads: int, timeout_ms: int) -> None:
+        self.queue = queue
+        self._broker = broker
+        self._timeout_ms = timeout_ms
+        self._prefetch = Prefetch(threads)
+        self._ready: deque[Received] = deque()
+        self._streams = {lane: broker.keys.lane(queue, lane) for lane in LANES}
+        self._lane_of = {stream.encode(): lane for lane, stream in self._streams.items()}
+        self._channel = broker.link.channel()
+        self._reader = LaneReader(self._channel, list(self._streams.values()), broker.presence.name)
+        self._epoch = -1
+        self._is_busy = False
+
+    def __next__(self) -> Received | None:
+        """Return the next message, or None when there was none for a while.
+
+        Raises:
+            ConnectionClosed: If Redis cannot be asked now.
+        """
+        while True:
+            if self._ready:
+                message = self._ready.popleft()
+                if message.place.epoch == self._broker.presence.epoch:
+                    return message
+                # The lease ended while this message waited here: somebody else has it by now.
+                self._broker.in_flight.hold_no_more([message.place])
+                continue
+            try:
+                entries = self._fetch()
+            except EventsysError as error:
+                raise ConnectionClosed(str(error)) from error
+            self._take(entries)
+            if not self._ready:
+                return None
+
+    def take_all(self) -> list[Received]:
+        """Return everything fetched at once, waiting for it as `__next__` does; empty when there was nothing."""
+        first = next(self)
+        if first is None:
+            return []
+        messages = [first, *self._ready]
+        self._ready.clear()
+        return messages
+
+    def ack(self, message: MessageProxy) -> None:
+        """End the attempt at a message that was handled, or that is to be tried again."""
+        self._broker.end(message, succeeded=True)
+
+    def nack(self, message: MessageProxy) -> None:
+        """End the attempt at a message for good: a dead letter."""
+        self._broker.end(message, succeeded=False)
+
+    def requeue(self, messages: Iterable[MessageProxy]) -> None:
+        """Hand back messages that were not started."""
+        try:
+            self._broker.hand_back([message for message in messages if isinstance(message, Received)])
+        except EventsysError as error:
+            raise ConnectionClosed(str(error)) from error
+
+    def close(self) -> None:
+        """Hand back what was fetched and not given out, and close the connection."""
+        left, self._ready = list(self._ready), deque()
+        self._channel.close()
+        if self._broker.is_stopping:
+            self._broker.committer.join(10.0)
+        if left:
+            self.requeue(left)
+
+    def _fetch(self) -> list[tuple[Entry, bool]]:
+        broker = self._broker
+        if self._epoch != broker.presence.epoch and (unknown := self._begin()):
+            return unknown
+        limit = self._prefetch.limit(broker.in_flight.handled_count(self.queue))
+        room = limit - broker.in_flight.held(self.queue)
+        if room <= 0:
+            broker.in_flight.wait_for_room(self.queue, limit, self._timeout_ms / 1000)
+            return []
+        if broker.presence.has_leftovers(self.queue) and (found := self._leftovers(room)):
+            return found
+        entries = self._reader.read_now(room) if self._is_busy else []
+        if not entries:
+            entries = self._reader.read_or_wait(room, self._timeout_ms)
+        self._is_busy = bool(entries)
+        return [(entry, False) for entry in entries]
+
+    def _begin(self) -> list[tuple[Entry, bool]]:
+        """Enter the queue, and return what this process holds there without knowing: the replies it lost."""
+        broker = self._broker
+        self._reader.ensure_groups()
+        broker.presence.enter(self.queue)
+        self._epoch = broker.presence.epoch
+        own = self._reader.read_own()
+        return [
+            (entry, False) for entry in own if not broker.in_flight.knows(self._streams[entry[0]], entry[1].decode())
+        ]
+
+    def _leftovers(self, room: int) -> list[tuple[Entry, bool]]:
+        """Return what others handed back, else one message that a dead process held."""
+        broker, lanes = self._broker, list(self._streams.values())
+        prefix, name = broker.keys.prefix, broker.presence.name
+        taken = run_script(self._channel, script("claim_returned"), prefix, name, room, *lanes)
+        found = [(self._lane_of[stream], entry[0], entry[1]) for stream, entries in taken for entry in entries]
+        if found:
+            return [(entry, False) for entry in found]
+        if broker.in_flight.has_suspect:
+            return []
+        limit = 0 if self.queue == "eventsys.log" else CRASH_LIMIT
+        arguments = (broker.clock.now_ms(), name, limit, broker.retention_ms)
+        suspect: list[Any] = run_script(self._channel, script("claim_suspect"), prefix, *arguments, *lanes)
+        if len(suspect) == 2:
+            logger.error(
+                "a message that killed its process %d times is a dead letter now", CRASH_LIMIT,
+                extra={"action": "crash_loop_buried", "queue": self.queue, "entry": suspect[1].decode()},
+            )  # fmt: skip
+        if len(suspect) < 3:
+            broker.presence.no_leftovers(self.queue, any_left=len(suspect) == 2)
+            return []
+        stream, entry, _crashes = suspect
+        return [((self._lane_of[stream], entry[0], entry[1]), True)]
+
+    def _take(self, entries: list[tuple[Entry, bool]]) -> None:
+        epoch = self._broker.presence.epoch
+        for (lane, entry, fields), is_suspect in entries:
+            place = Place(self.queue, lane, self._streams[lane], entry.decode(), epoch, is_suspect)
+            if not self._broker.in_flight.add(place):
+                continue
+            try:
+                message = read_entry(fields or (), place)
+            except UndecodableError as error:
+                self._bury(place, error)
+                continue
+            message.actor = self._broker.actors.get(message.actor_name)
+            self._ready.append(message)
+
+    def _bury(self, place: Place, error: UndecodableError) -> None:
+        logger.error(
+            "an entry of a lane is no message and was set aside: %s", error,
+            extra={"action": "undecodable", "queue": place.queue, "entry": place.entry},
+        )  # fmt: skip
+        ending = ending_of_junk(f"{place.stream}|{place.entry}", str(error), error.fields)
+        self._broker.end_unread(place, ending)

@@ -1,0 +1,136 @@
+"""How an attempt ends: what the commit is told to do."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from dramatiq.errors import ActorNotFound
+
+from ..errors import HandlerTimeoutError, InvalidPayloadError, Reject
+from ..store.steps import delayed_step, message_step
+from .actor import HandlerActor
+from .messages import DeliveryMessage, LogMessage, PlainMessage, Received
+
+#: Longest error text and traceback kept, in letters; a recursion error has a megabyte of them.
+LONGEST_ERROR = 1_000
+LONGEST_TRACEBACK = 8_000
+
+#: How long a message of an unknown plain actor is tried again before it is a dead letter: a deploy takes less.
+PARKED_MS = 15 * 60 * 1000
+
+#: How long it waits between.
+PARKING_MS = 5_000
+
+Ending = tuple[Any, ...]
+
+DONE: Ending = ("done",)
+
+
+def ending_of_success(message: Received, worker: int) -> Ending:
+    """Return how a message ends that was acknowledged: done, dispatched, succeeded, or to be tried again."""
+    attempt = message.attempt
+    retry = attempt.retry if attempt is not None else None
+    if isinstance(message, LogMessage):
+        return ("dispatched", message.event_id, message.version, message.place.lane, message.envelope, message.targets)
+    if isinstance(message, DeliveryMessage):
+        number, is_first = _number(message), message.previous == 0
+        if retry is None:
+            return ("ended", message.event_id, number, _line("s", message, worker), is_first)
+        return ("retry", message.event_id, number, _line("f", message, worker), is_first, retry)
+    if retry is None:
+        return DONE
+    return ("retry", False, 0, "", True, retry)
+
+
+def ending_of_failure(
+    message: Received, worker: int, *, now_ms: int, parked_ms: int, known: Callable[[str], tuple[int, bool]]
+) -> Ending:
+    """Return how a message ends that was rejected: dead, or waiting for a process that knows its actor.
+
+    Args:
+        message: What was rejected.
+        worker: The number of this process.
+        now_ms: The time.
+        parked_ms: How long a message of an unknown plain actor is tried again.
+        known: The number of a subscription, 0 if there never was one of that name, and whether it still exists.
+    """
+    if isinstance(message.error, ActorNotFound):
+        if isinstance(message, DeliveryMessage):
+            return _unhosted(message, worker, *known(message.subscription))
+        if now_ms - message.options.get("parked_ms", now_ms) < parked_ms:
+            return _parked(message, now_ms)
+    error, trace = _described(message.error)
+    facts = ["reason", _reason(message), "error", error, "traceback", trace, "attempts", str(_attempts(message))]
+    facts += ["queue", message.queue_name, "lane", str(message.place.lane), "actor", message.actor_name]
+    if isinstance(message, DeliveryMessage):
+        facts += ["s", message.subscription, "e", message.envelope]
+        line = _line("d", message, worker)
+        return ("dead", message.event_id, _number(message), line, message.previous == 0, message.message_id, facts)
+    facts += ["m", message.encode().decode()]
+    return ("dead", False, 0, "", True, message.message_id, facts)
+
+
+def ending_of_junk(letter_id: str, why: str, fields: list[bytes]) -> Ending:
+    """Return how an entry ends that is no message: a dead letter with its bytes, as far as they are text."""
+    facts = ["reason", "undecodable", "error", why[:LONGEST_ERROR], "attempts", "0"]
+    for part in fields:
+        facts.append(part.decode("utf-8", "backslashreplace"))
+    if len(facts) % 2:
+        facts.append("")
+    return ("dead", False, 0, "", True, letter_id, facts)
+
+
+def _unhosted(message: DeliveryMessage, worker: int, number: int, exists: bool) -> Ending:
+    if not exists:
+        return ("ended", message.event_id, number, f"c{message.started_ms},0,{worker}", message.previous == 0)
+    fields = ["s", message.subscription, "e", message.envelope, "o", json.dumps(message.options)]
+    return ("waiting", message.subscription, [*fields, "lane", str(message.place.lane)])
+
+
+def _parked(message: Received, now_ms: int) -> Ending:
+    copy = message.copy(options={"parked_ms": message.options.get("parked_ms", now_ms)})
+    step = message_step(message.queue_name, message.place.lane, {"m": copy.encode().decode()})
+    later = delayed_step(message.message_id, now_ms + PARKING_MS, 5, step, queue=message.queue_name)
+    return ("retry", False, 0, "", True, later)
+
+
+def _number(message: DeliveryMessage) -> int:
+    return message.actor.subscription.number if isinstance(message.actor, HandlerActor) else 0
+
+
+def _attempts(message: Received) -> int:
+    return int(message.options.get("retries", 0)) + 1
+
+
+def _line(letter: str, message: DeliveryMessage, worker: int) -> str:
+    line = f"{letter}{message.started_ms},{message.took_us},{worker}"
+    if message.error is None:
+        return line
+    error, trace = _described(message.error)
+    return f"{line},{json.dumps([error, trace])}"
+
+
+def _described(error: BaseException | None) -> tuple[str, str]:
+    if error is None:
+        return "", ""
+    text = f"{type(error).__name__}: {error}"[:LONGEST_ERROR]
+    trace = "".join(traceback.format_exception(error))
+    return text, trace[-LONGEST_TRACEBACK:]
+
+
+def _reason(message: Received) -> str:
+    error = message.error
+    if isinstance(error, ActorNotFound):
+        return "unknown_actor"
+    if isinstance(error, InvalidPayloadError):
+        return "invalid_payload"
+    if isinstance(error, Reject):
+        return "rejected"
+    if isinstance(error, HandlerTimeoutError):
+        return "timeout"
+    if isinstance(message, PlainMessage) and error is None:
+        return "rejected"
+    return "failed"

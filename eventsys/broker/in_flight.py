@@ -1,0 +1,85 @@
+"""What this process holds: fetched, running, or waiting for its commit."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+from .messages import Place
+
+
+class InFlight:
+    """The messages this process holds, over all its consumers.
+
+    It outlives a consumer, because Dramatiq closes and opens those at every connection error while the messages they
+    fetched are still being handled.
+    """
+
+    def __init__(self) -> None:
+        self._places: dict[tuple[str, str], Place] = {}
+        self._held: Counter[str] = Counter()
+        self._handled: Counter[str] = Counter()
+        self._changed = threading.Condition()
+        self._suspect: Place | None = None
+
+    def add(self, place: Place) -> bool:
+        """Note a fetched message, and say whether it is new: what is held already must not run twice."""
+        with self._changed:
+            key = (place.stream, place.entry)
+            if key in self._places:
+                return False
+            self._places[key] = place
+            self._held[place.queue] += 1
+            if place.is_suspect:
+                self._suspect = place
+            return True
+
+    def handled(self, place: Place) -> None:
+        """Note that a message has been worked on, which makes room for another one."""
+        with self._changed:
+            self._held[place.queue] -= 1
+            self._handled[place.queue] += 1
+            self._changed.notify_all()
+
+    def forget(self, places: list[Place]) -> None:
+        """Drop messages whose commit has returned."""
+        with self._changed:
+            for place in places:
+                self._places.pop((place.stream, place.entry), None)
+                if self._suspect is place:
+                    self._suspect = None
+
+    def hold_no_more(self, places: list[Place]) -> None:
+        """Drop messages that were handed back unstarted."""
+        with self._changed:
+            for place in places:
+                if self._places.pop((place.stream, place.entry), None) is not None:
+                    self._held[place.queue] -= 1
+                if self._suspect is place:
+                    self._suspect = None
+            self._changed.notify_all()
+
+    def held(self, queue: str) -> int:
+        """Return how many messages of a queue are fetched or running."""
+        return self._held[queue]
+
+    def handled_count(self, queue: str) -> int:
+        """Return how many messages of a queue have been worked on since the process began."""
+        return self._handled[queue]
+
+    def knows(self, stream: str, entry: str) -> bool:
+        """Say whether a message is held, or waits for its commit."""
+        return (stream, entry) in self._places
+
+    @property
+    def has_suspect(self) -> bool:
+        """Whether a message is being handled whose last process died."""
+        return self._suspect is not None
+
+    def wait_for_room(self, queue: str, limit: int, timeout_s: float) -> bool:
+        """Wait until fewer than `limit` messages of a queue are held, and say whether that is so."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._held[queue] < limit, timeout_s)
+
+    def __len__(self) -> int:
+        return len(self._places)

@@ -1,0 +1,215 @@
+"""What a lane holds, as Dramatiq's workers take it: plain messages, deliveries, and events to dispatch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from dramatiq import Actor, Message, MessageProxy
+from dramatiq.encoder import JSONEncoder
+from dramatiq.errors import DecodeError
+from dramatiq.message import get_encoder
+
+from ..errors import InvalidEventError
+from ..model.envelope import decode_header
+from ..store.keys import LOG_QUEUE
+from .attempt import Attempt
+
+#: The actor that gives every matching subscription its delivery.
+DISPATCHER = "eventsys.dispatch"
+
+Fields = dict[bytes, bytes]
+
+
+class UndecodableError(Exception):
+    """An entry of a lane that is no message.
+
+    Attributes:
+        fields: What it is, as it came.
+    """
+
+    def __init__(self, why: str, fields: Sequence[bytes]) -> None:
+        super().__init__(why)
+        self.fields = list(fields)
+
+
+class Received(MessageProxy):
+    """A message that this process holds, with its place in the lane.
+
+    Its attributes are those of Dramatiq's message, kept here too because asking the proxy for them costs more than the
+    rest of the hand-off.
+    """
+
+    def __init__(self, message: Message[Any], place: Place) -> None:
+        super().__init__(message)
+        self.queue_name = place.queue
+        self.actor_name = message.actor_name
+        self.args = message.args
+        self.kwargs = message.kwargs
+        self.options = message.options
+        self.message_id = message.message_id
+        self.message_timestamp = message.message_timestamp
+        self.place = place
+        self.actor: Actor[..., Any] | None = None
+        self.attempt: Attempt | None = None
+        self.token: Any = None
+        self.started_ms = 0
+        self.took_us = 0
+
+    def __str__(self) -> str:
+        """Name the message without its arguments, which may be secret."""
+        return f"{self.actor_name}({self.message_id})"
+
+    @property
+    def error(self) -> BaseException | None:
+        """What the handler raised, as long as the message is being worked on."""
+        return self._exception
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a received message stands.
+
+    Attributes:
+        queue: The name of its queue.
+        lane: Its priority.
+        stream: The key of the lane.
+        entry: The name of the entry in it.
+        epoch: The process's lease under which it was fetched.
+        is_suspect: Whether a process died that held it.
+    """
+
+    queue: str
+    lane: int
+    stream: str
+    entry: str
+    epoch: int
+    is_suspect: bool = False
+
+
+class PlainMessage(Received):
+    """A message of an actor that is no event handler."""
+
+
+class LogMessage(Received):
+    """An event that waits to be dispatched.
+
+    Attributes:
+        envelope: Its stored form.
+        targets: What the dispatcher resolved: number, subscription, queue, for each, and the version of the set.
+    """
+
+    def __init__(self, envelope: str, place: Place) -> None:
+        super().__init__(_message(place.queue, DISPATCHER, (envelope,), {}, place.entry), place)
+        self.envelope = envelope
+        self.event_id = ""
+        self.targets: list[Any] | None = None
+        self.version = ""
+
+
+class DeliveryMessage(Received):
+    """One event to one subscription.
+
+    Attributes:
+        subscription: The name of the subscription.
+        envelope: The event's stored form.
+        event_id: The event's id.
+        previous: How many attempts there were before this one.
+    """
+
+    def __init__(self, subscription: str, envelope: str, options: dict[str, Any], place: Place) -> None:
+        event_id = decode_header(envelope).id
+        message = _message(place.queue, subscription, (envelope,), options, f"{event_id}:{subscription}")
+        super().__init__(message, place)
+        self.subscription = subscription
+        self.envelope = envelope
+        self.event_id = event_id
+        self.previous = int(options.get("retries", 0))
+
+
+def read_entry(fields: Sequence[bytes], place: Place) -> Received:
+    """Return the message that an entry of a lane is.
+
+    Args:
+        fields: Names and values in turn, as Redis returns them.
+        place: Where it stands.
+
+    Raises:
+        UndecodableError: If it is none.
+    """
+    try:
+        kind = fields[0]
+        if kind == b"m":
+            return PlainMessage(_decode_plain(fields[1]), place)
+        if kind == b"s":
+            options = _json.decode(fields[5]) if len(fields) > 5 else {}
+            return DeliveryMessage(fields[1].decode(), fields[3].decode(), options, place)
+        if kind == b"e" and place.queue == LOG_QUEUE:
+            return LogMessage(fields[1].decode(), place)
+    except (IndexError, UnicodeDecodeError, ValueError, TypeError, AttributeError, DecodeError, InvalidEventError) as error:
+        raise UndecodableError(f"{type(error).__name__}: {error}", fields) from error
+    raise UndecodableError(f"an entry that begins with the field {kind[:40]!r} is no message", fields)
+
+
+class _Wire(msgspec.Struct):
+    queue_name: str
+    actor_name: str
+    args: list[Any]
+    kwargs: dict[str, Any]
+    options: dict[str, Any]
+    message_id: str
+    message_timestamp: int
+
+
+_json: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
+_wire = msgspec.json.Decoder(_Wire)
+
+
+def _decode_plain(data: bytes) -> Message[Any]:
+    if type(get_encoder()) is not JSONEncoder:
+        return Message.decode(data)
+    try:
+        wire = _wire.decode(data)
+    except msgspec.MsgspecError:
+        # NaN and Infinity are JSON for Dramatiq's encoder and for nobody else.
+        return _checked(Message.decode(data))
+    return _message(
+        wire.queue_name,
+        wire.actor_name,
+        tuple(wire.args),
+        wire.options,
+        wire.message_id,
+        kwargs=wire.kwargs,
+        timestamp=wire.message_timestamp,
+    )
+
+
+def _checked(message: Message[Any]) -> Message[Any]:
+    parts = (message.kwargs, message.options, message.actor_name, message.message_id)
+    if not all(isinstance(part, kind) for part, kind in zip(parts, (dict, dict, str, str), strict=True)):
+        raise ValueError("a part of the message has the wrong type")
+    return message
+
+
+def _message(
+    queue: str,
+    actor: str,
+    args: tuple[Any, ...],
+    options: dict[str, Any],
+    message_id: str,
+    *,
+    kwargs: dict[str, Any] | None = None,
+    timestamp: int = 0,
+) -> Message[Any]:
+    """Build a message without its frozen constructor, which takes as long as the rest of the decoding together."""
+    message: Message[Any] = Message.__new__(Message)
+    message.__dict__.update(
+        queue_name=queue,
+        actor_name=actor,
+        args=args,
+        kwargs=kwargs if kwargs is not None else {},
+        options=options,
+        message_id=message_id,
+        message_timestamp=timestamp,
+    )
+    return message

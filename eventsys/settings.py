@@ -1,0 +1,107 @@
+"""What can be configured, with its defaults.
+
+Each field is a keyword of `EventService` and an environment variable: `EVENTSYS_NAME`, `EVENTSYS_BUS__BATCH_SIZE`
+and so on. Keywords win over the environment.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from .errors import SettingsError
+from .model.durations import Duration
+
+PositiveInt = Annotated[int, Field(gt=0)]
+
+
+class BusSettings(BaseModel):
+    """How events are published, and how many threads handle them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    buffer_size: PositiveInt = 1000
+    """Most events `publish_async` holds before it blocks."""
+    worker_count: PositiveInt = 10
+    """Threads a worker process."""
+    batch_size: PositiveInt = Field(default=50, le=500)
+    """Most events the flusher sends in one round trip."""
+    flush_interval: Duration = timedelta(seconds=1)
+    """The longest a buffered event may wait; an idle publisher sends at once."""
+    publish_timeout: Duration = timedelta(seconds=5)
+    """How long `publish_async` waits for room before it raises `BufferFullError`."""
+    flush_timeout: Duration = timedelta(seconds=10)
+    """How long leaving the process may take to send what is buffered."""
+    unsent_path: Path | None = None
+    """Where events that could not be sent by then are written, as JSON Lines; None: only their ids are logged."""
+
+
+class SchedulerSettings(BaseModel):
+    """How delayed events are fired, and for how long they are worth firing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    poll_interval: Duration = timedelta(seconds=30)
+    """The longest the poller sleeps before it examines the whole store again; never its precision."""
+    batch_size: PositiveInt = Field(default=50, le=500)
+    """Most due entries moved by one script."""
+    max_retries: Annotated[int, Field(ge=0)] = 3
+    """Retries of a firing that could not be moved."""
+    retry_interval: Duration = timedelta(minutes=5)
+    """The wait between those retries."""
+    cleanup_interval: Duration = timedelta(hours=1)
+    """How often what is past its time is swept."""
+    expire_after: Duration = timedelta(hours=24)
+    """How long after its due time a delayed event may still start to be handled."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured for one bus."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="EVENTSYS_", env_nested_delimiter="__", frozen=True, extra="ignore", populate_by_name=True
+    )
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "default"
+    """The bus: all its keys share this name as their hash tag."""
+    app: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9._-]{0,99}$")] | None = None
+    """The application, which names its queue; None: the top package of the module that declares a handler."""
+    redis_url: SecretStr | None = Field(
+        default=None, validation_alias=AliasChoices("redis_url", "EVENTSYS_REDIS_URL", "REDIS_URL")
+    )
+    """`redis://`, `rediss://`, `unix://` or `redis+sentinel://`; None: the embedded Redis of this directory."""
+    connect_timeout: Duration = timedelta(seconds=2)
+    """How long opening a connection may take before Redis counts as away."""
+    max_payload_bytes: PositiveInt = 256 * 1024
+    """Largest payload, as JSON."""
+    max_payload_levels: PositiveInt = Field(default=64, le=64)
+    """Deepest nesting of a payload."""
+    max_depth: PositiveInt = 64
+    """Longest chain of events that publish events."""
+    idempotency_window: Duration = timedelta(hours=24)
+    """How long an `idempotency_key` is remembered."""
+    retention: Duration = timedelta(hours=24)
+    """How long the history of a finished event is kept."""
+    retention_count: PositiveInt = 1_000_000
+    """How many events the history keeps."""
+    async_concurrency: PositiveInt = 100
+    """Coroutine handlers that run at once in one worker process."""
+    bus: BusSettings = BusSettings()
+    scheduler: SchedulerSettings = SchedulerSettings()
+
+
+def load_settings(**given: Any) -> Settings:
+    """Return the settings made of `given`, the environment and the defaults, in this order.
+
+    Raises:
+        SettingsError: If a value is out of range; the sentence names the field, the value and the rule.
+    """
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
+        raise SettingsError(f"these settings do not fit: {faults}") from error

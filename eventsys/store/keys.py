@@ -1,0 +1,80 @@
+"""The name of every key, and nowhere else.
+
+All keys of a bus share the hash tag `{name}`, so each script touches one slot of a cluster. `docs/keys.md` tells what
+each of them holds. Scripts derive the same names from the prefix they get in KEYS.
+"""
+
+from __future__ import annotations
+
+#: The consumer group of every lane, of the log as of the queues.
+GROUP = "workers"
+
+#: The consumer that owns what a process handed back before it started it.
+RETURNED = "returned"
+
+#: The consumer that owns what a dead process may have been killed by.
+SUSPECTS = "suspects"
+
+#: What the dispatcher's queue is called among the queues of Dramatiq; its lanes are the log itself.
+LOG_QUEUE = "eventsys.log"
+
+#: The number of the stored format. A newer one than this is refused.
+FORMAT = 1
+
+
+class Keys:
+    """The keys of one bus.
+
+    Args:
+        bus: Its name; letters, digits, `_`, `.` and `-`.
+    """
+
+    def __init__(self, bus: str) -> None:
+        self.prefix = f"es:{{{bus}}}"
+        self.format = f"{self.prefix}:format"
+        self.counts = f"{self.prefix}:counts"
+        self.pending = f"{self.prefix}:pending"
+        self.queues = f"{self.prefix}:queues"
+        self.processes = f"{self.prefix}:processes"
+        self.workers = f"{self.prefix}:workers"
+        self.subscriptions = f"{self.prefix}:subscriptions"
+        self.subscription_names = f"{self.prefix}:subscriptions:names"
+        self.subscription_numbers = f"{self.prefix}:subscriptions:numbers"
+        self.subscriptions_version = f"{self.prefix}:subscriptions:version"
+        self.delayed_due = f"{self.prefix}:delayed:due"
+        self.delayed_bodies = f"{self.prefix}:delayed:bodies"
+        self.delayed_queues = f"{self.prefix}:delayed:queues"
+        self.dead = f"{self.prefix}:dead"
+        self.wake = f"{self.prefix}:wake"
+
+    def record(self, event_id: str) -> str:
+        """Return the hash that says where an event stands and how its deliveries went."""
+        return f"{self.prefix}:event:{event_id}"
+
+    def log(self, lane: int) -> str:
+        """Return the stream that is the log of one priority."""
+        return f"{self.prefix}:log:{lane}"
+
+    def type_index(self, event_type: str) -> str:
+        """Return the stream that lists the places of all events of a type in the log."""
+        return f"{self.prefix}:type:{event_type}"
+
+    def status_index(self, status: str) -> str:
+        """Return the sorted set of the events that ended as `status`, other than delivered."""
+        return f"{self.prefix}:status:{status}"
+
+    def lane(self, queue: str, lane: int) -> str:
+        """Return the stream that is one priority of a queue; the log's own for the dispatcher's queue."""
+        return self.log(lane) if queue == LOG_QUEUE else f"{self.prefix}:queue:{queue}:{lane}"
+
+    def waiting(self, subscription: str) -> str:
+        """Return the stream where deliveries wait that may not run now."""
+        return f"{self.prefix}:waiting:{subscription}"
+
+    def letter(self, letter_id: str) -> str:
+        """Return the hash of one dead letter."""
+        return f"{self.prefix}:dead:{letter_id}"
+
+    def process(self, process: str) -> str:
+        """Return the hash that describes a running process."""
+        return f"{self.prefix}:process:{process}"

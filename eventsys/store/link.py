@@ -1,0 +1,233 @@
+"""The way to Redis: connections, round trips, and what its errors mean here."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from ..errors import BackpressureError, RedisRefusedError, RedisUnavailableError, SettingsError
+from .scripts import Script
+
+#: Seconds a reply may take. Scripts here take milliseconds; a Redis that is silent this long is away.
+REPLY_TIMEOUT_S = 10.0
+
+#: Replies of a Redis that is there but cannot serve now; waiting, or another node, mends them.
+_PASSING = ("READONLY", "BUSY", "MASTERDOWN", "MISCONF", "LOADING", "TRYAGAIN", "CLUSTERDOWN", "NOREPLICAS", "UNBLOCKED")
+
+Command = Sequence[Any]
+
+
+class NoGroupError(RedisRefusedError):
+    """A lane has no consumer group: Redis was emptied, or the lane is new."""
+
+
+class Channel:
+    """One connection, for one thread, that raises only errors of ours.
+
+    A broken connection is opened again by the next call. Nothing is sent twice: whoever calls knows whether that
+    would be safe.
+    """
+
+    def __init__(self, connect: Callable[[], Any]) -> None:
+        self._connect = connect
+        self._connection: Any = None
+
+    def call(self, *command: Any, timeout_s: float = REPLY_TIMEOUT_S) -> Any:
+        """Send one command and return its reply, as bytes, integers and lists of these.
+
+        Raises:
+            RedisUnavailableError: If no reply came within `timeout_s`, or Redis cannot serve now.
+            RedisRefusedError: If Redis refused the command.
+        """
+        with self._only_our_errors():
+            connection = self._open()
+            connection.send_packed_command(connection.pack_command(*command))
+            return connection.read_response(timeout=timeout_s)
+
+    def pipeline(self, commands: Sequence[Command], *, timeout_s: float = REPLY_TIMEOUT_S) -> list[Any]:
+        """Send several commands in one round trip; a refused one leaves its error in the list."""
+        with self._only_our_errors():
+            connection = self._open()
+            connection.send_packed_command(connection.pack_commands(commands))
+            return [self._reply(connection, timeout_s) for _ in commands]
+
+    def close(self) -> None:
+        """Close the connection; another call would open it again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(Exception):
+                connection.disconnect()
+
+    def _open(self) -> Any:
+        if self._connection is None:
+            connection = self._connect()
+            connection.connect()
+            self._connection = connection
+        return self._connection
+
+    def _reply(self, connection: Any, timeout_s: float) -> Any:
+        try:
+            return connection.read_response(timeout=timeout_s)
+        except ResponseError as error:
+            return self._ours(error)
+
+    @contextmanager
+    def _only_our_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except RedisError as error:
+            raise self._ours(error) from error
+        except OSError as error:
+            self.close()
+            raise RedisUnavailableError(f"the connection to Redis broke: {error}") from error
+        except BaseException:
+            # A handler's timeout may strike between the question and the answer: that answer must not be taken for
+            # the next one's.
+            self.close()
+            raise
+
+    def _ours(self, error: RedisError) -> Exception:
+        text = str(error)
+        if isinstance(error, (RedisConnectionError, RedisTimeoutError)):
+            self.close()
+            return RedisUnavailableError(f"Redis does not answer: {text}")
+        if isinstance(error, OutOfMemoryError) or "OOM " in text:
+            return BackpressureError("Redis is at its memory limit and takes no more events; what it holds goes on")
+        if isinstance(error, NoScriptError):
+            return error
+        if "NOGROUP" in text:
+            return NoGroupError(text)
+        if isinstance(error, redis.ReadOnlyError) or any(word in text[:80] for word in _PASSING):
+            self.close()
+            return RedisUnavailableError(f"Redis cannot serve now: {text}")
+        return RedisRefusedError(f"Redis refused: {text}")
+
+
+class Link:
+    """Connections to one Redis: one for each thread that asks, more on request.
+
+    Args:
+        url: `redis://`, `rediss://`, `unix://` or `redis+sentinel://host:port[,host:port]/service[/db]`.
+        connect_timeout_s: Seconds until an unanswered connect counts as Redis being away.
+    """
+
+    def __init__(self, url: str, *, connect_timeout_s: float = 2.0) -> None:
+        self._make_connection = connection_maker(url, connect_timeout_s)
+        self._own = threading.local()
+        self._channels: weakref.WeakSet[Channel] = weakref.WeakSet()
+        _links.add(self)
+
+    def channel(self) -> Channel:
+        """Return a new connection, for a thread that blocks on it."""
+        channel = Channel(self._make_connection)
+        self._channels.add(channel)
+        return channel
+
+    def call(self, *command: Any) -> Any:
+        """Send one command on this thread's connection."""
+        return self._mine().call(*command)
+
+    def pipeline(self, commands: Sequence[Command]) -> list[Any]:
+        """Send several commands in one round trip on this thread's connection."""
+        return self._mine().pipeline(commands)
+
+    def run(self, script: Script, *arguments: Any) -> Any:
+        """Run a script; once more when the reply was lost, since every script here may run twice.
+
+        The first argument is its key, the prefix of the bus.
+        """
+        return run_script(self._mine(), script, *arguments)
+
+    def close(self) -> None:
+        """Close every connection made here."""
+        for channel in list(self._channels):
+            channel.close()
+
+    def forget(self) -> None:
+        """Drop all connections without a word to Redis: in a forked child they belong to the parent."""
+        self._own = threading.local()
+        self._channels = weakref.WeakSet()
+
+    def _mine(self) -> Channel:
+        channel: Channel | None = getattr(self._own, "channel", None)
+        if channel is None:
+            channel = self._own.channel = self.channel()
+        return channel
+
+
+def run_script(channel: Channel, script: Script, *arguments: Any) -> Any:
+    """Run `script` on `channel`, load it first where Redis lost it, and once more after a broken connection."""
+    try:
+        return _evaluate(channel, script, arguments)
+    except RedisUnavailableError:
+        return _evaluate(channel, script, arguments)
+
+
+def _evaluate(channel: Channel, script: Script, arguments: Sequence[Any]) -> Any:
+    try:
+        return channel.call("EVALSHA", script.sha, 1, *arguments)
+    except NoScriptError:
+        return channel.call("EVAL", script.text, 1, *arguments)
+
+
+def connection_maker(url: str, connect_timeout_s: float) -> Callable[[], Any]:
+    """Return what opens connections to `url`.
+
+    Raises:
+        SettingsError: If the URL is of no known kind.
+    """
+    options: dict[str, Any] = {
+        "socket_connect_timeout": connect_timeout_s,
+        "socket_timeout": REPLY_TIMEOUT_S,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+    }
+    if not url.startswith("unix://"):
+        options["socket_keepalive"] = True
+    try:
+        if url.startswith("redis+sentinel://"):
+            return _sentinel_maker(url, options)
+        pool = redis.ConnectionPool.from_url(url, **options)
+    except ValueError as error:
+        raise SettingsError(
+            f"this Redis URL is of no known kind ({error}); use redis://host:6379/0, rediss://, unix:///path.sock"
+            " or redis+sentinel://host:26379/service"
+        ) from error
+    return pool.make_connection
+
+
+def _sentinel_maker(url: str, options: dict[str, Any]) -> Callable[[], Any]:
+    hosts, _, path = url.removeprefix("redis+sentinel://").partition("/")
+    credentials, _, hosts = hosts.rpartition("@")
+    service, _, database = path.partition("/")
+    if not hosts or not service:
+        raise ValueError("redis+sentinel:// needs hosts and a service name")
+    user, _, password = credentials.partition(":")
+    sentinels = [(host.partition(":")[0], int(host.partition(":")[2] or 26379)) for host in hosts.split(",")]
+    known = redis.Sentinel(sentinels, sentinel_kwargs={"socket_timeout": options["socket_connect_timeout"]})
+    more = {"db": int(database or 0), **({"username": user or None, "password": password} if password else {})}
+    client = known.master_for(service, **options, **more)
+    maker: Callable[[], Any] = client.connection_pool.make_connection
+    return maker
+
+
+_links: weakref.WeakSet[Link] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    for link in list(_links):
+        link.forget()
+
+
+os.register_at_fork(after_in_child=_forget_all)

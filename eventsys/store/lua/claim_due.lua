@@ -1,0 +1,38 @@
+--[[
+claim_due: let the entries of the delayed store go whose time has come.
+
+An entry leaves the store and enters its lane in one step, so two pollers at once take different ones, and a crash in
+between loses none.
+
+KEYS
+  1  prefix of the bus
+     Reads and writes below it: what add.lua does
+ARGV
+  1  now_ms    the caller's clock; nothing leaves before it
+  2  limit     most entries to let go
+RETURNS
+  {how many went, due time of the next one in ms or -1 when none waits}
+]]
+local prefix = KEYS[1]
+local now_ms, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
+
+redis.call("DEL", prefix .. ":scratch")
+
+-- include: carry_out
+
+local due = redis.call("ZRANGE", prefix .. ":delayed:due", "-inf", now_ms, "BYSCORE", "LIMIT", 0, limit)
+for _, member in ipairs(due) do
+  local body = redis.call("HGET", prefix .. ":delayed:bodies", member)
+  if body then
+    local entry = cmsgpack.unpack(body)
+    carry_out(entry[3])
+    remove_delayed(entry[1], entry[2], member)
+  else
+    redis.call("ZREM", prefix .. ":delayed:due", member)
+  end
+end
+keep_counts()
+keep_entry_clock()
+
+local head = redis.call("ZRANGE", prefix .. ":delayed:due", 0, 0, "WITHSCORES")
+return { #due, head[2] and tonumber(head[2]) or -1 }

@@ -1,0 +1,78 @@
+--[[
+claim_suspect: take one message that a dead process held, after counting that crash against it.
+
+The count is raised before the message is handed out, so a message that kills its process is counted even though
+nothing of it commits. At the limit it is buried instead: its neighbours, which were merely held by the same process,
+run alone once and are cleared by their commit.
+
+KEYS
+  1  prefix of the bus
+     Reads and writes below it: the lanes given, crashes, subscriptions, event:<id>, pending, counts, status:failed,
+     dead, dead:<letter id>
+ARGV
+  1    now_ms          the caller's clock
+  2    process         who takes it
+  3    crash_limit     crashes that make a dead letter; 0: none does
+  4    retention_ms    how long the record of a finished event is kept
+  ...  lanes           their keys, most urgent first
+RETURNS
+  {lane's key, entry as XREADGROUP returns it, crashes}; {} when there is no suspect; {lane's key, id} when one was buried
+]]
+local prefix, process = KEYS[1], ARGV[2]
+local now_ms, crash_limit, retention_ms = tonumber(ARGV[1]), tonumber(ARGV[3]), tonumber(ARGV[4])
+
+redis.call("DEL", prefix .. ":scratch")
+
+-- include: count
+-- include: finish_event
+-- include: end_delivery
+-- include: bury
+
+local function first_suspect()
+  for at = 5, #ARGV do
+    local held = redis.pcall("XPENDING", ARGV[at], "workers", "-", "+", 1, "suspects")
+    if not held.err and #held > 0 then return ARGV[at], held[1][1] end
+  end
+end
+
+local function field(fields, name)
+  for at = 1, #fields, 2 do
+    if fields[at] == name then return fields[at + 1] end
+  end
+end
+
+local function bury_crasher(stream, id, fields, crashes)
+  local facts = {
+    "reason", "crash_loop", "error", "the process died " .. crashes .. " times while it handled this message",
+    "attempts", crashes, "lane", stream,
+  }
+  for _, part in ipairs(fields) do facts[#facts + 1] = part end
+  local subscription = field(fields, "s")
+  local read, header = pcall(cjson.decode, field(fields, subscription and "e" or "m") or "")
+  local letter_id = stream .. "|" .. id
+  if read and type(header) == "table" then
+    letter_id = subscription and (tostring(header.id) .. ":" .. subscription) or tostring(header.message_id)
+  end
+  bury(letter_id, facts)
+  local row = subscription and redis.call("HGET", prefix .. ":subscriptions", subscription)
+  if row and read then
+    end_delivery(header.id, cjson.decode(row).number, string.format("d%.0f,0,0", now_ms), false)
+  end
+end
+
+local stream, id = first_suspect()
+if not stream then return {} end
+
+local found = redis.call("XRANGE", stream, id, id)[1]
+local mark = stream .. "|" .. id
+local crashes = redis.call("HINCRBY", prefix .. ":crashes", mark, 1)
+if not found or (crash_limit > 0 and crashes >= crash_limit) then
+  if found then bury_crasher(stream, id, found[2], crashes) end
+  redis.call("XACK", stream, "workers", id)
+  redis.call("XDEL", stream, id)
+  redis.call("HDEL", prefix .. ":crashes", mark)
+  keep_counts()
+  return { stream, id }
+end
+redis.call("XCLAIM", stream, "workers", process, 0, id, "JUSTID")
+return { stream, found, crashes }

@@ -1,0 +1,38 @@
+--[[
+flush_queue: drop what waits on one lane, some of it; call again until nothing is left.
+
+A dropped delivery ends as cancelled, so its event does not stay pending for ever.
+
+KEYS
+  1  prefix of the bus
+     Reads and writes below it: the lane given, subscriptions, event:<id>, pending, counts, status:cancelled
+ARGV
+  1  now_ms          the caller's clock
+  2  retention_ms    how long the record of a finished event is kept
+  3  lane            its key
+  4  limit           most entries to drop
+RETURNS
+  how many were dropped
+]]
+local prefix, stream = KEYS[1], ARGV[3]
+local now_ms, retention_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
+
+-- include: count
+-- include: finish_event
+-- include: end_delivery
+
+local entries = redis.call("XRANGE", stream, "-", "+", "COUNT", tonumber(ARGV[4]))
+for _, entry in ipairs(entries) do
+  local fields = entry[2]
+  if fields[1] == "s" then
+    local row = redis.call("HGET", prefix .. ":subscriptions", fields[2])
+    local read, header = pcall(cjson.decode, fields[4] or "")
+    if row and read and type(header) == "table" then
+      end_delivery(header.id, cjson.decode(row).number, string.format("c%.0f,0,0", now_ms), false)
+    end
+  end
+  redis.pcall("XACK", stream, "workers", entry[1])
+  redis.call("XDEL", stream, entry[1])
+end
+keep_counts()
+return #entries

@@ -1,0 +1,16 @@
+--[[
+carry_out: do what a step says, and return what came of it.
+
+Steps are how everything that enters eventsys is written down: an event to store, a message to queue, either of them
+later. They come from a publisher, ride on a commit, or wait in the delayed store.
+]]
+-- include: next_entry
+-- include: count
+-- include: add_event
+-- include: add_message
+-- include: add_delayed
+local steps = { event = add_event, message = add_message, delayed = add_delayed }
+
+local function carry_out(step)
+  return steps[step[1]](step)
+end

@@ -1,0 +1,45 @@
+--[[
+finish_event: give an event its final status, once its last open delivery has ended.
+
+Failed when any delivery is dead; else expired when any is; else cancelled when all are; else delivered. Only then does
+the record get an expiry, twice the retention: the sweeps remove it by its stored time, the expiry is for what they
+miss.
+
+Uses: prefix, now_ms, retention_ms, count
+]]
+local function last_line_letter(lines)
+  local last = string.match(lines, "([^\n]*)$")
+  return string.sub(last, 1, 1)
+end
+
+local function status_of_deliveries(record)
+  local fields = redis.call("HGETALL", record)
+  local dead, expired, cancelled, ended = false, false, 0, 0
+  for at = 1, #fields, 2 do
+    if string.match(fields[at], "^%d+$") then
+      local letter = last_line_letter(fields[at + 1])
+      ended = ended + 1
+      dead = dead or letter == "d"
+      expired = expired or letter == "x"
+      if letter == "c" then cancelled = cancelled + 1 end
+    end
+  end
+  if dead then return "failed" end
+  if expired then return "expired" end
+  if ended > 0 and cancelled == ended then return "cancelled" end
+  return "delivered"
+end
+
+local function finish_event(event_id, record, has_trouble)
+  local status = "delivered"
+  if has_trouble then
+    status = status_of_deliveries(record)
+    redis.call("HSET", record, "status", status)
+  end
+  if status ~= "delivered" then
+    redis.call("ZADD", prefix .. ":status:" .. status, now_ms, event_id)
+  end
+  redis.call("ZREM", prefix .. ":pending", event_id)
+  redis.call("PEXPIRE", record, 2 * retention_ms)
+  count(status .. "_events", 1)
+end

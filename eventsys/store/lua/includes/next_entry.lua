@@ -1,0 +1,34 @@
+--[[
+next_entry: name the next stream entry, `<ms>-<number>`.
+
+The names only grow, over all streams of the bus and whatever the callers' clocks do, so an event's name in the log
+serves in every index too. `keep_entry_clock` must end every script that used it.
+
+Uses: prefix, now_ms
+]]
+local entry_clock = prefix .. ":clock"
+local entry_ms, entry_number
+
+local function next_entry()
+  if not entry_ms then
+    local last = redis.call("GET", entry_clock)
+    if last then
+      local ms, number = string.match(last, "^(%d+)-(%d+)$")
+      entry_ms, entry_number = tonumber(ms), tonumber(number)
+    else
+      entry_ms, entry_number = 0, 0
+    end
+  end
+  if now_ms > entry_ms then
+    entry_ms, entry_number = now_ms, 0
+  else
+    entry_number = entry_number + 1
+  end
+  return string.format("%.0f-%.0f", entry_ms, entry_number)
+end
+
+local function keep_entry_clock()
+  if entry_ms then
+    redis.call("SET", entry_clock, string.format("%.0f-%.0f", entry_ms, entry_number))
+  end
+end

@@ -1,0 +1,73 @@
+--[[
+take_over: make what dead processes held available again, as suspects.
+
+Any living process may run this, several at once. A consumer is removed only when nothing is pending for it, since
+removing it would drop what is.
+
+KEYS
+  1  prefix of the bus
+     Reads and writes below it: processes, process:<name>, queues, queue:<queue>:<lane>, log:<lane>
+ARGV
+  1  now_ms    real time
+  2  limit     most entries to move on one lane
+RETURNS
+  {names of the processes that were dead, entries moved, queues that hold returned entries or suspects}
+]]
+local prefix = KEYS[1]
+local now_ms, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
+
+redis.call("DEL", prefix .. ":scratch")
+
+local streams, queue_of = {}, {}
+local function add_lanes(queue, stem)
+  for _, lane in ipairs({ 10, 8, 5, 1 }) do
+    local stream = stem .. ":" .. lane
+    streams[#streams + 1] = stream
+    queue_of[stream] = queue
+  end
+end
+add_lanes("eventsys.log", prefix .. ":log")
+for _, queue in ipairs(redis.call("SMEMBERS", prefix .. ":queues")) do
+  if queue ~= "eventsys.log" then add_lanes(queue, prefix .. ":queue:" .. queue) end
+end
+
+local function move(stream, process)
+  local pending = redis.pcall("XPENDING", stream, "workers", "-", "+", limit, process)
+  if pending.err then return 0 end
+  if #pending == 0 then
+    redis.call("XGROUP", "DELCONSUMER", stream, "workers", process)
+    return 0
+  end
+  local ids = {}
+  for _, held in ipairs(pending) do ids[#ids + 1] = held[1] end
+  ids[#ids + 1] = "JUSTID"
+  redis.call("XCLAIM", stream, "workers", "suspects", 0, unpack(ids))
+  return #pending
+end
+
+local moved = 0
+local dead = redis.call("ZRANGEBYSCORE", prefix .. ":processes", "-inf", now_ms, "LIMIT", 0, 4)
+for _, process in ipairs(dead) do
+  local left = 0
+  for _, stream in ipairs(streams) do left = left + move(stream, process) end
+  moved = moved + left
+  if left == 0 then
+    redis.call("ZREM", prefix .. ":processes", process)
+    redis.call("DEL", prefix .. ":process:" .. process)
+  end
+end
+
+local waiting, named = {}, {}
+for _, stream in ipairs(streams) do
+  local queue = queue_of[stream]
+  if not named[queue] then
+    for _, consumer in ipairs({ "returned", "suspects" }) do
+      local held = redis.pcall("XPENDING", stream, "workers", "-", "+", 1, consumer)
+      if not named[queue] and not held.err and #held > 0 then
+        named[queue] = true
+        waiting[#waiting + 1] = queue
+      end
+    end
+  end
+end
+return { dead, moved, waiting }

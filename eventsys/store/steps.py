@@ -1,0 +1,60 @@
+"""How everything that enters eventsys is written down for the scripts: as a step to carry out.
+
+`lua/includes/carry_out.lua` is the other side of this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+Step = tuple[Any, ...]
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def event_step(
+    event_id: str, event_type: str, lane: int, envelope: str, *, key: str | None = None, window_ms: int = 0
+) -> Step:
+    """Return the step that stores an event.
+
+    Args:
+        event_id: Its id.
+        event_type: Its type.
+        lane: Its priority, which is the log lane it goes to.
+        envelope: Its stored form.
+        key: Its idempotency key, if it has one.
+        window_ms: How long that key is remembered.
+    """
+    return ("event", event_id, event_type, lane, envelope, key or False, window_ms)
+
+
+def message_step(queue: str, lane: int, fields: Mapping[str, str]) -> Step:
+    """Return the step that puts a message on a lane of a queue."""
+    flat: list[str] = []
+    for name, value in fields.items():
+        flat += (name, value)
+    return ("message", queue, lane, flat)
+
+
+def delayed_step(
+    entry_id: str, due_ms: int, priority: int, step: Step, *, queue: str = "", facts: Mapping[str, Any] | None = None
+) -> Step:
+    """Return the step that carries out another step at `due_ms`.
+
+    Args:
+        entry_id: What it can be cancelled by: the id of the event, or of the message.
+        due_ms: When, in milliseconds since 1970.
+        priority: Decides among entries due at the same millisecond; 1 to 10.
+        step: What to do then.
+        queue: The queue of the message, which counts it as its own; empty for an event.
+        facts: What a listing shows beside the event.
+    """
+    return ("delayed", entry_id, due_ms, priority, queue, (entry_id, queue, step, facts or {}))
+
+
+def packed(step: Step | list[Any]) -> bytes:
+    """Return `step` as the scripts read it."""
+    return _encoder.encode(step)
