@@ -38,7 +38,7 @@ def assemble_event(event_class: type[E], fields: dict[str, Any], given: set[str]
 def event_class_for(payload_type: Any) -> type[Event[Any]]:
     """Return the class of events that carry `payload_type`: `Event` itself for dictionaries."""
     if isinstance(payload_type, type) and issubclass(payload_type, BaseModel):
-        return Event[payload_type]  # type: ignore[valid-type]
+        return Event[payload_type]
     return Event if is_dictionary(payload_type) else Event[payload_type]  # a TypedDict, a dataclass
 
 
