@@ -1,0 +1,214 @@
+"""Subscriptions: who wants which events, and how they are handled."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import timedelta
+from enum import StrEnum
+from typing import Annotated, Any
+
+import msgspec
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from eventsys.errors import SubscriptionError
+from eventsys.model.durations import Duration, to_milliseconds
+from eventsys.model.filters import PayloadFilter, compile_filter
+from eventsys.model.patterns import check_pattern
+from eventsys.model.retry_policy import Backoff, RetryPolicy
+
+LONGEST_NAME = 200
+"""Letters a subscription's name may have."""
+
+_QUEUE = re.compile(r"[a-zA-Z_][a-zA-Z0-9._-]{0,127}")
+_RATE = re.compile(r"([1-9][0-9]{0,8})/(s|m|h)")
+
+
+def check_subscription_name(text: str) -> str:
+    """Return `text` if it can name a subscription: 1 to 200 printable characters without whitespace.
+
+    Raises:
+        SubscriptionError: If it cannot.
+    """
+    if not isinstance(text, str) or not 0 < len(text) <= LONGEST_NAME:
+        raise SubscriptionError(f"a subscription's name has 1 to {LONGEST_NAME} characters; this is {ascii(text)[:80]}")
+    if not text.isprintable() or " " in text:
+        raise SubscriptionError(f"the name {text!r} has whitespace or unprintable characters; try {_tidied(text)!r}")
+    return text
+
+
+def check_queue_name(text: str) -> str:
+    """Return `text` if it can name a queue: letters, digits, `.`, `_`, `-`, at most 128, a letter or `_` first.
+
+    Raises:
+        SubscriptionError: If it cannot.
+    """
+    if not isinstance(text, str) or not _QUEUE.fullmatch(text):
+        raise SubscriptionError(
+            f"{ascii(text)[:140]} cannot name a queue; use letters, digits, '.', '_' and '-', a letter or '_' first"
+        )
+    return text
+
+
+def _check_where(where: dict[str, Any] | None) -> dict[str, Any] | None:
+    return None if where is None else compile_filter(where).where
+
+
+def _check_rate(rate: str) -> str:
+    if not _RATE.fullmatch(rate):
+        raise SubscriptionError(f"rate {rate!r} is not of the form '100/s', '100/m' or '100/h'")
+    return rate
+
+
+def _tidied(text: str) -> str:
+    return re.sub(r"[^\x21-\x7e]+", "-", text).strip("-") or "my-handler"
+
+
+class SubscriptionState(StrEnum):
+    """Whether deliveries of a subscription run, or gather in its waiting room."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+
+
+_Where = Annotated[dict[str, Any] | None, AfterValidator(_check_where)]
+_Rate = Annotated[str, AfterValidator(_check_rate)]
+_Queue = Annotated[str, AfterValidator(check_queue_name)]
+
+
+class SubscriptionOptions(BaseModel):
+    """How the deliveries of one subscription are handled; every option has a default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    async_: bool = True
+    """False runs the handler inside `publish`, where the publisher hosts it."""
+    max_retries: int = Field(default=3, ge=0)
+    """Tries after the first: 3 makes at most four attempts."""
+    retry_delay: Duration = timedelta(seconds=5)
+    timeout: Duration | None = timedelta(seconds=30)
+    """The longest an attempt may run; None sets no limit."""
+    persistent: bool | None = None
+    """Whether it stays while no process hosts it. None means as it is declared: True for `@events.on`, False for a
+    run-time `subscribe`."""
+    backoff: Backoff = None
+    where: _Where = None
+    """Conditions on the content, see `compile_filter`."""
+    queue: _Queue | None = None
+    """Where its deliveries queue; None means the application's own queue."""
+    rate: _Rate | None = None
+    """The most attempts that may begin in a second, minute or hour, over all processes: `100/s`."""
+    concurrency: int | None = Field(default=None, ge=1)
+    """The most attempts that may run at once, over all processes."""
+
+
+class Subscription(BaseModel):
+    """One subscription as it is stored: what was declared, and how it stands."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a row of a newer version may say more
+
+    name: Annotated[str, AfterValidator(check_subscription_name)]
+    pattern: Annotated[str, AfterValidator(check_pattern)]
+    where: _Where = None
+    queue: _Queue
+    is_async: bool = True
+    persistent: bool = True
+    max_retries: int = Field(default=3, ge=0)
+    retry_delay_ms: int = Field(default=5_000, ge=0)
+    timeout_ms: int | None = Field(default=30_000, ge=0)
+    backoff: Backoff = None
+    rate: _Rate | None = None
+    concurrency: int | None = Field(default=None, ge=1)
+
+    number: int = Field(default=0, ge=0)
+    """Stands for the name where space matters; given by the store, 0 before that."""
+    revision: int = Field(default=1, ge=1)
+    """Grows whenever the row changes."""
+    declaration_hash: str = ""
+    """Of what the code declared last; a process writes the row only when its own declaration differs."""
+    state: SubscriptionState = SubscriptionState.ACTIVE
+    created_ms: int = Field(default=0, ge=0)
+    owner: str | None = None
+    """The process that made it at run time; None for one declared in code."""
+
+    @classmethod
+    def declare(
+        cls,
+        name: str,
+        pattern: str,
+        options: SubscriptionOptions,
+        *,
+        queue: str,
+        persistent: bool,
+        created_ms: int,
+        owner: str | None = None,
+    ) -> Subscription:
+        """Return the subscription that code asks for, not yet numbered.
+
+        Args:
+            name: Its name, unique on the bus.
+            pattern: The types it wants.
+            options: How its deliveries are handled.
+            queue: Its queue, unless the options name one.
+            persistent: Whether it stays while nobody hosts it, unless the options say.
+            created_ms: The clock's time.
+            owner: The process it belongs to, for one made at run time.
+
+        Raises:
+            SubscriptionError: If the name or the queue cannot be.
+            InvalidPatternError: If the pattern cannot be.
+        """
+        declared = {
+            "name": check_subscription_name(name),
+            "pattern": check_pattern(pattern),
+            "where": options.where,
+            "queue": check_queue_name(queue if options.queue is None else options.queue),
+            "is_async": options.async_,
+            "persistent": persistent if options.persistent is None else options.persistent,
+            "max_retries": options.max_retries,
+            "retry_delay_ms": to_milliseconds(options.retry_delay),
+            "timeout_ms": None if options.timeout is None else to_milliseconds(options.timeout),
+            "backoff": options.backoff,
+            "rate": options.rate,
+            "concurrency": options.concurrency,
+        }
+        return cls.model_validate(
+            {**declared, "declaration_hash": _hash(declared), "created_ms": created_ms, "owner": owner}
+        )
+
+    @classmethod
+    def from_row(cls, text: str | bytes) -> Subscription:
+        """Return the subscription in a stored row.
+
+        Raises:
+            SubscriptionError: If the row cannot be read.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise SubscriptionError(f"a stored subscription cannot be read: {error}") from error
+
+    def to_row(self) -> str:
+        """Return the row to store, as JSON."""
+        return self.model_dump_json()
+
+    @property
+    def retry_policy(self) -> RetryPolicy:
+        """How its deliveries are retried."""
+        delay = timedelta(milliseconds=self.retry_delay_ms)
+        return RetryPolicy(max_retries=self.max_retries, retry_delay=delay, backoff=self.backoff)
+
+    @property
+    def timeout(self) -> timedelta | None:
+        """The longest an attempt may run; None is no limit."""
+        return None if self.timeout_ms is None else timedelta(milliseconds=self.timeout_ms)
+
+    @property
+    def payload_filter(self) -> PayloadFilter | None:
+        """Its filter, compiled anew; keep it where events are judged one after another."""
+        return None if self.where is None else compile_filter(self.where)
+
+
+def _hash(declared: dict[str, Any]) -> str:
+    text = msgspec.json.encode(declared, order="deterministic")
+    return hashlib.sha256(text).hexdigest()[:16]
