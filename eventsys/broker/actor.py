@@ -7,8 +7,8 @@ from typing import Any
 
 from dramatiq import Actor, Broker
 
-from ..model.retry_policy import RetryPolicy
-from ..model.subscription import Subscription
+from eventsys.model.retry_policy import RetryPolicy
+from eventsys.model.subscription import Subscription
 
 
 class HandlerActor(Actor[..., Any]):

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from ..errors import AttemptEndedError, BackpressureError
-from ..store.steps import Step
+from eventsys.errors import AttemptEndedError, BackpressureError
+from eventsys.store.steps import Step
 
 if TYPE_CHECKING:
     from .messages import Received
@@ -71,6 +71,11 @@ class Attempt:
         if on_commit is not None:
             self._on_commit = self._on_commit or []
             self._on_commit.append(on_commit)
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for the outcome of its commit."""
+        return self._on_commit is not None
 
     def handler_ended(self, *, succeeded: bool) -> None:
         """Close the handler's part: keep what it published, or drop it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,28 +12,32 @@ from dramatiq import Broker, Message, MessageProxy, Middleware
 from dramatiq.encoder import PickleEncoder
 from dramatiq.errors import ConnectionClosed, QueueJoinTimeout
 from dramatiq.message import get_encoder
-from dramatiq.middleware import MiddlewareError
+from dramatiq.middleware import Interrupt, MiddlewareError
 
-from ..clock import Clock
-from ..errors import EventsysError, RedisUnavailableError, SettingsError
-from ..model.priority import LANES
-from ..store.keys import Keys
-from ..store.link import Link
-from ..store.scripts import script
-from ..store.steps import Step, delayed_step, message_step, packed
+from eventsys.clock import Clock
+from eventsys.errors import EventsysError, RedisUnavailableError, SettingsError
+from eventsys.model.priority import LANES
+from eventsys.store.keys import Keys
+from eventsys.store.link import Link
+from eventsys.store.scripts import script
+from eventsys.store.steps import Step, delayed_step, message_step, packed
 from .actor import HandlerActor
-from .attempt import FOLLOWING, HANDLING, Attempt, current_attempt, enter_attempt, leave_attempt
+from .attempt import FOLLOWING, Attempt, current_attempt, enter_attempt, leave_attempt
 from .committer import Committer, Finished
 from .consumer import EventConsumer
 from .endings import PARKED_MS, Ending, ending_of_failure, ending_of_success
 from .hooks import Hooks
 from .in_flight import InFlight
+from .interrupts import Interrupts
 from .joining import is_idle, wait_until
 from .messages import DeliveryMessage, LogMessage, Place, Received
 from .presence import Presence
 
 #: The lanes of plain actors, by the name their `lane` option gives.
 LANE_NAMES = {"low": 1, "normal": 5, "high": 8, "critical": 10}
+
+#: The exit code of a process that ends because a handler cannot be interrupted: EX_SOFTWARE.
+RECYCLE_EXIT = 70
 
 #: How long the record of a finished event is kept when nobody says otherwise: a day.
 DEFAULT_RETENTION_MS = 24 * 3600 * 1000
@@ -75,6 +81,7 @@ class EventBroker(Broker):
         self.retention_ms = retention_ms
         self.parked_ms = parked_ms
         self.in_flight = InFlight()
+        self.interrupts = Interrupts(self._recycle)
         self.is_stopping = False
         self._process: tuple[Presence, Committer] | None = None
         self._lock = threading.Lock()
@@ -190,6 +197,8 @@ class EventBroker(Broker):
         """Call the hooks before something, as Dramatiq does; before a message is processed, begin its attempt."""
         if signal == "process_message":
             self._begin(args[0])
+        elif signal in {"worker_boot", "worker_shutdown"}:
+            self.is_stopping = signal == "worker_shutdown"
         signal = "before_" + signal
         for middleware, hook in self._hooks.of(signal, self.middleware):
             try:
@@ -205,11 +214,23 @@ class EventBroker(Broker):
         After a message is processed, first close what its handler published. After an acknowledgement, wait for the
         commit: until then nothing is acknowledged.
         """
-        if signal == "process_message" and isinstance(args[0], Received) and args[0].attempt is not None:
-            args[0].attempt.handler_ended(succeeded=kwargs.get("exception") is None and not args[0].failed)
+        if signal == "process_message":
+            kwargs = self._handler_ended(args[0], kwargs)
         if signal in {"ack", "nack"} and isinstance(args[0], Received):
             return
         self._call_after(signal, args, kwargs)
+
+    def _handler_ended(self, message: MessageProxy, kwargs: dict[str, Any]) -> dict[str, Any]:
+        try:
+            self.interrupts.leave()
+        except Interrupt as interrupt:
+            # The limit struck after the handler returned and before this line: it was too late, so it timed out.
+            self.interrupts.leave()
+            message.stuff_exception(interrupt)
+            kwargs = {"exception": interrupt}
+        if isinstance(message, Received) and message.attempt is not None:
+            message.attempt.handler_ended(succeeded=kwargs.get("exception") is None and not message.failed)
+        return kwargs
 
     def _call_after(self, signal: str, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
         signal = "after_" + signal
@@ -303,6 +324,16 @@ class EventBroker(Broker):
 
         return committed
 
+    def _recycle(self, message: MessageProxy, error: BaseException) -> None:
+        """End an attempt that cannot be interrupted, hand back what is not begun, and end the process with it."""
+        self.logger.critical("%s does not react to its timeout; this process ends and is replaced", message)
+        message.stuff_exception(error)
+        self.emit_after("process_message", message, exception=error)
+        self.end(message, succeeded=not message.failed)
+        self.committer.join(5.0)
+        self.hand_back(self.in_flight.unstarted())
+        os._exit(RECYCLE_EXIT)
+
     def _known_subscription(self, name: str) -> tuple[int, bool]:
         number, row = self.link.pipeline(
             [("HGET", self.keys.subscription_numbers, name), ("HEXISTS", self.keys.subscriptions, name)]
@@ -382,6 +413,4 @@ def _plain(message: Any, options: dict[str, Any]) -> Message[Any]:
 
 
 def _json(value: dict[str, Any]) -> str:
-    import json
-
     return json.dumps(value)

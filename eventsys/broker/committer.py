@@ -9,11 +9,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ..clock import Clock
-from ..errors import EventsysError, RedisUnavailableError
-from ..store.link import Link, run_script
-from ..store.scripts import script
-from ..store.steps import Step, packed
+from eventsys.clock import Clock
+from eventsys.errors import EventsysError, RedisUnavailableError
+from eventsys.store.link import Link, run_script
+from eventsys.store.scripts import script
+from eventsys.store.steps import Step, packed
 from .endings import Ending
 from .messages import Place
 
@@ -133,7 +133,9 @@ class Committer:
             try:
                 results = self._commit(batch)
             except RedisUnavailableError as error:
-                logger.warning("commit waits for Redis: %s", error, extra={"action": "commit_waits", "count": len(batch)})
+                logger.warning(
+                    "commit waits for Redis: %s", error, extra={"action": "commit_waits", "count": len(batch)}
+                )
                 time.sleep(_RETRY_S)
             except EventsysError:
                 # Redis refuses the batch as a whole. Nothing was done; the messages stay pending and come back when
@@ -149,7 +151,13 @@ class Committer:
             packed([one.place.stream, one.place.entry, one.ending, one.steps, one.place.is_suspect]) for one in batch
         ]
         replies: list[bytes] = run_script(
-            self._channel, self._script, self._prefix, self._clock.now_ms(), self._process, self._retention_ms, *attempts
+            self._channel,
+            self._script,
+            self._prefix,
+            self._clock.now_ms(),
+            self._process,
+            self._retention_ms,
+            *attempts,
         )
         return [reply.decode() for reply in replies]
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from dramatiq import Consumer, MessageProxy
 from dramatiq.errors import ConnectionClosed
 
-from ..errors import EventsysError
-from ..model.priority import LANES
-from ..store.link import run_script
-from ..store.scripts import script
+from eventsys.errors import EventsysError
+from eventsys.model.priority import LANES
+from eventsys.store.link import run_script
+from eventsys.store.scripts import script
 from .endings import ending_of_junk
 from .lanes import Entry, LaneReader
 from .messages import Place, Received, UndecodableError, read_entry
@@ -173,6 +173,7 @@ class EventConsumer(Consumer):
                 self._bury(place, error)
                 continue
             message.actor = self._broker.actors.get(message.actor_name)
+            self._broker.in_flight.give(message)
             self._ready.append(message)
 
     def _bury(self, place: Place, error: UndecodableError) -> None:

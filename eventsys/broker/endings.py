@@ -9,8 +9,8 @@ from typing import Any
 
 from dramatiq.errors import ActorNotFound
 
-from ..errors import HandlerTimeoutError, InvalidPayloadError, Reject
-from ..store.steps import delayed_step, message_step
+from eventsys.errors import HandlerTimeoutError, InvalidPayloadError, Reject
+from eventsys.store.steps import delayed_step, message_step
 from .actor import HandlerActor
 from .messages import DeliveryMessage, LogMessage, PlainMessage, Received
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
-from .messages import Place
+from .messages import Place, Received
 
 
 class InFlight:
@@ -16,7 +16,7 @@ class InFlight:
     """
 
     def __init__(self) -> None:
-        self._places: dict[tuple[str, str], Place] = {}
+        self._places: dict[tuple[str, str], Received | None] = {}
         self._held: Counter[str] = Counter()
         self._handled: Counter[str] = Counter()
         self._changed = threading.Condition()
@@ -28,11 +28,20 @@ class InFlight:
             key = (place.stream, place.entry)
             if key in self._places:
                 return False
-            self._places[key] = place
+            self._places[key] = None
             self._held[place.queue] += 1
             if place.is_suspect:
                 self._suspect = place
             return True
+
+    def give(self, message: Received) -> None:
+        """Note what message a place turned out to hold."""
+        self._places[message.place.stream, message.place.entry] = message
+
+    def unstarted(self) -> list[Received]:
+        """Return the messages that are fetched and not begun."""
+        with self._changed:
+            return [message for message in self._places.values() if message is not None and message.attempt is None]
 
     def handled(self, place: Place) -> None:
         """Note that a message has been worked on, which makes room for another one."""
@@ -53,7 +62,8 @@ class InFlight:
         """Drop messages that were handed back unstarted."""
         with self._changed:
             for place in places:
-                if self._places.pop((place.stream, place.entry), None) is not None:
+                if (place.stream, place.entry) in self._places:
+                    del self._places[place.stream, place.entry]
                     self._held[place.queue] -= 1
                 if self._suspect is place:
                     self._suspect = None

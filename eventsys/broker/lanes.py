@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..errors import RedisRefusedError
-from ..model.priority import LANES
-from ..store.keys import GROUP
-from ..store.link import Channel, NoGroupError
+from eventsys.errors import RedisRefusedError
+from eventsys.model.priority import LANES
+from eventsys.store.keys import GROUP
+from eventsys.store.link import Channel, NoGroupError
 
 #: How often each lane is served under load, most urgent first.
 SHARES = (8, 4, 2, 1)

@@ -11,9 +11,9 @@ from dramatiq.encoder import JSONEncoder
 from dramatiq.errors import DecodeError
 from dramatiq.message import get_encoder
 
-from ..errors import InvalidEventError
-from ..model.envelope import decode_header
-from ..store.keys import LOG_QUEUE
+from eventsys.errors import InvalidEventError
+from eventsys.model.envelope import decode_header
+from eventsys.store.keys import LOG_QUEUE
 from .attempt import Attempt
 
 #: The actor that gives every matching subscription its delivery.
@@ -56,6 +56,7 @@ class Received(MessageProxy):
         self.token: Any = None
         self.started_ms = 0
         self.took_us = 0
+        self.is_on_loop = False
 
     def __str__(self) -> str:
         """Name the message without its arguments, which may be secret."""
@@ -113,17 +114,19 @@ class DeliveryMessage(Received):
     Attributes:
         subscription: The name of the subscription.
         envelope: The event's stored form.
+        header: That, read as far as its payload.
         event_id: The event's id.
         previous: How many attempts there were before this one.
     """
 
     def __init__(self, subscription: str, envelope: str, options: dict[str, Any], place: Place) -> None:
-        event_id = decode_header(envelope).id
-        message = _message(place.queue, subscription, (envelope,), options, f"{event_id}:{subscription}")
+        header = decode_header(envelope)
+        message = _message(place.queue, subscription, (envelope,), options, f"{header.id}:{subscription}")
         super().__init__(message, place)
         self.subscription = subscription
         self.envelope = envelope
-        self.event_id = event_id
+        self.header = header
+        self.event_id = header.id
         self.previous = int(options.get("retries", 0))
 
 
@@ -146,7 +149,15 @@ def read_entry(fields: Sequence[bytes], place: Place) -> Received:
             return DeliveryMessage(fields[1].decode(), fields[3].decode(), options, place)
         if kind == b"e" and place.queue == LOG_QUEUE:
             return LogMessage(fields[1].decode(), place)
-    except (IndexError, UnicodeDecodeError, ValueError, TypeError, AttributeError, DecodeError, InvalidEventError) as error:
+    except (
+        IndexError,
+        UnicodeDecodeError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        DecodeError,
+        InvalidEventError,
+    ) as error:
         raise UndecodableError(f"{type(error).__name__}: {error}", fields) from error
     raise UndecodableError(f"an entry that begins with the field {kind[:40]!r} is no message", fields)
 

@@ -9,11 +9,11 @@ import socket
 import threading
 import time
 
-from ..clock import Clock
-from ..errors import EventsysError
-from ..store.keys import Keys
-from ..store.link import Link
-from ..store.scripts import script
+from eventsys.clock import Clock
+from eventsys.errors import EventsysError
+from eventsys.store.keys import Keys
+from eventsys.store.link import Link
+from eventsys.store.scripts import script
 
 #: How long a process counts as alive after its last beat. Together with the scan: takeover within 15 s.
 LEASE_MS = 12_000
@@ -159,5 +159,3 @@ class Presence:
                 self.scan()
             except EventsysError as error:
                 logger.warning("no heartbeat: %s", error, extra={"action": "no_heartbeat", "process": self.name})
-
-

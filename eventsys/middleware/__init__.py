@@ -1,1 +1,43 @@
 """What surrounds an attempt, one concern a file."""
+
+from __future__ import annotations
+
+from dramatiq import Middleware
+from dramatiq.middleware import AgeLimit, AsyncIO, Callbacks, Pipelines, ShutdownNotifications
+
+from .correlation import Chain, Correlation, current_chain
+from .delay import Delay
+from .outcome import Outcome
+from .retries import Retries
+from .timeout import Timeout
+
+__all__ = [
+    "Chain",
+    "Correlation",
+    "Delay",
+    "Outcome",
+    "Retries",
+    "Timeout",
+    "current_chain",
+    "default_middleware",
+]
+
+
+def default_middleware() -> list[Middleware]:
+    """Return what an event broker works with: Dramatiq's own, with our time limit and retries in place of its.
+
+    The order matters: hooks before a message run from the first to the last, those after it from the last to the first,
+    so the outcome is measured next to the handler and the retry is decided before callbacks and pipelines are.
+    """
+    return [
+        AgeLimit(),
+        ShutdownNotifications(),
+        Callbacks(),
+        Pipelines(),
+        Retries(),
+        AsyncIO(),
+        Delay(),
+        Correlation(),
+        Outcome(),
+        Timeout(),
+    ]

@@ -147,7 +147,7 @@ def _check_text(text: str, path: str) -> None:
     except UnicodeEncodeError as error:
         raise _refused(
             path,
-            f"has a lone surrogate ({ascii(error.object[error.start])}) at letter {error.start}, which is no valid Unicode",
+            f"has a lone surrogate ({error.object[error.start]!a}) at letter {error.start}, which is no valid Unicode",
             "decode the text with errors='replace' where it enters your program",
         ) from error
 

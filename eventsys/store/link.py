@@ -16,14 +16,24 @@ from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, Respon
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from ..errors import BackpressureError, RedisRefusedError, RedisUnavailableError, SettingsError
+from eventsys.errors import BackpressureError, RedisRefusedError, RedisUnavailableError, SettingsError
 from .scripts import Script
 
 #: Seconds a reply may take. Scripts here take milliseconds; a Redis that is silent this long is away.
 REPLY_TIMEOUT_S = 10.0
 
 #: Replies of a Redis that is there but cannot serve now; waiting, or another node, mends them.
-_PASSING = ("READONLY", "BUSY", "MASTERDOWN", "MISCONF", "LOADING", "TRYAGAIN", "CLUSTERDOWN", "NOREPLICAS", "UNBLOCKED")
+_PASSING = (
+    "READONLY",
+    "BUSY",
+    "MASTERDOWN",
+    "MISCONF",
+    "LOADING",
+    "TRYAGAIN",
+    "CLUSTERDOWN",
+    "NOREPLICAS",
+    "UNBLOCKED",
+)
 
 Command = Sequence[Any]
 
@@ -148,6 +158,10 @@ class Link:
         The first argument is its key, the prefix of the bus.
         """
         return run_script(self._mine(), script, *arguments)
+
+    def run_once(self, script: Script, *arguments: Any) -> Any:
+        """Run a script that must not run twice: a lost reply is an error."""
+        return _evaluate(self._mine(), script, arguments)
 
     def close(self) -> None:
         """Close every connection made here."""

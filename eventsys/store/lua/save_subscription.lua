@@ -10,7 +10,7 @@ KEYS
 ARGV
   1  name
   2  declaration hash
-  3  row, JSON, with number 0
+  3  row: JSON without its closing brace, and without number, revision and state, which are added here
 RETURNS
   {number, version of the set, 1 when it changed}
 ]]
@@ -32,8 +32,6 @@ end
 number = tonumber(number)
 local state = before and before.state or "active"
 local revision = (before and before.revision or 0) + 1
-local row = string.gsub(ARGV[3], '"number":0', function() return '"number":' .. number end, 1)
-row = string.gsub(row, '"state":"active"', function() return '"state":"' .. state .. '"' end, 1)
-row = string.gsub(row, '"revision":0', function() return '"revision":' .. revision end, 1)
+local row = ARGV[3] .. string.format(',"number":%d,"revision":%d,"state":"%s"}', number, revision, state)
 redis.call("HSET", rows, name, row)
 return { number, tostring(redis.call("INCR", version_key)), 1 }

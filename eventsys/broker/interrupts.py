@@ -1,0 +1,106 @@
+"""Ending handlers that run too long."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from dramatiq import MessageProxy
+from dramatiq.middleware.time_limit import TimeLimitExceeded
+from dramatiq.threading import raise_thread_exception
+
+#: Seconds after its limit at which a handler counts as stuck: C code, or one that swallows the interrupt.
+GRACE_S = 5.0
+
+logger = logging.getLogger(__name__)
+
+
+class _Running:
+    __slots__ = ("deadline", "message", "struck")
+
+    def __init__(self, message: MessageProxy, deadline: float) -> None:
+        self.message = message
+        self.deadline = deadline
+        self.struck = False
+
+
+class Interrupts:
+    """Raises `TimeLimitExceeded` in the thread of a handler when its limit is over, and not a moment after it returned.
+
+    One lock decides between the two: an interrupt is raised, and an attempt is left, only under it. So an attempt that
+    was left can no longer be interrupted, and one that was interrupted is never taken for a success. The watching
+    thread sleeps until the next limit; handlers that end in time cost it nothing.
+
+    Args:
+        on_stuck: Called, from the watching thread, with a message whose handler goes on after `GRACE_S`, and the error.
+    """
+
+    def __init__(self, on_stuck: Callable[[MessageProxy, BaseException], None]) -> None:
+        self._on_stuck = on_stuck
+        self._running: dict[int, _Running] = {}
+        self._changed = threading.Condition()
+        self._wakes_at = float("inf")
+        self._thread: threading.Thread | None = None
+
+    def enter(self, message: MessageProxy, limit_ms: float) -> None:
+        """Begin to watch the calling thread, which handles `message` for at most `limit_ms`."""
+        deadline = time.monotonic() + limit_ms / 1000
+        with self._changed:
+            self._running[threading.get_ident()] = _Running(message, deadline)
+            if deadline < self._wakes_at:
+                self._wakes_at = deadline
+                self._start()
+                self._changed.notify_all()
+
+    def leave(self) -> None:
+        """Stop watching the calling thread; an interrupt on its way to it is called back."""
+        thread = threading.get_ident()
+        if thread not in self._running:
+            return
+        with self._changed:
+            running = self._running.pop(thread, None)
+            if running is not None and running.struck:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_long(thread), None)
+
+    def next_hard_limit(self) -> float:
+        """Return when, on the monotonic clock, the next handler will count as stuck; infinity when none runs."""
+        with self._changed:
+            return min((running.deadline for running in self._running.values()), default=float("inf")) + GRACE_S
+
+    def _start(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._run, name="eventsys-interrupts", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            stuck: list[_Running] = []
+            with self._changed:
+                self._changed.wait_for(lambda: time.monotonic() >= self._wakes_at, self._wait_s())
+                stuck = self._strike(time.monotonic())
+            for running in stuck:
+                self._on_stuck(running.message, TimeLimitExceeded())
+
+    def _wait_s(self) -> float | None:
+        return None if self._wakes_at == float("inf") else max(0.0, self._wakes_at - time.monotonic())
+
+    def _strike(self, now: float) -> list[_Running]:
+        stuck = []
+        self._wakes_at = float("inf")
+        for thread, running in list(self._running.items()):
+            if not running.struck and now >= running.deadline:
+                running.struck = True
+                logger.warning(
+                    "%s exceeded its time limit", running.message,
+                    extra={"action": "timeout", "message_id": running.message.message_id},
+                )  # fmt: skip
+                raise_thread_exception(thread, TimeLimitExceeded)
+            elif running.struck and now >= running.deadline + GRACE_S:
+                del self._running[thread]
+                stuck.append(running)
+                continue
+            self._wakes_at = min(self._wakes_at, running.deadline + (GRACE_S if running.struck else 0))
+        return stuck

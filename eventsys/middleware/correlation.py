@@ -1,0 +1,68 @@
+"""Which event led to which."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import Any, NamedTuple
+
+from dramatiq import Broker, Message, MessageProxy, Middleware
+
+from eventsys.broker.messages import DeliveryMessage
+
+
+class Chain(NamedTuple):
+    """The place of an attempt in a chain of events.
+
+    Attributes:
+        correlation_id: Shared by the whole chain.
+        causation_id: The event that is being handled.
+        depth: How many events led to that one.
+        traceparent: Its trace, in the W3C's form, if it has one.
+    """
+
+    correlation_id: str
+    causation_id: str
+    depth: int
+    traceparent: str | None = None
+
+
+_chain: ContextVar[Chain | None] = ContextVar("eventsys_chain", default=None)
+
+
+def current_chain() -> Chain | None:
+    """Return the chain that what is published here belongs to, or None outside of every attempt."""
+    return _chain.get()
+
+
+class Correlation(Middleware):
+    """Lets what a handler publishes inherit the correlation id, and take the handled event as its cause.
+
+    A plain actor that a handler sends to carries both on.
+    """
+
+    def before_process_message(self, broker: Broker, message: MessageProxy) -> None:  # noqa: ARG002
+        """Make the message's chain the current one."""
+        if isinstance(message, DeliveryMessage):
+            header = message.header
+            _chain.set(Chain(header.chain_id, header.id, header.depth, header.headers.get("traceparent")))
+        elif (carried := message.options.get("chain")) is not None:
+            _chain.set(Chain(*carried))
+
+    def before_enqueue(self, broker: Broker, message: Message[Any], delay: int | None) -> None:  # noqa: ARG002
+        """Give a message to a plain actor the chain it is sent from."""
+        chain = _chain.get()
+        if chain is not None and not isinstance(message, DeliveryMessage):
+            message.options.setdefault("chain", list(chain))
+
+    def after_process_message(
+        self,
+        broker: Broker,  # noqa: ARG002
+        message: MessageProxy,  # noqa: ARG002
+        *,
+        result: Any = None,  # noqa: ARG002
+        exception: BaseException | None = None,  # noqa: ARG002
+    ) -> None:
+        """End the chain with the attempt, so that it does not leak into the thread's next one."""
+        _chain.set(None)
+
+    after_skip_message = after_process_message

@@ -1,0 +1,73 @@
+"""Whether a failed attempt is followed by another one."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+import dramatiq
+from dramatiq import Broker, MessageProxy
+from dramatiq.middleware import Retries as DramatiqRetries
+
+from eventsys.broker.actor import HandlerActor
+from eventsys.broker.messages import DeliveryMessage, LogMessage
+from eventsys.errors import InvalidPayloadError, Reject, Retry
+from eventsys.model.durations import to_milliseconds
+
+
+class Retries(DramatiqRetries):
+    """Decides after a failure: again at a later time, or a dead letter.
+
+    It only enqueues the message again, or marks it as failed; the commit does what was decided, in the same step that
+    gives the message up. For deliveries the subscription's policy decides, for plain actors Dramatiq's own rules.
+
+    Args:
+        random: Where jitter comes from.
+        **options: Dramatiq's, for plain actors.
+    """
+
+    def __init__(self, *, random: Random | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self._random = random or Random()  # noqa: S311 - spreads retries, guards nothing
+
+    def after_process_message(
+        self, broker: Broker, message: MessageProxy, *, result: Any = None, exception: BaseException | None = None
+    ) -> None:
+        """Enqueue the message again, or mark it as failed, when its handler raised."""
+        if exception is None or isinstance(message, LogMessage):
+            return
+        if isinstance(exception, Reject):
+            message.fail()
+        elif isinstance(message, DeliveryMessage):
+            self._judge(broker, message, exception)
+        else:
+            if isinstance(exception, Retry):
+                delay_ms = None if exception.delay is None else to_milliseconds(exception.delay)
+                exception = dramatiq.Retry(str(exception), delay=delay_ms)
+            super().after_process_message(broker, message, result=result, exception=exception)
+
+    def _judge(self, broker: Broker, message: DeliveryMessage, exception: BaseException) -> None:
+        wait = self._wait_after(message, exception)
+        if wait is None:
+            message.fail()
+        else:
+            broker.enqueue(message, delay=to_milliseconds(wait))  # type: ignore[arg-type]
+
+    def _wait_after(self, message: DeliveryMessage, exception: BaseException) -> timedelta | None:
+        actor = message.actor
+        if not isinstance(actor, HandlerActor) or isinstance(exception, InvalidPayloadError):
+            return None
+        if actor.give_up_on and isinstance(exception, actor.give_up_on):
+            return None
+        asked_again = isinstance(exception, (Retry, dramatiq.Retry))
+        if actor.retry_on and not asked_again and not isinstance(exception, actor.retry_on):
+            return None
+        wait = actor.policy.wait_before(message.previous + 2, random=self._random)
+        if wait is None:
+            return None
+        if isinstance(exception, Retry) and exception.delay is not None:
+            return timedelta(milliseconds=to_milliseconds(exception.delay))
+        if isinstance(exception, dramatiq.Retry) and exception.delay is not None:
+            return timedelta(milliseconds=exception.delay)
+        return wait
