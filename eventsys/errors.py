@@ -64,7 +64,15 @@ class CausationDepthError(EventsysError):
 
 
 class RedisUnavailableError(EventsysError, ConnectionError):
-    """Redis did not answer: refused, timed out, still loading, or the connection broke."""
+    """Redis did not answer: refused, timed out, still loading, or the connection broke.
+
+    Attributes:
+        at_connect: Whether no connection could be opened at all.
+        may_have_run: Whether the command was sent, so that Redis may have carried it out.
+    """
+
+    at_connect = False
+    may_have_run = False
 
 
 class RedisRefusedError(EventsysError):

@@ -146,7 +146,8 @@ def decode_event(envelope: bytes | str, payload_type: type[P], *, is_replay: boo
 
 def open_event(header: EventHeader, payload_type: type[P], *, is_replay: bool = False) -> Event[P]:
     """Return the event of a header read before; otherwise as `decode_event`."""
-    event_class, read_payload = _reader(payload_type)
+    wanted: Any = payload_type
+    event_class, read_payload = _reader(wanted)
     try:
         payload = read_payload(header.payload)
     except (ValidationError, *_UNREADABLE) as error:

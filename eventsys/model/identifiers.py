@@ -43,7 +43,7 @@ class _Sequence:
                 self._begin(self._last_ms + 1, word)
             tail = self._tail
             # 0x8000 is the variant that RFC 9562 asks for.
-            return "%s%04x-%012x" % (self._head, 0x8000 | (tail >> 48), tail & _LOW_48)
+            return f"{self._head}{0x8000 | (tail >> 48):04x}-{tail & _LOW_48:012x}"
 
     def _begin(self, now_ms: int, word: int) -> None:
         """Start a millisecond: 12 random bits in the head, and a tail that starts in the lower half of its range."""

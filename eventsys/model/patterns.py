@@ -106,7 +106,7 @@ def _check_segment(text: str, segment: str, *, is_last: bool) -> None:
         raise InvalidPatternError(f"pattern {text!r} has an empty segment; {_FORM}")
     if ANY_ONE in segment or ANY_TAIL in segment:
         raise InvalidPatternError(
-            f"pattern {text!r} has a wildcard inside the segment {segment!r}, and a wildcard is a whole segment; {_FORM}"
+            f"pattern {text!r} has a wildcard within {segment!r}, and a wildcard is a whole segment; {_FORM}"
         )
     raise InvalidPatternError(
         f"pattern {text!r} has the segment {segment!r}; segments are lower-case letters, digits, '_' and '-'; {_FORM}"

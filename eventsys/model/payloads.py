@@ -103,11 +103,22 @@ def _encode_carefully(payload: dict[Any, Any], max_depth: int) -> bytes:
 
 def _check_value(value: Any, path: str, levels: range) -> None:
     """Refuse what JSON cannot carry, naming the place. `levels` are those that may still be entered."""
-    if value is None or isinstance(value, _WRITTEN_BY_PYDANTIC):
-        return
     if isinstance(value, Enum):
         _check_value(value.value, path, levels)
-    elif isinstance(value, str):
+    elif isinstance(value, dict):
+        _check_items(((_key_path(path, key), item) for key, item in value.items()), levels)
+    elif isinstance(value, list | tuple):
+        _check_items(((f"{path}[{index}]", item) for index, item in enumerate(value)), levels)
+    elif isinstance(value, BaseModel):
+        _encode_model(value, path)
+    else:
+        _check_single(value, path)
+
+
+def _check_single(value: Any, path: str) -> None:
+    if value is None or isinstance(value, _WRITTEN_BY_PYDANTIC):
+        return
+    if isinstance(value, str):
         _check_text(value, path)
     elif isinstance(value, int):
         if not -_TOO_LONG < value < _TOO_LONG:
@@ -115,12 +126,6 @@ def _check_value(value: Any, path: str, levels: range) -> None:
     elif isinstance(value, float | Decimal):
         if not math.isfinite(value):
             raise _refused(path, f"is {value}, which JSON has no number for", "send None or text instead")
-    elif isinstance(value, BaseModel):
-        _encode_model(value, path)
-    elif isinstance(value, dict):
-        _check_items(((_key_path(path, key), item) for key, item in value.items()), levels)
-    elif isinstance(value, list | tuple):
-        _check_items(((f"{path}[{index}]", item) for index, item in enumerate(value)), levels)
     else:
         raise _refused(path, f"is {_kind(value)}", _remedy(value))
 
@@ -147,7 +152,7 @@ def _check_text(text: str, path: str) -> None:
     except UnicodeEncodeError as error:
         raise _refused(
             path,
-            f"has a lone surrogate ({error.object[error.start]!a}) at letter {error.start}, which is no valid Unicode",
+            f"has a lone surrogate ({error.object[error.start]!a}) at letter {error.start}: no valid Unicode",
             "decode the text with errors='replace' where it enters your program",
         ) from error
 

@@ -15,6 +15,7 @@ from eventsys.errors import SubscriptionError
 from eventsys.model.durations import Duration, to_milliseconds
 from eventsys.model.filters import PayloadFilter, compile_filter
 from eventsys.model.patterns import check_pattern
+from eventsys.model.priority import Priority
 from eventsys.model.retry_policy import Backoff, RetryPolicy
 
 LONGEST_NAME = 200
@@ -94,6 +95,8 @@ class SubscriptionOptions(BaseModel):
     backoff: Backoff = None
     where: _Where = None
     """Conditions on the content, see `compile_filter`."""
+    priority: Priority | None = None
+    """The lane of its deliveries; None keeps the event's own."""
     queue: _Queue | None = None
     """Where its deliveries queue; None means the application's own queue."""
     rate: _Rate | None = None
@@ -111,6 +114,7 @@ class Subscription(BaseModel):
     pattern: Annotated[str, AfterValidator(check_pattern)]
     where: _Where = None
     queue: _Queue
+    priority: Priority | None = None
     is_async: bool = True
     persistent: bool = True
     max_retries: int = Field(default=3, ge=0)
@@ -163,6 +167,7 @@ class Subscription(BaseModel):
             "pattern": check_pattern(pattern),
             "where": options.where,
             "queue": check_queue_name(queue if options.queue is None else options.queue),
+            "priority": options.priority,
             "is_async": options.async_,
             "persistent": persistent if options.persistent is None else options.persistent,
             "max_retries": options.max_retries,

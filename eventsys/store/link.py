@@ -23,6 +23,8 @@ from .scripts import Script
 REPLY_TIMEOUT_S = 10.0
 
 #: Replies of a Redis that is there but cannot serve now; waiting, or another node, mends them.
+_CONNECTING, _CONNECTED, _SENT = range(3)
+
 _PASSING = (
     "READONLY",
     "BUSY",
@@ -52,6 +54,7 @@ class Channel:
     def __init__(self, connect: Callable[[], Any]) -> None:
         self._connect = connect
         self._connection: Any = None
+        self._stage = _CONNECTING
 
     def call(self, *command: Any, timeout_s: float = REPLY_TIMEOUT_S) -> Any:
         """Send one command and return its reply, as bytes, integers and lists of these.
@@ -63,6 +66,7 @@ class Channel:
         with self._only_our_errors():
             connection = self._open()
             connection.send_packed_command(connection.pack_command(*command))
+            self._stage = _SENT
             return connection.read_response(timeout=timeout_s)
 
     def pipeline(self, commands: Sequence[Command], *, timeout_s: float = REPLY_TIMEOUT_S) -> list[Any]:
@@ -70,6 +74,7 @@ class Channel:
         with self._only_our_errors():
             connection = self._open()
             connection.send_packed_command(connection.pack_commands(commands))
+            self._stage = _SENT
             return [self._reply(connection, timeout_s) for _ in commands]
 
     def close(self) -> None:
@@ -81,9 +86,11 @@ class Channel:
 
     def _open(self) -> Any:
         if self._connection is None:
+            self._stage = _CONNECTING
             connection = self._connect()
             connection.connect()
             self._connection = connection
+        self._stage = _CONNECTED
         return self._connection
 
     def _reply(self, connection: Any, timeout_s: float) -> Any:
@@ -100,7 +107,7 @@ class Channel:
             raise self._ours(error) from error
         except OSError as error:
             self.close()
-            raise RedisUnavailableError(f"the connection to Redis broke: {error}") from error
+            raise self._unavailable(f"the connection to Redis broke: {error}") from error
         except BaseException:
             # A handler's timeout may strike between the question and the answer: that answer must not be taken for
             # the next one's.
@@ -111,7 +118,7 @@ class Channel:
         text = str(error)
         if isinstance(error, (RedisConnectionError, RedisTimeoutError)):
             self.close()
-            return RedisUnavailableError(f"Redis does not answer: {text}")
+            return self._unavailable(f"Redis does not answer: {text}")
         if isinstance(error, OutOfMemoryError) or "OOM " in text:
             return BackpressureError("Redis is at its memory limit and takes no more events; what it holds goes on")
         if isinstance(error, NoScriptError):
@@ -120,20 +127,29 @@ class Channel:
             return NoGroupError(text)
         if isinstance(error, redis.ReadOnlyError) or any(word in text[:80] for word in _PASSING):
             self.close()
-            return RedisUnavailableError(f"Redis cannot serve now: {text}")
+            return self._unavailable(f"Redis cannot serve now: {text}")
         return RedisRefusedError(f"Redis refused: {text}")
+
+    def _unavailable(self, text: str) -> RedisUnavailableError:
+        error = RedisUnavailableError(text)
+        error.at_connect = self._stage == _CONNECTING
+        error.may_have_run = self._stage == _SENT
+        return error
 
 
 class Link:
     """Connections to one Redis: one for each thread that asks, more on request.
 
     Args:
-        url: `redis://`, `rediss://`, `unix://` or `redis+sentinel://host:port[,host:port]/service[/db]`.
+        url: `redis://`, `rediss://`, `unix://` or `redis+sentinel://host:port[,host:port]/service[/db]`; or what
+            returns it, asked when the first connection is opened.
         connect_timeout_s: Seconds until an unanswered connect counts as Redis being away.
     """
 
-    def __init__(self, url: str, *, connect_timeout_s: float = 2.0) -> None:
-        self._make_connection = connection_maker(url, connect_timeout_s)
+    def __init__(self, url: str | Callable[[], str], *, connect_timeout_s: float = 2.0) -> None:
+        self._url = url
+        self._connect_timeout_s = connect_timeout_s
+        self._maker: Callable[[], Any] | None = None
         self._own = threading.local()
         self._channels: weakref.WeakSet[Channel] = weakref.WeakSet()
         _links.add(self)
@@ -173,6 +189,12 @@ class Link:
         self._own = threading.local()
         self._channels = weakref.WeakSet()
 
+    def _make_connection(self) -> Any:
+        if self._maker is None:
+            url = self._url if isinstance(self._url, str) else self._url()
+            self._maker = connection_maker(url, self._connect_timeout_s)
+        return self._maker()
+
     def _mine(self) -> Channel:
         channel: Channel | None = getattr(self._own, "channel", None)
         if channel is None:
@@ -184,8 +206,14 @@ def run_script(channel: Channel, script: Script, *arguments: Any) -> Any:
     """Run `script` on `channel`, load it first where Redis lost it, and once more after a broken connection."""
     try:
         return _evaluate(channel, script, arguments)
-    except RedisUnavailableError:
-        return _evaluate(channel, script, arguments)
+    except RedisUnavailableError as first:
+        if first.at_connect:
+            raise
+        try:
+            return _evaluate(channel, script, arguments)
+        except RedisUnavailableError as second:
+            second.may_have_run = second.may_have_run or first.may_have_run
+            raise
 
 
 def _evaluate(channel: Channel, script: Script, arguments: Sequence[Any]) -> Any:
@@ -229,7 +257,8 @@ def _sentinel_maker(url: str, options: dict[str, Any]) -> Callable[[], Any]:
         raise ValueError("redis+sentinel:// needs hosts and a service name")
     user, _, password = credentials.partition(":")
     sentinels = [(host.partition(":")[0], int(host.partition(":")[2] or 26379)) for host in hosts.split(",")]
-    known = redis.Sentinel(sentinels, sentinel_kwargs={"socket_timeout": options["socket_connect_timeout"]})
+    known: Any = redis.Sentinel(  # type: ignore[no-untyped-call]
+        sentinels, sentinel_kwargs={"socket_timeout": options["socket_connect_timeout"]})
     more = {"db": int(database or 0), **({"username": user or None, "password": password} if password else {})}
     client = known.master_for(service, **options, **more)
     maker: Callable[[], Any] = client.connection_pool.make_connection

@@ -4,7 +4,7 @@ dispatch_event: give every target of an event its delivery.
 Safe to run twice: a record that knows its deliveries is left alone. The event is stored once for each delivery, since
 a delivery must outlive the history.
 
-`targets` is a flat list: number, subscription, queue, number, subscription, queue ...
+`targets` is a flat list of fours: number, subscription, queue, lane or 0 for the event's own.
 Returns the entries added, in the order of the targets, or nil when the event was dispatched before.
 
 Uses: prefix, next_entry, finish_event, count
@@ -12,15 +12,15 @@ Uses: prefix, next_entry, finish_event, count
 local function dispatch_event(event_id, lane, envelope, targets)
   local record = prefix .. ":event:" .. event_id
   if redis.call("HEXISTS", record, "open") == 1 then return nil end
-  local deliveries = #targets / 3
+  local deliveries = #targets / 4
   local fields = { "open", deliveries }
   local entries = {}
-  for at = 1, #targets, 3 do
+  for at = 1, #targets, 4 do
     fields[#fields + 1] = targets[at]
     fields[#fields + 1] = ""
-    entries[#entries + 1] = redis.call(
-      "XADD", prefix .. ":queue:" .. targets[at + 2] .. ":" .. lane, next_entry(), "s", targets[at + 1], "e", envelope
-    )
+    local own_lane = targets[at + 3]
+    local stream = prefix .. ":queue:" .. targets[at + 2] .. ":" .. (own_lane ~= 0 and own_lane or lane)
+    entries[#entries + 1] = redis.call("XADD", stream, next_entry(), "s", targets[at + 1], "e", envelope)
   end
   redis.call("HSET", record, unpack(fields))
   count("deliveries", deliveries)

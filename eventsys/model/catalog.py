@@ -1,0 +1,147 @@
+"""Which payload belongs to which event type: the built-in types, and those an application registers."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from eventsys.errors import InvalidEventError, InvalidPayloadError
+from eventsys.model.builtin_payloads import (
+    CronTaskChanged,
+    CronTaskCompleted,
+    CronTaskExecuted,
+    CronTaskFailed,
+    DataChanged,
+    SystemStarted,
+    SystemStopped,
+    SystemTrouble,
+    UserRegistered,
+    UserSession,
+)
+from eventsys.model.event_types import check_event_type
+
+CRON_TASK_CREATED = "cron.task.created"
+CRON_TASK_UPDATED = "cron.task.updated"
+CRON_TASK_DELETED = "cron.task.deleted"
+CRON_TASK_EXECUTED = "cron.task.executed"
+CRON_TASK_FAILED = "cron.task.failed"
+CRON_TASK_COMPLETED = "cron.task.completed"
+
+SYSTEM_STARTUP = "system.startup"
+SYSTEM_SHUTDOWN = "system.shutdown"
+SYSTEM_ERROR = "system.error"
+SYSTEM_WARNING = "system.warning"
+
+USER_LOGIN = "user.login"
+USER_LOGOUT = "user.logout"
+USER_REGISTERED = "user.registered"
+
+DATA_CREATED = "data.created"
+DATA_UPDATED = "data.updated"
+DATA_DELETED = "data.deleted"
+
+BUILTIN_TYPES: MappingProxyType[str, type[BaseModel]] = MappingProxyType(
+    {
+        CRON_TASK_CREATED: CronTaskChanged,
+        CRON_TASK_UPDATED: CronTaskChanged,
+        CRON_TASK_DELETED: CronTaskChanged,
+        CRON_TASK_EXECUTED: CronTaskExecuted,
+        CRON_TASK_FAILED: CronTaskFailed,
+        CRON_TASK_COMPLETED: CronTaskCompleted,
+        SYSTEM_STARTUP: SystemStarted,
+        SYSTEM_SHUTDOWN: SystemStopped,
+        SYSTEM_ERROR: SystemTrouble,
+        SYSTEM_WARNING: SystemTrouble,
+        USER_LOGIN: UserSession,
+        USER_LOGOUT: UserSession,
+        USER_REGISTERED: UserRegistered,
+        DATA_CREATED: DataChanged,
+        DATA_UPDATED: DataChanged,
+        DATA_DELETED: DataChanged,
+    }
+)
+
+
+class Catalog:
+    """The payload models of event types. A new one knows the built-in types.
+
+    Registering is for start-up; reading is safe from every thread at any time.
+    """
+
+    def __init__(self) -> None:
+        self._models: dict[str, type[BaseModel]] = {}
+        self._versions: dict[str, int] = {}
+        self._types: dict[type[BaseModel], list[str]] = {}
+        for event_type, model in BUILTIN_TYPES.items():
+            self.register(event_type, model)
+
+    def register(self, event_type: str, model: type[BaseModel], version: int = 1) -> None:
+        """Let `model` be the payload of `event_type`, from now on; it takes the place of an earlier one.
+
+        Args:
+            event_type: An exact type name.
+            model: What publishing validates payloads against.
+            version: The version of the payload's shape, which events then carry.
+
+        Raises:
+            InvalidEventError: If the type is no type name, `model` is no pydantic model, or the version is below 1.
+        """
+        check_event_type(event_type)
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            raise InvalidEventError(f"the payload of {event_type!r} must be a pydantic model class, not {model!r}")
+        if version < 1:
+            raise InvalidEventError(f"version {version} of {event_type!r} is below 1; versions count from 1")
+        earlier = self._models.get(event_type)
+        if earlier is not None:
+            self._types[earlier] = [known for known in self._types[earlier] if known != event_type]
+        self._models[event_type] = model
+        self._versions[event_type] = version
+        self._types.setdefault(model, []).append(event_type)
+
+    def model_for(self, event_type: str) -> type[BaseModel] | None:
+        """Return the payload model of `event_type`, or None where any object will do."""
+        return self._models.get(event_type)
+
+    def version_for(self, event_type: str) -> int:
+        """Return the version of the payload's shape; 1 for a type that is not registered."""
+        return self._versions.get(event_type, 1)
+
+    def type_for(self, model: type[BaseModel]) -> str:
+        """Return the one event type whose payload is `model`.
+
+        Raises:
+            InvalidEventError: If there is none, or more than one.
+        """
+        types = self._types.get(model, [])
+        if len(types) == 1:
+            return types[0]
+        if types:
+            raise InvalidEventError(
+                f"{model.__name__} is the payload of {', '.join(types)}; name the type: publish({types[0]!r}, ...)"
+            )
+        raise InvalidEventError(
+            f"{model.__name__} is the payload of no registered type; register one: events.type('...', {model.__name__})"
+        )
+
+    def registered(self) -> dict[str, type[BaseModel]]:
+        """Return every registered type with its payload model."""
+        return dict(self._models)
+
+    def check_payload(self, event_type: str, payload: Any) -> Any:
+        """Return `payload` as the registered model, or as it is where none is registered.
+
+        Raises:
+            InvalidPayloadError: If it does not fit; the message carries pydantic's own.
+        """
+        model = self._models.get(event_type)
+        if model is None or type(payload) is model:
+            return payload
+        given = payload.model_dump(by_alias=True) if isinstance(payload, BaseModel) else payload
+        try:
+            return model.model_validate(given)
+        except ValidationError as error:
+            raise InvalidPayloadError(
+                f"the payload of {event_type!r} does not fit {model.__name__}, which is registered for it: {error}"
+            ) from error

@@ -1,0 +1,187 @@
+"""The history of a bus: every event, its record, and the totals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from eventsys.clock import from_ms, to_ms
+from eventsys.errors import AlreadyFiredError, InvalidEventError, NotFoundError
+from eventsys.model.envelope import decode_event
+from eventsys.model.event import DelayedEvent, Event, EventRecord
+from eventsys.model.priority import LANES
+from eventsys.model.queries import EventFilter, EventMetrics, Page
+from eventsys.model.status import EventStatus
+from eventsys.store.history import find_places
+from eventsys.store.keys import Keys
+from eventsys.store.link import Link
+from eventsys.store.records import read_record
+from eventsys.store.scripts import script
+from eventsys.store.steps import Step, packed
+from eventsys.store.subscriptions import SubscriptionStore
+
+_TOTALS = ("total", "delivered", "failed", "expired", "cancelled", "unrouted")
+
+
+class EventStore:
+    """What happened, answered from any process.
+
+    Args:
+        link: The way to Redis.
+        keys: The keys of the bus.
+        retention_ms: How long the record of a finished event is kept.
+    """
+
+    def __init__(self, link: Link, keys: Keys, *, retention_ms: int) -> None:
+        self._link = link
+        self._keys = keys
+        self._retention_ms = retention_ms
+        self._subscriptions = SubscriptionStore(link, keys)
+
+    def carry_out(self, now_ms: int, steps: list[Step]) -> list[Any]:
+        """Take in events, messages and delayed entries in one round trip; return what came of each."""
+        results: list[Any] = self._link.run(
+            script("add"), self._keys.prefix, now_ms, *[packed(step) for step in steps]
+        )
+        return results
+
+    def get_event(self, event_id: str) -> EventRecord[Any]:
+        """Return an event with its status and all its deliveries.
+
+        Raises:
+            NotFoundError: If there is none of this id, or its history is over.
+        """
+        found = self.get_events([event_id])
+        if not found:
+            raise NotFoundError(
+                f"no event {event_id!r} is recorded; it was never published on this bus, or its history is over"
+            )
+        return found[0]
+
+    def get_events(self, event_ids: list[str]) -> list[EventRecord[Any]]:
+        """Return the events of these ids that are recorded, in two round trips."""
+        if not event_ids:
+            return []
+        *flats, workers = self._link.pipeline(
+            [*(("HGETALL", self._keys.record(one)) for one in event_ids), ("HGETALL", self._keys.workers)]
+        )
+        records = [fields for flat in flats if (fields := _fields(flat))]
+        envelopes = self._link.pipeline([self._envelope_command(fields) for fields in records])
+        names, hosts = self._subscriptions.names(), _fields(workers)
+        return [
+            read_record(fields, envelope, names, hosts)
+            for fields, reply in zip(records, envelopes, strict=True)
+            if (envelope := _envelope_in(fields, reply)) is not None
+        ]
+
+    def get_event_records(self, wanted: EventFilter) -> Page[EventRecord[Any]]:
+        """Return a page of events, by time, type and status."""
+        event_ids, total, is_exact = find_places(self._link, self._keys, wanted)
+        return Page[EventRecord[Any]](
+            items=self.get_events(event_ids),
+            total=total,
+            total_is_exact=is_exact,
+            page=wanted.page,
+            page_size=wanted.page_size,
+        )
+
+    def get_metrics(self) -> EventMetrics:
+        """Return the totals since the bus began; pending alone counts what is so now."""
+        *totals, pending = self._link.pipeline(
+            [
+                *(("HGET", self._keys.counts, f"{name}_events") for name in _TOTALS),
+                ("ZCARD", self._keys.pending),
+            ]
+        )
+        waiting = self._link.call("ZCARD", self._keys.delayed_due)
+        retries = sum(int(count) for count in self._link.call("HVALS", self._keys.delayed_queues))
+        counted = {f"{name}_events": int(total or 0) for name, total in zip(_TOTALS, totals, strict=True)}
+        return EventMetrics(**counted, pending_events=int(pending) + max(0, int(waiting) - retries))
+
+    def status_of(self, event_id: str) -> EventStatus | None:
+        """Return an event's status, or None when there is no such event."""
+        status, opened, log = self._link.call("HMGET", self._keys.record(event_id), "status", "open", "log")
+        if status is not None:
+            return EventStatus(status.decode())
+        if opened == b"0":
+            return EventStatus.DELIVERED
+        return None if log is None else EventStatus.PENDING
+
+    def cancel_delayed_event(self, event_id: str, now_ms: int) -> DelayedEvent[Any]:
+        """Take a delayed event back before it fires, and return it as it then is.
+
+        Raises:
+            AlreadyFiredError: If it has been published.
+            NotFoundError: If nothing of this id waits.
+        """
+        outcome = self._link.run(script("cancel_delayed"), self._keys.prefix, now_ms, event_id, self._retention_ms)
+        if outcome[0] == b"fired":
+            raise AlreadyFiredError(f"delayed event {event_id!r} has fired already; get_event tells how it went")
+        if outcome[0] == b"unknown":
+            raise NotFoundError(f"no delayed event {event_id!r} waits")
+        return read_delayed(outcome[2], int(float(outcome[1])), EventStatus.CANCELLED, updated_ms=now_ms)
+
+    def get_delayed_event(self, event_id: str) -> DelayedEvent[Any]:
+        """Return a delayed event that waits.
+
+        Raises:
+            NotFoundError: If nothing of this id waits.
+        """
+        bucket = f"{self._keys.prefix}:delayed:ids:{_bucket(event_id)}"
+        member = self._link.call("HGET", bucket, event_id)
+        if member is not None:
+            due, body = self._link.pipeline(
+                [("ZSCORE", self._keys.delayed_due, member), ("HGET", self._keys.delayed_bodies, member)]
+            )
+            if due is not None and body is not None:
+                return read_delayed(body, int(float(due)), EventStatus.PENDING)
+        raise NotFoundError(f"no delayed event {event_id!r} waits; get_event tells of one that has fired")
+
+    def _envelope_command(self, fields: dict[str, str]) -> tuple[str, ...]:
+        lane, _, entry = fields.get("log", "").partition(":")
+        if not entry:
+            return ("ECHO", "")
+        return ("XRANGE", self._keys.log(int(lane)), entry, entry)
+
+
+def read_delayed(
+    body: bytes, due_ms: int, status: EventStatus, *, updated_ms: int | None = None
+) -> DelayedEvent[Any]:
+    """Return the delayed event in a stored body.
+
+    Raises:
+        InvalidEventError: If the body is a delayed message of a plain actor or a retry, not an event.
+    """
+    event_id, _queue, step, facts = msgspec.msgpack.decode(body)
+    if step[0] != "event":
+        raise InvalidEventError(f"{event_id!r} is a delayed message, not a delayed event")
+    event: Event[Any] = decode_event(step[4], dict[str, Any])
+    created_ms = int(facts.get("created_ms", to_ms(event.time)))
+    return DelayedEvent[Any](
+        **{name: getattr(event, name) for name in type(event).model_fields},
+        delay_until=from_ms(due_ms),
+        max_retries=int(facts.get("max_retries", 3)),
+        status=status,
+        created_at=from_ms(created_ms),
+        updated_at=from_ms(updated_ms or created_ms),
+    )
+
+
+def _bucket(entry_id: str) -> str:
+    import hashlib
+
+    return hashlib.sha1(entry_id.encode(), usedforsecurity=False).hexdigest()[:4]
+
+
+def _fields(flat: list[bytes]) -> dict[str, str]:
+    return {name.decode(): value.decode("utf-8", "replace") for name, value in zip(flat[::2], flat[1::2], strict=True)}
+
+
+def _envelope_in(fields: dict[str, str], reply: Any) -> bytes | None:
+    if "log" in fields:
+        return reply[0][1][1] if reply else None
+    return None
+
+
+__all__ = ["LANES", "EventStore", "read_delayed"]
