@@ -47,7 +47,7 @@ class EmbeddedRedis:
         binary: ServerBinary | None = None,
         appendfsync: AppendFsync = "everysec",
     ) -> None:
-        self.directory = directory.absolute()
+        self.directory = directory.resolve()
         self._binary = binary
         self._appendfsync = appendfsync
         self._users = FileLock(self.directory / "lock")
@@ -129,6 +129,8 @@ class EmbeddedRedis:
         self.stop()
 
     def _join(self) -> None:
+        if self._server is not None and not self._users.is_in_place():
+            self._leave_removed(self._server)
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.directory.chmod(0o700)
         with self._starts.taken():
@@ -148,11 +150,14 @@ class EmbeddedRedis:
         atexit.register(self.stop)
 
     def _leave_serialised(self, server: ServerProcess) -> None:
-        if self.directory.is_dir():
-            with self._starts.taken():
-                self._leave(server)
+        if not self._users.is_in_place():
+            self._leave_removed(server)
             return
-        # Somebody removed the directory: no socket to say it by, and nobody new can have come.
+        with self._starts.taken():
+            self._leave(server)
+
+    def _leave_removed(self, server: ServerProcess) -> None:
+        """Let go of a server whose directory was removed: no socket to end it by, and nobody new can have come."""
         if self._users.try_take():
             server.terminate()
         self._let_go()

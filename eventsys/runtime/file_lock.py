@@ -55,6 +55,15 @@ class FileLock:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         self.forget()
 
+    def is_in_place(self) -> bool:
+        """Return whether the lock is open on the file that is at `path` now, and not on one removed since."""
+        if self._descriptor is None:
+            return False
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self.path.stat())
+        except OSError:
+            return False
+
     def forget(self) -> None:
         """Close this process's copy; a process that was given `descriptor` goes on holding the lock."""
         if self._descriptor is not None:

@@ -52,7 +52,7 @@ def find_server() -> ServerBinary:
         EmbeddedRedisError: If there is none of version 6.2 or later; the text says how to get one.
     """
     refused = []
-    for path, kind in _candidates():
+    for path, kind in candidate_servers():
         try:
             return examine_server(path, kind=kind)
         except EmbeddedRedisError as error:
@@ -82,7 +82,8 @@ def examine_server(path: Path, *, kind: ServerKind = "redis") -> ServerBinary:
     return ServerBinary(path=path, version=version, kind=kind)
 
 
-def _candidates() -> Iterator[tuple[Path, ServerKind]]:
+def candidate_servers() -> Iterator[tuple[Path, ServerKind]]:
+    """Yield the programs that may be servers, best first; whether they run here is not known yet."""
     on_path: tuple[tuple[str, ServerKind], ...] = (("redis-server", "redis"), ("valkey-server", "valkey"))
     for name, kind in on_path:
         found = shutil.which(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import time
@@ -25,7 +26,7 @@ AppendFsync = Literal["everysec", "always"]
 # Seconds without an answer until a running server is given up, or one that was told to end is.
 ANSWER_WITHIN = 10.0
 # Seconds after which a server that runs but has no socket is ended: its socket was removed, nobody can reach it.
-UNREACHABLE_AFTER = 3.0
+UNREACHABLE_AFTER = 2.0
 
 
 class Answer(Enum):
@@ -45,7 +46,7 @@ class ServerProcess:
     Its methods are for one process at a time; the caller holds the lock that serialises starts.
 
     Args:
-        directory: The data directory, absolute.
+        directory: The data directory, with no symbolic link in its path.
         socket: Where the server listens, short enough for a socket.
         binary: The program to start; None to look for one when it is needed.
         appendfsync: When the append-only file is forced to disk.
@@ -114,10 +115,11 @@ class ServerProcess:
             lock.release()
 
     def terminate(self) -> bool:
-        """Send SIGTERM to the server if it can be told for sure which process it is; return whether it was sent.
+        """End a server that cannot be reached by its socket with SIGTERM; return whether it is gone.
 
-        For a server that cannot be reached by its socket. It works on Linux, where a process can be held by a
-        descriptor while it is examined; elsewhere nothing is sent.
+        Only if it can be told for sure which process it is. That is so on Linux, where a process can be held by a
+        descriptor while it is examined; elsewhere nothing is sent. It waits for the end, at most 10 s, because a
+        server that ends removes the socket at its path, and that may be its successor's by then.
         """
         pid = self.pid if self.pid is not None else self._recorded_pid()
         if pid is None or not hasattr(os, "pidfd_open"):
@@ -130,11 +132,11 @@ class ServerProcess:
             if not self._is_ours(pid):
                 return False
             signal.pidfd_send_signal(process, signal.SIGTERM)
+            return bool(select.select([process], [], [], ANSWER_WITHIN)[0])
         except OSError:
             return False
         finally:
             os.close(process)
-        return True
 
     def _wait_until_ready(self) -> bool:
         """Wait for the server that is running; False when none is, at once or in the end."""
