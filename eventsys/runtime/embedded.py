@@ -16,7 +16,8 @@ from urllib.parse import quote
 from eventsys.errors import EmbeddedRedisError
 from eventsys.runtime.file_lock import FileLock
 from eventsys.runtime.server_binary import ServerBinary
-from eventsys.runtime.server_process import Answer, AppendFsync, ServerProcess
+from eventsys.runtime.server_link import Answer
+from eventsys.runtime.server_process import AppendFsync, ServerProcess
 from eventsys.runtime.server_socket import choose_socket, remove_socket
 
 
@@ -27,6 +28,9 @@ class EmbeddedRedis:
     stop ends it, at the latest when its interpreter exits. Each user holds a shared lock on `lock`, which the kernel
     gives back when the user dies. A server that died is started again by `ensure`, with what its append-only file
     holds: all that was accepted, less the last second with `everysec` if the machine itself went down.
+
+    The socket is `redis.sock` in the directory, or in a short private directory when that path is longer than a socket
+    address holds; `url` knows.
 
     When every user was killed with SIGKILL, or ended by a signal nobody handled, the server stays. It holds the data
     and nothing else, and the next start adopts it.
@@ -63,7 +67,7 @@ class EmbeddedRedis:
         Raises:
             EmbeddedRedisError: If it is not started.
         """
-        return f"unix://{quote(str(self._running().socket))}"
+        return f"unix://{quote(str(self._running().link.socket))}"
 
     @property
     def pid(self) -> int:
@@ -94,7 +98,7 @@ class EmbeddedRedis:
             EmbeddedRedisError: If no server is found, it does not start, or the directory cannot be used.
         """
         with self._calls:
-            if self._server is None or self._server.ask() is not Answer.READY:
+            if self._server is None or self._server.link.ask() is not Answer.READY:
                 with _wrapping_os_errors(self.directory):
                     self._join()
             return self.url
@@ -134,20 +138,20 @@ class EmbeddedRedis:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.directory.chmod(0o700)
         with self._starts.taken():
-            self._users.share()
             server = ServerProcess(
-                self.directory,
-                choose_socket(self.directory),
-                binary=self._binary,
-                appendfsync=self._appendfsync,
+                self.directory, choose_socket(self.directory), binary=self._binary, appendfsync=self._appendfsync
             )
+            self._users.share()
             try:
                 server.run()
+                self._server = server
+                atexit.register(self.stop)
             except BaseException:  # Ctrl-C too: what was started for us must not stay behind
-                self._leave(server)
+                try:
+                    self._leave(server)
+                finally:
+                    self._let_go()
                 raise
-            self._server = server
-        atexit.register(self.stop)
 
     def _leave_serialised(self, server: ServerProcess) -> None:
         if not self._users.is_in_place():
@@ -164,12 +168,15 @@ class EmbeddedRedis:
 
     def _leave(self, server: ServerProcess) -> None:
         """Let go; under the start lock, so that nobody comes in between the question and the end."""
-        try:
-            if self._users.try_take():
+        if self._users.try_take():
+            try:
                 server.shut_down()
-                remove_socket(self.directory, server.socket)
-        finally:
-            self._let_go()
+            except BaseException:
+                # Still a user, then: `stop` may be called again, and will be at exit.
+                self._users.share()
+                raise
+            remove_socket(self.directory, server.link.socket)
+        self._let_go()
 
     def _let_go(self) -> None:
         self._users.release()

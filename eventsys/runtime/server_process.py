@@ -2,40 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import select
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from enum import Enum, auto
 from pathlib import Path
 from typing import Literal
-
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from eventsys.clock import Clock
 from eventsys.errors import EmbeddedRedisError
 from eventsys.runtime.file_lock import FileLock
 from eventsys.runtime.server_binary import ServerBinary, find_server
+from eventsys.runtime.server_link import Answer, ServerLink
+from eventsys.runtime.stray_server import end_stray_server
 
 AppendFsync = Literal["everysec", "always"]
 
 # Seconds without an answer until a running server is given up, or one that was told to end is.
 ANSWER_WITHIN = 10.0
 # Seconds after which a server that runs but has no socket is ended: its socket was removed, nobody can reach it.
+# A server that is only just starting has its socket within milliseconds.
 UNREACHABLE_AFTER = 2.0
-
-
-class Answer(Enum):
-    """What came back from the socket."""
-
-    READY = auto()
-    BUSY = auto()  # alive: it loads its data, or a script is running
-    SILENT = auto()
-    REFUSED = auto()  # no socket, or nobody behind it
 
 
 class ServerProcess:
@@ -54,11 +40,14 @@ class ServerProcess:
 
     def __init__(self, directory: Path, socket: Path, *, binary: ServerBinary | None, appendfsync: AppendFsync) -> None:
         self.directory = directory
-        self.socket = socket
+        self.link = ServerLink(socket)
         self.pid: int | None = None
         self._binary = binary
         self._appendfsync = appendfsync
         self._clock = Clock()
+        self._lock_path = directory / "server.lock"
+        self._pid_path = directory / "redis.pid"
+        self._log_path = directory / "redis.log"
 
     def run(self) -> None:
         """Return with the server ready, adopting one that runs and starting one otherwise; sets `pid`.
@@ -70,22 +59,10 @@ class ServerProcess:
             self._launch()
             if not self._wait_until_ready():
                 raise EmbeddedRedisError(f"the embedded Redis ended while starting; its log says:\n{self._log_tail()}")
-        self.pid = self._identify()
-
-    def ask(self) -> Answer:
-        """Return what the server answers to a PING, after at most a second."""
-        try:
-            with self._client() as client:
-                client.ping()
-        except redis.BusyLoadingError:
-            return Answer.BUSY
-        except redis.TimeoutError:
-            return Answer.SILENT
-        except redis.ConnectionError:
-            return Answer.REFUSED
-        except redis.ResponseError as error:
-            return Answer.BUSY if str(error).startswith("BUSY") else Answer.READY
-        return Answer.READY
+        pid, served = self.link.identify()
+        if not served.is_dir() or not served.samefile(self.directory):
+            raise EmbeddedRedisError(f"the Redis at {self.link.socket} serves {served}, not {self.directory}; end it")
+        self.pid = pid
 
     def shut_down(self) -> None:
         """Return when the server is gone; everything it accepted is in its append-only file.
@@ -99,8 +76,9 @@ class ServerProcess:
                 break
             waited = self._clock.monotonic() - started_at
             if waited > ANSWER_WITHIN:
-                raise EmbeddedRedisError(f"the embedded Redis {self._name()} did not end within {ANSWER_WITHIN:.0f} s")
-            self._tell_to_end()
+                raise EmbeddedRedisError(f"the embedded Redis {self._name()} did not end in {ANSWER_WITHIN:.0f} s")
+            # Told again each time: it may have been starting up, and deaf, when it was told before.
+            self.link.tell_to_end()
             if waited > UNREACHABLE_AFTER:
                 self.terminate()
             time.sleep(wait)
@@ -114,35 +92,17 @@ class ServerProcess:
         finally:
             lock.release()
 
-    def terminate(self) -> bool:
-        """End a server that cannot be reached by its socket with SIGTERM; return whether it is gone.
-
-        Only if it can be told for sure which process it is. That is so on Linux, where a process can be held by a
-        descriptor while it is examined; elsewhere nothing is sent. It waits for the end, at most 10 s, because a
-        server that ends removes the socket at its path, and that may be its successor's by then.
-        """
+    def terminate(self) -> None:
+        """End the server by a signal, where it can be told for sure which process it is."""
         pid = self.pid if self.pid is not None else self._recorded_pid()
-        if pid is None or not hasattr(os, "pidfd_open"):
-            return False
-        try:
-            process = os.pidfd_open(pid)
-        except OSError:
-            return False
-        try:
-            if not self._is_ours(pid):
-                return False
-            signal.pidfd_send_signal(process, signal.SIGTERM)
-            return bool(select.select([process], [], [], ANSWER_WITHIN)[0])
-        except OSError:
-            return False
-        finally:
-            os.close(process)
+        if pid is not None:
+            end_stray_server(pid, directory=self.directory, within=ANSWER_WITHIN)
 
     def _wait_until_ready(self) -> bool:
         """Wait for the server that is running; False when none is, at once or in the end."""
         answered_at = self._clock.monotonic()
         for wait in _waits():
-            answer = self.ask()
+            answer = self.link.ask()
             if answer is Answer.READY:
                 return True
             silent_for = self._clock.monotonic() - answered_at
@@ -168,21 +128,20 @@ class ServerProcess:
         lock = FileLock(self._lock_path)
         lock.take()
         try:
-            self._execute([str(binary.path), *self._options()], keep=lock.descriptor)
+            self._execute([str(binary.path), *self._options()], inherited=lock)
         finally:
             lock.forget()
 
-    def _execute(self, command: list[str], *, keep: int | None) -> None:
+    def _execute(self, command: list[str], *, inherited: FileLock) -> None:
         # The server makes itself a daemon: it is nobody's child, so it leaves no zombie in a starter that lives on,
         # and it has its own session, so the terminal's Ctrl-C does not reach it.
-        inherited = () if keep is None else (keep,)
         try:
             done = subprocess.run(  # noqa: S603 - the program is the caller's choice
                 command,
                 capture_output=True,
                 text=True,
                 cwd=self.directory,
-                pass_fds=inherited,
+                pass_fds=[] if inherited.descriptor is None else [inherited.descriptor],
                 start_new_session=True,
                 timeout=ANSWER_WITHIN,
             )
@@ -194,7 +153,7 @@ class ServerProcess:
     def _options(self) -> list[str]:
         options = {
             "port": "0",
-            "unixsocket": str(self.socket),
+            "unixsocket": str(self.link.socket),
             "unixsocketperm": "700",
             "dir": str(self.directory),
             "daemonize": "yes",
@@ -207,38 +166,6 @@ class ServerProcess:
             "maxmemory-policy": "noeviction",
         }
         return [word for name, value in options.items() for word in (f"--{name}", value)]
-
-    def _identify(self) -> int:
-        """Return the pid of the server behind the socket, sure that it serves this directory."""
-        with self._client() as client:
-            served = Path(client.config_get("dir")["dir"])
-            pid = int(client.info("server")["process_id"])
-        if not served.is_dir() or not served.samefile(self.directory):
-            raise EmbeddedRedisError(f"the Redis at {self.socket} serves {served}, not {self.directory}; end it")
-        return pid
-
-    def _tell_to_end(self) -> None:
-        try:
-            with self._client() as client:
-                # NOSAVE is about the snapshot, of which there is none; the append-only file is completed either way.
-                client.execute_command("SHUTDOWN", "NOSAVE")
-        except redis.RedisError:
-            return  # the connection breaks when it obeys; else the caller sees it running and tells it again
-
-    def _client(self) -> redis.Redis:
-        return redis.Redis(
-            unix_socket_path=str(self.socket),
-            socket_timeout=1,
-            decode_responses=True,
-            protocol=2,
-            retry=Retry(NoBackoff(), 0),
-        )
-
-    def _is_ours(self, pid: int) -> bool:
-        process = Path("/proc", str(pid))
-        name = (process / "comm").read_text().strip()
-        works_in = str((process / "cwd").readlink()).removesuffix(" (deleted)")
-        return name.endswith("-server") and works_in == str(self.directory)
 
     def _recorded_pid(self) -> int | None:
         try:
@@ -255,18 +182,6 @@ class ServerProcess:
         except OSError as error:
             return str(error)
         return "\n".join(lines[-10:])
-
-    @property
-    def _lock_path(self) -> Path:
-        return self.directory / "server.lock"
-
-    @property
-    def _pid_path(self) -> Path:
-        return self.directory / "redis.pid"
-
-    @property
-    def _log_path(self) -> Path:
-        return self.directory / "redis.log"
 
 
 def _waits() -> Iterator[float]:
