@@ -76,7 +76,9 @@ class ServerProcess:
                 break
             waited = self._clock.monotonic() - started_at
             if waited > ANSWER_WITHIN:
-                raise EmbeddedRedisError(f"the embedded Redis {self._name()} did not end in {ANSWER_WITHIN:.0f} s")
+                raise EmbeddedRedisError(
+                    f"the embedded Redis {self._name()} did not end in {ANSWER_WITHIN:.0f} s; end it"
+                )
             # Told again each time: it may have been starting up, and deaf, when it was told before.
             self.link.tell_to_end()
             if waited > UNREACHABLE_AFTER:

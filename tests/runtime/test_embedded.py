@@ -15,8 +15,11 @@ import pytest
 import redis
 
 from eventsys.errors import EmbeddedRedisError
+from eventsys.runtime import server_process
 from eventsys.runtime.embedded import EmbeddedRedis
+from eventsys.runtime.file_lock import FileLock
 from eventsys.runtime.server_binary import ServerBinary, candidate_servers, examine_server
+from eventsys.runtime.server_link import ServerLink
 
 ROOT = Path(__file__).parents[2]
 # A user of the server: says the server's pid, and stops when its standard input ends.
@@ -353,6 +356,42 @@ def test_a_forked_child_that_starts_for_itself_keeps_the_server(embedded):
         os.close(parent_stopped)
         assert os.waitpid(child, 0)[1] == 0
         assert server.ends()
+
+
+def test_a_stop_that_fails_may_be_tried_again(embedded, monkeypatch):
+    embedded.start()
+    monkeypatch.setattr(server_process, "ANSWER_WITHIN", 0.1)
+    with process_of(embedded.pid) as server:
+        os.kill(embedded.pid, signal.SIGSTOP)
+        with pytest.raises(EmbeddedRedisError, match="did not end"):
+            embedded.stop()
+        os.kill(embedded.pid, signal.SIGCONT)
+        embedded.stop()
+        assert server.ends()
+
+
+def test_a_server_that_hangs_is_an_error_and_not_a_second_server(embedded, monkeypatch, server_binary):
+    embedded.start()
+    monkeypatch.setattr(server_process, "ANSWER_WITHIN", 0.1)
+    os.kill(embedded.pid, signal.SIGSTOP)
+    with pytest.raises(EmbeddedRedisError, match="runs but does not answer"):
+        EmbeddedRedis(embedded.directory, binary=server_binary).start()
+    os.kill(embedded.pid, signal.SIGCONT)
+    monkeypatch.undo()
+
+
+def test_a_start_that_fails_leaves_nothing_behind(embedded, monkeypatch):
+    def interrupt(link):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ServerLink, "identify", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            embedded.start()
+    for name in ("server.lock", "start.lock", "lock"):
+        lock = FileLock(embedded.directory / name)
+        assert lock.try_take()
+        lock.release()
 
 
 def test_an_older_server_refuses_the_data_of_a_newer_one(tmp_path, server_binary):
