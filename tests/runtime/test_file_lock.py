@@ -61,11 +61,13 @@ def test_a_program_that_is_executed_holds_it_only_if_it_was_given(lock, other):
     for given, is_free in ((False, True), (True, False)):
         lock.take()
         program = subprocess.Popen(
-            [sys.executable, "-c", "import sys; sys.stdin.read()"],
+            [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()"],
             stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
             close_fds=given,
             pass_fds=[lock.descriptor] if given else [],
         )
+        program.stdout.readline()
         lock.forget()
         assert other.try_take() is is_free
         program.communicate()
