@@ -1,0 +1,81 @@
+"""Real Redis servers for the tests."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from eventsys.runtime.embedded import EmbeddedRedis
+from eventsys.runtime.file_lock import FileLock
+from eventsys.runtime.server_binary import ServerBinary, examine_server, find_server
+
+
+class FreshRedis:
+    """A test's own server, which it may kill and start again."""
+
+    def __init__(self, directory: Path, binary: ServerBinary) -> None:
+        self.embedded = EmbeddedRedis(directory, binary=binary)
+
+    @property
+    def url(self) -> str:
+        return self.embedded.url
+
+    @property
+    def pid(self) -> int:
+        return self.embedded.pid
+
+    def start(self) -> str:
+        """Start it, or start it again with the data it had."""
+        return self.embedded.ensure()
+
+    def kill(self) -> None:
+        """End it with SIGKILL, and return when it is dead."""
+        os.kill(self.pid, signal.SIGKILL)
+        with FileLock(self.embedded.directory / "server.lock").taken():
+            pass
+
+    def stop(self) -> None:
+        self.embedded.stop()
+
+
+@pytest.fixture(scope="session")
+def server_binary() -> ServerBinary:
+    """The server the tests run on: EVENTSYS_TEST_REDIS if set to a path, else the one eventsys finds."""
+    chosen = os.environ.get("EVENTSYS_TEST_REDIS")
+    return examine_server(Path(chosen)) if chosen else find_server()
+
+
+@pytest.fixture(scope="session")
+def redis_url(server_binary: ServerBinary, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of one server for the whole session."""
+    with EmbeddedRedis(tmp_path_factory.mktemp("redis") / "data", binary=server_binary) as embedded:
+        yield embedded.url
+
+
+@pytest.fixture
+def redis_client(redis_url: str) -> Iterator[redis.Redis]:
+    """A client of the session's server, emptied before the test."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+        yield client
+
+
+@pytest.fixture
+def fresh_redis(server_binary: ServerBinary, tmp_path: Path) -> Iterator[Callable[[], FreshRedis]]:
+    """Start servers of the test's own: `fresh_redis()` returns a running one."""
+    servers: list[FreshRedis] = []
+
+    def start() -> FreshRedis:
+        server = FreshRedis(tmp_path / f"redis-{len(servers)}", server_binary)
+        servers.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in servers:
+        server.stop()
