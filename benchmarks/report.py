@@ -22,7 +22,9 @@ def report(title: str, results: Sequence[Result], options: Options) -> None:
 
     All figures are of one delivery. `ratio` is against the contestant named last: put the peer there.
     """
-    setting = f"{options.messages:,} messages, {options.rounds} rounds, AOF {'everysec' if options.aof else 'off'}"
+    setting = (
+        f"{options.messages:,} messages times pace, {options.rounds} rounds, AOF {'everysec' if options.aof else 'off'}"
+    )
     table = Table(title=f"{title}\n{setting}, Redis {results[0].redis_version}, {os.cpu_count()} cores")
     table.add_column("contestant", no_wrap=True)
     for heading in ("per second", "ratio", "low", "high", "worker µs", "Redis µs"):

@@ -16,6 +16,7 @@ class DramatiqDrain:
 
     name = "dramatiq RedisBroker"
     deliveries_per_message = 1
+    pace = 1
 
     def prepare(self, url: str) -> None:
         """Declare the application anew."""

@@ -16,6 +16,7 @@ class DramatiqFanout:
 
     name = "dramatiq, three sends"
     deliveries_per_message = dramatiq_app.SUBSCRIBERS
+    pace = 1
 
     def prepare(self, url: str) -> None:
         """Declare the application anew."""
