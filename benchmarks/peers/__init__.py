@@ -1,0 +1,1 @@
+"""Other systems doing the same work, as their own documentation says to do it."""

@@ -1,0 +1,84 @@
+"""Worker processes under measurement, and the processor time they use."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+STOP_SECONDS = 20
+
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a worker command in its own session, and stop it and all its children at the end.
+
+    Its output is kept and shown only if it ends by itself, which is a fault of the benchmark.
+    """
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            ended = process.poll()
+            _stop(process)
+            if ended is not None:
+                output.seek(0)
+                print(f"{' '.join(command)} ended with {ended}:\n{output.read().decode(errors='replace')}")
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time, user and system, that a process and its living descendants have used so far."""
+    return sum(_own_cpu_seconds(member) for member in _family(pid))
+
+
+def _own_cpu_seconds(pid: int) -> float:
+    fields = _stat(pid)
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND if fields else 0.0
+
+
+def _family(pid: int) -> list[int]:
+    """List a process and its descendants."""
+    parents = {int(entry.name): _parent(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
+    family = [pid]
+    for member in family:
+        family += [child for child, parent in parents.items() if parent == member]
+    return family
+
+
+def _parent(pid: int) -> int | None:
+    fields = _stat(pid)
+    return int(fields[1]) if fields else None
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of /proc/PID/stat after the name, `state` first; none if the process has gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return text.rpartition(")")[2].split()
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Ask a session to end, and kill what is left of it after STOP_SECONDS."""
+    if process.poll() is None:
+        process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(timeout=STOP_SECONDS)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
