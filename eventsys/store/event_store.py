@@ -41,9 +41,7 @@ class EventStore:
 
     def carry_out(self, now_ms: int, steps: list[Step]) -> list[Any]:
         """Take in events, messages and delayed entries in one round trip; return what came of each."""
-        results: list[Any] = self._link.run(
-            script("add"), self._keys.prefix, now_ms, *[packed(step) for step in steps]
-        )
+        results: list[Any] = self._link.run(script("add"), self._keys.prefix, now_ms, *[packed(step) for step in steps])
         return results
 
     def get_event(self, event_id: str) -> EventRecord[Any]:
@@ -145,9 +143,7 @@ class EventStore:
         return ("XRANGE", self._keys.log(int(lane)), entry, entry)
 
 
-def read_delayed(
-    body: bytes, due_ms: int, status: EventStatus, *, updated_ms: int | None = None
-) -> DelayedEvent[Any]:
+def read_delayed(body: bytes, due_ms: int, status: EventStatus, *, updated_ms: int | None = None) -> DelayedEvent[Any]:
     """Return the delayed event in a stored body.
 
     Raises:

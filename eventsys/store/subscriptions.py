@@ -65,5 +65,3 @@ class SubscriptionStore:
                 script("release_waiting"), self._keys.prefix, now_ms, subscription.name, subscription.queue, 500
             )
         )
-
-
