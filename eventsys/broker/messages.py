@@ -39,6 +39,9 @@ class Received(MessageProxy):
 
     Its attributes are those of Dramatiq's message, kept here too because asking the proxy for them costs more than the
     rest of the hand-off.
+
+    Attributes:
+        previous: How many attempts there were before this one.
     """
 
     def __init__(self, message: Message[Any], place: Place) -> None:
@@ -50,6 +53,8 @@ class Received(MessageProxy):
         self.options = message.options
         self.message_id = message.message_id
         self.message_timestamp = message.message_timestamp
+        retries = message.options.get("retries", 0)
+        self.previous = retries if isinstance(retries, int) else 0
         self.place = place
         self.actor: Actor[..., Any] | None = None
         self.attempt: Attempt | None = None
@@ -116,7 +121,6 @@ class DeliveryMessage(Received):
         envelope: The event's stored form.
         header: That, read as far as its payload.
         event_id: The event's id.
-        previous: How many attempts there were before this one.
     """
 
     def __init__(self, subscription: str, envelope: str, options: dict[str, Any], place: Place) -> None:
@@ -127,7 +131,6 @@ class DeliveryMessage(Received):
         self.envelope = envelope
         self.header = header
         self.event_id = header.id
-        self.previous = int(options.get("retries", 0))
 
 
 def read_entry(fields: Sequence[bytes], place: Place) -> Received:
