@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -12,6 +13,16 @@ from .messages import Received
 
 #: Most messages passed on at once: at 20 µs a handler this is half a millisecond, less than a turn of a thread.
 CHUNK = 32
+
+#: Fewer handlers begun in a second than this, while messages wait, means that handlers block: more threads help then.
+#: Above it they compete for the interpreter, and each further thread makes all of them slower.
+_BRISK = 1_000
+
+#: Seconds between two looks at whether handlers block; the longest a message waits beside an idle thread.
+_LOOK_S = 0.005
+
+#: Seconds during which all threads are used after handlers were seen to block.
+_BLOCKING_S = 0.25
 
 #: The messages one thread has taken and not begun. Only its thread takes from the left, others only from the right.
 Hand = deque[Received]
@@ -23,6 +34,9 @@ class Handoff:
     A thread takes a chunk and works through it without asking anybody. A thread with nothing to do takes half of what
     the fullest other one has not begun, so a slow handler holds up nobody while a thread is idle.
 
+    While handlers are so fast that more threads would only get into each other's way, one thread works and one idle
+    thread looks on every 5 ms; as soon as it sees handlers block, all threads work.
+
     Args:
         threads: How many threads take from here.
     """
@@ -33,7 +47,10 @@ class Handoff:
         self._hands: list[Hand] = []
         self._changed = threading.Condition()
         self._idle = 0
+        self._has_onlooker = False
+        self._blocks_until = 0.0
         self._put = 0
+        self._messages = 0
 
     def new_hand(self) -> Hand:
         """Return the hand of one more thread."""
@@ -44,26 +61,62 @@ class Handoff:
     def put(self, messages: Sequence[Received]) -> None:
         """Pass messages on, those of actors with a smaller `priority` before those with a larger one."""
         with self._changed:
+            blocking = self._is_blocking()
             for priority, group in _by_priority(messages):
-                size = min(CHUNK, -(-len(group) // self._threads))
+                size = min(CHUNK, -(-len(group) // self._threads)) if blocking else CHUNK
                 for start in range(0, len(group), size):
                     self._put += 1
                     heapq.heappush(self._chunks, (priority, self._put, group[start : start + size]))
-            if self._idle:
-                self._changed.notify(min(self._idle, len(self._chunks)))
+            self._messages += len(messages)
+            self._wake_for_what_waits()
 
     def fill(self, hand: Hand, timeout_s: float) -> None:
         """Put messages into an empty hand, waiting for some for at most `timeout_s`."""
         with self._changed:
             if not self._take(hand):
-                self._idle += 1
-                try:
-                    self._changed.wait(timeout_s)
-                finally:
-                    self._idle -= 1
+                self._wait(timeout_s)
                 self._take(hand)
-            if self._idle and (self._chunks or len(hand) > 1):
-                self._changed.notify()
+            self._wake_for_what_waits()
+
+    def _wait(self, timeout_s: float) -> None:
+        self._idle += 1
+        try:
+            self._changed.wait(timeout_s)
+            if self._idle < self._threads and not self._has_onlooker:
+                self._look_on()
+        finally:
+            self._idle -= 1
+
+    def _look_on(self) -> None:
+        """Leave the work to the threads that are at it, until they are seen to block or nothing waits."""
+        self._has_onlooker = True
+        try:
+            while self._waiting() and not self._is_blocking() and self._idle < self._threads:
+                lengths, begun, at = [len(hand) for hand in self._hands], self._begun(), time.monotonic()
+                self._changed.wait(_LOOK_S)
+                now = time.monotonic()
+                stands_still = any(len(hand) == length > 0 for hand, length in zip(self._hands, lengths, strict=False))
+                if self._waiting() and (stands_still or self._begun() - begun < _BRISK * (now - at)):
+                    self._blocks_until = now + _BLOCKING_S
+        finally:
+            self._has_onlooker = False
+
+    def _wake_for_what_waits(self) -> None:
+        if not self._idle or not (self._chunks or any(self._hands)):
+            return
+        if self._is_blocking():
+            self._changed.notify(min(self._idle, self._waiting()))
+        elif not self._has_onlooker:
+            self._changed.notify()
+
+    def _is_blocking(self) -> bool:
+        return time.monotonic() < self._blocks_until
+
+    def _begun(self) -> int:
+        return self._messages - self._waiting()
+
+    def _waiting(self) -> int:
+        return sum(len(chunk) for _, _, chunk in self._chunks) + sum(len(hand) for hand in self._hands)
 
     def take_back(self, *, keep: int = 0) -> list[Received]:
         """Return what no thread has begun, except the `keep` messages that come first; it is nobody's then."""
@@ -72,6 +125,7 @@ class Handoff:
             self._chunks.clear()
             unstarted = [message for hand in self._hands for message in _emptied(hand)]
             unstarted += [message for chunk in chunks for message in chunk]
+            self._messages -= len(unstarted)
             kept, rest = unstarted[:keep], unstarted[keep:]
         if kept:
             self.put(kept)
@@ -80,7 +134,7 @@ class Handoff:
     def waiting(self) -> int:
         """Return how many messages no thread has begun."""
         with self._changed:
-            return sum(len(chunk) for _, _, chunk in self._chunks) + sum(len(hand) for hand in self._hands)
+            return self._waiting()
 
     def wake(self) -> None:
         """Let every waiting thread look around, because the worker stops or pauses."""

@@ -28,12 +28,15 @@ class HardLimits:
         self._changed = threading.Condition()
         self._wakes_at = float("inf")
         self._thread: threading.Thread | None = None
+        #: Told of the earliest of the hard limits when it may have changed, under the key 0.
+        self.publish: Callable[[int, float], None] | None = None
 
     def enter(self, message: Received, limit_ms: float) -> None:
         """Begin to watch the handler of `message`, which may run for `limit_ms`."""
         at = time.monotonic() + limit_ms / 1000 + GRACE_S
         with self._changed:
             self._limits[message] = at
+            self._publish()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="eventsys-hard-limits", daemon=True)
                 self._thread.start()
@@ -45,11 +48,16 @@ class HardLimits:
         """Stop watching: the handler has ended."""
         with self._changed:
             self._limits.pop(message, None)
+            self._publish()
 
     def next(self) -> float:
         """Return when, on the monotonic clock, the next handler will count as stuck; infinity when none runs."""
         with self._changed:
             return min(self._limits.values(), default=float("inf"))
+
+    def _publish(self) -> None:
+        if self.publish is not None:
+            self.publish(0, min(self._limits.values(), default=float("inf")))
 
     def _run(self) -> None:
         while True:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from dramatiq import Broker, Middleware
 
@@ -138,6 +138,11 @@ class Worker:
     def next_hard_limit(self) -> float:
         """Return when, on the monotonic clock, the next handler will count as stuck; infinity when none runs."""
         return min(self.broker.interrupts.next_hard_limit(), self._on_loop.limits.next())
+
+    def publish_limits(self, publish: Callable[[int, float], None]) -> None:
+        """Tell `publish` of each hard limit as it changes: whose it is, and when; infinity when nothing runs there."""
+        self.broker.interrupts.publish = publish
+        self._on_loop.limits.publish = publish
 
     def dead_threads(self) -> list[str]:
         """Return the names of threads that ended without being told to; without them this worker is of no use."""
