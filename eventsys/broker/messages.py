@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,12 +56,18 @@ class Received(MessageProxy):
         self.attempt: Attempt | None = None
         self.token: Any = None
         self.started_ms = 0
+        self.began_ns = 0
         self.took_us = 0
         self.is_on_loop = False
 
     def __str__(self) -> str:
         """Name the message without its arguments, which may be secret."""
         return f"{self.actor_name}({self.message_id})"
+
+    @property
+    def elapsed_ms(self) -> int:
+        """Milliseconds since its attempt began, while it goes on."""
+        return (time.perf_counter_ns() - self.began_ns) // 1_000_000
 
     @property
     def error(self) -> BaseException | None:
@@ -128,6 +135,7 @@ class DeliveryMessage(Received):
         self.header = header
         self.event_id = header.id
         self.previous = int(options.get("retries", 0))
+        self.is_inline = False
 
 
 def read_entry(fields: Sequence[bytes], place: Place) -> Received:

@@ -37,7 +37,7 @@ class Retries(DramatiqRetries):
         """Enqueue the message again, or mark it as failed, when its handler raised."""
         if exception is None or isinstance(message, LogMessage):
             return
-        if isinstance(exception, Reject):
+        if isinstance(exception, Reject) or (isinstance(message, DeliveryMessage) and message.is_inline):
             message.fail()
         elif isinstance(message, DeliveryMessage):
             self._judge(broker, message, exception)
