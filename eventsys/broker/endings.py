@@ -63,7 +63,7 @@ def ending_of_failure(
         if now_ms - message.options.get("parked_ms", now_ms) < parked_ms:
             return _parked(message, now_ms)
     error, trace = _described(message.error)
-    facts = ["reason", _reason(message), "error", error, "traceback", trace, "attempts", str(_attempts(message))]
+    facts = ["reason", _reason(message), "error", error, "traceback", trace, "attempts", str(message.previous + 1)]
     facts += ["queue", message.queue_name, "lane", str(message.place.lane), "actor", message.actor_name]
     if isinstance(message, DeliveryMessage):
         facts += ["s", message.subscription, "e", message.envelope]
@@ -99,10 +99,6 @@ def _parked(message: Received, now_ms: int) -> Ending:
 
 def _number(message: DeliveryMessage) -> int:
     return message.actor.subscription.number if isinstance(message.actor, HandlerActor) else 0
-
-
-def _attempts(message: Received) -> int:
-    return int(message.options.get("retries", 0)) + 1
 
 
 def _line(letter: str, message: DeliveryMessage, worker: int) -> str:

@@ -40,6 +40,9 @@ class Received(MessageProxy):
 
     Its attributes are those of Dramatiq's message, kept here too because asking the proxy for them costs more than the
     rest of the hand-off.
+
+    Attributes:
+        previous: How many attempts there were before this one.
     """
 
     def __init__(self, message: Message[Any], place: Place) -> None:
@@ -51,6 +54,8 @@ class Received(MessageProxy):
         self.options = message.options
         self.message_id = message.message_id
         self.message_timestamp = message.message_timestamp
+        retries = message.options.get("retries", 0)
+        self.previous = retries if isinstance(retries, int) else 0
         self.place = place
         self.actor: Actor[..., Any] | None = None
         self.attempt: Attempt | None = None
@@ -123,7 +128,6 @@ class DeliveryMessage(Received):
         envelope: The event's stored form.
         header: That, read as far as its payload.
         event_id: The event's id.
-        previous: How many attempts there were before this one.
     """
 
     def __init__(self, subscription: str, envelope: str, options: dict[str, Any], place: Place) -> None:
@@ -134,7 +138,6 @@ class DeliveryMessage(Received):
         self.envelope = envelope
         self.header = header
         self.event_id = header.id
-        self.previous = int(options.get("retries", 0))
         self.is_inline = False
 
 

@@ -13,6 +13,7 @@ from eventsys.clock import Clock
 from eventsys.errors import EventsysError
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
+from eventsys.store.redis_time import read_clock
 from eventsys.store.scripts import script
 
 #: How long a process counts as alive after its last beat. Together with the scan: takeover within 15 s.
@@ -108,7 +109,7 @@ class Presence:
         self._link.run(script("beat"), self._keys.prefix, self._clock.real_ms(), LEASE_MS, self.name)
         _ = self.epoch
         self._lease_ends_at = began_at + LEASE_MS / 1000
-        self._read_clock()
+        read_clock(self._clock, self._link.call)
 
     def scan(self) -> None:
         """Make available what dead processes held."""
@@ -131,7 +132,7 @@ class Presence:
         self._link.run(script("take_over"), self._keys.prefix, 1, _MOST_MOVED)
 
     def _introduce(self) -> None:
-        self._read_clock()
+        read_clock(self._clock, self._link.call)
         number = self._link.call("HINCRBY", self._keys.workers, "next", 1)
         self._link.pipeline(
             [
@@ -142,12 +143,6 @@ class Presence:
         )  # fmt: skip
         self.beat()
         self.number = int(number)
-
-    def _read_clock(self) -> None:
-        asked_at = self._clock.monotonic()
-        seconds, micros = self._link.call("TIME")
-        redis_ms = int(seconds) * 1000 + int(micros) / 1000
-        self._clock.set_from(redis_ms, asked_at=asked_at, answered_at=self._clock.monotonic())
 
     def _run(self) -> None:
         next_beat = time.monotonic() + BEAT_S

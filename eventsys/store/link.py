@@ -77,6 +77,19 @@ class Channel:
             self._stage = _SENT
             return [self._reply(connection, timeout_s) for _ in commands]
 
+    def receive(self, wait_s: float) -> Any:
+        """Return what Redis sends of its own accord to a subscriber, or None when that is nothing for `wait_s` seconds.
+
+        Raises:
+            RedisUnavailableError: If the connection broke, and with it the subscription.
+        """
+        with self._only_our_errors():
+            if self._connection is None:
+                raise self._unavailable("the subscription is gone with its connection")
+            if not self._connection.can_read(timeout=wait_s):
+                return None
+            return self._connection.read_response(timeout=REPLY_TIMEOUT_S)
+
     def close(self) -> None:
         """Close the connection; another call would open it again."""
         connection, self._connection = self._connection, None

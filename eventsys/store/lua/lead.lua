@@ -9,7 +9,7 @@ ARGV
   2  lease_ms   how long the lead lasts from now on; 0 gives it up
   3  process
 RETURNS
-  1 when the caller leads, 0 when another does
+  {1 when the caller leads and 0 when not, end of the leader's lease in ms, or 0 when nobody leads}
 ]]
 local key = KEYS[1] .. ":poller"
 local now_ms, lease_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -19,11 +19,11 @@ redis.call("DEL", KEYS[1] .. ":scratch")
 local leader = redis.call("GET", key)
 if leader then
   local lease_end, name = string.match(leader, "^(%d+) (.+)$")
-  if name ~= ARGV[3] and tonumber(lease_end) > now_ms then return 0 end
+  if name ~= ARGV[3] and tonumber(lease_end) > now_ms then return { 0, tonumber(lease_end) } end
 end
 if lease_ms == 0 then
   redis.call("DEL", key)
-  return 0
+  return { 0, 0 }
 end
 redis.call("SET", key, string.format("%.0f %s", now_ms + lease_ms, ARGV[3]), "PX", 20 * lease_ms)
-return 1
+return { 1, now_ms + lease_ms }

@@ -1,0 +1,201 @@
+"""The agent that lets go what is due."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from typing import Any
+
+from dramatiq import Broker, Middleware
+
+from eventsys.broker.broker import EventBroker
+from eventsys.clock import Clock
+from eventsys.errors import EventsysError
+from eventsys.store.keys import Keys
+from eventsys.store.link import Link, run_script
+from eventsys.store.redis_time import read_clock
+from eventsys.store.scripts import script
+
+#: How long a leader leads after it last said so: the longest that nothing is let go after its process died.
+LEASE_MS = 3_000
+
+#: How often it says so, and looks at the head of the store without having been told to.
+RENEW_S = 1.0
+
+#: Seconds to wait after an error of Redis: first, and at most.
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
+
+logger = logging.getLogger(__name__)
+
+
+class Poller:
+    """Moves the entries of the delayed store to their lanes when their time has come, never before.
+
+    One in every worker process, of which one leads. The leader sleeps exactly until the next entry is due; whoever
+    schedules an earlier one wakes it. Should two lead at once, each entry is still moved once. When the leader's
+    process dies another one leads within `LEASE_MS`.
+
+    Args:
+        link: The way to Redis.
+        keys: The keys of the bus.
+        clock: What "due" is measured by.
+        process: The name of this process.
+        batch_size: Most entries moved by one script; other commands run between two of them.
+        poll_interval_s: How often the subscription to wake-ups is made anew, in seconds: a connection that a firewall
+            dropped without a word would wake nobody.
+    """
+
+    def __init__(
+        self, link: Link, keys: Keys, clock: Clock, *, process: str, batch_size: int = 50, poll_interval_s: float = 30.0
+    ) -> None:
+        self.is_leading = False
+        self._link = link
+        self._keys = keys
+        self._clock = clock
+        self._process = process
+        self._batch_size = batch_size
+        self._poll_interval_s = poll_interval_s
+        self._commands = link.channel()
+        self._wakes = link.channel()
+        self._subscribed_at: float | None = None
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Begin, in a thread of its own."""
+        self._stopping.clear()
+        self._thread = threading.Thread(target=self._run, name="eventsys-poller", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop, and let another process lead at once; while Redis is away it is left to find out by itself."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._stopping.set()
+        try:
+            self._link.call("PUBLISH", self._keys.wake, 0)
+            thread.join(1.0)
+            self._lead(0)
+        except EventsysError as error:
+            logger.warning("the poller could not say that it ends: %s", error, extra={"action": "poller_silent"})
+        self._close()
+
+    def _run(self) -> None:
+        pause = _FIRST_PAUSE_S
+        while not self._stopping.is_set():
+            try:
+                self._take_turn()
+                pause = _FIRST_PAUSE_S
+            except EventsysError as error:
+                logger.warning("the poller waits for Redis: %s", error, extra={"action": "poller_waits"})
+                self._close()
+                self._stopping.wait(pause)
+                pause = min(_LONGEST_PAUSE_S, 2 * pause)
+            except Exception:
+                logger.exception("the poller met an error that it does not know", extra={"action": "poller_failed"})
+                self._close()
+                self._stopping.wait(_LONGEST_PAUSE_S)
+        self.is_leading = False
+
+    def _take_turn(self) -> None:
+        """Lead until the lease has to be renewed, or wait until leading is worth another try."""
+        read_clock(self._clock, self._commands.call)
+        leads, lease_end = self._lead(LEASE_MS)
+        self.is_leading = bool(leads)
+        if leads:
+            self._serve()
+            return
+        # Spread, so that the others do not all ask in the millisecond in which a lease ends.
+        left_s = max(0.0, lease_end - self._clock.real_ms()) / 1000 + random.uniform(0.005, 0.05)  # noqa: S311
+        self._stopping.wait(min(RENEW_S, left_s))
+
+    def _serve(self) -> None:
+        renew_at = self._clock.monotonic() + RENEW_S
+        self._listen()
+        due_ms = self._let_go()
+        while not self._stopping.is_set() and (left_s := renew_at - self._clock.monotonic()) > 0:
+            if due_ms is not None and due_ms <= self._clock.now_ms():
+                due_ms = self._let_go()
+                continue
+            wait_s = left_s if due_ms is None else min(left_s, (due_ms - self._clock.now_ms()) / 1000)
+            for heard_ms in self._hear(wait_s):
+                due_ms = heard_ms if due_ms is None else min(due_ms, heard_ms)
+
+    def _let_go(self) -> int | None:
+        """Move what is due, and return when the next entry is, None when none waits."""
+        while True:
+            arguments = (self._clock.now_ms(), self._batch_size)
+            moved, next_ms = run_script(self._commands, script("claim_due"), self._keys.prefix, *arguments)
+            if moved < self._batch_size or self._stopping.is_set():
+                return None if next_ms < 0 else int(next_ms)
+
+    def _listen(self) -> None:
+        """Subscribe to wake-ups; the head of the store must be read after this, not before."""
+        now = self._clock.monotonic()
+        if self._subscribed_at is None or now - self._subscribed_at > self._poll_interval_s:
+            self._wakes.close()
+            self._wakes.call("SUBSCRIBE", self._keys.wake)
+            self._subscribed_at = now
+
+    def _hear(self, wait_s: float) -> list[int]:
+        """Return the due times that others announced, waiting for the first of them at most `wait_s`."""
+        heard: list[int] = []
+        message = self._wakes.receive(wait_s)
+        while message is not None:
+            heard.append(_announced_ms(message))
+            message = self._wakes.receive(0)
+        return heard
+
+    def _lead(self, lease_ms: int) -> list[int]:
+        arguments = (self._clock.real_ms(), lease_ms, self._process)
+        reply: list[int] = run_script(self._commands, script("lead"), self._keys.prefix, *arguments)
+        return reply
+
+    def _close(self) -> None:
+        self._subscribed_at = None
+        self._wakes.close()
+        self._commands.close()
+
+
+def _announced_ms(message: Any) -> int:
+    """Return what a wake-up says; 0, which is due now, when it is not to be understood."""
+    try:
+        return int(float(message[2]))
+    except (IndexError, TypeError, ValueError):
+        return 0
+
+
+class PollerMiddleware(Middleware):
+    """Runs a poller in every worker process, from its boot to its shutdown.
+
+    Args:
+        batch_size: As for `Poller`.
+        poll_interval_s: As for `Poller`.
+    """
+
+    def __init__(self, *, batch_size: int = 50, poll_interval_s: float = 30.0) -> None:
+        self.poller: Poller | None = None
+        self._batch_size = batch_size
+        self._poll_interval_s = poll_interval_s
+
+    def after_worker_boot(self, broker: Broker, worker: Any) -> None:  # noqa: ARG002
+        """Start it."""
+        if not isinstance(broker, EventBroker):
+            return
+        self.poller = Poller(
+            broker.link,
+            broker.keys,
+            broker.clock,
+            process=broker.presence.name,
+            batch_size=self._batch_size,
+            poll_interval_s=self._poll_interval_s,
+        )
+        self.poller.start()
+
+    def before_worker_shutdown(self, broker: Broker, worker: Any) -> None:  # noqa: ARG002
+        """Stop it first: what falls due from here on is for the others."""
+        poller, self.poller = self.poller, None
+        if poller is not None:
+            poller.stop()
