@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import PydanticUserError
 
+from eventsys.errors import SubscriptionError
 from eventsys.model.event import Event
 
 E = TypeVar("E", bound=Event[Any])
@@ -36,10 +37,18 @@ def assemble_event(event_class: type[E], fields: dict[str, Any], given: set[str]
 
 @lru_cache(maxsize=1024)
 def event_class_for(payload_type: Any) -> type[Event[Any]]:
-    """Return the class of events that carry `payload_type`: `Event` itself for dictionaries."""
-    if isinstance(payload_type, type) and issubclass(payload_type, BaseModel):
+    """Return the class of events that carry `payload_type`: `Event` itself for dictionaries.
+
+    Raises:
+        SubscriptionError: If pydantic cannot validate such a type.
+    """
+    if is_dictionary(payload_type):
+        return Event
+    try:
         return Event[payload_type]
-    return Event if is_dictionary(payload_type) else Event[payload_type]  # a TypedDict, a dataclass
+    except PydanticUserError as error:
+        name = getattr(payload_type, "__name__", payload_type)
+        raise SubscriptionError(f"{name} cannot be a payload; use a pydantic model: {error}") from error
 
 
 def is_dictionary(payload_type: Any) -> bool:
