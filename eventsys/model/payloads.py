@@ -185,6 +185,8 @@ def _encode_model(model: BaseModel, path: str) -> bytes:
             f"{path} is a {kind.__name__} that does not read back as what it writes: {error}; "
             "give it finite numbers, valid text, an object at the top, and serializers that its validators accept"
         ) from error
+    if _may_hold_long_integer(written):
+        _check_value(_decode(written), path, range(READABLE_DEPTH))
     # Unequal is no fault by itself (private attributes, excluded fields), but two kinds of loss hide behind it.
     if again != model:
         _check_losses(dict(model), path)

@@ -201,6 +201,10 @@ class Price(BaseModel):
     amount: float | None
 
 
+class Count(BaseModel):
+    number: int
+
+
 class Login(BaseModel):
     password: SecretStr
 
@@ -222,6 +226,8 @@ class OneWay(BaseModel):
         (OneWay(at=NOW), "OneWay that does not read back"),
         (RootModel[list[int]]([1]), "no JSON object"),
         (Price.model_construct(amount="\ud800"), "does not read back"),
+        pytest.param(Count(number=10**700), "payload.number is an integer of more than 640", id="long"),
+        pytest.param(Count(number=10**5000), "does not read back", id="longer"),
     ],
 )
 def test_a_model_that_would_lose_something_is_refused(model, reason):
