@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from eventsys.clock import from_ms
 from eventsys.errors import InvalidEventError
 from eventsys.model.assembly import assemble_event, event_class_for
-from eventsys.model.event import Event
+from eventsys.model.event import LONGEST_KEY, Event
 from eventsys.model.event_types import check_event_type
 from eventsys.model.identifiers import check_event_id, new_event_id
 from eventsys.model.priority import Priority
@@ -30,7 +30,7 @@ def new_event(
     idempotency_key: str | None = None,
     depth: int = 0,
 ) -> Event[Any]:
-    """Return a new event, as `Event(...)` would make it, at half the price.
+    """Return a new event, as `Event(...)` would make it, without its cost.
 
     Everything is checked but the payload, which `encode_payload` judges; it is kept as it is, and a model `M` makes
     an `Event[M]`.
@@ -63,17 +63,15 @@ def new_event(
         "time": from_ms(now_ms),
         "version": _check_count("version", version, least=1),
         "priority": priority if type(priority) is Priority else _check_priority(priority),
-        "correlation_id": own_id if correlation_id is None else check_event_id(correlation_id),
-        "causation_id": causation_id if causation_id is None else check_event_id(causation_id),
+        "correlation_id": own_id if correlation_id is None else check_event_id(correlation_id, "correlation_id"),
+        "causation_id": causation_id if causation_id is None else check_event_id(causation_id, "causation_id"),
         "headers": _check_headers(headers) if headers else {},
-        "idempotency_key": idempotency_key
-        if idempotency_key is None
-        else _check_text("idempotency_key", idempotency_key),
+        "idempotency_key": None if idempotency_key is None else _check_key(idempotency_key),
         "depth": _check_count("depth", depth, least=0),
         "is_replay": False,
         "duplicate": False,
     }
-    return assemble_event(event_class, fields, set(fields))
+    return assemble_event(event_class, fields)
 
 
 def _check_text(name: str, value: Any) -> str:
@@ -85,6 +83,13 @@ def _check_text(name: str, value: Any) -> str:
         except UnicodeEncodeError as error:
             raise InvalidEventError(f"{name} {value[:80]!a} has a lone surrogate; it must be valid Unicode") from error
     return value
+
+
+def _check_key(value: Any) -> str:
+    key = _check_text("idempotency_key", value)
+    if not 0 < len(key) <= LONGEST_KEY:
+        raise InvalidEventError(f"idempotency_key has {len(key)} characters, and must have 1 to {LONGEST_KEY}; hash it")
+    return key
 
 
 def _check_count(name: str, value: Any, *, least: int) -> int:
@@ -104,6 +109,4 @@ def _check_priority(value: Any) -> Priority:
 def _check_headers(headers: Any) -> dict[str, str]:
     if not isinstance(headers, dict):
         raise InvalidEventError(f"headers are a dictionary of texts, not {type(headers).__name__}")
-    return {
-        _check_text("a header's name", name): _check_text(f"header {name!a}", text) for name, text in headers.items()
-    }
+    return {_check_text("a header's name", key): _check_text(f"header {key!a}", text) for key, text in headers.items()}

@@ -55,7 +55,19 @@ def test_time_is_held_in_utc_and_must_have_a_zone():
         an_event(time=datetime(2026, 1, 31, 12, 0))  # noqa: DTZ001
 
 
-@pytest.mark.parametrize("wrong", [{"id": "a b"}, {"type": "A.B"}, {"priority": 3}, {"version": 0}, {"depth": -1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"correlation_id": "a b"},
+        {"causation_id": ""},
+        {"idempotency_key": ""},
+        {"id": "a b"},
+        {"type": "A.B"},
+        {"priority": 3},
+        {"version": 0},
+        {"depth": -1},
+    ],
+)
 def test_a_wrong_fact_is_refused_by_one_error_about_it(wrong):
     with pytest.raises(ValidationError) as caught:
         an_event(**wrong)

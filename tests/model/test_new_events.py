@@ -17,10 +17,6 @@ class Login(BaseModel):
 
 @given(events())
 def test_a_new_event_is_the_one_that_pydantic_would_make(event):
-    if not event.correlation_id.isprintable() or not (event.causation_id or "x").isprintable():
-        return
-    if " " in event.correlation_id + (event.causation_id or "") or event.causation_id == "":
-        return
     said = event.model_dump(exclude={"id", "type", "payload", "time"})
     now_ms = to_ms(event.time)
     made = new_event(event.type, event.payload, now_ms=now_ms, event_id=event.id, **said)
@@ -57,20 +53,22 @@ def test_headers_are_copied():
     [
         ({"event_id": ""}, "event id"),
         ({"source": 5}, "source is text"),
-        ({"source": "\ud800"}, "source '.ud800' has a lone surrogate"),
+        ({"source": "\ud800"}, "source .* has a lone surrogate"),
         ({"version": 0}, "whole number from 1"),
         ({"version": True}, "whole number from 1"),
         ({"version": "2"}, "whole number from 1"),
         ({"depth": -1}, "whole number from 0"),
         ({"priority": 3}, r"1 \(LOW\), 5 \(NORMAL\)"),
         ({"priority": "high"}, "priority 'high' is unknown"),
-        ({"correlation_id": "a b"}, "event id"),
-        ({"causation_id": ""}, "event id"),
+        ({"correlation_id": "a b"}, "correlation_id"),
+        ({"causation_id": ""}, "causation_id"),
         ({"headers": ["a"]}, "headers are a dictionary"),
         ({"headers": {"a": 1}}, "header 'a' is text"),
         ({"headers": {1: "a"}}, "header's name is text"),
         ({"headers": {"a": "\udfff"}}, "header 'a' .* lone surrogate"),
         ({"idempotency_key": 5}, "idempotency_key is text"),
+        ({"idempotency_key": ""}, "idempotency_key has 0 characters"),
+        ({"idempotency_key": "k" * 513}, "idempotency_key has 513 characters"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(wrong, reason):
@@ -79,5 +77,5 @@ def test_what_cannot_be_is_refused_by_name(wrong, reason):
 
 
 def test_a_wrong_type_is_refused():
-    with pytest.raises(InvalidEventError, match="did you mean 'user.login'"):
+    with pytest.raises(InvalidEventError, match=r"did you mean 'user\.login'"):
         new_event("User.Login", {}, now_ms=NOW_MS)
