@@ -93,6 +93,12 @@ def test_an_empty_source_is_written_as_one_that_is_not():
     assert to_cloudevent(event)["source"] == "urn:eventsys:source:"
 
 
+@pytest.mark.parametrize("source", ["", "auth service", "100%", "urn:eventsys:source:", "urn:eventsys:source:a%20b"])
+def test_a_source_that_is_no_uri_or_looks_like_our_own_comes_back(source):
+    event = Event(id="e-1", type="a.b", payload={}, time=NOW, source=source)
+    assert from_cloudevent(to_cloudevent(event), now=NOW).source == source
+
+
 class Order(BaseModel):
     placed_at: datetime
 

@@ -78,6 +78,11 @@ def test_something_is_at_least_one_millisecond_and_never_rounded_up_beyond(durat
     assert milliseconds in (1, duration // timedelta(milliseconds=1))
 
 
+@pytest.mark.parametrize(("written", "milliseconds"), [("0s", 0), ("1us", 1), ("999us", 1), ("1999us", 1), (5, 5_000)])
+def test_less_than_a_millisecond_is_not_nothing(written, milliseconds):
+    assert to_milliseconds(written) == milliseconds
+
+
 class Options(BaseModel):
     wait: Duration
 

@@ -48,6 +48,22 @@ def test_options_win_over_what_the_declaration_assumes():
 
 
 @given(options)
+def test_every_option_is_in_the_row(given_options):
+    row = declared(given_options)
+    assert (row.is_async, row.max_retries, row.backoff) == (
+        given_options.async_,
+        given_options.max_retries,
+        given_options.backoff,
+    )
+    assert (row.where, row.rate, row.concurrency) == (
+        given_options.where,
+        given_options.rate,
+        given_options.concurrency,
+    )
+    assert (row.timeout is None) == (given_options.timeout is None)
+
+
+@given(options)
 def test_a_row_is_read_back_equal(given_options):
     subscription = declared(given_options)
     assert Subscription.from_row(subscription.to_row()) == subscription
