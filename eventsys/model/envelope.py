@@ -38,7 +38,7 @@ class EventHeader(Struct, frozen=True, omit_defaults=True, gc=False, kw_only=Tru
     version: Annotated[int, Meta(ge=1)] = 1
     priority: Priority = Priority.NORMAL
     correlation_id: Id | None = None
-    causation_id: str | None = None
+    causation_id: Id | None = None
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     idempotency_key: str | None = None
     depth: Annotated[int, Meta(ge=0)] = 0
@@ -173,7 +173,7 @@ def open_event(header: EventHeader, payload_type: type[P], *, is_replay: bool = 
         "is_replay": is_replay,
         "duplicate": False,
     }
-    return assemble_event(event_class, fields, set(fields))
+    return assemble_event(event_class, fields)
 
 
 def header_fields(header: EventHeader) -> dict[str, Any]:
