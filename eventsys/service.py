@@ -168,8 +168,9 @@ class EventService:
             event_type: Its type; or a model whose class is registered with `type`, which then is the payload.
             payload: A JSON object as a dictionary, or a pydantic model.
             immediately: Inside a handler, publish at once, whatever becomes of the handler.
-            **fields: `source`, `priority`, `id`, `time`, `version`, `correlation_id`, `headers`, `idempotency_key`, and
-                `window`: how long that key is remembered.
+            **fields: `source`, `priority`, `id`, `time`, `version`, `correlation_id`, `headers`, `idempotency_key` and
+                `window` (how long that key is remembered), `max_retries` and `retry_delay` (instead of what the
+                subscriptions say).
 
         Raises:
             InvalidEventError: If a part of the event breaks a rule; nothing was stored.
@@ -236,7 +237,7 @@ class EventService:
         Raises:
             InvalidEventError: If the time or a part of the event will not do.
         """
-        draft = self.bus.drafter.draft(event_type, payload, **fields)
+        draft = self.bus.drafter.draft(event_type, payload, max_retries=max_retries, **fields)
         self.bus.prepare()
         return self.delayed.schedule_delayed_event(draft, at=at, delay=delay, max_retries=max_retries)
 

@@ -113,7 +113,10 @@ class Buffer:
                 events = self._publish([draft for draft, _ in batch])
             except (RedisUnavailableError, BackpressureError) as error:
                 logger.warning(
-                    "%d buffered events wait: %s", len(batch), error, extra={"action": "flush_waits", "count": len(batch)}
+                    "%d buffered events wait: %s",
+                    len(batch),
+                    error,
+                    extra={"action": "flush_waits", "count": len(batch)},
                 )
                 if self._closing:
                     return self._put_back(batch)

@@ -10,18 +10,19 @@ from pydantic import BaseModel
 
 from eventsys.clock import Clock
 from eventsys.errors import CausationDepthError, InvalidEventError
-from eventsys.middleware import current_chain
-from eventsys.model.assembly import assemble_event
+from eventsys.middleware import Chain, current_chain
 from eventsys.model.catalog import Catalog
 from eventsys.model.durations import DurationLike, to_milliseconds
 from eventsys.model.envelope import encode_event
 from eventsys.model.event import Event
-from eventsys.model.event_types import check_event_type
-from eventsys.model.identifiers import check_event_id, new_event_id
+from eventsys.model.new_events import new_event
 from eventsys.model.payloads import encode_payload
 from eventsys.model.priority import Priority
 from eventsys.settings import Settings
 from eventsys.store.steps import Step, event_step
+
+#: The chain of what is published outside of every attempt.
+_NO_CHAIN = Chain(None, None, -1)
 
 
 class Draft(NamedTuple):
@@ -48,9 +49,11 @@ class Drafter:
     """
 
     def __init__(self, settings: Settings, clock: Clock, catalog: Catalog) -> None:
-        self._settings = settings
         self._clock = clock
         self._catalog = catalog
+        self._max_bytes = settings.max_payload_bytes
+        self._max_levels = settings.max_payload_levels
+        self._max_depth = settings.max_depth
         self._window_ms = to_milliseconds(settings.idempotency_window)
 
     def draft(
@@ -59,7 +62,7 @@ class Drafter:
         payload: Any = None,
         *,
         source: str = "",
-        priority: Priority | int = Priority.NORMAL,
+        priority: int = Priority.NORMAL,
         id: str | None = None,  # noqa: A002 - the name of the field
         time: datetime | None = None,
         version: int | None = None,
@@ -67,6 +70,8 @@ class Drafter:
         headers: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
         window: DurationLike | None = None,
+        max_retries: int | None = None,
+        retry_delay: DurationLike | None = None,
     ) -> Draft:
         """Return the event asked for; see `EventService.publish` for the arguments.
 
@@ -77,40 +82,40 @@ class Drafter:
         """
         if isinstance(event_type, BaseModel):
             event_type, payload = self._catalog.type_for(type(event_type)), event_type
-        check_event_type(event_type)
-        payload = self._catalog.check_payload(event_type, {} if payload is None else payload)
-        limits = self._settings
-        written = encode_payload(payload, max_bytes=limits.max_payload_bytes, max_depth=limits.max_payload_levels)
-        chain = current_chain()
-        depth = 0 if chain is None else chain.depth + 1
-        if depth > limits.max_depth:
+        payload = {} if payload is None else payload
+        self._catalog.check_payload(event_type, payload)
+        written = encode_payload(payload, max_bytes=self._max_bytes, max_depth=self._max_levels)
+        chain = current_chain() or _NO_CHAIN
+        if chain.depth >= self._max_depth:
             raise CausationDepthError(
-                f"{event_type!r} would be number {depth} in a chain of events that publish events, and max_depth is"
-                f" {limits.max_depth}; most likely a handler publishes what it handles"
+                f"{event_type!r} would be number {chain.depth + 1} in a chain of events that publish events, and"
+                f" max_depth is {self._max_depth}; most likely a handler publishes what it handles"
             )
-        event_id = new_event_id(self._clock.now_ms()) if id is None else check_event_id(id)
-        event = assemble_event(
-            Event[Any],
-            {
-                "id": event_id,
-                "type": event_type,
-                "payload": payload,
-                "source": _text(source, "source"),
-                "time": self._clock.now() if time is None else _aware(time),
-                "version": self._catalog.version_for(event_type) if version is None else version,
-                "priority": _priority(priority),
-                "correlation_id": correlation_id or (event_id if chain is None else chain.correlation_id),
-                "causation_id": None if chain is None else chain.causation_id,
-                "headers": _headers(headers, None if chain is None else chain.traceparent),
-                "idempotency_key": None if idempotency_key is None else check_event_id(idempotency_key),
-                "depth": depth,
-                "is_replay": False,
-                "duplicate": False,
-            },
-            _GIVEN,
+        event = new_event(
+            event_type,
+            payload,
+            now_ms=self._clock.now_ms(),
+            event_id=id,
+            source=source,
+            version=self._catalog.version_for(event_type) if version is None else version,
+            priority=priority,
+            correlation_id=correlation_id or chain.correlation_id,
+            causation_id=chain.causation_id,
+            headers=_headers(headers, chain),
+            idempotency_key=idempotency_key,
+            depth=chain.depth + 1,
         )
-        window_ms = self._window_ms if window is None else to_milliseconds(window)
-        return self._finish(event, written, window_ms)
+        if time is not None:
+            event = event.model_copy(update={"time": _aware(time)})
+        if max_retries is not None and max_retries < 0:
+            raise InvalidEventError(f"max_retries {max_retries} is below 0; 0 means one attempt and no retry")
+        envelope = encode_event(
+            event,
+            written,
+            max_retries=max_retries,
+            retry_delay_ms=None if retry_delay is None else to_milliseconds(retry_delay),
+        )
+        return _draft(event, envelope, self._window_ms if window is None else to_milliseconds(window))
 
     def adopt(self, event: Event[Any]) -> Draft:
         """Return an event that exists already, ready to be published; its payload is checked again.
@@ -118,29 +123,15 @@ class Drafter:
         Raises:
             InvalidEventError: If its payload cannot be published.
         """
-        payload = self._catalog.check_payload(event.type, event.payload)
-        limits = self._settings
-        written = encode_payload(payload, max_bytes=limits.max_payload_bytes, max_depth=limits.max_payload_levels)
-        return self._finish(event, written, self._window_ms)
-
-    @staticmethod
-    def _finish(event: Event[Any], written: bytes, window_ms: int) -> Draft:
-        envelope = encode_event(event, written).decode()
-        key = event.idempotency_key
-        return Draft(
-            event,
-            envelope,
-            event_step(event.id, event.type, int(event.priority), envelope, key=key, window_ms=window_ms),
-        )
+        self._catalog.check_payload(event.type, event.payload)
+        written = encode_payload(event.payload, max_bytes=self._max_bytes, max_depth=self._max_levels)
+        return _draft(event, encode_event(event, written), self._window_ms)
 
 
-_GIVEN = {"id", "type", "payload", "source", "time", "version", "priority", "correlation_id", "headers", "depth"}
-
-
-def _text(value: str, name: str) -> str:
-    if not isinstance(value, str) or not value.isprintable() or len(value) > 256:
-        raise InvalidEventError(f"{name} must be at most 256 printable characters, and this is {ascii(value)[:80]}")
-    return value
+def _draft(event: Event[Any], written: bytes, window_ms: int) -> Draft:
+    envelope, key = written.decode(), event.idempotency_key
+    step = event_step(event.id, event.type, int(event.priority), envelope, key=key, window_ms=window_ms)
+    return Draft(event, envelope, step)
 
 
 def _aware(moment: datetime) -> datetime:
@@ -149,18 +140,7 @@ def _aware(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-def _priority(value: Priority | int) -> Priority:
-    try:
-        return Priority(value)
-    except ValueError:
-        raise InvalidEventError(f"priority {value!r} is none of 1 (low), 5 (normal), 8 (high), 10 (critical)") from None
-
-
-def _headers(given: Mapping[str, str] | None, traceparent: str | None) -> dict[str, str]:
-    headers = dict(given or {})
-    for name, value in headers.items():
-        if not isinstance(name, str) or not isinstance(value, str) or not name.isprintable():
-            raise InvalidEventError(f"headers are text to text, and {ascii(name)[:80]}: {ascii(value)[:80]} is not")
-    if traceparent is not None:
-        headers.setdefault("traceparent", traceparent)
-    return headers
+def _headers(given: Mapping[str, str] | None, chain: Chain) -> dict[str, str] | None:
+    if chain.traceparent is None:
+        return None if given is None else dict(given)
+    return {"traceparent": chain.traceparent, **(given or {})}

@@ -24,10 +24,10 @@ def callable_of(handler: Any) -> Callable[[Event[Any]], Any]:
         SubscriptionError: If it is neither a function nor an object with `handle(event)`.
     """
     if inspect.isroutine(handler) or inspect.isfunction(handler):
-        return typing.cast(Callable[[Event[Any]], Any], handler)
+        return typing.cast("Callable[[Event[Any]], Any]", handler)
     handle = getattr(handler, "handle", None)
     if callable(handle):
-        return typing.cast(Callable[[Event[Any]], Any], handle)
+        return typing.cast("Callable[[Event[Any]], Any]", handle)
     raise SubscriptionError(
         f"{handler!r} handles no events; give a function, a coroutine function, or an object with handle(event)"
     )
@@ -56,10 +56,13 @@ def payload_type_of(handler: Any) -> Any:
         SubscriptionError: If the handler does not take exactly one event, or its annotation is not an event's.
     """
     run = callable_of(handler)
-    required = [one for one in inspect.signature(run).parameters.values() if one.default is one.empty]
-    positional = [one for one in inspect.signature(run).parameters.values() if one.kind in _POSITIONAL]
-    if not positional or any(one is not positional[0] and one.kind in _NAMED for one in required):
-        raise SubscriptionError(f"{name_of(handler)} must take one argument, the event: def handler(event: Event) -> None")
+    parameters = list(inspect.signature(run).parameters.values())
+    positional = [one for one in parameters if one.kind in _POSITIONAL]
+    required = [one for one in parameters if one.kind in _NAMED and one.default is one.empty]
+    if not positional or any(one is not positional[0] for one in required):
+        raise SubscriptionError(
+            f"{name_of(handler)} must take one argument, the event: def handler(event: Event) -> None"
+        )
     try:
         annotation = typing.get_type_hints(run).get(positional[0].name, Event)
     except NameError as error:

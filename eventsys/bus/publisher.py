@@ -129,7 +129,9 @@ class Publisher:
                     raise
                 refused = [draft.event for draft in drafts[len(stored) :]]
                 raise PartialPublishError(
-                    f"{len(stored)} of {len(drafts)} events are stored, then: {error}", published=stored, refused=refused
+                    f"{len(stored)} of {len(drafts)} events are stored, then: {error}",
+                    published=stored,
+                    refused=refused,
                 ) from error
         return stored
 
@@ -198,4 +200,3 @@ def _close_all() -> None:
 
 os.register_at_fork(after_in_child=_forget_all)
 atexit.register(_close_all)
-

@@ -1,3 +1,5 @@
 """x"""
+
+
 def discover(package: str) -> list[str]:
     return []

@@ -49,7 +49,7 @@ class DelayedEventScheduler:
             draft: The event.
             at: When it is due: an aware datetime that is not past. Give this, or `delay`.
             delay: How long from now it is due; at least a millisecond, at most ten years.
-            max_retries: Overrides what the subscriptions say, for this event.
+            max_retries: What was said for this event, to be shown.
 
         Raises:
             InvalidEventError: If neither or both are given, or the time will not do.

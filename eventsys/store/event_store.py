@@ -176,4 +176,3 @@ def _envelope_in(fields: dict[str, str], reply: Any) -> bytes | None:
     if "log" in fields:
         return reply[0][1][1] if reply else None
     return None
-
