@@ -17,6 +17,7 @@ class HandlerActor(Actor[..., Any]):
     Attributes:
         subscription: What it subscribes to; its number is 0 until the subscription is known to Redis.
         run: Called with the envelope; a coroutine function when the handler is one.
+        handler: What the application wrote.
         is_async: Whether `run` is a coroutine function.
         policy: When it is tried again.
         retry_on: Exceptions worth another attempt; empty: all.
@@ -28,6 +29,7 @@ class HandlerActor(Actor[..., Any]):
         subscription: Subscription,
         run: Callable[[str], Any],
         *,
+        handler: Any = None,
         broker: Broker,
         is_async: bool,
         policy: RetryPolicy,
@@ -37,6 +39,7 @@ class HandlerActor(Actor[..., Any]):
     ) -> None:
         self.subscription = subscription
         self.run = run
+        self.handler = handler
         self.is_async = is_async
         self.policy = policy
         self.retry_on = retry_on

@@ -21,6 +21,7 @@ from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.scripts import script
 from eventsys.store.steps import Step, delayed_step, message_step, packed
+
 from .actor import HandlerActor
 from .attempt import FOLLOWING, Attempt, current_attempt, enter_attempt, leave_attempt
 from .committer import Committer, Finished

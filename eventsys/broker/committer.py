@@ -14,6 +14,7 @@ from eventsys.errors import EventsysError, RedisUnavailableError
 from eventsys.store.link import Link, run_script
 from eventsys.store.scripts import script
 from eventsys.store.steps import Step, packed
+
 from .endings import Ending
 from .messages import Place
 

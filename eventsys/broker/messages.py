@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from dramatiq.message import get_encoder
 from eventsys.errors import InvalidEventError
 from eventsys.model.envelope import decode_header
 from eventsys.store.keys import LOG_QUEUE
+
 from .attempt import Attempt
 
 #: The actor that gives every matching subscription its delivery.
@@ -60,12 +62,18 @@ class Received(MessageProxy):
         self.attempt: Attempt | None = None
         self.token: Any = None
         self.started_ms = 0
+        self.began_ns = 0
         self.took_us = 0
         self.is_on_loop = False
 
     def __str__(self) -> str:
         """Name the message without its arguments, which may be secret."""
         return f"{self.actor_name}({self.message_id})"
+
+    @property
+    def elapsed_ms(self) -> int:
+        """Milliseconds since its attempt began, while it goes on."""
+        return (time.perf_counter_ns() - self.began_ns) // 1_000_000
 
     @property
     def error(self) -> BaseException | None:
@@ -131,6 +139,7 @@ class DeliveryMessage(Received):
         self.envelope = envelope
         self.header = header
         self.event_id = header.id
+        self.is_inline = False
 
 
 def read_entry(fields: Sequence[bytes], place: Place) -> Received:

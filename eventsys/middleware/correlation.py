@@ -20,8 +20,8 @@ class Chain(NamedTuple):
         traceparent: Its trace, in the W3C's form, if it has one.
     """
 
-    correlation_id: str
-    causation_id: str
+    correlation_id: str | None
+    causation_id: str | None
     depth: int
     traceparent: str | None = None
 

@@ -16,7 +16,7 @@ class Outcome(Middleware):
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:  # noqa: ARG002
         """Start the stopwatch."""
         if isinstance(message, Received):
-            message.took_us = time.perf_counter_ns()
+            message.began_ns = time.perf_counter_ns()
 
     def after_process_message(
         self,
@@ -28,4 +28,4 @@ class Outcome(Middleware):
     ) -> None:
         """Stop it."""
         if isinstance(message, Received):
-            message.took_us = (time.perf_counter_ns() - message.took_us) // 1000
+            message.took_us = (time.perf_counter_ns() - message.began_ns) // 1000

@@ -14,6 +14,7 @@ from eventsys.broker.actor import HandlerActor
 from eventsys.broker.messages import DeliveryMessage, LogMessage
 from eventsys.errors import InvalidPayloadError, Reject, Retry
 from eventsys.model.durations import to_milliseconds
+from eventsys.model.retry_policy import RetryPolicy
 
 
 class Retries(DramatiqRetries):
@@ -37,7 +38,7 @@ class Retries(DramatiqRetries):
         """Enqueue the message again, or mark it as failed, when its handler raised."""
         if exception is None or isinstance(message, LogMessage):
             return
-        if isinstance(exception, Reject):
+        if isinstance(exception, Reject) or (isinstance(message, DeliveryMessage) and message.is_inline):
             message.fail()
         elif isinstance(message, DeliveryMessage):
             self._judge(broker, message, exception)
@@ -63,7 +64,7 @@ class Retries(DramatiqRetries):
         asked_again = isinstance(exception, (Retry, dramatiq.Retry))
         if actor.retry_on and not asked_again and not isinstance(exception, actor.retry_on):
             return None
-        wait = actor.policy.wait_before(message.previous + 2, random=self._random)
+        wait = _policy(actor, message).wait_before(message.previous + 2, random=self._random)
         if wait is None:
             return None
         if isinstance(exception, Retry) and exception.delay is not None:
@@ -71,3 +72,16 @@ class Retries(DramatiqRetries):
         if isinstance(exception, dramatiq.Retry) and exception.delay is not None:
             return timedelta(milliseconds=exception.delay)
         return wait
+
+
+def _policy(actor: HandlerActor, message: DeliveryMessage) -> RetryPolicy:
+    """Return the subscription's policy, with what the publisher said for this event in its place."""
+    header = message.header
+    if header.max_retries is None and header.retry_delay_ms is None:
+        return actor.policy
+    said: dict[str, Any] = {}
+    if header.max_retries is not None:
+        said["max_retries"] = header.max_retries
+    if header.retry_delay_ms is not None:
+        said["retry_delay"] = timedelta(milliseconds=header.retry_delay_ms)
+    return actor.policy.model_copy(update=said)

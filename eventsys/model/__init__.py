@@ -19,6 +19,7 @@ from eventsys.model.event import Attempt, DelayedEvent, DeliveryRecord, Event, E
 from eventsys.model.event_types import check_event_type
 from eventsys.model.filters import PayloadFilter, compile_filter
 from eventsys.model.identifiers import check_event_id, new_event_id
+from eventsys.model.new_events import new_event
 from eventsys.model.patterns import Pattern, PatternIndex, check_pattern, pattern_matches
 from eventsys.model.payloads import encode_payload
 from eventsys.model.priority import LANES, Priority
@@ -39,6 +40,7 @@ __all__ = [  # noqa: RUF022 - grouped, as a table of contents
     "event_status",
     "Priority",
     "LANES",
+    "new_event",
     "new_event_id",
     "check_event_id",
     # types and payloads

@@ -94,7 +94,7 @@ def to_cloudevent(event: Event[Any]) -> dict[str, Any]:
         if isinstance(value, str) and not _PLAIN_TEXT.fullmatch(value):
             extra[field] = value
         else:
-            attributes[name] = str(value) if isinstance(value, int) and value > _LARGEST_INTEGER else value
+            attributes[name] = _as_attribute(value)
     if extra:
         attributes[_EXTRA] = json.dumps(extra)  # escapes everything that is not ASCII
     attributes["data"] = to_jsonable_python(event.payload, by_alias=True)
@@ -140,6 +140,12 @@ def _default(event: Event[Any], field: str) -> Any:
     return event.id if field == "correlation_id" else Event.model_fields[field].default
 
 
+def _as_attribute(value: str | int) -> str | int:
+    if isinstance(value, str):
+        return value
+    return int(value) if value <= _LARGEST_INTEGER else str(value)
+
+
 def _to_uri_reference(source: str) -> str:
     if _URI_REFERENCE.fullmatch(source) and not source.startswith(_SOURCE_PREFIX):
         return source
@@ -178,15 +184,11 @@ def _decoded(given: Mapping[str, Any] | str | bytes) -> dict[str, Any]:
 def _check_attributes(attributes: Mapping[str, Any]) -> None:
     for name in _REQUIRED:
         if not isinstance(attributes.get(name), str) or not attributes[name]:
-            raise InvalidEventError(
-                f"the CloudEvent needs {name!r}, text that is not empty; it has {_shown(attributes, name)}"
-            )
+            raise InvalidEventError(f"the CloudEvent needs {name!r}, a text; it has {_shown(attributes, name)}")
     if attributes["specversion"] != "1.0":
         raise InvalidEventError(f"the CloudEvent has specversion {attributes['specversion']!r}; '1.0' is understood")
     if not _URI_REFERENCE.fullmatch(attributes["source"]):
-        raise InvalidEventError(
-            f"the CloudEvent's source {attributes['source']!r} is no URI reference; percent-encode it"
-        )
+        raise InvalidEventError(f"CloudEvent source {attributes['source']!r} is no URI reference; percent-encode it")
     if "data_base64" in attributes or not isinstance(attributes.get("data", {}), Mapping):
         raise InvalidEventError("the CloudEvent's data is no JSON object, and a payload must be; wrap it in one")
     media_type = attributes.get("datacontenttype", _JSON)

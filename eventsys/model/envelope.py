@@ -38,10 +38,14 @@ class EventHeader(Struct, frozen=True, omit_defaults=True, gc=False, kw_only=Tru
     version: Annotated[int, Meta(ge=1)] = 1
     priority: Priority = Priority.NORMAL
     correlation_id: Id | None = None
-    causation_id: str | None = None
+    causation_id: Id | None = None
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     idempotency_key: str | None = None
     depth: Annotated[int, Meta(ge=0)] = 0
+    max_retries: Annotated[int, Meta(ge=0)] | None = None
+    """What the publisher said for this event; None leaves it to the subscriptions."""
+    retry_delay_ms: Annotated[int, Meta(ge=0)] | None = None
+    """As `max_retries`."""
     format: int = FORMAT
     payload: Raw
 
@@ -71,12 +75,16 @@ _decode_object: Callable[[Any], dict[str, Any]] = msgspec.json.Decoder(dict[str,
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
-def encode_event(event: Event[Any], payload_json: bytes) -> bytes:
+def encode_event(
+    event: Event[Any], payload_json: bytes, *, max_retries: int | None = None, retry_delay_ms: int | None = None
+) -> bytes:
     """Return the envelope of `event`.
 
     Args:
         event: The event; its `is_replay` and `duplicate` are not stored.
         payload_json: Its payload, as `encode_payload` wrote it.
+        max_retries: Overrides what the subscriptions say, for this event.
+        retry_delay_ms: As `max_retries`.
     """
     event_id, correlation_id = event.id, event.correlation_id
     return _encode(
@@ -92,6 +100,8 @@ def encode_event(event: Event[Any], payload_json: bytes) -> bytes:
             headers=event.headers,
             idempotency_key=event.idempotency_key,
             depth=event.depth,
+            max_retries=max_retries,
+            retry_delay_ms=retry_delay_ms,
             payload=Raw(payload_json),
         )
     )
@@ -173,7 +183,7 @@ def open_event(header: EventHeader, payload_type: type[P], *, is_replay: bool = 
         "is_replay": is_replay,
         "duplicate": False,
     }
-    return assemble_event(event_class, fields, set(fields))
+    return assemble_event(event_class, fields)
 
 
 def header_fields(header: EventHeader) -> dict[str, Any]:

@@ -21,6 +21,14 @@ def _in_utc(moment: datetime) -> datetime:
 UtcTime = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 """An aware datetime, held in UTC; one without a time zone is refused."""
 
+LONGEST_KEY = 512
+"""Letters an idempotency key may have; Redis keeps it for its window."""
+
+
+def _check_causation_id(text: str) -> str:
+    return check_event_id(text, "causation_id")
+
+
 P = TypeVar("P", default=dict[str, Any])
 
 
@@ -47,12 +55,12 @@ class Event(BaseModel, Generic[P]):
     priority: Priority = Priority.NORMAL
     correlation_id: str = Field(default="", validate_default=True)
     """Shared by all events of one chain; the id of its first event unless the caller gave another."""
-    causation_id: str | None = None
+    causation_id: Annotated[str, AfterValidator(_check_causation_id)] | None = None
     """The event whose handler published this one."""
     headers: dict[str, str] = Field(default_factory=dict)
     """What travels along, `traceparent` for one."""
-    idempotency_key: str | None = None
-    """A second publish with this key returns this event."""
+    idempotency_key: str | None = Field(default=None, min_length=1, max_length=LONGEST_KEY)
+    """A second publish with this key returns this event; 1 to 512 characters."""
     depth: int = Field(default=0, ge=0)
     """How many events led to this one; 0 when no handler published it."""
 
@@ -65,7 +73,7 @@ class Event(BaseModel, Generic[P]):
     @field_validator("correlation_id")
     @classmethod
     def _begin_a_chain(cls, given: str, info: ValidationInfo) -> str:
-        return given or str(info.data.get("id", ""))
+        return check_event_id(given, "correlation_id") if given else str(info.data.get("id", ""))
 
     def __hash__(self) -> int:
         return hash(self.id)

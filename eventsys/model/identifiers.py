@@ -12,60 +12,49 @@ from eventsys.errors import InvalidEventError
 LONGEST_ID = 128
 """Letters an id may have; the delayed store and the streams keep it as it is."""
 
-_LOW_48 = (1 << 48) - 1
-_TAIL_LIMIT = 1 << 62
+# The last group of an id, 48 bits, counts within a millisecond. It starts at random in the lower half and grows by
+# random steps of up to 16 bits, so there is room for two thousand million ids before the next millisecond is used.
+_TAIL_LIMIT = 1 << 48
+_STEP = 0xFFFF
 # The clock may step back a little (a correction); ids stay in order. A longer step means that somebody turned the
 # clock (a test), and ids follow it.
 _STEP_BACK_MS = 60_000
-_WORDS = 512  # random words fetched from the system at once: 4 KiB, about 15 microseconds
-_BLOCK = struct.Struct(f"<{_WORDS}Q")
+_BLOCK = struct.Struct("<512Q")  # random words fetched at once: 4 KiB, about 15 microseconds
 
 
 class _Sequence:
-    """Makes UUIDv7s that only grow. Threads share it; a forked child starts its own."""
+    """Where the ids of this process stand. Threads share it under its lock; a forked child starts again."""
+
+    __slots__ = ("head", "last_ms", "lock", "tail", "words")
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._last_ms = 0
-        self._head = ""
-        self._tail = 0
-        self._words: Iterator[int] = iter(())
+        self.lock = threading.Lock()
+        self.last_ms = 0
+        self.head = ""
+        self.tail = 0
+        self.words: Iterator[int] = iter(())
 
-    def next_id(self, now_ms: int) -> str:
-        with self._lock:
-            word = next(self._words, None)
-            if word is None:
-                word = self._fetch_words()
-            self._tail += 1 + (word >> 32)
-            if now_ms > self._last_ms or now_ms < self._last_ms - _STEP_BACK_MS:
-                self._begin(now_ms, word)
-            elif self._tail >= _TAIL_LIMIT:
-                self._begin(self._last_ms + 1, word)
-            tail = self._tail
-            # 0x8000 is the variant that RFC 9562 asks for.
-            return f"{self._head}{0x8000 | (tail >> 48):04x}-{tail & _LOW_48:012x}"
+    def begin(self, now_ms: int) -> None:
+        """Start a millisecond: time, version, 12 random bits, variant, 14 random bits; and a random tail."""
+        word = self.fetch_word()
+        self.last_ms = now_ms
+        self.head = (
+            f"{now_ms >> 16:08x}-{now_ms & 0xFFFF:04x}-{0x7000 | (word & 0xFFF):04x}-{0x8000 | (word >> 50):04x}-"
+        )
+        self.tail = self.fetch_word() >> 17
 
-    def _begin(self, now_ms: int, word: int) -> None:
-        """Start a millisecond: 12 random bits in the head, and a tail that starts in the lower half of its range."""
-        self._last_ms = now_ms
-        self._head = f"{now_ms >> 16:08x}-{now_ms & 0xFFFF:04x}-7{word & 0xFFF:03x}-"
-        self._tail = next(self._words, word) >> 3
-
-    def _fetch_words(self) -> int:
-        self._words = iter(_BLOCK.unpack(os.urandom(_BLOCK.size)))
-        return next(self._words)
+    def fetch_word(self) -> int:
+        """Return 64 random bits."""
+        word = next(self.words, None)
+        if word is None:
+            self.words = iter(_BLOCK.unpack(os.urandom(_BLOCK.size)))
+            word = next(self.words)
+        return word
 
 
 _sequence = _Sequence()
-
-
-def _start_again() -> None:
-    """Give a forked child its own lock and randomness: the parent's would be repeated, or held for ever."""
-    global _sequence
-    _sequence = _Sequence()
-
-
-os.register_at_fork(after_in_child=_start_again)
+# A child would repeat its parent's ids, or wait for ever for a lock that no thread of its own holds.
+os.register_at_fork(after_in_child=_sequence.__init__)  # type: ignore[misc]
 
 
 def new_event_id(now_ms: int) -> str:
@@ -74,22 +63,36 @@ def new_event_id(now_ms: int) -> str:
     Args:
         now_ms: The clock's time in milliseconds since 1970; it can be read back from the id.
     """
-    return _sequence.next_id(now_ms)
+    sequence = _sequence
+    with sequence.lock:
+        if now_ms > sequence.last_ms or now_ms < sequence.last_ms - _STEP_BACK_MS:
+            sequence.begin(now_ms)
+        word = next(sequence.words, None)
+        if word is None:
+            word = sequence.fetch_word()
+        tail = sequence.tail + 1 + (word & _STEP)
+        if tail >= _TAIL_LIMIT:
+            sequence.begin(sequence.last_ms + 1)
+            tail = sequence.tail
+        sequence.tail = tail
+        return f"{sequence.head}{tail:012x}"
 
 
-def check_event_id(text: str) -> str:
+def check_event_id(text: str, name: str = "event id") -> str:
     """Return `text` if it can be an event's id: 1 to 128 printable characters without whitespace.
+
+    Args:
+        text: The id.
+        name: What errors call it; correlation and causation ids keep the same rule.
 
     Raises:
         InvalidEventError: If it cannot; the message says why.
     """
     if not isinstance(text, str):
-        raise InvalidEventError(f"an event id is text, not {type(text).__name__}; leave it out to get a new one")
+        raise InvalidEventError(f"{name} is {ascii(text)[:40]}, and must be text; leave it out for the usual one")
     if not 0 < len(text) <= LONGEST_ID:
-        raise InvalidEventError(
-            f"an event id has 1 to {LONGEST_ID} characters, this one has {len(text)}: {text[:40]!r}"
-        )
+        raise InvalidEventError(f"{name} has {len(text)} characters, and must have 1 to {LONGEST_ID}: {text[:40]!a}")
     # isprintable is false for control characters, lone surrogates and every space but the plain one.
     if not text.isprintable() or " " in text:
-        raise InvalidEventError(f"event id {text!r} has whitespace or unprintable characters; use letters and digits")
+        raise InvalidEventError(f"{name} {text!a} has whitespace or unprintable characters; use letters and digits")
     return text

@@ -124,7 +124,8 @@ def _check_single(value: Any, path: str) -> None:
         if not -_TOO_LONG < value < _TOO_LONG:
             raise _refused(path, f"is an integer of more than {LONGEST_INTEGER} digits", "send it as text")
     elif isinstance(value, float | Decimal):
-        if not math.isfinite(value):
+        # Decimal knows by itself: as a float a signaling NaN raises, and 1e400 is infinite.
+        if not (value.is_finite() if isinstance(value, Decimal) else math.isfinite(value)):
             raise _refused(path, f"is {value}, which JSON has no number for", "send None or text instead")
     else:
         raise _refused(path, f"is {_kind(value)}", _remedy(value))
@@ -185,6 +186,8 @@ def _encode_model(model: BaseModel, path: str) -> bytes:
             f"{path} is a {kind.__name__} that does not read back as what it writes: {error}; "
             "give it finite numbers, valid text, an object at the top, and serializers that its validators accept"
         ) from error
+    if _may_hold_long_integer(written):
+        _check_value(_decode(written), path, range(READABLE_DEPTH))
     # Unequal is no fault by itself (private attributes, excluded fields), but two kinds of loss hide behind it.
     if again != model:
         _check_losses(dict(model), path)

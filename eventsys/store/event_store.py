@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import msgspec
@@ -10,10 +11,9 @@ from eventsys.clock import from_ms, to_ms
 from eventsys.errors import AlreadyFiredError, InvalidEventError, NotFoundError
 from eventsys.model.envelope import decode_event
 from eventsys.model.event import DelayedEvent, Event, EventRecord
-from eventsys.model.priority import LANES
 from eventsys.model.queries import EventFilter, EventMetrics, Page
 from eventsys.model.status import EventStatus
-from eventsys.store.history import find_places
+from eventsys.store.history import find_events
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.records import read_record
@@ -75,7 +75,7 @@ class EventStore:
 
     def get_event_records(self, wanted: EventFilter) -> Page[EventRecord[Any]]:
         """Return a page of events, by time, type and status."""
-        event_ids, total, is_exact = find_places(self._link, self._keys, wanted)
+        event_ids, total, is_exact = find_events(self._link, self._keys, wanted)
         return Page[EventRecord[Any]](
             items=self.get_events(event_ids),
             total=total,
@@ -165,8 +165,6 @@ def read_delayed(body: bytes, due_ms: int, status: EventStatus, *, updated_ms: i
 
 
 def _bucket(entry_id: str) -> str:
-    import hashlib
-
     return hashlib.sha1(entry_id.encode(), usedforsecurity=False).hexdigest()[:4]
 
 
@@ -178,6 +176,3 @@ def _envelope_in(fields: dict[str, str], reply: Any) -> bytes | None:
     if "log" in fields:
         return reply[0][1][1] if reply else None
     return None
-
-
-__all__ = ["LANES", "EventStore", "read_delayed"]

@@ -18,6 +18,9 @@ SUSPECTS = "suspects"
 #: What the dispatcher's queue is called among the queues of Dramatiq; its lanes are the log itself.
 LOG_QUEUE = "eventsys.log"
 
+#: The queue of deliveries that a publisher runs itself. Nobody reads it; should the publisher die, they are moved.
+INLINE_QUEUE = "eventsys.inline"
+
 #: The number of the stored format. A newer one than this is refused.
 FORMAT = 1
 

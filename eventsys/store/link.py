@@ -17,6 +17,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from eventsys.errors import BackpressureError, RedisRefusedError, RedisUnavailableError, SettingsError
+
 from .scripts import Script
 
 #: Seconds a reply may take. Scripts here take milliseconds; a Redis that is silent this long is away.

@@ -37,7 +37,8 @@ local function finish_event(event_id, record, has_trouble)
     redis.call("HSET", record, "status", status)
   end
   if status ~= "delivered" then
-    redis.call("ZADD", prefix .. ":status:" .. status, now_ms, event_id)
+    local logged_ms = string.match(redis.call("HGET", record, "log") or "", ":(%d+)") or now_ms
+    redis.call("ZADD", prefix .. ":status:" .. status, logged_ms, event_id)
   end
   redis.call("ZREM", prefix .. ":pending", event_id)
   redis.call("PEXPIRE", record, 2 * retention_ms)

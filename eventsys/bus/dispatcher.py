@@ -1,0 +1,74 @@
+"""The dispatcher: gives every matching subscription its own delivery."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from dramatiq import Actor
+
+from eventsys.broker.attempt import current_attempt
+from eventsys.broker.broker import EventBroker
+from eventsys.broker.messages import DISPATCHER, LogMessage
+from eventsys.bus.router import Router
+from eventsys.errors import RedisUnavailableError
+from eventsys.store.keys import LOG_QUEUE
+
+#: Seconds between tries to read the subscriptions while Redis is away.
+_RETRY_S = 0.25
+
+logger = logging.getLogger(__name__)
+
+
+class Dispatcher(Actor[..., None]):
+    """The actor whose queue is the event log.
+
+    It only computes where an event goes and notes that on the message. The commit then adds the deliveries and
+    acknowledges the event in one step, so there is exactly one delivery for each subscription however often the
+    dispatcher dies or runs twice.
+
+    Args:
+        broker: Where it is declared.
+        router: What knows the subscriptions.
+    """
+
+    def __init__(self, broker: EventBroker, router: Router) -> None:
+        self._router = router
+        self._never = threading.Event()
+        super().__init__(
+            self._dispatch, broker=broker, actor_name=DISPATCHER, queue_name=LOG_QUEUE, priority=0, options={}
+        )
+
+    def __call__(self, *args: str, **kwargs: str) -> None:
+        """Resolve the event under attempt."""
+        self.fn(*args, **kwargs)
+
+    def resolve(self, message: LogMessage) -> None:
+        """Note on a message where its event goes.
+
+        Raises:
+            InvalidEventError: If the event cannot be read.
+        """
+        while True:
+            try:
+                route = self._router.route(message.envelope)
+            except RedisUnavailableError as error:
+                logger.warning("dispatch waits for Redis: %s", error, extra={"action": "dispatch_waits"})
+                self._never.wait(_RETRY_S)
+            else:
+                message.event_id, message.version, message.targets = route
+                return
+
+    def resolve_again(self, message: LogMessage) -> None:
+        """Note where its event goes by the subscriptions as they are now: they changed before the commit."""
+        try:
+            self._router.refresh(older_than=message.version)
+        except RedisUnavailableError as error:
+            logger.warning("dispatch waits for Redis: %s", error, extra={"action": "dispatch_waits"})
+            self._never.wait(_RETRY_S)
+        self.resolve(message)
+
+    def _dispatch(self, envelope: str) -> None:  # noqa: ARG002 - the message under attempt has it
+        attempt = current_attempt()
+        if attempt is not None and isinstance(attempt.message, LogMessage):
+            self.resolve(attempt.message)

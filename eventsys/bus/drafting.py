@@ -1,0 +1,146 @@
+"""Making the event that a publisher asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from eventsys.clock import Clock
+from eventsys.errors import CausationDepthError, InvalidEventError
+from eventsys.middleware import Chain, current_chain
+from eventsys.model.catalog import Catalog
+from eventsys.model.durations import DurationLike, to_milliseconds
+from eventsys.model.envelope import encode_event
+from eventsys.model.event import Event
+from eventsys.model.new_events import new_event
+from eventsys.model.payloads import encode_payload
+from eventsys.model.priority import Priority
+from eventsys.settings import Settings
+from eventsys.store.steps import Step, event_step
+
+#: The chain of what is published outside of every attempt.
+_NO_CHAIN = Chain(None, None, -1)
+
+
+class Draft(NamedTuple):
+    """An event that may be published.
+
+    Attributes:
+        event: The event.
+        envelope: Its stored form.
+        step: What publishes it.
+    """
+
+    event: Event[Any]
+    envelope: str
+    step: Step
+
+
+class Drafter:
+    """Makes events, and refuses what no worker could decode or no handler was made for.
+
+    Args:
+        settings: The limits.
+        clock: The time of new events.
+        catalog: The models that payloads are checked with.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock, catalog: Catalog) -> None:
+        self._clock = clock
+        self._catalog = catalog
+        self._max_bytes = settings.max_payload_bytes
+        self._max_levels = settings.max_payload_levels
+        self._max_depth = settings.max_depth
+        self._window_ms = to_milliseconds(settings.idempotency_window)
+
+    def draft(
+        self,
+        event_type: str | BaseModel,
+        payload: Any = None,
+        *,
+        source: str = "",
+        priority: int = Priority.NORMAL,
+        id: str | None = None,  # noqa: A002 - the name of the field
+        time: datetime | None = None,
+        version: int | None = None,
+        correlation_id: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        idempotency_key: str | None = None,
+        window: DurationLike | None = None,
+        max_retries: int | None = None,
+        retry_delay: DurationLike | None = None,
+    ) -> Draft:
+        """Return the event asked for; see `EventService.publish` for the arguments.
+
+        Raises:
+            InvalidEventError: If a part of it breaks a rule.
+            InvalidPayloadError: If the payload does not fit the model of its type.
+            CausationDepthError: If the chain it belongs to is as long as it may be.
+        """
+        if isinstance(event_type, BaseModel):
+            event_type, payload = self._catalog.type_for(type(event_type)), event_type
+        payload = {} if payload is None else payload
+        self._catalog.check_payload(event_type, payload)
+        written = encode_payload(payload, max_bytes=self._max_bytes, max_depth=self._max_levels)
+        chain = current_chain() or _NO_CHAIN
+        if chain.depth >= self._max_depth:
+            raise CausationDepthError(
+                f"{event_type!r} would be number {chain.depth + 1} in a chain of events that publish events, and"
+                f" max_depth is {self._max_depth}; most likely a handler publishes what it handles"
+            )
+        event = new_event(
+            event_type,
+            payload,
+            now_ms=self._clock.now_ms(),
+            event_id=id,
+            source=source,
+            version=self._catalog.version_for(event_type) if version is None else version,
+            priority=priority,
+            correlation_id=correlation_id or chain.correlation_id,
+            causation_id=chain.causation_id,
+            headers=_headers(headers, chain),
+            idempotency_key=idempotency_key,
+            depth=chain.depth + 1,
+        )
+        if time is not None:
+            event = event.model_copy(update={"time": _aware(time)})
+        if max_retries is not None and max_retries < 0:
+            raise InvalidEventError(f"max_retries {max_retries} is below 0; 0 means one attempt and no retry")
+        envelope = encode_event(
+            event,
+            written,
+            max_retries=max_retries,
+            retry_delay_ms=None if retry_delay is None else to_milliseconds(retry_delay),
+        )
+        return _draft(event, envelope, self._window_ms if window is None else to_milliseconds(window))
+
+    def adopt(self, event: Event[Any]) -> Draft:
+        """Return an event that exists already, ready to be published; its payload is checked again.
+
+        Raises:
+            InvalidEventError: If its payload cannot be published.
+        """
+        self._catalog.check_payload(event.type, event.payload)
+        written = encode_payload(event.payload, max_bytes=self._max_bytes, max_depth=self._max_levels)
+        return _draft(event, encode_event(event, written), self._window_ms)
+
+
+def _draft(event: Event[Any], written: bytes, window_ms: int) -> Draft:
+    envelope, key = written.decode(), event.idempotency_key
+    step = event_step(event.id, event.type, int(event.priority), envelope, key=key, window_ms=window_ms)
+    return Draft(event, envelope, step)
+
+
+def _aware(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise InvalidEventError(f"time {moment.isoformat()} has no time zone; use datetime.now(timezone.utc)")
+    return moment.astimezone(UTC)
+
+
+def _headers(given: Mapping[str, str] | None, chain: Chain) -> dict[str, str] | None:
+    if chain.traceparent is None:
+        return None if given is None else dict(given)
+    return {"traceparent": chain.traceparent, **(given or {})}

@@ -1,0 +1,89 @@
+"""Which subscriptions an event goes to."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, NamedTuple
+
+import msgspec
+
+from eventsys.model.envelope import header_target
+from eventsys.model.filters import PayloadFilter
+from eventsys.model.patterns import PatternIndex
+from eventsys.model.subscription import Subscription
+from eventsys.store.subscriptions import SubscriptionStore
+
+
+class Route(NamedTuple):
+    """Where one event goes.
+
+    Attributes:
+        event_id: The event.
+        version: The version of the set of subscriptions it was computed with.
+        targets: Number, subscription, queue and lane (0: the event's own) of each, in a row, as the scripts read them.
+    """
+
+    event_id: str
+    version: str
+    targets: list[Any]
+
+
+class _Target(NamedTuple):
+    flat: tuple[int, str, str, int]
+    where: PayloadFilter | None
+
+
+class _Compiled(NamedTuple):
+    version: str
+    index: PatternIndex[_Target]
+
+
+class Router:
+    """Matches events with subscriptions, with an index that is made once for each version of the set.
+
+    It need not know at once that the set has changed: the commit refuses a route computed with an old version, and
+    the route is then computed again after `refresh`.
+
+    Args:
+        subscriptions: Where the set is stored.
+    """
+
+    def __init__(self, subscriptions: SubscriptionStore) -> None:
+        self._subscriptions = subscriptions
+        self._compiled: _Compiled | None = None
+        self._lock = threading.Lock()
+
+    def refresh(self, *, older_than: str | None = None) -> None:
+        """Read the set again, unless that has happened since version `older_than`."""
+        with self._lock:
+            if older_than is not None and self._compiled is not None and self._compiled.version != older_than:
+                return
+            version, subscriptions = self._subscriptions.all()
+            self._compiled = _Compiled(version, PatternIndex([(one.pattern, _target(one)) for one in subscriptions]))
+
+    def route(self, envelope: str) -> Route:
+        """Return where an event goes.
+
+        Raises:
+            InvalidEventError: If the envelope cannot be read.
+            RedisUnavailableError: If the set of subscriptions is not known yet and cannot be read.
+        """
+        compiled = self._compiled
+        if compiled is None:
+            self.refresh()
+            return self.route(envelope)
+        event_id, event_type, _priority = header_target(envelope)
+        decoded: Any = None
+        targets: list[Any] = []
+        for target in compiled.index.match(event_type):
+            if target.where is not None:
+                decoded = msgspec.json.decode(envelope) if decoded is None else decoded
+                if not target.where.matches(decoded):
+                    continue
+            targets += target.flat
+        return Route(event_id, compiled.version, targets)
+
+
+def _target(subscription: Subscription) -> _Target:
+    lane = 0 if subscription.priority is None else int(subscription.priority)
+    return _Target((subscription.number, subscription.name, subscription.queue, lane), subscription.payload_filter)

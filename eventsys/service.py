@@ -1,0 +1,328 @@
+"""EventService: the one object an application uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from datetime import datetime
+from typing import Any, TypeVar
+
+import dramatiq
+from dramatiq import Middleware
+from pydantic import BaseModel
+
+from eventsys.broker.attempt import current_attempt, enter_attempt, leave_attempt
+from eventsys.broker.broker import EventBroker
+from eventsys.broker.joining import wait_until
+from eventsys.bus.event_bus import BusMiddleware, EventBus
+from eventsys.bus.handlers import ExceptionTypes
+from eventsys.bus.receipt import Receipt
+from eventsys.errors import WaitTimeoutError
+from eventsys.middleware import default_middleware
+from eventsys.model.catalog import Catalog
+from eventsys.model.durations import DurationLike, parse_duration, to_milliseconds
+from eventsys.model.event import DelayedEvent, Event, EventRecord
+from eventsys.model.priority import Priority
+from eventsys.model.queries import EventFilter, EventMetrics, Page
+from eventsys.model.retry_policy import Backoff
+from eventsys.model.subscription import Subscription, SubscriptionOptions
+from eventsys.scheduling.poller import PollerMiddleware
+from eventsys.scheduling.scheduler import DelayedEventScheduler
+from eventsys.settings import Settings, load_settings
+from eventsys.store.event_store import EventStore
+from eventsys.store.link import Link
+from eventsys.store.location import redis_url_of
+
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+
+class EventService:
+    """Publishes, schedules and handles events; one for an application.
+
+    Making one opens no connection and starts no thread: both happen at the first use, in each process for itself. It
+    installs its broker as Dramatiq's, so plain `@dramatiq.actor`s travel with it too.
+
+    Args:
+        settings: All settings at once; None: from the keywords, the environment, and the defaults, in this order.
+        middleware: Added to the default middleware.
+        **given: Single settings, see `eventsys.Settings`: `redis_url=`, `name=`, `bus={"worker_count": 4}` ...
+
+    Raises:
+        SettingsError: If a setting is out of range.
+    """
+
+    def __init__(
+        self, settings: Settings | None = None, *, middleware: Iterable[Middleware] = (), **given: Any
+    ) -> None:
+        self.settings = settings or load_settings(**given)
+        link = Link(
+            lambda: redis_url_of(self.settings),
+            connect_timeout_s=self.settings.connect_timeout.total_seconds(),
+        )
+        retention_ms = to_milliseconds(self.settings.retention)
+        self.broker = EventBroker(
+            link=link, name=self.settings.name, middleware=default_middleware(), retention_ms=retention_ms
+        )
+        self.catalog = Catalog()
+        self.store = EventStore(link, self.broker.keys, retention_ms=retention_ms)
+        self.bus = EventBus(self.broker, self.store, self.settings, self.catalog)
+        self.delayed = DelayedEventScheduler(self.broker, self.store, self.settings.scheduler)
+        for one in (BusMiddleware(self.bus), PollerMiddleware(), *middleware):
+            self.broker.add_middleware(one)
+        dramatiq.set_broker(self.broker)
+
+    # Handling
+
+    def on(
+        self,
+        pattern: str,
+        *,
+        name: str | None = None,
+        max_retries: int = 3,
+        retry_delay: DurationLike = "5s",
+        backoff: Backoff = None,
+        retry_on: ExceptionTypes = (),
+        give_up_on: ExceptionTypes = (),
+        timeout: DurationLike | None = "30s",
+        async_: bool = True,
+        persistent: bool = True,
+        where: Mapping[str, Any] | None = None,
+        priority: Priority | None = None,
+        queue: str | None = None,
+    ) -> Callable[[Handler], Handler]:
+        """Subscribe the decorated function, coroutine function, or object to events; return it unchanged.
+
+        Args:
+            pattern: A type such as `user.login`; `user.*` is any one segment, `order.#` any tail, `#` everything.
+            name: The name of the subscription; None: where the function is defined. Give one, so that moving the
+                function does not make another subscription of it.
+            max_retries: Tries after the first.
+            retry_delay: The wait before a retry.
+            backoff: None keeps the wait as it is, `exponential` doubles it up to an hour.
+            retry_on: Exceptions worth another try; none given: all are.
+            give_up_on: Exceptions that make a dead letter at once.
+            timeout: The longest an attempt may run; None: as long as it takes.
+            async_: False runs the handler inside `publish`, where the publishing process hosts it.
+            persistent: Whether events are kept for it while no process hosts it.
+            where: Conditions on the content, such as `{"payload.amount": {"numeric": [">=", 100]}}`.
+            priority: The lane of its deliveries; None: the event's own.
+            queue: The queue of its deliveries; None: the application's.
+
+        Raises:
+            SubscriptionError: If the handler or the name will not do, or the name is taken.
+            InvalidPatternError: If the pattern or the filter is not in the language.
+        """
+        options = SubscriptionOptions(
+            async_=async_, max_retries=max_retries, retry_delay=parse_duration(retry_delay), backoff=backoff,
+            timeout=None if timeout is None else parse_duration(timeout), persistent=persistent,
+            where=None if where is None else dict(where), priority=priority, queue=queue,
+        )  # fmt: skip
+
+        def subscribe(handler: Handler) -> Handler:
+            self.bus.declare(
+                pattern, handler, options,
+                name=name, persistent=persistent, retry_on=retry_on, give_up_on=give_up_on,
+            )  # fmt: skip
+            return handler
+
+        return subscribe
+
+    def subscribe(
+        self, pattern: str, handler: Any, options: SubscriptionOptions | None = None, *, name: str | None = None
+    ) -> Subscription:
+        """Subscribe a handler at run time; it gets every event dispatched after this returned.
+
+        `start` runs such handlers in this process. Unless `options.persistent` says otherwise, the subscription ends
+        with the process.
+
+        Args:
+            pattern: As for `on`.
+            handler: A function, a coroutine function, or an object with `handle(event)`, and `name` if it likes.
+            options: How its deliveries are handled.
+            name: The name of the subscription; None: the handler's.
+        """
+        return self.bus.subscribe(pattern, handler, options or SubscriptionOptions(), name=name)
+
+    def unsubscribe(self, pattern: str, name: str) -> None:
+        """End a subscription, and cancel what was dispatched to it and not begun.
+
+        Raises:
+            SubscriptionError: If there is none of this name and pattern.
+        """
+        self.bus.unsubscribe(pattern, name)
+
+    def type(self, event_type: str, model: type[BaseModel], *, version: int = 1) -> None:
+        """Register the payload model of a type: `publish` refuses what does not fit it."""
+        self.catalog.register(event_type, model, version)
+
+    # Publishing
+
+    def publish(
+        self, event_type: str | BaseModel, payload: Any = None, *, immediately: bool = False, **fields: Any
+    ) -> Event[Any]:
+        """Store an event, durably when this returns, and return it.
+
+        Inside a handler it commits together with the handler's success.
+
+        Args:
+            event_type: Its type; or a model whose class is registered with `type`, which then is the payload.
+            payload: A JSON object as a dictionary, or a pydantic model.
+            immediately: Inside a handler, publish at once, whatever becomes of the handler.
+            **fields: `source`, `priority`, `id`, `time`, `version`, `correlation_id`, `headers`, `idempotency_key` and
+                `window` (how long that key is remembered), `max_retries` and `retry_delay` (instead of what the
+                subscriptions say).
+
+        Raises:
+            InvalidEventError: If a part of the event breaks a rule; nothing was stored.
+            EventConflictError: If another event of this id is stored.
+            RedisUnavailableError: If Redis does not answer; nothing was stored.
+            PublishUnknownError: If the reply was lost twice; the same call again, with the error's `event_id` as `id`,
+                is safe.
+            BackpressureError: If Redis is full; nothing was stored.
+            InlineHandlerError: If a handler with `async_=False` failed; the event is stored.
+        """
+        return self.bus.publish(self.bus.drafter.draft(event_type, payload, **fields), immediately=immediately)
+
+    def publish_async(self, event_type: str | BaseModel, payload: Any = None, **fields: Any) -> Receipt:
+        """Take an event to be stored soon, and return a receipt at once.
+
+        Raises:
+            InvalidEventError: If a part of the event breaks a rule.
+            BufferFullError: If the buffer has no room within `bus.publish_timeout`.
+        """
+        return self.bus.publish_async(self.bus.drafter.draft(event_type, payload, **fields))
+
+    async def apublish(
+        self, event_type: str | BaseModel, payload: Any = None, *, immediately: bool = False, **fields: Any
+    ) -> Event[Any]:
+        """Do what `publish` does, without blocking the event loop."""
+        return await self.bus.apublish(self.bus.drafter.draft(event_type, payload, **fields), immediately=immediately)
+
+    def publish_many(self, events: Iterable[Any], *, immediately: bool = False) -> list[Event[Any]]:
+        """Store many events: all are checked first; up to 500 are stored together or not at all, more in such chunks.
+
+        Args:
+            events: Each a mapping of the arguments of `publish` (`event_type`, `payload` and the fields), a pair of
+                type and payload, a registered model, or an `Event`.
+            immediately: As for `publish`.
+
+        Raises:
+            InvalidEventError: If one of them breaks a rule; nothing was stored.
+            PartialPublishError: If a later chunk failed; it tells which are stored.
+        """
+        drafts = [self._draft(one) for one in events]
+        self.bus.prepare()
+        return self.bus.publisher.publish_many(drafts, immediately=immediately)
+
+    def schedule(
+        self,
+        event_type: str | BaseModel,
+        payload: Any = None,
+        *,
+        at: datetime | None = None,
+        delay: DurationLike | None = None,
+        max_retries: int | None = None,
+        **fields: Any,
+    ) -> DelayedEvent[Any]:
+        """Keep an event until it is due; inside a handler, from its commit on.
+
+        Args:
+            event_type: As for `publish`.
+            payload: As for `publish`.
+            at: When it is due: an aware datetime. Give this, or `delay`.
+            delay: How long from now.
+            max_retries: Overrides what the subscriptions say, for this event.
+            **fields: As for `publish`.
+
+        Raises:
+            InvalidEventError: If the time or a part of the event will not do.
+        """
+        draft = self.bus.drafter.draft(event_type, payload, max_retries=max_retries, **fields)
+        self.bus.prepare()
+        return self.delayed.schedule_delayed_event(draft, at=at, delay=delay, max_retries=max_retries)
+
+    def cancel(self, event_id: str) -> DelayedEvent[Any]:
+        """Take a delayed event back, and return it as it then is.
+
+        Raises:
+            AlreadyFiredError: If it has been published.
+            NotFoundError: If nothing of this id waits.
+        """
+        return self.delayed.cancel_delayed_event(event_id)
+
+    # Asking
+
+    def get_event(self, event_id: str) -> EventRecord[Any]:
+        """Return an event with its status and every delivery: attempts, errors, times.
+
+        Raises:
+            NotFoundError: If none of this id is recorded.
+        """
+        return self.store.get_event(event_id)
+
+    def get_event_records(self, wanted: EventFilter | None = None) -> Page[EventRecord[Any]]:
+        """Return a page of the history."""
+        return self.store.get_event_records(wanted or EventFilter())
+
+    def get_delayed_event(self, event_id: str) -> DelayedEvent[Any]:
+        """Return a delayed event that waits.
+
+        Raises:
+            NotFoundError: If nothing of this id waits.
+        """
+        return self.delayed.get_delayed_event(event_id)
+
+    def get_metrics(self) -> EventMetrics:
+        """Return the totals of the bus."""
+        return self.store.get_metrics()
+
+    def wait(self, event_id: str, timeout: DurationLike = "30s") -> EventRecord[Any]:
+        """Wait until all deliveries of an event have ended, and return its record.
+
+        Raises:
+            WaitTimeoutError: If that takes longer than `timeout`.
+            NotFoundError: If there is no such event by then.
+        """
+
+        def is_over() -> bool:
+            status = self.store.status_of(event_id)
+            return status is not None and status.is_final
+
+        if not wait_until(is_over, to_milliseconds(timeout)):
+            status = self.get_event(event_id).status
+            raise WaitTimeoutError(f"event {event_id!r} is still {status} after {timeout}")
+        return self.get_event(event_id)
+
+    # Running
+
+    def start(self) -> None:
+        """Run the handlers that were subscribed at run time, in threads of this process."""
+        self.bus.start()
+
+    def stop(self) -> None:
+        """Send what is buffered, let running handlers finish, and end what ends with this process."""
+        self.bus.stop()
+        self.broker.close()
+
+    @contextmanager
+    def _carried(self, attempt: Any) -> Any:
+        token = enter_attempt(attempt)
+        try:
+            yield
+        finally:
+            leave_attempt(token)
+
+    def attempt_context(self) -> AbstractContextManager[None]:
+        """Return what carries the current attempt into another thread: `with context: events.publish(...)` there."""
+        return self._carried(current_attempt())
+
+    def _draft(self, one: Any) -> Any:
+        drafter = self.bus.drafter
+        if isinstance(one, Event):
+            return drafter.adopt(one)
+        if isinstance(one, BaseModel):
+            return drafter.draft(one)
+        if isinstance(one, Mapping):
+            return drafter.draft(**one)
+        event_type, payload = one
+        return drafter.draft(event_type, payload)
