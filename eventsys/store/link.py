@@ -139,7 +139,7 @@ class Channel:
             return error
         if "NOGROUP" in text:
             return NoGroupError(text)
-        if isinstance(error, redis.ReadOnlyError) or any(word in text[:80] for word in _PASSING):
+        if isinstance(error, redis.ReadOnlyError) or any(f"{word} " in text[:80] for word in _PASSING):
             self.close()
             return self._unavailable(f"Redis cannot serve now: {text}")
         return RedisRefusedError(f"Redis refused: {text}")
