@@ -16,7 +16,7 @@ import redis
 from eventsys import EventService
 
 APPLICATION = """
-import ctypes, os
+import asyncio, ctypes, os
 import redis
 from dramatiq import Middleware
 from eventsys import Event, EventService
@@ -44,6 +44,21 @@ def wait(event: Event) -> None:
 def hold(event: Event) -> None:
     client.rpush("holding", os.getpid())
     ctypes.PyDLL(None).sleep(60)
+
+@events.on("cling", name="cling", timeout="100ms", max_retries=1, retry_delay=0)
+async def cling(event: Event) -> None:
+    client.rpush("clinging", os.getpid())
+    while True:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            pass
+"""
+
+#: Lets a handler count as stuck as soon as its limit is over.
+NO_GRACE = """
+from eventsys.broker import hard_limits, interrupts
+hard_limits.GRACE_S = interrupts.GRACE_S = 0.1
 """
 
 #: Supervises with the times of a test.
@@ -203,14 +218,26 @@ def test_processes_die_with_a_supervisor_that_is_killed(supervise: Callable[...,
 def test_a_handler_that_holds_the_interpreter_past_its_limit_is_killed_from_outside(
     supervise: Callable[..., Supervised], events: EventService
 ) -> None:
-    grace = "import eventsys.broker.interrupts\neventsys.broker.interrupts.GRACE_S = 0.1\n"
-    supervised = supervise(1, application=grace + APPLICATION)
+    supervised = supervise(1, application=NO_GRACE + APPLICATION)
     supervised.pid_from("started")
     events.publish("hold")
     pid = supervised.pid_from("holding")
     assert is_gone(pid)
     assert supervised.pid_from("started") != pid
     assert "is killed" in supervised.errors()
+
+
+def test_a_coroutine_that_ignores_its_cancellation_fails_by_timeout_and_its_process_is_replaced(
+    supervise: Callable[..., Supervised], events: EventService
+) -> None:
+    supervised = supervise(1, application=NO_GRACE + APPLICATION)
+    clinging = events.publish("cling")
+    pids = [supervised.pid_from("clinging"), supervised.pid_from("clinging")]
+    assert pids[0] != pids[1]
+    record = events.wait(clinging.id, "10s")
+    assert record.status == "failed"
+    assert "TimeLimitExceeded" in str(record.deliveries)
+    assert supervised.end() == 0
 
 
 def test_an_application_that_cannot_be_imported_ends_the_supervisor_with_its_error(
