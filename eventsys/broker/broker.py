@@ -31,6 +31,7 @@ from .hooks import Hooks
 from .in_flight import InFlight
 from .interrupts import Interrupts
 from .joining import is_idle, wait_until
+from .leases import Leases
 from .messages import DeliveryMessage, LogMessage, Place, Received
 from .presence import Presence
 
@@ -46,7 +47,7 @@ DEFAULT_RETENTION_MS = 24 * 3600 * 1000
 
 class EventBroker(Broker):
     """Dramatiq's broker, with four priority lanes a queue, one commit for everything an attempt leaves behind, and
-    takeover of what a dead process held within 15 s.
+    takeover of what a dead process held within 15 s (`leases` may be set before the first use).
 
     Messages of plain `@dramatiq.actor`s and deliveries of events go the same way. Nothing is done before the first
     message is sent or consumed: no connection, no thread.
@@ -81,6 +82,7 @@ class EventBroker(Broker):
         self.clock = clock or Clock()
         self.retention_ms = retention_ms
         self.parked_ms = parked_ms
+        self.leases = Leases()
         self.in_flight = InFlight()
         self.interrupts = Interrupts(self._recycle)
         self.is_stopping = False
@@ -384,7 +386,7 @@ class EventBroker(Broker):
         if self._process is None:
             with self._lock:
                 if self._process is None:
-                    presence = Presence(self.link, self.keys, self.clock)
+                    presence = Presence(self.link, self.keys, self.clock, self.leases)
                     committer = Committer(
                         self.link,
                         self.keys.prefix,

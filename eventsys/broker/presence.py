@@ -16,14 +16,7 @@ from eventsys.store.link import Link
 from eventsys.store.redis_time import read_clock
 from eventsys.store.scripts import script
 
-#: How long a process counts as alive after its last beat. Together with the scan: takeover within 15 s.
-LEASE_MS = 12_000
-
-#: How often it beats: two beats may be lost before the lease ends.
-BEAT_S = 4.0
-
-#: How often dead processes are looked for.
-SCAN_S = 2.0
+from .leases import Leases
 
 #: Most messages of a dead process moved on one lane by one script.
 _MOST_MOVED = 100
@@ -41,9 +34,10 @@ class Presence:
         link: The way to Redis.
         keys: The keys of the bus.
         clock: Set from Redis's own at every beat.
+        leases: How long they last.
     """
 
-    def __init__(self, link: Link, keys: Keys, clock: Clock) -> None:
+    def __init__(self, link: Link, keys: Keys, clock: Clock, leases: Leases) -> None:
         self.name = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(3)}"
         self.number = 0
         self._epoch = 0
@@ -51,6 +45,7 @@ class Presence:
         self._link = link
         self._keys = keys
         self._clock = clock
+        self._leases = leases
         self._queues: set[str] = set()
         self._leftovers: set[str] = set()
         self._lock = threading.Lock()
@@ -106,9 +101,9 @@ class Presence:
             RedisUnavailableError: If Redis cannot be told.
         """
         began_at = self._clock.monotonic()
-        self._link.run(script("beat"), self._keys.prefix, self._clock.real_ms(), LEASE_MS, self.name)
+        self._link.run(script("beat"), self._keys.prefix, self._clock.real_ms(), self._leases.process_ms, self.name)
         _ = self.epoch
-        self._lease_ends_at = began_at + LEASE_MS / 1000
+        self._lease_ends_at = began_at + self._leases.process_ms / 1000
         read_clock(self._clock, self._link.call)
 
     def scan(self) -> None:
@@ -145,12 +140,12 @@ class Presence:
         self.number = int(number)
 
     def _run(self) -> None:
-        next_beat = time.monotonic() + BEAT_S
-        while not self._stop.wait(SCAN_S):
+        next_beat = time.monotonic() + self._leases.beat_s
+        while not self._stop.wait(self._leases.scan_s):
             try:
                 if time.monotonic() >= next_beat:
                     self.beat()
-                    next_beat = time.monotonic() + BEAT_S
+                    next_beat = time.monotonic() + self._leases.beat_s
                 self.scan()
             except EventsysError as error:
                 logger.warning("no heartbeat: %s", error, extra={"action": "no_heartbeat", "process": self.name})
