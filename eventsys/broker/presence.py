@@ -61,7 +61,7 @@ class Presence:
                 self._lease_ends_at = float("inf")
             logger.warning(
                 "this process was away for longer than its lease; what it had fetched is left to others",
-                extra={"action": "lease_lost", "process": self.name},
+                extra={"action": "lease_lost", "worker": self.name},
             )
         return self._epoch
 
@@ -112,7 +112,7 @@ class Presence:
         for process in dead:
             logger.warning(
                 "process %s is gone; its messages are taken over", process.decode(),
-                extra={"action": "takeover", "process": process.decode(), "moved": moved},
+                extra={"action": "takeover", "worker": process.decode(), "moved": moved},
             )  # fmt: skip
         self._leftovers.update(queue.decode() for queue in queues)
 
@@ -148,4 +148,4 @@ class Presence:
                     next_beat = time.monotonic() + self._leases.beat_s
                 self.scan()
             except EventsysError as error:
-                logger.warning("no heartbeat: %s", error, extra={"action": "no_heartbeat", "process": self.name})
+                logger.warning("no heartbeat: %s", error, extra={"action": "no_heartbeat", "worker": self.name})

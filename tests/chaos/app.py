@@ -18,15 +18,7 @@ from eventsys import Event, EventService
 from eventsys.broker.leases import Leases
 
 from .ledger import Ledger
-
-MADE, FOLLOWED, LATER = "chaos.made", "chaos.followed", "chaos.later"
-
-SUBSCRIBERS = {
-    MADE: ("follow", "put_off", "await_it"),
-    FOLLOWED: ("see_followed",),
-    LATER: ("see_later",),
-}
-"""The subscriptions that each event must reach."""
+from .names import FOLLOWED, LATER, MADE
 
 LONGEST_S = 0.005
 """What a handler takes at most, in seconds."""
