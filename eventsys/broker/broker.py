@@ -21,7 +21,6 @@ from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.scripts import script
 from eventsys.store.steps import Step, delayed_step, message_step, packed
-
 from .actor import HandlerActor
 from .attempt import FOLLOWING, Attempt, current_attempt, enter_attempt, leave_attempt
 from .committer import Committer, Finished
@@ -31,9 +30,8 @@ from .hooks import Hooks
 from .in_flight import InFlight
 from .interrupts import Interrupts
 from .joining import is_idle, wait_until
-from .leases import Leases
 from .messages import DeliveryMessage, LogMessage, Place, Received
-from .presence import Presence
+from .presence import Lease, Presence
 
 #: The lanes of plain actors, by the name their `lane` option gives.
 LANE_NAMES = {"low": 1, "normal": 5, "high": 8, "critical": 10}
@@ -47,7 +45,7 @@ DEFAULT_RETENTION_MS = 24 * 3600 * 1000
 
 class EventBroker(Broker):
     """Dramatiq's broker, with four priority lanes a queue, one commit for everything an attempt leaves behind, and
-    takeover of what a dead process held within 15 s (`leases` may be set before the first use).
+    takeover of what a dead process held within 15 s.
 
     Messages of plain `@dramatiq.actor`s and deliveries of events go the same way. Nothing is done before the first
     message is sent or consumed: no connection, no thread.
@@ -60,6 +58,7 @@ class EventBroker(Broker):
         clock: The time; None: Redis's own.
         retention_ms: How long the record of a finished event is kept.
         parked_ms: How long a message of an unknown actor is tried again before it is a dead letter.
+        lease: How soon this process counts as dead without a beat; None: within 15 s.
     """
 
     def __init__(
@@ -72,6 +71,7 @@ class EventBroker(Broker):
         clock: Clock | None = None,
         retention_ms: int = DEFAULT_RETENTION_MS,
         parked_ms: int = PARKED_MS,
+        lease: Lease | None = None,
     ) -> None:
         self._hooks = Hooks()
         super().__init__(middleware=middleware)
@@ -82,7 +82,7 @@ class EventBroker(Broker):
         self.clock = clock or Clock()
         self.retention_ms = retention_ms
         self.parked_ms = parked_ms
-        self.leases = Leases()
+        self.lease = lease or Lease()
         self.in_flight = InFlight()
         self.interrupts = Interrupts(self._recycle)
         self.is_stopping = False
@@ -272,7 +272,7 @@ class EventBroker(Broker):
         finished = Finished(
             message.place,
             ending,
-            attempt.steps if attempt is not None and not message.failed else [],
+            attempt.steps if attempt is not None else [],
             self._when_committed(message, "ack" if succeeded else "nack"),
             (lambda: self._resolved(message, resolve)) if resolve is not None else None,
         )
@@ -319,13 +319,22 @@ class EventBroker(Broker):
         if not waits and (attempt is None or not attempt.is_awaited):
             return None
 
+        error = message.error
+
         def committed(result: str) -> None:
             if attempt is not None:
                 attempt.settle(committed=result == "ok")
-            if result == "ok":
-                self._call_after(signal, (message,), {})
+            if result == "ok" and waits:
+                self._tell_hooks(signal, message, error)
 
         return committed
+
+    def _tell_hooks(self, signal: str, message: Received, error: BaseException | None) -> None:
+        """Call the hooks after a commit with the error in its place, which the worker cleared when it went on."""
+        if error is not None:
+            message.stuff_exception(error)
+        self._call_after(signal, (message,), {})
+        message.clear_exception()
 
     def _recycle(self, message: MessageProxy, error: BaseException) -> None:
         """End an attempt that cannot be interrupted, hand back what is not begun, and end the process with it."""
@@ -386,7 +395,7 @@ class EventBroker(Broker):
         if self._process is None:
             with self._lock:
                 if self._process is None:
-                    presence = Presence(self.link, self.keys, self.clock, self.leases)
+                    presence = Presence(self.link, self.keys, self.clock, self.lease)
                     committer = Committer(
                         self.link,
                         self.keys.prefix,

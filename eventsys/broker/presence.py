@@ -8,6 +8,7 @@ import secrets
 import socket
 import threading
 import time
+from typing import NamedTuple
 
 from eventsys.clock import Clock
 from eventsys.errors import EventsysError
@@ -16,7 +17,28 @@ from eventsys.store.link import Link
 from eventsys.store.redis_time import read_clock
 from eventsys.store.scripts import script
 
-from .leases import Leases
+class Lease(NamedTuple):
+    """How soon a dead process is noticed: with the usual figures its messages are taken over within 15 s.
+
+    Attributes:
+        lease_ms: How long a process counts as alive after its last beat.
+        beat_s: Seconds between beats: two may be lost before the lease ends.
+        scan_s: Seconds between two looks for dead processes.
+        lead_ms: How long the poller leads after it last said so: the longest that nothing is let go when it dies.
+        renew_s: Seconds between two renewals of that.
+    """
+
+    lease_ms: int = 12_000
+    beat_s: float = 4.0
+    scan_s: float = 2.0
+    lead_ms: int = 3_000
+    renew_s: float = 1.0
+
+    @classmethod
+    def of(cls, seconds: float) -> Lease:
+        """Return the figures for a lease of `seconds`, which must be longer than an empty queue is waited for."""
+        return cls(int(seconds * 1000), seconds / 3, seconds / 6, int(seconds * 250), seconds / 12)
+
 
 #: Most messages of a dead process moved on one lane by one script.
 _MOST_MOVED = 100
@@ -34,10 +56,10 @@ class Presence:
         link: The way to Redis.
         keys: The keys of the bus.
         clock: Set from Redis's own at every beat.
-        leases: How long they last.
+        lease: How soon it counts as dead without a beat.
     """
 
-    def __init__(self, link: Link, keys: Keys, clock: Clock, leases: Leases) -> None:
+    def __init__(self, link: Link, keys: Keys, clock: Clock, lease: Lease | None = None) -> None:
         self.name = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(3)}"
         self.number = 0
         self._epoch = 0
@@ -45,7 +67,7 @@ class Presence:
         self._link = link
         self._keys = keys
         self._clock = clock
-        self._leases = leases
+        self._lease = lease or Lease()
         self._queues: set[str] = set()
         self._leftovers: set[str] = set()
         self._lock = threading.Lock()
@@ -101,9 +123,9 @@ class Presence:
             RedisUnavailableError: If Redis cannot be told.
         """
         began_at = self._clock.monotonic()
-        self._link.run(script("beat"), self._keys.prefix, self._clock.real_ms(), self._leases.process_ms, self.name)
+        self._link.run(script("beat"), self._keys.prefix, self._clock.real_ms(), self._lease.lease_ms, self.name)
         _ = self.epoch
-        self._lease_ends_at = began_at + self._leases.process_ms / 1000
+        self._lease_ends_at = began_at + self._lease.lease_ms / 1000
         read_clock(self._clock, self._link.call)
 
     def scan(self) -> None:
@@ -140,12 +162,12 @@ class Presence:
         self.number = int(number)
 
     def _run(self) -> None:
-        next_beat = time.monotonic() + self._leases.beat_s
-        while not self._stop.wait(self._leases.scan_s):
+        next_beat = time.monotonic() + self._lease.beat_s
+        while not self._stop.wait(self._lease.scan_s):
             try:
                 if time.monotonic() >= next_beat:
                     self.beat()
-                    next_beat = time.monotonic() + self._leases.beat_s
+                    next_beat = time.monotonic() + self._lease.beat_s
                 self.scan()
             except EventsysError as error:
                 logger.warning("no heartbeat: %s", error, extra={"action": "no_heartbeat", "worker": self.name})

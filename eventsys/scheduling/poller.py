@@ -10,7 +10,7 @@ from typing import Any
 from dramatiq import Broker, Middleware
 
 from eventsys.broker.broker import EventBroker
-from eventsys.broker.leases import Leases
+from eventsys.broker.presence import Lease
 from eventsys.clock import Clock
 from eventsys.errors import EventsysError
 from eventsys.store.keys import Keys
@@ -39,7 +39,7 @@ class Poller:
         batch_size: Most entries moved by one script; other commands run between two of them.
         poll_interval_s: How often the subscription to wake-ups is made anew, in seconds: a connection that a firewall
             dropped without a word would wake nobody.
-        leases: How long the lead lasts: the longest that nothing is let go after the leader died.
+        lease: How long the lead lasts: the longest that nothing is let go after the leader died.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Poller:
         process: str,
         batch_size: int = 50,
         poll_interval_s: float = 30.0,
-        leases: Leases | None = None,
+        lease: Lease | None = None,
     ) -> None:
         self.is_leading = False
         self._link = link
@@ -60,7 +60,7 @@ class Poller:
         self._process = process
         self._batch_size = batch_size
         self._poll_interval_s = poll_interval_s
-        self._leases = leases or Leases()
+        self._figures = lease or Lease()
         self._commands = link.channel()
         self._wakes = link.channel()
         self._subscribed_at: float | None = None
@@ -107,17 +107,17 @@ class Poller:
     def _take_turn(self) -> None:
         """Lead until the lease has to be renewed, or wait until leading is worth another try."""
         read_clock(self._clock, self._commands.call)
-        leads, lease_end = self._lead(self._leases.leader_ms)
+        leads, lease_end = self._lead(self._figures.lead_ms)
         self.is_leading = bool(leads)
         if leads:
             self._serve()
             return
         # Spread, so that the others do not all ask in the millisecond in which a lease ends.
         left_s = max(0.0, lease_end - self._clock.real_ms()) / 1000 + random.uniform(0.005, 0.05)  # noqa: S311
-        self._stopping.wait(min(self._leases.renew_s, left_s))
+        self._stopping.wait(min(self._figures.renew_s, left_s))
 
     def _serve(self) -> None:
-        renew_at = self._clock.monotonic() + self._leases.renew_s
+        renew_at = self._clock.monotonic() + self._figures.renew_s
         self._listen()
         due_ms = self._let_go()
         while not self._stopping.is_set() and (left_s := renew_at - self._clock.monotonic()) > 0:
@@ -196,7 +196,7 @@ class PollerMiddleware(Middleware):
             process=broker.presence.name,
             batch_size=self._batch_size,
             poll_interval_s=self._poll_interval_s,
-            leases=broker.leases,
+            lease=broker.lease,
         )
         self.poller.start()
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from eventsys import Event, EventService
-from eventsys.broker.leases import Leases
+from eventsys.broker.presence import Lease
 
 from .ledger import Ledger
 from .names import FOLLOWED, LATER, MADE
@@ -24,7 +24,7 @@ LONGEST_S = 0.005
 """What a handler takes at most, in seconds."""
 
 events = EventService(name="chaos")
-events.broker.leases = Leases.of(float(os.environ.get("CHAOS_LEASE_S", "12")))
+events.broker.lease = Lease.of(float(os.environ.get("CHAOS_LEASE_S", "12")))
 
 _ledger = Ledger(Path(os.environ["CHAOS_LEDGER"]))
 
