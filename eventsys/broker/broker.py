@@ -276,13 +276,13 @@ class EventBroker(Broker):
             self._when_committed(message, "ack" if succeeded else "nack"),
             (lambda: self._resolved(message, resolve)) if resolve is not None else None,
         )
-        self.committer.put(finished)
         self.in_flight.handled(message.place)
+        self.committer.put(finished)
 
     def end_unread(self, place: Place, ending: Ending) -> None:
         """End what could not be read as a message."""
-        self.committer.put(Finished(place, ending, []))
         self.in_flight.handled(place)
+        self.committer.put(Finished(place, ending, []))
 
     def hand_back(self, messages: Sequence[Received]) -> None:
         """Return messages that were not started, for any process to take."""
@@ -403,6 +403,7 @@ class EventBroker(Broker):
                         process=presence.name,
                         retention_ms=self.retention_ms,
                         forget=self.in_flight.forget,
+                        more_is_coming=lambda: self.in_flight.is_busy,
                     )
                     self._process = (presence, committer)
         return self._process
