@@ -21,7 +21,6 @@ from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.scripts import script
 from eventsys.store.steps import Step, delayed_step, message_step, packed
-
 from .actor import HandlerActor
 from .attempt import FOLLOWING, Attempt, attempt_of, enter_attempt, leave_attempt
 from .committer import Committer, Finished
@@ -83,7 +82,7 @@ class EventBroker(Broker):
         self.clock = clock or Clock()
         self.retention_ms = retention_ms
         self.parked_ms = parked_ms
-        self._lease = lease
+        self.lease = lease or Lease()
         self.in_flight = InFlight()
         self.interrupts = Interrupts(self._recycle)
         self.is_stopping = False
@@ -399,7 +398,7 @@ class EventBroker(Broker):
         if self._process is None:
             with self._lock:
                 if self._process is None:
-                    presence = Presence(self.link, self.keys, self.clock, self._lease)
+                    presence = Presence(self.link, self.keys, self.clock, self.lease)
                     committer = Committer(
                         self.link,
                         self.keys.prefix,
