@@ -1,0 +1,1 @@
+"""Dramatiq's own public tests, run on our broker."""
