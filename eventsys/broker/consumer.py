@@ -117,7 +117,9 @@ class EventConsumer(Consumer):
         limit = self._prefetch.limit(broker.in_flight.handled_count(self.queue))
         room = limit - broker.in_flight.held(self.queue)
         if room <= 0:
-            broker.in_flight.wait_for_room(self.queue, limit, self._timeout_ms / 1000)
+            # Room for a good batch, unless the handlers are slow: a fetch for every single message would cost more.
+            enough = max(self._prefetch.threads, limit * 3 // 4)
+            broker.in_flight.wait_for_room(self.queue, enough, self._timeout_ms / 1000)
             return []
         if broker.presence.has_leftovers(self.queue) and (found := self._leftovers(room)):
             return found

@@ -21,6 +21,7 @@ class InFlight:
         self._handled: Counter[str] = Counter()
         self._changed = threading.Condition()
         self._suspect: Place | None = None
+        self._wanted: dict[str, int] = {}
 
     def add(self, place: Place) -> bool:
         """Note a fetched message, and say whether it is new: what is held already must not run twice."""
@@ -48,7 +49,8 @@ class InFlight:
         with self._changed:
             self._held[place.queue] -= 1
             self._handled[place.queue] += 1
-            self._changed.notify_all()
+            if self._held[place.queue] < self._wanted.get(place.queue, 0):
+                self._changed.notify_all()
 
     def forget(self, places: list[Place]) -> None:
         """Drop messages whose commit has returned."""
@@ -87,9 +89,16 @@ class InFlight:
         return self._suspect is not None
 
     def wait_for_room(self, queue: str, limit: int, timeout_s: float) -> bool:
-        """Wait until fewer than `limit` messages of a queue are held, and say whether that is so."""
+        """Wait until fewer than `limit` messages of a queue are held, and say whether that is so.
+
+        One thread waits for a queue at a time. It is woken when there is room, not at every message.
+        """
         with self._changed:
-            return self._changed.wait_for(lambda: self._held[queue] < limit, timeout_s)
+            self._wanted[queue] = limit
+            try:
+                return self._changed.wait_for(lambda: self._held[queue] < limit, timeout_s)
+            finally:
+                del self._wanted[queue]
 
     def __len__(self) -> int:
         return len(self._places)
