@@ -28,7 +28,7 @@ _CONNECTING, _CONNECTED, _SENT = range(3)
 
 _PASSING = (
     "READONLY",
-    "BUSY",
+    "BUSY ",  # a script is running; BUSYGROUP is something else
     "MASTERDOWN",
     "MISCONF",
     "LOADING",
