@@ -108,6 +108,7 @@ def is_gone(pid: int, timeout_s: float = 10.0) -> bool:
 def supervise(redis_url: str, redis_client: redis.Redis, tmp_path: Path) -> Iterator[Callable[..., Supervised]]:
     """Start supervisors: `supervise(2)` for two processes."""
     running: list[Supervised] = []
+    patient = redis.Redis.from_url(redis_url, socket_timeout=None)
 
     def start(processes: int, application: str = APPLICATION, url: str | None = redis_url) -> Supervised:
         (tmp_path / "shop.py").write_text(application)
@@ -117,13 +118,14 @@ def supervise(redis_url: str, redis_client: redis.Redis, tmp_path: Path) -> Iter
         with errors.open("wb") as file:
             command = [sys.executable, "-c", PROGRAM, str(processes)]
             process = subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=file, stderr=file)
-        running.append(Supervised(process, redis_client, errors))
+        running.append(Supervised(process, patient, errors))
         return running[-1]
 
     yield start
     for one in running:
         one.process.kill()
         one.process.wait()
+    patient.close()
 
 
 @pytest.fixture
