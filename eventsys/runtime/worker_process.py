@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a worker until SIGTERM or SIGINT, and return the exit code."""
     given = _parsed(arguments)
     _die_with(given.parent, given.life)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    # Until the worker runs there is nothing to finish, and starting may wait for Redis for as long as it is away.
+    _on_signals(lambda: os._exit(0))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
     report = _Report(given.report)
     try:
@@ -51,9 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         report.tell(start_error="".join(traceback.format_exception_only(error)).strip())
         traceback.print_exc()
         return START_FAILED
-    settings = service.settings
-    report.tell(presence=service.broker.presence.name, url=redis_url_of(settings), bus=settings.name, lease=service.broker.lease)
+    stop = threading.Event()
+    _on_signals(stop.set)
+    report.introduce(service)
     return _run(service, worker, stop, report)
+
+
+def _on_signals(stop: Callable[[], object]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop())
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -93,6 +98,7 @@ def _run(service: Any, worker: Worker, stop: threading.Event, report: _Report) -
         if dead := worker.dead_threads():
             logger.critical("%s ended; this process is of no use any more", ", ".join(dead))
             broken = True
+        report.introduce(service)
     worker.stop(0 if broken else _DRAIN_MS)
     report.tell(leaving=True)
     worker.broker.emit_before("process_stop")
@@ -124,8 +130,18 @@ class _Report:
 
     def __init__(self, descriptor: int | None) -> None:
         self._descriptor = descriptor
+        self._known_as = ""
+
+    def introduce(self, service: Any) -> None:
+        """Say under which name this process holds messages, if that is new: a lost lease changes it."""
+        name = service.broker.presence.name
+        if name != self._known_as:
+            self._known_as = name
+            settings = service.settings
+            self.tell(presence=name, url=redis_url_of(settings), bus=settings.name, lease=service.broker.lease)
 
     def tell(self, **facts: Any) -> None:
+        """Send some facts."""
         if self._descriptor is not None:
             os.write(self._descriptor, json.dumps(facts).encode() + b"\n")
 
