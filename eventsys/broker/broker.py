@@ -21,6 +21,7 @@ from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.scripts import script
 from eventsys.store.steps import Step, delayed_step, message_step, packed
+
 from .actor import HandlerActor
 from .attempt import FOLLOWING, Attempt, attempt_of, enter_attempt, leave_attempt
 from .committer import Committer, Finished
@@ -403,9 +404,9 @@ class EventBroker(Broker):
                         self.link,
                         self.keys.prefix,
                         self.clock,
-                        process=presence.name,
                         retention_ms=self.retention_ms,
                         forget=self.in_flight.forget,
+                        lease_ended=presence.beat,
                         more_is_coming=lambda: self.in_flight.is_busy,
                     )
                     self._process = (presence, committer)
