@@ -163,7 +163,8 @@ class EventBroker(Broker):
         options = dict(message.options)
         due_ms = options.pop("due_ms", None)
         eta = options.pop("eta", None)
-        due_ms = eta if due_ms is None else due_ms
+        if due_ms is None and isinstance(eta, (int, float)):
+            due_ms = eta
         attempt = current_attempt()
         under_attempt = attempt.message if attempt is not None else None
         if isinstance(under_attempt, DeliveryMessage) and message.message_id == under_attempt.message_id:
@@ -277,12 +278,10 @@ class EventBroker(Broker):
             (lambda: self._resolved(message, resolve)) if resolve is not None else None,
         )
         self.committer.put(finished)
-        self.in_flight.handled(message.place)
 
     def end_unread(self, place: Place, ending: Ending) -> None:
         """End what could not be read as a message."""
         self.committer.put(Finished(place, ending, []))
-        self.in_flight.handled(place)
 
     def hand_back(self, messages: Sequence[Received]) -> None:
         """Return messages that were not started, for any process to take."""
@@ -402,6 +401,7 @@ class EventBroker(Broker):
                         self.clock,
                         process=presence.name,
                         retention_ms=self.retention_ms,
+                        taken=self.in_flight.handled,
                         forget=self.in_flight.forget,
                     )
                     self._process = (presence, committer)

@@ -163,9 +163,13 @@ class EventConsumer(Consumer):
 
     def _take(self, entries: list[tuple[Entry, bool]]) -> None:
         epoch = self._broker.presence.epoch
-        for (lane, entry, fields), is_suspect in entries:
-            place = Place(self.queue, lane, self._streams[lane], entry.decode(), epoch, is_suspect)
-            if not self._broker.in_flight.add(place):
+        places = [
+            Place(self.queue, lane, self._streams[lane], entry.decode(), epoch, is_suspect)
+            for (lane, entry, _), is_suspect in entries
+        ]
+        are_new = self._broker.in_flight.add(places)
+        for ((_, _, fields), _), place, is_new in zip(entries, places, are_new, strict=True):
+            if not is_new:
                 continue
             try:
                 message = read_entry(fields or (), place)

@@ -22,17 +22,19 @@ class InFlight:
         self._changed = threading.Condition()
         self._suspect: Place | None = None
 
-    def add(self, place: Place) -> bool:
-        """Note a fetched message, and say whether it is new: what is held already must not run twice."""
+    def add(self, places: list[Place]) -> list[bool]:
+        """Note fetched messages, and say of each whether it is new: what is held already must not run twice."""
+        are_new = []
         with self._changed:
-            key = (place.stream, place.entry)
-            if key in self._places:
-                return False
-            self._places[key] = None
-            self._held[place.queue] += 1
-            if place.is_suspect:
-                self._suspect = place
-            return True
+            for place in places:
+                key = (place.stream, place.entry)
+                are_new.append(key not in self._places)
+                if are_new[-1]:
+                    self._places[key] = None
+                    self._held[place.queue] += 1
+                    if place.is_suspect:
+                        self._suspect = place
+        return are_new
 
     def give(self, message: Received) -> None:
         """Note what message a place turned out to hold."""
@@ -43,11 +45,12 @@ class InFlight:
         with self._changed:
             return [message for message in self._places.values() if message is not None and message.attempt is None]
 
-    def handled(self, place: Place) -> None:
-        """Note that a message has been worked on, which makes room for another one."""
+    def handled(self, places: list[Place]) -> None:
+        """Note that messages have been worked on and their commit begins, which makes room for others."""
         with self._changed:
-            self._held[place.queue] -= 1
-            self._handled[place.queue] += 1
+            for place in places:
+                self._held[place.queue] -= 1
+                self._handled[place.queue] += 1
             self._changed.notify_all()
 
     def forget(self, places: list[Place]) -> None:

@@ -13,6 +13,8 @@ ARGV
   1    now_ms          the caller's clock
   2    process         who held the entries
   3    retention_ms    how long the record of a finished event is kept
+  4    plain           msgpack: {lane's key, {entries in order}} for each lane that has messages to give up with nothing
+                       left behind
   ...  attempts        msgpack: {lane's key, entry, ending, steps to carry out, is suspect}
                        endings: {"done"}
                                 {"dispatched", event id, version, lane, envelope, targets}
@@ -21,7 +23,8 @@ ARGV
                                 {"dead", event id or false, number, line, is first, letter id, facts}
                                 {"waiting", subscription, fields}
 RETURNS
-  for each attempt "ok"; "lost" when the process held the entry no more; "stale" when the subscriptions changed after
+  first, for each lane of `plain`, the entries that the process held no more;
+  then for each attempt "ok"; "lost" when the process held the entry no more; "stale" when the subscriptions changed after
   the targets were computed: nothing was done then, resolve again
 ]]
 local prefix, process = KEYS[1], ARGV[2]
@@ -73,8 +76,27 @@ local function end_attempt(attempt)
   return "ok"
 end
 
-local results = {}
-for at = 4, #ARGV do
+-- All plain messages of a lane at once, since they are most of what ends.
+local function give_up(stream, entries)
+  local held, given_up, lost = held_of(stream, entries, process), {}, {}
+  for _, entry in ipairs(entries) do
+    local list = held[entry] and given_up or lost
+    list[#list + 1] = entry
+  end
+  if #given_up > 0 then
+    redis.call("XACK", stream, "workers", unpack(given_up))
+    redis.call("XDEL", stream, unpack(given_up))
+  end
+  return lost
+end
+
+local lost_by_lane = {}
+for _, lane in ipairs(cmsgpack.unpack(ARGV[4])) do
+  lost_by_lane[#lost_by_lane + 1] = give_up(lane[1], lane[2])
+end
+
+local results = { lost_by_lane }
+for at = 5, #ARGV do
   results[#results + 1] = end_attempt(cmsgpack.unpack(ARGV[at]))
 end
 keep_counts()
