@@ -165,9 +165,13 @@ class EventConsumer(Consumer):
         return [((self._lane_of[stream], entry[0], entry[1]), True)]
 
     def _take(self, entries: list[tuple[Entry, bool]]) -> None:
-        for (lane, entry, fields), is_suspect in entries:
-            place = Place(self.queue, lane, self._streams[lane], entry.decode(), self._holder, is_suspect)
-            if not self._broker.in_flight.add(place):
+        places = [
+            Place(self.queue, lane, self._streams[lane], entry.decode(), self._holder, is_suspect)
+            for (lane, entry, _), is_suspect in entries
+        ]
+        are_new = self._broker.in_flight.add(places)
+        for ((_, _, fields), _), place, is_new in zip(entries, places, are_new, strict=True):
+            if not is_new:
                 continue
             try:
                 message = read_entry(fields or (), place)
