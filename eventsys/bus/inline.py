@@ -124,7 +124,7 @@ class InlineHandlers:
         )
         message.actor = broker.actors[name]
         message.is_inline = True
-        broker.in_flight.add(message.place)
+        broker.in_flight.add([message.place])
         return message
 
     def _run(self, message: DeliveryMessage) -> BaseException | None:
