@@ -8,6 +8,7 @@ import secrets
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 from eventsys.clock import Clock
 from eventsys.errors import EventsysError
@@ -41,9 +42,10 @@ class Presence:
         link: The way to Redis.
         keys: The keys of the bus.
         clock: Set from Redis's own at every beat.
+        after_scan: Called, in the thread that beats, after every look for dead processes.
     """
 
-    def __init__(self, link: Link, keys: Keys, clock: Clock) -> None:
+    def __init__(self, link: Link, keys: Keys, clock: Clock, *, after_scan: Callable[[], None] = lambda: None) -> None:
         self.name = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(3)}"
         self.number = 0
         self._epoch = 0
@@ -56,6 +58,7 @@ class Presence:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._after_scan = after_scan
 
     @property
     def epoch(self) -> int:
@@ -70,8 +73,8 @@ class Presence:
             )
         return self._epoch
 
-    def enter(self, queue: str) -> None:
-        """Say that this process reads a queue; the first time, say that it is alive and begin to beat.
+    def appear(self) -> None:
+        """The first time, say that this process is alive and begin to beat.
 
         Raises:
             RedisUnavailableError: If Redis cannot be told.
@@ -81,6 +84,15 @@ class Presence:
                 self._introduce()
                 self._thread = threading.Thread(target=self._run, name="eventsys-presence", daemon=True)
                 self._thread.start()
+
+    def enter(self, queue: str) -> None:
+        """Say that this process is alive and reads a queue.
+
+        Raises:
+            RedisUnavailableError: If Redis cannot be told.
+        """
+        self.appear()
+        with self._lock:
             self._queues.add(queue)
         self._link.pipeline(
             [
@@ -89,6 +101,10 @@ class Presence:
             ]
         )
         self._leftovers.add(queue)
+
+    def reads(self, queue: str) -> bool:
+        """Say whether this process reads a queue."""
+        return queue in self._queues
 
     def has_leftovers(self, queue: str) -> bool:
         """Say whether a queue may hold messages that were handed back, or that a dead process held."""
@@ -152,5 +168,8 @@ class Presence:
                     self.beat()
                     next_beat = time.monotonic() + BEAT_S
                 self.scan()
+                self._after_scan()
             except EventsysError as error:
                 logger.warning("no heartbeat: %s", error, extra={"action": "no_heartbeat", "process": self.name})
+            except Exception:
+                logger.exception("after the heartbeat something failed", extra={"action": "tending_failed"})

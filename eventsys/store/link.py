@@ -11,8 +11,8 @@ from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import BusyLoadingError, NoScriptError, OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
@@ -191,7 +191,7 @@ class Link:
         return run_script(self._mine(), script, *arguments)
 
     def run_telling(self, script: Script, *arguments: Any) -> tuple[Any, bool]:
-        """Run a script as `run` does, and say too whether it may have run before: what it finds may be its own doing."""
+        """Run a script as `run` does, and say whether it may have run twice: what it found may be its own doing."""
         repeats: list[RedisUnavailableError] = []
         return run_script(self._mine(), script, *arguments, on_repeat=repeats.append), bool(repeats)
 
