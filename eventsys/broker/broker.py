@@ -32,7 +32,7 @@ from .in_flight import InFlight
 from .interrupts import Interrupts
 from .joining import is_idle, wait_until
 from .messages import DeliveryMessage, LogMessage, Place, Received
-from .presence import Presence
+from .presence import Lease, Presence
 
 #: The lanes of plain actors, by the name their `lane` option gives.
 LANE_NAMES = {"low": 1, "normal": 5, "high": 8, "critical": 10}
@@ -59,6 +59,7 @@ class EventBroker(Broker):
         clock: The time; None: Redis's own.
         retention_ms: How long the record of a finished event is kept.
         parked_ms: How long a message of an unknown actor is tried again before it is a dead letter.
+        lease: How soon this process counts as dead without a beat; None: within 15 s.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class EventBroker(Broker):
         clock: Clock | None = None,
         retention_ms: int = DEFAULT_RETENTION_MS,
         parked_ms: int = PARKED_MS,
+        lease: Lease | None = None,
     ) -> None:
         self._hooks = Hooks()
         super().__init__(middleware=middleware)
@@ -81,6 +83,7 @@ class EventBroker(Broker):
         self.clock = clock or Clock()
         self.retention_ms = retention_ms
         self.parked_ms = parked_ms
+        self.lease = lease or Lease()
         self.in_flight = InFlight()
         self.interrupts = Interrupts(self._recycle)
         self.is_stopping = False
@@ -287,17 +290,17 @@ class EventBroker(Broker):
         finished = Finished(
             message.place,
             ending,
-            attempt.steps if attempt is not None and not message.failed else [],
+            attempt.steps if attempt is not None else [],
             self._when_committed(message, "ack" if succeeded else "nack"),
             (lambda: self._resolved(message, resolve)) if resolve is not None else None,
         )
-        self.committer.put(finished)
         self.in_flight.handled(message.place)
+        self.committer.put(finished)
 
     def end_unread(self, place: Place, ending: Ending) -> None:
         """End what could not be read as a message."""
-        self.committer.put(Finished(place, ending, []))
         self.in_flight.handled(place)
+        self.committer.put(Finished(place, ending, []))
 
     def hand_back(self, messages: Sequence[Received]) -> None:
         """Return messages that were not started, for any process to take."""
@@ -340,15 +343,24 @@ class EventBroker(Broker):
         if not waits and (attempt is None or not attempt.is_awaited):
             return None
 
+        error = message.error
+
         def committed(result: str) -> None:
             if attempt is not None:
                 attempt.settle(committed=result == "ok")
                 if attempt.when_over is not None:
                     attempt.when_over()
-            if result == "ok":
-                self._call_after(signal, (message,), {})
+            if result == "ok" and waits:
+                self._tell_hooks(signal, message, error)
 
         return committed
+
+    def _tell_hooks(self, signal: str, message: Received, error: BaseException | None) -> None:
+        """Call the hooks after a commit with the error in its place, which the worker cleared when it went on."""
+        if error is not None:
+            message.stuff_exception(error)
+        self._call_after(signal, (message,), {})
+        message.clear_exception()
 
     def _recycle(self, message: MessageProxy, error: BaseException) -> None:
         """End an attempt that cannot be interrupted, hand back what is not begun, and end the process with it."""
@@ -410,14 +422,17 @@ class EventBroker(Broker):
         if self._process is None:
             with self._lock:
                 if self._process is None:
-                    presence = Presence(self.link, self.keys, self.clock, after_scan=lambda: self.after_scan())
+                    presence = Presence(
+                        self.link, self.keys, self.clock, self.lease, after_scan=lambda: self.after_scan()
+                    )
                     committer = Committer(
                         self.link,
                         self.keys.prefix,
                         self.clock,
-                        process=presence.name,
                         retention_ms=self.retention_ms,
                         forget=self.in_flight.forget,
+                        lease_ended=presence.beat,
+                        more_is_coming=lambda: self.in_flight.is_busy,
                     )
                     self._process = (presence, committer)
         return self._process

@@ -44,12 +44,16 @@ class Interrupts:
         self._changed = threading.Condition()
         self._wakes_at = float("inf")
         self._thread: threading.Thread | None = None
+        #: Told of every thread's hard limit as it changes; infinity when the thread is free.
+        self.publish: Callable[[int, float], None] | None = None
 
     def enter(self, message: MessageProxy, limit_ms: float) -> None:
         """Begin to watch the calling thread, which handles `message` for at most `limit_ms`."""
         deadline = time.monotonic() + limit_ms / 1000
         with self._changed:
             self._running[threading.get_ident()] = _Running(message, deadline)
+            if self.publish is not None:
+                self.publish(threading.get_ident(), deadline + GRACE_S)
             if deadline < self._wakes_at:
                 self._wakes_at = deadline
                 self._start()
@@ -62,6 +66,8 @@ class Interrupts:
             return
         with self._changed:
             running = self._running.pop(thread, None)
+            if self.publish is not None:
+                self.publish(thread, float("inf"))
             if running is not None and running.struck:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_long(thread), None)
 

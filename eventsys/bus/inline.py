@@ -210,7 +210,7 @@ class InlineHandlers:
         broker = self._broker
         lane = int(stream.rpartition(":")[2])
         message = InlineMessage(
-            name, draft.envelope, {}, Place(INLINE_QUEUE, lane, stream, entry, broker.presence.epoch)
+            name, draft.envelope, {}, Place(INLINE_QUEUE, lane, stream, entry, broker.presence.name)
         )
         message.actor = broker.actors[name]
         broker.in_flight.add(message.place)

@@ -47,7 +47,7 @@ class Tending:
         self._subscriptions = subscriptions
         self._declarations = declarations
         self._inline = inline
-        self._epoch = 0
+        self._name = ""
         self._version: str | None = None
         self._mortal: list[str] = []
 
@@ -93,9 +93,9 @@ class Tending:
             self.settle(name, queue)
 
     def _renew(self) -> None:
-        epoch = self._broker.presence.epoch
-        if epoch != self._epoch:
-            self._epoch = epoch
+        name = self._broker.presence.name
+        if name != self._name:
+            self._name = name
             self._declarations.renew()
 
     def _look_at_set(self) -> None:

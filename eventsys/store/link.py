@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -23,20 +24,14 @@ from .scripts import Script
 #: Seconds a reply may take. Scripts here take milliseconds; a Redis that is silent this long is away.
 REPLY_TIMEOUT_S = 10.0
 
-#: Replies of a Redis that is there but cannot serve now; waiting, or another node, mends them.
 _CONNECTING, _CONNECTED, _SENT = range(3)
 
-_PASSING = (
-    "READONLY",
-    "BUSY",
-    "MASTERDOWN",
-    "MISCONF",
-    "LOADING",
-    "TRYAGAIN",
-    "CLUSTERDOWN",
-    "NOREPLICAS",
-    "UNBLOCKED",
-)
+#: Replies of a Redis that is there but cannot serve now; waiting, or another node, mends them. Whole words only: a lane
+#: whose group exists answers BUSYGROUP.
+_PASSING = re.compile(r"\b(READONLY|BUSY|MASTERDOWN|MISCONF|LOADING|TRYAGAIN|CLUSTERDOWN|NOREPLICAS|UNBLOCKED)\b")
+
+#: Where in an error those may stand; Redis 6.2 puts a script's error behind its name.
+_ERROR_HEAD = 200
 
 Command = Sequence[Any]
 
@@ -139,7 +134,7 @@ class Channel:
             return error
         if "NOGROUP" in text:
             return NoGroupError(text)
-        if isinstance(error, (redis.ReadOnlyError, BusyLoadingError)) or any(word in text[:80] for word in _PASSING):
+        if isinstance(error, (redis.ReadOnlyError, BusyLoadingError)) or _PASSING.search(text[:_ERROR_HEAD]):
             self._stage = _CONNECTED  # it answered that it would not: nothing ran
             self.close()
             return self._unavailable(f"Redis cannot serve now: {text}")

@@ -33,7 +33,9 @@ class Services:
         self._made.append(service)
         return service
 
-    def work(self, service: EventService, worker_class: Any = dramatiq.Worker, *, threads: int = 4, **options: Any) -> Any:
+    def work(
+        self, service: EventService, worker_class: Any = dramatiq.Worker, *, threads: int = 4, **options: Any
+    ) -> Any:
         """Return a running worker for a service."""
         worker = worker_class(service.broker, worker_threads=threads, worker_timeout=50, **options)
         self._workers.append(worker)

@@ -1,5 +1,5 @@
 --[[
-owns: whether a process still holds an entry of a lane.
+own: whether a process still holds an entry of a lane.
 
 A process that was paused past its lease does not: its messages were taken over, and what it made of them counts for
 nothing.
