@@ -8,6 +8,7 @@ import secrets
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from eventsys.clock import Clock
@@ -59,9 +60,18 @@ class Presence:
         keys: The keys of the bus.
         clock: Set from Redis's own at every beat.
         lease: How soon it counts as dead without a beat.
+        after_scan: Called, in the thread that beats, after every look for dead processes.
     """
 
-    def __init__(self, link: Link, keys: Keys, clock: Clock, lease: Lease | None = None) -> None:
+    def __init__(
+        self,
+        link: Link,
+        keys: Keys,
+        clock: Clock,
+        lease: Lease | None = None,
+        *,
+        after_scan: Callable[[], None] = lambda: None,
+    ) -> None:
         self.name = _new_name()
         self.number = 0
         self._lease_ends_at = float("inf")
@@ -74,6 +84,7 @@ class Presence:
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._after_scan = after_scan
 
     def holds(self, holder: str) -> bool:
         """Say whether what was fetched under the name `holder` is still this process's to begin.
@@ -88,8 +99,8 @@ class Presence:
                 return holder == self.name
         return holder == self.name
 
-    def enter(self, queue: str) -> None:
-        """Say that this process reads a queue; the first time, say that it is alive and begin to beat.
+    def appear(self) -> None:
+        """The first time, say that this process is alive and begin to beat.
 
         Raises:
             RedisUnavailableError: If Redis cannot be told.
@@ -99,6 +110,15 @@ class Presence:
                 self._introduce()
                 self._thread = threading.Thread(target=self._run, name="eventsys-presence", daemon=True)
                 self._thread.start()
+
+    def enter(self, queue: str) -> None:
+        """Say that this process is alive and reads a queue.
+
+        Raises:
+            RedisUnavailableError: If Redis cannot be told.
+        """
+        self.appear()
+        with self._lock:
             self._queues.add(queue)
             self._link.pipeline(
                 [
@@ -107,6 +127,10 @@ class Presence:
                 ]
             )
         self._leftovers.add(queue)
+
+    def reads(self, queue: str) -> bool:
+        """Say whether this process reads a queue."""
+        return queue in self._queues
 
     def has_leftovers(self, queue: str) -> bool:
         """Say whether a queue may hold messages that were handed back, or that a dead process held."""
@@ -187,8 +211,11 @@ class Presence:
                     self.beat()
                     next_beat = time.monotonic() + self._lease.beat_s
                 self.scan()
+                self._after_scan()
             except EventsysError as error:
                 logger.warning("no heartbeat: %s", error, extra={"action": "no_heartbeat", "worker": self.name})
+            except Exception:
+                logger.exception("after the heartbeat something failed", extra={"action": "tending_failed"})
 
 
 def _new_name() -> str:

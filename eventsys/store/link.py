@@ -186,7 +186,7 @@ class Link:
         return run_script(self._mine(), script, *arguments)
 
     def run_telling(self, script: Script, *arguments: Any) -> tuple[Any, bool]:
-        """Run a script as `run` does, and say too whether it may have run before: what it finds may be its own doing."""
+        """Run a script as `run` does, and say whether it may have run twice: what it found may be its own doing."""
         repeats: list[RedisUnavailableError] = []
         return run_script(self._mine(), script, *arguments, on_repeat=repeats.append), bool(repeats)
 
