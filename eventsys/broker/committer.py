@@ -221,9 +221,7 @@ def _packable(stream: str, attempts: list[Finished]) -> list[Any]:
     """Return the attempts of one lane as the script reads them."""
     entries = [one.place.entry for one in attempts]
     packable: list[Any] = [
-        one.place.entry
-        if one.ending is DONE and not one.steps and not one.place.is_suspect
-        else (one.place.entry, one.ending, one.steps, one.place.is_suspect)
+        one.place.entry if one.ending is DONE and not one.steps else (one.place.entry, one.ending, one.steps)
         for one in attempts
     ]
     return [stream, min(entries, key=_order), max(entries, key=_order), packable]

@@ -17,6 +17,7 @@ from eventsys.store.link import Link
 from eventsys.store.redis_time import read_clock
 from eventsys.store.scripts import script
 
+
 class Lease(NamedTuple):
     """How soon a dead process is noticed: with the usual figures its messages are taken over within 15 s.
 
@@ -129,14 +130,17 @@ class Presence:
         read_clock(self._clock, self._link.call)
 
     def scan(self) -> None:
-        """Make available what dead processes held."""
-        dead, moved, queues = self._link.run(script("take_over"), self._keys.prefix, self._clock.real_ms(), _MOST_MOVED)
-        for process in dead:
-            logger.warning(
-                "process %s is gone; its messages are taken over", process.decode(),
-                extra={"action": "takeover", "worker": process.decode(), "moved": moved},
-            )  # fmt: skip
-        self._leftovers.update(queue.decode() for queue in queues)
+        """Make available what dead processes held; all of it, since the next scan may be seconds away."""
+        moved = 1
+        while moved:
+            arguments = (self._clock.real_ms(), _MOST_MOVED)
+            dead, moved, queues = self._link.run(script("take_over"), self._keys.prefix, *arguments)
+            self._leftovers.update(queue.decode() for queue in queues)
+            for process in dead if moved else ():
+                logger.warning(
+                    "process %s is gone; its messages are taken over", process.decode(),
+                    extra={"action": "takeover", "worker": process.decode(), "moved": moved},
+                )  # fmt: skip
 
     def leave(self) -> None:
         """End the lease now, so that nobody waits for it; what is still running is taken over at once."""
@@ -149,7 +153,8 @@ class Presence:
         self._link.run(script("take_over"), self._keys.prefix, 1, _MOST_MOVED)
 
     def _introduce(self) -> None:
-        read_clock(self._clock, self._link.call)
+        # First of all the lease: what it has expired for is all that is ever cleaned up.
+        self.beat()
         number = self._link.call("HINCRBY", self._keys.workers, "next", 1)
         self._link.pipeline(
             [
@@ -158,7 +163,6 @@ class Presence:
                  "started_ms", self._clock.now_ms()),
             ]
         )  # fmt: skip
-        self.beat()
         self.number = int(number)
 
     def _run(self) -> None:
@@ -171,3 +175,8 @@ class Presence:
                 self.scan()
             except EventsysError as error:
                 logger.warning("no heartbeat: %s", error, extra={"action": "no_heartbeat", "worker": self.name})
+            except Exception:
+                # Without this thread the process would lose its lease, and nobody would be taken over by it.
+                logger.exception(
+                    "the presence thread met an error that it does not know", extra={"action": "presence_failed"}
+                )

@@ -28,9 +28,7 @@ _CONNECTING, _CONNECTED, _SENT = range(3)
 
 #: Replies of a Redis that is there but cannot serve now; waiting, or another node, mends them. Whole words only: a lane
 #: whose group exists answers BUSYGROUP.
-_PASSING = re.compile(
-    r"\b(READONLY|BUSY|MASTERDOWN|MISCONF|LOADING|TRYAGAIN|CLUSTERDOWN|NOREPLICAS|UNBLOCKED)\b"
-)
+_PASSING = re.compile(r"\b(READONLY|BUSY|MASTERDOWN|MISCONF|LOADING|TRYAGAIN|CLUSTERDOWN|NOREPLICAS|UNBLOCKED)\b")
 
 #: Where in an error those may stand; Redis 6.2 puts a script's error behind its name.
 _ERROR_HEAD = 200
@@ -188,7 +186,7 @@ class Link:
 
     def run_once(self, script: Script, *arguments: Any) -> Any:
         """Run a script that must not run twice: a lost reply is an error."""
-        return _evaluate(self._mine(), script, arguments)
+        return run_script_once(self._mine(), script, *arguments)
 
     def close(self) -> None:
         """Close every connection made here."""
@@ -211,6 +209,11 @@ class Link:
         if channel is None:
             channel = self._own.channel = self.channel()
         return channel
+
+
+def run_script_once(channel: Channel, script: Script, *arguments: Any) -> Any:
+    """Run `script` on `channel`, and load it first where Redis lost it; a lost reply is an error."""
+    return _evaluate(channel, script, arguments)
 
 
 def run_script(channel: Channel, script: Script, *arguments: Any) -> Any:

@@ -15,7 +15,7 @@ ARGV
   3     retention_ms    how long the record of a finished event is kept
   4..   lanes           msgpack: {lane's key, first entry, last entry, {attempt, ...}}
                         an attempt is its entry, when it ends with nothing but an acknowledgement, else
-                        {entry, ending, steps to carry out, is suspect}
+                        {entry, ending, steps to carry out}
                         endings: {"done"}
                                  {"dispatched", event id, version, lane, envelope, targets}
                                  {"ended", event id, number, line, is first}
@@ -66,7 +66,6 @@ local endings = {
 local function end_attempt(stream, attempt)
   if type(attempt) == "string" then return attempt, true end
   local entry, ending = attempt[1], attempt[2]
-  if attempt[4] then redis.call("HDEL", prefix .. ":crashes", stream .. "|" .. entry) end
   endings[ending[1]](ending)
   for _, step in ipairs(attempt[3]) do carry_out(step) end
   return entry, ending[1] ~= "dispatched"
@@ -77,6 +76,13 @@ local function why_not(attempt, held)
   if not held[entry] then return "lost" end
   local ending = type(attempt) == "table" and attempt[2]
   if ending and ending[1] == "dispatched" and ending[3] ~= version then return "stale" end
+end
+
+local has_crashes = redis.call("EXISTS", prefix .. ":crashes") == 1
+
+local function clear_crashes(stream, entries)
+  if not has_crashes then return end
+  for _, entry in ipairs(entries) do redis.call("HDEL", prefix .. ":crashes", stream .. "|" .. entry) end
 end
 
 local exceptions = {}
@@ -93,10 +99,14 @@ local function end_lane(number, stream, first, last, attempts)
     else
       local entry, leaves = end_attempt(stream, attempt)
       over[#over + 1] = entry
+      held[entry] = nil -- an entry that comes twice ends once
       if leaves then gone[#gone + 1] = entry end
     end
   end
-  if #over > 0 then redis.call("XACK", stream, "workers", unpack(over)) end
+  if #over > 0 then
+    redis.call("XACK", stream, "workers", unpack(over))
+    clear_crashes(stream, over)
+  end
   if #gone > 0 then redis.call("XDEL", stream, unpack(gone)) end
 end
 
