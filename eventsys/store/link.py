@@ -248,6 +248,9 @@ def connection_maker(url: str, connect_timeout_s: float) -> Callable[[], Any]:
         "socket_timeout": REPLY_TIMEOUT_S,
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
+        # The pool only makes connections here, and counts those it ever made: at its default of 100 a process could not
+        # connect any more after so many interruptions.
+        "max_connections": 2**31,
     }
     if not url.startswith("unix://"):
         options["socket_keepalive"] = True

@@ -62,10 +62,7 @@ def run(options: argparse.Namespace) -> int:
         }
         from .app import events
 
-        print(
-            f"seed {options.seed}: {options.faults}; {options.workers} {options.worker} workers, lease {options.lease} s",
-            flush=True,
-        )
+        print(f"seed {options.seed}: {options.faults}; {options.workers} {options.worker} workers", flush=True)
         began_at = time.monotonic()
         pool = WorkerPool(options.workers, options.worker)
         load = Load(events, MADE, rate=options.rate, seed=options.seed)
