@@ -21,9 +21,8 @@ from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.scripts import script
 from eventsys.store.steps import Step, delayed_step, message_step, packed
-
 from .actor import HandlerActor
-from .attempt import FOLLOWING, Attempt, current_attempt, enter_attempt, leave_attempt
+from .attempt import FOLLOWING, Attempt, attempt_of, enter_attempt, leave_attempt
 from .committer import Committer, Finished
 from .consumer import EventConsumer
 from .endings import PARKED_MS, Ending, ending_of_failure, ending_of_success
@@ -32,7 +31,7 @@ from .in_flight import InFlight
 from .interrupts import Interrupts
 from .joining import is_idle, wait_until
 from .messages import DeliveryMessage, LogMessage, Place, Received
-from .presence import Presence
+from .presence import Lease, Presence
 
 #: The lanes of plain actors, by the name their `lane` option gives.
 LANE_NAMES = {"low": 1, "normal": 5, "high": 8, "critical": 10}
@@ -59,6 +58,7 @@ class EventBroker(Broker):
         clock: The time; None: Redis's own.
         retention_ms: How long the record of a finished event is kept.
         parked_ms: How long a message of an unknown actor is tried again before it is a dead letter.
+        lease: How soon this process counts as dead without a beat; None: within 15 s.
     """
 
     def __init__(
@@ -71,6 +71,7 @@ class EventBroker(Broker):
         clock: Clock | None = None,
         retention_ms: int = DEFAULT_RETENTION_MS,
         parked_ms: int = PARKED_MS,
+        lease: Lease | None = None,
     ) -> None:
         self._hooks = Hooks()
         super().__init__(middleware=middleware)
@@ -81,6 +82,7 @@ class EventBroker(Broker):
         self.clock = clock or Clock()
         self.retention_ms = retention_ms
         self.parked_ms = parked_ms
+        self.lease = lease or Lease()
         self.in_flight = InFlight()
         self.interrupts = Interrupts(self._recycle)
         self.is_stopping = False
@@ -133,7 +135,7 @@ class EventBroker(Broker):
             message = message.copy(options={"eta": self.clock.now_ms() + delay})
         self.emit_before("enqueue", message, delay)
         step = self._step_of(message)
-        attempt = current_attempt()
+        attempt = attempt_of(self)
         if attempt is not None and attempt.phase == FOLLOWING and message.message_id == attempt.message.message_id:
             attempt.retry = step
         elif attempt is not None and (attempt.phase == FOLLOWING or attempt.takes_sends):
@@ -162,7 +164,7 @@ class EventBroker(Broker):
         due_ms = options.pop("due_ms", None)
         eta = options.pop("eta", None)
         due_ms = eta if due_ms is None else due_ms
-        attempt = current_attempt()
+        attempt = attempt_of(self)
         under_attempt = attempt.message if attempt is not None else None
         if isinstance(under_attempt, DeliveryMessage) and message.message_id == under_attempt.message_id:
             kept = {"retries": under_attempt.previous + 1}
@@ -246,7 +248,7 @@ class EventBroker(Broker):
             return
         actor = message.actor
         takes_sends = isinstance(actor, HandlerActor) or bool(actor and actor.options.get("transactional"))
-        message.attempt = Attempt(message, takes_sends=takes_sends)
+        message.attempt = Attempt(message, takes_sends=takes_sends, owner=self)
         message.token = enter_attempt(message.attempt)
         message.started_ms = self.clock.now_ms()
 
@@ -270,17 +272,17 @@ class EventBroker(Broker):
         finished = Finished(
             message.place,
             ending,
-            attempt.steps if attempt is not None and not message.failed else [],
+            attempt.steps if attempt is not None else [],
             self._when_committed(message, "ack" if succeeded else "nack"),
             (lambda: self._resolved(message, resolve)) if resolve is not None else None,
         )
-        self.committer.put(finished)
         self.in_flight.handled(message.place)
+        self.committer.put(finished)
 
     def end_unread(self, place: Place, ending: Ending) -> None:
         """End what could not be read as a message."""
-        self.committer.put(Finished(place, ending, []))
         self.in_flight.handled(place)
+        self.committer.put(Finished(place, ending, []))
 
     def hand_back(self, messages: Sequence[Received]) -> None:
         """Return messages that were not started, for any process to take."""
@@ -317,13 +319,24 @@ class EventBroker(Broker):
         if not waits and (attempt is None or not attempt.is_awaited):
             return None
 
+        error = message.error
+
         def committed(result: str) -> None:
             if attempt is not None:
                 attempt.settle(committed=result == "ok")
-            if result == "ok":
-                self._call_after(signal, (message,), {})
+                if attempt.when_over is not None:
+                    attempt.when_over()
+            if result == "ok" and waits:
+                self._tell_hooks(signal, message, error)
 
         return committed
+
+    def _tell_hooks(self, signal: str, message: Received, error: BaseException | None) -> None:
+        """Call the hooks after a commit with the error in its place, which the worker cleared when it went on."""
+        if error is not None:
+            message.stuff_exception(error)
+        self._call_after(signal, (message,), {})
+        message.clear_exception()
 
     def _recycle(self, message: MessageProxy, error: BaseException) -> None:
         """End an attempt that cannot be interrupted, hand back what is not begun, and end the process with it."""
@@ -363,7 +376,8 @@ class EventBroker(Broker):
             arguments = (self.clock.now_ms(), self.retention_ms, self.keys.lane(queue_name, lane), 500)
             while self.link.run(script("flush_queue"), self.keys.prefix, *arguments):
                 pass
-        while self.link.run(script("flush_delayed"), self.keys.prefix, queue_name, 500):
+        arguments = (self.clock.now_ms(), self.retention_ms, queue_name, 500)
+        while self.link.run(script("flush_delayed"), self.keys.prefix, *arguments):
             pass
 
     def flush_all(self) -> None:
@@ -384,7 +398,7 @@ class EventBroker(Broker):
         if self._process is None:
             with self._lock:
                 if self._process is None:
-                    presence = Presence(self.link, self.keys, self.clock)
+                    presence = Presence(self.link, self.keys, self.clock, self.lease)
                     committer = Committer(
                         self.link,
                         self.keys.prefix,
@@ -392,6 +406,7 @@ class EventBroker(Broker):
                         process=presence.name,
                         retention_ms=self.retention_ms,
                         forget=self.in_flight.forget,
+                        more_is_coming=lambda: self.in_flight.is_busy,
                     )
                     self._process = (presence, committer)
         return self._process

@@ -15,11 +15,17 @@ from eventsys.store.link import Link, run_script
 from eventsys.store.scripts import script
 from eventsys.store.steps import Step, packed
 
-from .endings import Ending
+from .endings import DONE, Ending
 from .messages import Place
 
 #: Most attempts one script ends: it blocks Redis for about 10 µs each.
 MOST_AT_ONCE = 200
+
+#: With so many gathered, a batch costs little more than its attempts; it is sent without waiting for more.
+ENOUGH = 64
+
+#: How long an attempt waits for others to end, while others run; the price of a round trip shared by them.
+GATHER_S = 0.010
 
 #: Seconds between tries while Redis is away.
 _RETRY_S = 0.25
@@ -58,7 +64,8 @@ class Finished:
 class Committer:
     """Ends attempts in the order they come, in batches.
 
-    A batch is what has gathered during the round trip before it, so the busier the process, the fewer the round trips.
+    An attempt that ends while nothing else runs is committed at once. Under load a batch is what has gathered in a few
+    milliseconds, so the busier the process, the fewer the round trips.
     While Redis is away everything waits here: it is bounded by what the process may hold.
 
     Args:
@@ -68,6 +75,7 @@ class Committer:
         process: The name under which this process holds messages.
         retention_ms: How long the record of a finished event is kept.
         forget: Called with the places whose commit has returned.
+        more_is_coming: Whether this process holds messages that are not over yet.
     """
 
     def __init__(
@@ -79,6 +87,7 @@ class Committer:
         process: str,
         retention_ms: int,
         forget: Callable[[list[Place]], None],
+        more_is_coming: Callable[[], bool],
     ) -> None:
         self._channel = link.channel()
         self._prefix = prefix
@@ -86,51 +95,67 @@ class Committer:
         self._process = process
         self._retention_ms = retention_ms
         self._forget = forget
+        self._more_is_coming = more_is_coming
         self._waiting: deque[Finished] = deque()
-        self._changed = threading.Condition()
-        self._uncommitted = 0
-        self._closing = False
+        self._is_committing = False
+        self._is_closing = False
+        self._wake = threading.Event()
+        self._settled = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._starting = threading.Lock()
         self._script = script("commit")
 
     def put(self, finished: Finished) -> None:
-        """Take an attempt that is over; it is committed as soon as the batch before it has returned."""
-        with self._changed:
+        """Take an attempt that is over; it is committed within a few milliseconds, at once when nothing else runs."""
+        self._waiting.append(finished)
+        gathered = len(self._waiting)
+        if gathered == 1 or gathered >= ENOUGH or not self._more_is_coming():
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="eventsys-committer", daemon=True)
-                self._thread.start()
-            self._waiting.append(finished)
-            self._uncommitted += 1
-            if len(self._waiting) == 1:
-                self._changed.notify_all()
+                self._start()
+            self._wake.set()
 
     def join(self, timeout_s: float | None = None) -> bool:
         """Wait until everything taken so far is committed, and say whether that is so."""
-        with self._changed:
-            return self._changed.wait_for(lambda: self._uncommitted == 0, timeout_s)
+        self._wake.set()
+        with self._settled:
+            return self._settled.wait_for(lambda: not self._waiting and not self._is_committing, timeout_s)
 
     def close(self, timeout_s: float) -> bool:
         """Commit what is left, for at most `timeout_s`, then stop; say whether all was committed."""
         complete = self.join(timeout_s)
-        with self._changed:
-            self._closing = True
-            self._changed.notify_all()
+        self._is_closing = True
+        self._wake.set()
         if self._thread is not None:
             self._thread.join(1.0)
         self._channel.close()
         return complete
 
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="eventsys-committer", daemon=True)
+                self._thread.start()
+
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._closing)
-                if self._closing:
-                    return
+        while not self._is_closing:
+            self._wake.wait()
+            self._wake.clear()
+            if len(self._waiting) < ENOUGH and self._more_is_coming():
+                self._wake.wait(GATHER_S)
+                self._wake.clear()
+            while self._waiting:
+                self._is_committing = True
                 batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_AT_ONCE))]
-            self._commit_or_wait(batch)
+                self._commit_or_wait(batch)
+                if len(self._waiting) < ENOUGH and self._more_is_coming():
+                    self._wake.wait(GATHER_S)
+                    self._wake.clear()
+            with self._settled:
+                self._is_committing = False
+                self._settled.notify_all()
 
     def _commit_or_wait(self, batch: list[Finished]) -> None:
-        while not self._closing:
+        while not self._is_closing:
             try:
                 results = self._commit(batch)
             except RedisUnavailableError as error:
@@ -143,24 +168,26 @@ class Committer:
                 # this process's lease ends.
                 logger.exception("commit was refused", extra={"action": "commit_refused", "count": len(batch)})
                 results = ["lost"] * len(batch)
-                return self._settle(batch, results)
+                self._settle(batch, results)
+                return
             else:
-                return self._settle(batch, results)
+                self._settle(batch, results)
+                return
 
     def _commit(self, batch: list[Finished]) -> list[str]:
-        attempts = [
-            packed([one.place.stream, one.place.entry, one.ending, one.steps, one.place.is_suspect]) for one in batch
-        ]
-        replies: list[bytes] = run_script(
-            self._channel,
-            self._script,
-            self._prefix,
-            self._clock.now_ms(),
-            self._process,
-            self._retention_ms,
-            *attempts,
-        )
-        return [reply.decode() for reply in replies]
+        lanes: dict[str, list[int]] = {}
+        for at, one in enumerate(batch):
+            lanes.setdefault(one.place.stream, []).append(at)
+        packed_lanes = [packed(_packable(stream, [batch[at] for at in places])) for stream, places in lanes.items()]
+        exceptions = run_script(
+            self._channel, self._script, self._prefix, self._clock.now_ms(), self._process, self._retention_ms,
+            *packed_lanes,
+        )  # fmt: skip
+        results = ["ok"] * len(batch)
+        order = list(lanes.values())
+        for lane, at, why in zip(exceptions[::3], exceptions[1::3], exceptions[2::3], strict=True):
+            results[order[lane - 1][at - 1]] = why.decode()
+        return results
 
     def _settle(self, batch: list[Finished], results: list[str]) -> None:
         stale = [one for one, result in zip(batch, results, strict=True) if result == "stale"]
@@ -176,16 +203,11 @@ class Committer:
                 )
             if one.done is not None:
                 self._tell(one.done, result)
-        with self._changed:
-            self._uncommitted -= len(over)
-            if self._uncommitted == 0:
-                self._changed.notify_all()
 
     def _resolve_again(self, one: Finished) -> None:
         if one.resolve is not None:
             one.ending = one.resolve()
-        with self._changed:
-            self._waiting.append(one)
+        self._waiting.append(one)
 
     @staticmethod
     def _tell(done: Callable[[str], Any], result: str) -> None:
@@ -193,3 +215,20 @@ class Committer:
             done(result)
         except Exception:
             logger.exception("a callback after a commit failed", extra={"action": "callback_failed"})
+
+
+def _packable(stream: str, attempts: list[Finished]) -> list[Any]:
+    """Return the attempts of one lane as the script reads them."""
+    entries = [one.place.entry for one in attempts]
+    packable: list[Any] = [
+        one.place.entry
+        if one.ending is DONE and not one.steps and not one.place.is_suspect
+        else (one.place.entry, one.ending, one.steps, one.place.is_suspect)
+        for one in attempts
+    ]
+    return [stream, min(entries, key=_order), max(entries, key=_order), packable]
+
+
+def _order(entry: str) -> tuple[str, int, str]:
+    # Milliseconds have thirteen digits until the year 2286; the number after them grows in length.
+    return entry[:13], len(entry), entry

@@ -115,12 +115,11 @@ class EventConsumer(Consumer):
         if self._epoch != broker.presence.epoch and (unknown := self._begin()):
             return unknown
         limit = self._prefetch.limit(broker.in_flight.handled_count(self.queue))
-        room = limit - broker.in_flight.held(self.queue)
-        if room <= 0:
-            # Room for a good batch, unless the handlers are slow: a fetch for every single message would cost more.
-            enough = max(self._prefetch.threads, limit * 3 // 4)
-            broker.in_flight.wait_for_room(self.queue, enough, self._timeout_ms / 1000)
+        # Fast handlers are fed again when half of what they may hold is done, so that a round trip carries many.
+        enough = limit // 2 + 1 if limit > self._prefetch.threads else limit
+        if not broker.in_flight.wait_for_room(self.queue, enough, self._timeout_ms / 1000):
             return []
+        room = limit - broker.in_flight.held(self.queue)
         if broker.presence.has_leftovers(self.queue) and (found := self._leftovers(room)):
             return found
         entries = self._reader.read_now(room) if self._is_busy else []

@@ -24,7 +24,7 @@ class HardLimits:
 
     def __init__(self, on_stuck: Callable[[Received, BaseException], None]) -> None:
         self._on_stuck = on_stuck
-        self._limits: dict[Received, float] = {}
+        self._limits: dict[int, tuple[float, Received]] = {}
         self._changed = threading.Condition()
         self._wakes_at = float("inf")
         self._thread: threading.Thread | None = None
@@ -35,7 +35,7 @@ class HardLimits:
         """Begin to watch the handler of `message`, which may run for `limit_ms`."""
         at = time.monotonic() + limit_ms / 1000 + GRACE_S
         with self._changed:
-            self._limits[message] = at
+            self._limits[id(message)] = (at, message)
             self._publish()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="eventsys-hard-limits", daemon=True)
@@ -47,17 +47,20 @@ class HardLimits:
     def leave(self, message: Received) -> None:
         """Stop watching: the handler has ended."""
         with self._changed:
-            self._limits.pop(message, None)
+            self._limits.pop(id(message), None)
             self._publish()
 
     def next(self) -> float:
         """Return when, on the monotonic clock, the next handler will count as stuck; infinity when none runs."""
         with self._changed:
-            return min(self._limits.values(), default=float("inf"))
+            return self._earliest()
 
     def _publish(self) -> None:
         if self.publish is not None:
-            self.publish(0, min(self._limits.values(), default=float("inf")))
+            self.publish(0, self._earliest())
+
+    def _earliest(self) -> float:
+        return min((at for at, _ in self._limits.values()), default=float("inf"))
 
     def _run(self) -> None:
         while True:
@@ -65,9 +68,9 @@ class HardLimits:
                 wait_s = None if self._wakes_at == float("inf") else max(0.0, self._wakes_at - time.monotonic())
                 self._changed.wait(wait_s)
                 now = time.monotonic()
-                stuck = [message for message, at in self._limits.items() if at <= now]
+                stuck = [message for at, message in self._limits.values() if at <= now]
                 for message in stuck:
-                    del self._limits[message]
-                self._wakes_at = min(self._limits.values(), default=float("inf"))
+                    del self._limits[id(message)]
+                self._wakes_at = self._earliest()
             for message in stuck:
                 self._on_stuck(message, TimeLimitExceeded())

@@ -22,6 +22,12 @@ class InFlight:
         self._changed = threading.Condition()
         self._suspect: Place | None = None
         self._wanted: dict[str, int] = {}
+        self._running = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether any message is held that is not over yet."""
+        return self._running > 0
 
     def add(self, place: Place) -> bool:
         """Note a fetched message, and say whether it is new: what is held already must not run twice."""
@@ -31,6 +37,7 @@ class InFlight:
                 return False
             self._places[key] = None
             self._held[place.queue] += 1
+            self._running += 1
             if place.is_suspect:
                 self._suspect = place
             return True
@@ -49,7 +56,8 @@ class InFlight:
         with self._changed:
             self._held[place.queue] -= 1
             self._handled[place.queue] += 1
-            if self._held[place.queue] < self._wanted.get(place.queue, 0):
+            self._running -= 1
+            if self._wanted and self._held[place.queue] < self._wanted.get(place.queue, 0):
                 self._changed.notify_all()
 
     def forget(self, places: list[Place]) -> None:
@@ -67,6 +75,7 @@ class InFlight:
                 if (place.stream, place.entry) in self._places:
                     del self._places[place.stream, place.entry]
                     self._held[place.queue] -= 1
+                    self._running -= 1
                 if self._suspect is place:
                     self._suspect = None
             self._changed.notify_all()
@@ -89,16 +98,13 @@ class InFlight:
         return self._suspect is not None
 
     def wait_for_room(self, queue: str, limit: int, timeout_s: float) -> bool:
-        """Wait until fewer than `limit` messages of a queue are held, and say whether that is so.
-
-        One thread waits for a queue at a time. It is woken when there is room, not at every message.
-        """
+        """Wait until fewer than `limit` messages of a queue are held, and say whether that is so."""
         with self._changed:
             self._wanted[queue] = limit
             try:
                 return self._changed.wait_for(lambda: self._held[queue] < limit, timeout_s)
             finally:
-                del self._wanted[queue]
+                self._wanted.pop(queue, None)
 
     def __len__(self) -> int:
         return len(self._places)

@@ -119,6 +119,8 @@ class LoopRunner:
             task.add_done_callback(self._task_ended)
 
     def _task_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._broker.logger.critical("An attempt on the event loop broke.", exc_info=error)
         with self._ended:
             self._running.discard(task)
             self._ended.notify_all()
@@ -160,7 +162,7 @@ class LoopRunner:
             self.limits.enter(message, limit_ms)
         try:
             async with asyncio.timeout(None if limit_ms is None else limit_ms / 1000) as limit:
-                await actor(*message.args, **message.kwargs)
+                await actor.run(*message.args, **message.kwargs)
         except BaseException as error:  # a handler may raise anything, and the loop goes on
             return TimeLimitExceeded() if limit.expired() else error
         finally:

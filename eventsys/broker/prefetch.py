@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 #: Most messages of a queue a process holds; a batch of this size hides a round trip at 100,000 messages a second.
 MOST = 512
@@ -20,13 +21,15 @@ class Prefetch:
 
     Args:
         threads: The threads that handle them: never fewer than this are held.
+        monotonic: Returns seconds that only grow.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
         self.threads = max(1, threads)
         self._limit = self.threads
         self._seen = 0
-        self._seen_at = time.monotonic()
+        self._seen_at = monotonic()
 
     def limit(self, handled: int) -> int:
         """Return how many may be held now.
@@ -34,7 +37,7 @@ class Prefetch:
         Args:
             handled: How many have been handled since the process began.
         """
-        now = time.monotonic()
+        now = self._monotonic()
         passed = now - self._seen_at
         if passed >= _SHORTEST_S:
             ahead = int((handled - self._seen) / passed * AHEAD_S)

@@ -8,6 +8,7 @@ import secrets
 import socket
 import threading
 import time
+from typing import NamedTuple
 
 from eventsys.clock import Clock
 from eventsys.errors import EventsysError
@@ -16,14 +17,19 @@ from eventsys.store.link import Link
 from eventsys.store.redis_time import read_clock
 from eventsys.store.scripts import script
 
-#: How long a process counts as alive after its last beat. Together with the scan: takeover within 15 s.
-LEASE_MS = 12_000
+class Lease(NamedTuple):
+    """How soon a dead process is noticed: with the usual figures its messages are taken over within 15 s.
 
-#: How often it beats: two beats may be lost before the lease ends.
-BEAT_S = 4.0
+    Attributes:
+        lease_ms: How long a process counts as alive after its last beat.
+        beat_s: Seconds between beats: two may be lost before the lease ends.
+        scan_s: Seconds between two looks for dead processes.
+    """
 
-#: How often dead processes are looked for.
-SCAN_S = 2.0
+    lease_ms: int = 12_000
+    beat_s: float = 4.0
+    scan_s: float = 2.0
+
 
 #: Most messages of a dead process moved on one lane by one script.
 _MOST_MOVED = 100
@@ -41,9 +47,10 @@ class Presence:
         link: The way to Redis.
         keys: The keys of the bus.
         clock: Set from Redis's own at every beat.
+        lease: How soon it counts as dead without a beat.
     """
 
-    def __init__(self, link: Link, keys: Keys, clock: Clock) -> None:
+    def __init__(self, link: Link, keys: Keys, clock: Clock, lease: Lease | None = None) -> None:
         self.name = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(3)}"
         self.number = 0
         self._epoch = 0
@@ -51,6 +58,7 @@ class Presence:
         self._link = link
         self._keys = keys
         self._clock = clock
+        self._lease = lease or Lease()
         self._queues: set[str] = set()
         self._leftovers: set[str] = set()
         self._lock = threading.Lock()
@@ -66,7 +74,7 @@ class Presence:
                 self._lease_ends_at = float("inf")
             logger.warning(
                 "this process was away for longer than its lease; what it had fetched is left to others",
-                extra={"action": "lease_lost", "process": self.name},
+                extra={"action": "lease_lost", "presence": self.name},
             )
         return self._epoch
 
@@ -106,9 +114,9 @@ class Presence:
             RedisUnavailableError: If Redis cannot be told.
         """
         began_at = self._clock.monotonic()
-        self._link.run(script("beat"), self._keys.prefix, self._clock.real_ms(), LEASE_MS, self.name)
+        self._link.run(script("beat"), self._keys.prefix, self._clock.real_ms(), self._lease.lease_ms, self.name)
         _ = self.epoch
-        self._lease_ends_at = began_at + LEASE_MS / 1000
+        self._lease_ends_at = began_at + self._lease.lease_ms / 1000
         read_clock(self._clock, self._link.call)
 
     def scan(self) -> None:
@@ -117,7 +125,7 @@ class Presence:
         for process in dead:
             logger.warning(
                 "process %s is gone; its messages are taken over", process.decode(),
-                extra={"action": "takeover", "process": process.decode(), "moved": moved},
+                extra={"action": "takeover", "presence": process.decode(), "moved": moved},
             )  # fmt: skip
         self._leftovers.update(queue.decode() for queue in queues)
 
@@ -145,12 +153,12 @@ class Presence:
         self.number = int(number)
 
     def _run(self) -> None:
-        next_beat = time.monotonic() + BEAT_S
-        while not self._stop.wait(SCAN_S):
+        next_beat = time.monotonic() + self._lease.beat_s
+        while not self._stop.wait(self._lease.scan_s):
             try:
                 if time.monotonic() >= next_beat:
                     self.beat()
-                    next_beat = time.monotonic() + BEAT_S
+                    next_beat = time.monotonic() + self._lease.beat_s
                 self.scan()
             except EventsysError as error:
-                logger.warning("no heartbeat: %s", error, extra={"action": "no_heartbeat", "process": self.name})
+                logger.warning("no heartbeat: %s", error, extra={"action": "no_heartbeat", "presence": self.name})

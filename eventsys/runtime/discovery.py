@@ -42,8 +42,8 @@ def find_service(modules: Sequence[str]) -> Any:
     given = ", ".join(modules)
     if not found:
         raise SettingsError(
-            f"no EventService is in {given}; write `events = EventService()` in one of its modules and import it in those"
-            " with handlers"
+            f"no EventService is in {given}; write `events = EventService()` in one of its modules and"
+            " import it in those with handlers"
         )
     places = " and ".join(sorted(where for _, where in found.values()))
     raise SettingsError(

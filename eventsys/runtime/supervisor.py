@@ -142,7 +142,7 @@ class Supervisor:
                 signal.signal(number, handler)
 
     def _on_stop(self, number: int, _: FrameType | None) -> None:
-        self._was_interrupted_twice = self._stops > 0 and number == signal.SIGINT
+        self._was_interrupted_twice |= self._stops > 0 and number == signal.SIGINT
         self._stops += 1
 
     def _start_due(self) -> None:

@@ -12,11 +12,13 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from eventsys.broker.worker import Worker
 from eventsys.runtime.discovery import discover, find_service
 from eventsys.runtime.limit_board import LimitBoard
+from eventsys.store.location import redis_url_of
 
 #: Exit codes: the application could not be imported or has no service; a thread that is needed died.
 START_FAILED = 3
@@ -50,9 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         return START_FAILED
     settings = service.settings
-    url = settings.redis_url.get_secret_value() if settings.redis_url is not None else None
-    report.tell(presence=service.broker.presence.name, url=url, bus=settings.name)
-    return _run(worker, stop, report)
+    report.tell(presence=service.broker.presence.name, url=redis_url_of(settings), bus=settings.name)
+    return _run(service, worker, stop, report)
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -68,8 +69,8 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _started(given: argparse.Namespace) -> tuple[Any, Worker]:
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
     for name in given.modules:
         discover(name)
     service = find_service(given.modules)
@@ -86,7 +87,7 @@ def _started(given: argparse.Namespace) -> tuple[Any, Worker]:
     return service, worker
 
 
-def _run(worker: Worker, stop: threading.Event, report: _Report) -> int:
+def _run(service: Any, worker: Worker, stop: threading.Event, report: _Report) -> int:
     broken = False
     while not stop.wait(_LOOK_S) and not broken:
         if dead := worker.dead_threads():
@@ -95,7 +96,7 @@ def _run(worker: Worker, stop: threading.Event, report: _Report) -> int:
     worker.stop(0 if broken else _DRAIN_MS)
     report.tell(leaving=True)
     worker.broker.emit_before("process_stop")
-    worker.broker.close()
+    service.stop()
     if broken:
         # A thread that hangs must not keep a process alive that is to be replaced.
         logging.shutdown()

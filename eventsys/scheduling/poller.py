@@ -10,18 +10,13 @@ from typing import Any
 from dramatiq import Broker, Middleware
 
 from eventsys.broker.broker import EventBroker
+from eventsys.broker.presence import Lease
 from eventsys.clock import Clock
 from eventsys.errors import EventsysError
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link, run_script
 from eventsys.store.redis_time import read_clock
 from eventsys.store.scripts import script
-
-#: How long a leader leads after it last said so: the longest that nothing is let go after its process died.
-LEASE_MS = 3_000
-
-#: How often it says so, and looks at the head of the store without having been told to.
-RENEW_S = 1.0
 
 #: Seconds to wait after an error of Redis: first, and at most.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
@@ -34,7 +29,7 @@ class Poller:
 
     One in every worker process, of which one leads. The leader sleeps exactly until the next entry is due; whoever
     schedules an earlier one wakes it. Should two lead at once, each entry is still moved once. When the leader's
-    process dies another one leads within `LEASE_MS`.
+    process dies another one leads when its lease has ended.
 
     Args:
         link: The way to Redis.
@@ -44,10 +39,19 @@ class Poller:
         batch_size: Most entries moved by one script; other commands run between two of them.
         poll_interval_s: How often the subscription to wake-ups is made anew, in seconds: a connection that a firewall
             dropped without a word would wake nobody.
+        lease: How long the lead lasts: the longest that nothing is let go after the leader died.
     """
 
     def __init__(
-        self, link: Link, keys: Keys, clock: Clock, *, process: str, batch_size: int = 50, poll_interval_s: float = 30.0
+        self,
+        link: Link,
+        keys: Keys,
+        clock: Clock,
+        *,
+        process: str,
+        batch_size: int = 50,
+        poll_interval_s: float = 30.0,
+        lease: Lease | None = None,
     ) -> None:
         self.is_leading = False
         self._link = link
@@ -56,6 +60,7 @@ class Poller:
         self._process = process
         self._batch_size = batch_size
         self._poll_interval_s = poll_interval_s
+        self._figures = lease or Lease()
         self._commands = link.channel()
         self._wakes = link.channel()
         self._subscribed_at: float | None = None
@@ -102,17 +107,17 @@ class Poller:
     def _take_turn(self) -> None:
         """Lead until the lease has to be renewed, or wait until leading is worth another try."""
         read_clock(self._clock, self._commands.call)
-        leads, lease_end = self._lead(LEASE_MS)
+        leads, lease_end = self._lead(self._figures.lead_ms)
         self.is_leading = bool(leads)
         if leads:
             self._serve()
             return
         # Spread, so that the others do not all ask in the millisecond in which a lease ends.
         left_s = max(0.0, lease_end - self._clock.real_ms()) / 1000 + random.uniform(0.005, 0.05)  # noqa: S311
-        self._stopping.wait(min(RENEW_S, left_s))
+        self._stopping.wait(min(self._figures.renew_s, left_s))
 
     def _serve(self) -> None:
-        renew_at = self._clock.monotonic() + RENEW_S
+        renew_at = self._clock.monotonic() + self._figures.renew_s
         self._listen()
         due_ms = self._let_go()
         while not self._stopping.is_set() and (left_s := renew_at - self._clock.monotonic()) > 0:
@@ -191,6 +196,7 @@ class PollerMiddleware(Middleware):
             process=broker.presence.name,
             batch_size=self._batch_size,
             poll_interval_s=self._poll_interval_s,
+            lease=broker.lease,
         )
         self.poller.start()
 

@@ -40,9 +40,16 @@ class EventStore:
         self._subscriptions = SubscriptionStore(link, keys)
 
     def carry_out(self, now_ms: int, steps: list[Step]) -> list[Any]:
-        """Take in events, messages and delayed entries in one round trip; return what came of each."""
-        results: list[Any] = self._link.run(script("add"), self._keys.prefix, now_ms, *[packed(step) for step in steps])
-        return results
+        """Take in events, messages and delayed entries in one round trip; return what came of each.
+
+        When the reply was lost the steps are sent again. What is found stored then, just as it was sent, is what was
+        sent, so it is not called a duplicate.
+        """
+        arguments = [packed(step) for step in steps]
+        results, is_repeated = self._link.run_telling(script("add"), self._keys.prefix, now_ms, *arguments)
+        if is_repeated:
+            return [own_result(step, result) for step, result in zip(steps, results, strict=True)]
+        return list(results)
 
     def get_event(self, event_id: str) -> EventRecord[Any]:
         """Return an event with its status and all its deliveries.
@@ -141,6 +148,12 @@ class EventStore:
         if not entry:
             return ("ECHO", "")
         return ("XRANGE", self._keys.log(int(lane)), entry, entry)
+
+
+def own_result(step: Step, result: Any) -> Any:
+    """Return what came of a step that was sent before: stored, if what is stored is this very event."""
+    is_own = result[0] == b"duplicate" and step[0] == "event" and result[2] == step[4].encode()
+    return [b"stored", result[1]] if is_own else result
 
 
 def read_delayed(body: bytes, due_ms: int, status: EventStatus, *, updated_ms: int | None = None) -> DelayedEvent[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 import redis
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import BusyLoadingError, NoScriptError, OutOfMemoryError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
@@ -23,20 +24,16 @@ from .scripts import Script
 #: Seconds a reply may take. Scripts here take milliseconds; a Redis that is silent this long is away.
 REPLY_TIMEOUT_S = 10.0
 
-#: Replies of a Redis that is there but cannot serve now; waiting, or another node, mends them.
 _CONNECTING, _CONNECTED, _SENT = range(3)
 
-_PASSING = (
-    "READONLY",
-    "BUSY ",  # a script is running; BUSYGROUP is something else
-    "MASTERDOWN",
-    "MISCONF",
-    "LOADING",
-    "TRYAGAIN",
-    "CLUSTERDOWN",
-    "NOREPLICAS",
-    "UNBLOCKED",
+#: Replies of a Redis that is there but cannot serve now; waiting, or another node, mends them. Whole words only: a lane
+#: whose group exists answers BUSYGROUP.
+_PASSING = re.compile(
+    r"\b(READONLY|BUSY|MASTERDOWN|MISCONF|LOADING|TRYAGAIN|CLUSTERDOWN|NOREPLICAS|UNBLOCKED)\b"
 )
+
+#: Where in an error those may stand; Redis 6.2 puts a script's error behind its name.
+_ERROR_HEAD = 200
 
 Command = Sequence[Any]
 
@@ -130,7 +127,7 @@ class Channel:
 
     def _ours(self, error: RedisError) -> Exception:
         text = str(error)
-        if isinstance(error, (RedisConnectionError, RedisTimeoutError)):
+        if isinstance(error, (RedisConnectionError, RedisTimeoutError)) and not isinstance(error, BusyLoadingError):
             self.close()
             return self._unavailable(f"Redis does not answer: {text}")
         if isinstance(error, OutOfMemoryError) or "OOM " in text:
@@ -139,7 +136,8 @@ class Channel:
             return error
         if "NOGROUP" in text:
             return NoGroupError(text)
-        if isinstance(error, redis.ReadOnlyError) or any(word in text[:80] for word in _PASSING):
+        if isinstance(error, (redis.ReadOnlyError, BusyLoadingError)) or _PASSING.search(text[:_ERROR_HEAD]):
+            self._stage = _CONNECTED  # it answered that it would not: nothing ran
             self.close()
             return self._unavailable(f"Redis cannot serve now: {text}")
         return RedisRefusedError(f"Redis refused: {text}")
@@ -189,6 +187,11 @@ class Link:
         """
         return run_script(self._mine(), script, *arguments)
 
+    def run_telling(self, script: Script, *arguments: Any) -> tuple[Any, bool]:
+        """Run a script as `run` does, and say too whether it may have run before: what it finds may be its own doing."""
+        repeats: list[RedisUnavailableError] = []
+        return run_script(self._mine(), script, *arguments, on_repeat=repeats.append), bool(repeats)
+
     def run_once(self, script: Script, *arguments: Any) -> Any:
         """Run a script that must not run twice: a lost reply is an error."""
         return _evaluate(self._mine(), script, arguments)
@@ -216,13 +219,23 @@ class Link:
         return channel
 
 
-def run_script(channel: Channel, script: Script, *arguments: Any) -> Any:
-    """Run `script` on `channel`, load it first where Redis lost it, and once more after a broken connection."""
+def run_script(
+    channel: Channel,
+    script: Script,
+    *arguments: Any,
+    on_repeat: Callable[[RedisUnavailableError], None] | None = None,
+) -> Any:
+    """Run `script` on `channel`, load it first where Redis lost it, and once more after a broken connection.
+
+    `on_repeat` is called before the second time, if the first one may have run, with its error.
+    """
     try:
         return _evaluate(channel, script, arguments)
     except RedisUnavailableError as first:
         if first.at_connect:
             raise
+        if first.may_have_run and on_repeat is not None:
+            on_repeat(first)
         try:
             return _evaluate(channel, script, arguments)
         except RedisUnavailableError as second:

@@ -47,7 +47,7 @@ def read_record(
         **{name: getattr(event, name) for name in type(event).model_fields},
         status=status,
         delay_until=from_ms(int(fields["due_ms"])) if "due_ms" in fields else None,
-        retry_count=max([one.attempts for one in deliveries], default=1) - 1 if deliveries else 0,
+        retry_count=max([1, *(one.attempts for one in deliveries)]) - 1,
         created_at=created_at,
         updated_at=max([created_at, *ended]),
         processed_at=processed_at,

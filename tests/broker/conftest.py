@@ -1,0 +1,64 @@
+"""A broker on the session's Redis, and Dramatiq's own worker on it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import dramatiq
+import pytest
+import redis
+from dramatiq import Worker
+
+from eventsys.broker.broker import EventBroker
+from eventsys.middleware import default_middleware
+from eventsys.scheduling.poller import PollerMiddleware
+
+
+def until(is_so: Callable[[], Any], timeout_s: float = 10.0) -> Any:
+    """Wait until something is so, and return what it is; fail after `timeout_s`."""
+    never = threading.Event()
+    for _ in range(int(timeout_s / 0.005)):
+        if found := is_so():
+            return found
+        never.wait(0.005)
+    raise AssertionError(f"this did not become so within {timeout_s} s")
+
+
+@pytest.fixture
+def make_broker(redis_client: redis.Redis, redis_url: str) -> Iterator[Callable[..., EventBroker]]:
+    """Make brokers on an empty Redis; they are closed after the test."""
+    brokers: list[EventBroker] = []
+
+    def make(url: str = redis_url, *, more: list[dramatiq.Middleware] | None = None, **options: Any) -> EventBroker:
+        middleware = [*default_middleware(), PollerMiddleware(), *(more or [])]
+        made = EventBroker(url, middleware=middleware, **options)
+        brokers.append(made)
+        dramatiq.set_broker(made)
+        return made
+
+    yield make
+    for made in brokers:
+        made.close()
+
+
+@pytest.fixture
+def broker(make_broker: Callable[..., EventBroker]) -> EventBroker:
+    """The usual broker."""
+    return make_broker()
+
+
+@pytest.fixture
+def start_worker() -> Iterator[Callable[..., Worker]]:
+    """Start Dramatiq's own workers; they are stopped after the test."""
+    with ExitStack() as stack:
+
+        def start(broker: EventBroker, *, threads: int = 8, **options: Any) -> Worker:
+            worker = Worker(broker, worker_timeout=100, worker_threads=threads, **options)
+            worker.start()
+            stack.callback(worker.stop)
+            return worker
+
+        yield start
