@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 
-from eventsys.broker.presence import BEAT_S, LEASE_MS
+from eventsys.broker.presence import Lease
 from eventsys.errors import EventsysError
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
@@ -64,7 +64,7 @@ class LeaseKeeper:
         closing = False
         while not closing:
             with self._changed:
-                self._changed.wait_for(lambda: self._dead or self._closing, BEAT_S)
+                self._changed.wait_for(lambda: self._dead or self._closing, Lease().beat_s)
                 closing, alive, dead = self._closing, sorted(self._alive), sorted(self._dead)
             try:
                 self._tell(alive, dead)
@@ -83,4 +83,4 @@ class LeaseKeeper:
         if alive:
             seconds, micros = self._link.call("TIME")
             now_ms = int(seconds) * 1000 + int(micros) // 1000
-            self._link.run(script("beat"), self._keys.prefix, now_ms, LEASE_MS, *alive)
+            self._link.run(script("beat"), self._keys.prefix, now_ms, Lease().lease_ms, *alive)
