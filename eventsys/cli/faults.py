@@ -31,8 +31,10 @@ def told_in_a_sentence(*, debug: bool) -> Iterator[None]:
         # Whoever read the output (`| head`) is gone. Nothing more can be written, not even by the interpreter's end.
         sys.stdout = None
         raise typer.Exit(FAILED) from None
-    except (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
-        if debug or isinstance(error, typer.Exit | typer.Abort):
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception as error:
+        if debug:
             raise
         refuse(f"{type(error).__name__}: {error}; --debug shows where", FAILED)
 

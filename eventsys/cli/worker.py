@@ -20,7 +20,9 @@ Processes = Annotated[
 ]
 Threads = Annotated[
     int | None,
-    typer.Option("--threads", "-t", min=1, help="Threads in each process.", show_default="EVENTSYS_BUS__WORKER_COUNT, 10"),
+    typer.Option(
+        "--threads", "-t", min=1, help="Threads in each process.", show_default="EVENTSYS_BUS__WORKER_COUNT, 10"
+    ),
 ]
 Queues = Annotated[
     list[str] | None,

@@ -22,16 +22,18 @@ def perform(screen: Screen, interruption: Interruption) -> str | None:
     """
     clock = Clock()
     began_at = clock.monotonic()
-    with screen.live(), Stage(interruption) as stage:
+    with Stage(interruption) as stage, screen.live():
         chronicle = Chronicle(stage, interruption, screen.waits_for_event)
         try:
             play(stage, screen, chronicle)
             summary = summary_of(chronicle.everything())
         except NothingHappensError as error:
             return f"{error}; the workers' last words:\n{stage.workers_said()}"
+        screen.waits_for("")
+        screen.summary(summary)
+        advise(screen)
         screen.waits_for("the workers and Redis end")
-    screen.summary(summary)
-    advise(screen)
+        stage.end()
     screen.say()
     screen.say(f"Done in {clock.monotonic() - began_at:.1f} s; nothing is left running.")
     return None if summary.has_succeeded else "not every delivery succeeded, as the table shows"
@@ -44,7 +46,7 @@ def advise(screen: Screen) -> None:
     screen.say(f"Put your first handler into {file}:")
     screen.say()
     for line in text.splitlines():
-        screen.say(line, indent=4)
+        screen.say(line, indent=4 if line else 0)
     screen.say()
     screen.say("Run it, and publish to it from a second terminal:")
     screen.say()

@@ -39,7 +39,7 @@ def a_welcome(stage: Stage, screen: Screen, chronicle: Chronicle) -> DelayedEven
     """Schedule a welcome; it comes when the other scenes are over."""
     screen.scene(2, "A welcome notification, some time after the registration, at high priority")
     welcome: DelayedEvent[Any] = stage.actors.notifications.schedule_welcome("12345", delay=f"{_WELCOME_S}s")
-    screen.scheduled(welcome, f"in {_WELCOME_S} seconds; 10 minutes in the application, shortened for this demo")
+    screen.scheduled(welcome, f"shortened for the demo: {_WELCOME_S} seconds, not 10 minutes")
     chronicle.pause(_BREATH_S)
     return welcome
 
@@ -49,15 +49,17 @@ def a_flaky_provider(stage: Stage, screen: Screen, chronicle: Chronicle) -> None
     screen.scene(3, "A handler that fails twice and then succeeds; its retries wait in Redis")
     text = stage.actors.texts.request_text("+44 20 7946 0000", "Your order is on its way.")
     _show(screen, chronicle, text.correlation_id, until=text.type)
+    chronicle.pause(_BREATH_S)
 
 
 def a_clean_up(stage: Stage, screen: Screen, chronicle: Chronicle) -> None:
     """Schedule a clean-up at low priority."""
     screen.scene(4, "Data clean-up, later and at low priority")
     deletion = stage.actors.cleanup.schedule_clean_up("temp_uploads", delay=f"{_CLEAN_UP_S}s")
-    screen.scheduled(deletion, f"in {_CLEAN_UP_S} seconds; 24 hours in the application, shortened for this demo")
+    screen.scheduled(deletion, f"shortened for the demo: {_CLEAN_UP_S} seconds, not 24 hours")
     chronicle.wait_until_due(deletion)
     _show(screen, chronicle, deletion.correlation_id, until=deletion.type)
+    chronicle.pause(_BREATH_S)
 
 
 def a_workflow(stage: Stage, screen: Screen, chronicle: Chronicle) -> None:
@@ -65,6 +67,7 @@ def a_workflow(stage: Stage, screen: Screen, chronicle: Chronicle) -> None:
     screen.scene(5, "A workflow of three steps, each published by the one before it")
     step = stage.actors.workflow.start_workflow("order-789", order_id="order_789", user_id="12345")
     _show(screen, chronicle, step.correlation_id, until="workflow.completed")
+    chronicle.pause(_BREATH_S)
 
 
 def the_welcome_arrives(stage: Stage, screen: Screen, chronicle: Chronicle, welcome: DelayedEvent[Any]) -> None:
@@ -91,4 +94,3 @@ def _show(screen: Screen, chronicle: Chronicle, chain_id: str, *, until: str) ->
             screen.published(happening)
         else:
             screen.attempted(happening)
-    chronicle.pause(_BREATH_S)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -35,18 +36,27 @@ class Screen:
 
     def say(self, text: Text | str = "", *, indent: int = 0) -> None:
         """Print one line; a file gets it whole, a terminal as wide as it is."""
-        line = text if isinstance(text, Text) else Text(text)
-        self._console.print(Text(" " * indent) + line, soft_wrap=not self._console.is_terminal, overflow="ellipsis")
+        line = Text(" " * indent) + (text if isinstance(text, Text) else Text(text))
+        if self._console.is_terminal:
+            self._console.print(line, no_wrap=True, overflow="ellipsis")
+        else:
+            self._console.print(line, soft_wrap=True)
 
     @contextmanager
     def live(self) -> Iterator[None]:
-        """Show what is waited for while this lasts; only in a terminal."""
-        with self._status:
+        """Take back at the end what is said to be waited for."""
+        try:
             yield
+        finally:
+            self._status.stop()
 
     def waits_for(self, what: str) -> None:
-        """Say what is waited for."""
-        self._status.update(Text(what, "dim"))
+        """Say in a terminal's last line what is waited for, until something else is or nothing is."""
+        if what:
+            self._status.update(Text(what, "dim"))
+            self._status.start()
+        else:
+            self._status.stop()
 
     def waits_for_event(self, event: DelayedEvent[Any], left: timedelta) -> None:
         """Say how long it is until an event is due."""
@@ -62,10 +72,11 @@ class Screen:
         """Show an event that is due later."""
         priority = event.priority.name.lower()
         self._event(self._later, event.type, f"due at {event.delay_until:%H:%M:%S} UTC, priority {priority}")
-        self.say(Text(remark, "dim"), indent=5 + _NAME_WIDTH)
+        self.say(Text(remark, "dim"), indent=6 + _NAME_WIDTH)
 
     def published(self, happening: Published) -> None:
         """Show an event that was published, or fired."""
+        self.waits_for("")
         record = happening.record
         told = _content(record)
         if record.delay_until is not None:
@@ -75,19 +86,20 @@ class Screen:
     def attempted(self, happening: Attempted) -> None:
         """Show an attempt that ended."""
         attempt, after = happening.attempt, duration(happening.after)
-        nth = f"attempt {attempt.number}, " if attempt.number > 1 or attempt.error else ""
         sign, style = (self._failed, "red") if attempt.error else (self._done, "green")
-        line = Text.assemble((f"{sign} ", style), happening.subscription.ljust(_NAME_WIDTH), f" {nth}after {after}")
+        told = f"attempt {attempt.number} {attempt.status} " if attempt.number > 1 or attempt.error else ""
+        name = happening.subscription.ljust(_NAME_WIDTH - 2)
+        self.say(Text.assemble((f"{sign} ", style), f"{name} {told}after {after}"), indent=5)
         if attempt.error:
-            line.append(f": {attempt.error}", "red")
-        self.say(line, indent=5)
+            self.say(Text(attempt.error, "red"), indent=6 + _NAME_WIDTH)
 
     def summary(self, summary: Summary) -> None:
         """Print the table of events, and the totals."""
-        table = Table(title="What the history tells", title_style="bold", title_justify="left", pad_edge=False)
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, title="What the history tells", title_style="bold")
+        table.title_justify = "left"
         for name in ("event", "priority", "status"):
             table.add_column(name, no_wrap=True)
-        for name in ("events", "deliveries", "retries", "all handled after"):
+        for name in ("events", "deliveries", "retries", "handled after"):
             table.add_column(name, justify="right")
         for row in summary.rows:
             numbers = (str(row.events), str(row.deliveries), str(row.retries or ""), duration(row.longest))
@@ -104,7 +116,7 @@ class Screen:
         )
 
     def _event(self, sign: str, event_type: str, told: str) -> None:
-        self.say(Text.assemble((f"{sign} ", "yellow"), (event_type.ljust(_NAME_WIDTH + 2), "yellow"), " ", told), indent=3)
+        self.say(Text.assemble((f"{sign} ", "yellow"), (event_type.ljust(_NAME_WIDTH), "yellow"), " ", told), indent=3)
 
 
 def duration(length: timedelta) -> str:

@@ -66,7 +66,11 @@ class Stage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._exits.__exit__(kind, error, trace)
+        self.end()
+
+    def end(self) -> None:
+        """End everything that it started; a second time does nothing."""
+        self._exits.close()
 
     def are_workers_running(self) -> bool:
         """Say whether the workers live."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from statistics import median
 from typing import Any
 
 from eventsys import DeliveryStatus, EventRecord
@@ -67,7 +66,7 @@ class Summary:
     @property
     def median_wait(self) -> timedelta:
         """The wait for the handler that half of the deliveries did not exceed."""
-        return median(self.waits) if self.waits else timedelta(0)
+        return sorted(self.waits)[(len(self.waits) - 1) // 2] if self.waits else timedelta(0)
 
     @property
     def longest_wait(self) -> timedelta:
