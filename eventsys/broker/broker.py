@@ -21,6 +21,7 @@ from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.scripts import script
 from eventsys.store.steps import Step, delayed_step, message_step, packed
+
 from .actor import HandlerActor
 from .attempt import FOLLOWING, Attempt, attempt_of, enter_attempt, leave_attempt
 from .committer import Committer, Finished
@@ -163,7 +164,8 @@ class EventBroker(Broker):
         options = dict(message.options)
         due_ms = options.pop("due_ms", None)
         eta = options.pop("eta", None)
-        due_ms = eta if due_ms is None else due_ms
+        if due_ms is None and isinstance(eta, (int, float)):
+            due_ms = eta
         attempt = attempt_of(self)
         under_attempt = attempt.message if attempt is not None else None
         if isinstance(under_attempt, DeliveryMessage) and message.message_id == under_attempt.message_id:
@@ -403,9 +405,9 @@ class EventBroker(Broker):
                         self.link,
                         self.keys.prefix,
                         self.clock,
-                        process=presence.name,
                         retention_ms=self.retention_ms,
                         forget=self.in_flight.forget,
+                        lease_ended=presence.beat,
                         more_is_coming=lambda: self.in_flight.is_busy,
                     )
                     self._process = (presence, committer)

@@ -120,7 +120,7 @@ class InlineHandlers:
         broker = self._broker
         lane = int(stream.rpartition(":")[2])
         message = DeliveryMessage(
-            name, draft.envelope, {}, Place(INLINE_QUEUE, lane, stream, entry, broker.presence.epoch)
+            name, draft.envelope, {}, Place(INLINE_QUEUE, lane, stream, entry, broker.presence.name)
         )
         message.actor = broker.actors[name]
         message.is_inline = True

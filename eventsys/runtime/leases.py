@@ -11,6 +11,8 @@ from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.scripts import script
 
+_LEASE = Lease()
+
 logger = logging.getLogger(__name__)
 
 
@@ -64,7 +66,7 @@ class LeaseKeeper:
         closing = False
         while not closing:
             with self._changed:
-                self._changed.wait_for(lambda: self._dead or self._closing, Lease().beat_s)
+                self._changed.wait_for(lambda: self._dead or self._closing, _LEASE.beat_s)
                 closing, alive, dead = self._closing, sorted(self._alive), sorted(self._dead)
             try:
                 self._tell(alive, dead)
@@ -83,4 +85,4 @@ class LeaseKeeper:
         if alive:
             seconds, micros = self._link.call("TIME")
             now_ms = int(seconds) * 1000 + int(micros) // 1000
-            self._link.run(script("beat"), self._keys.prefix, now_ms, Lease().lease_ms, *alive)
+            self._link.run(script("beat"), self._keys.prefix, now_ms, _LEASE.lease_ms, *alive)

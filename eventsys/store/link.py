@@ -12,8 +12,8 @@ from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import BusyLoadingError, NoScriptError, OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
@@ -28,9 +28,7 @@ _CONNECTING, _CONNECTED, _SENT = range(3)
 
 #: Replies of a Redis that is there but cannot serve now; waiting, or another node, mends them. Whole words only: a lane
 #: whose group exists answers BUSYGROUP.
-_PASSING = re.compile(
-    r"\b(READONLY|BUSY|MASTERDOWN|MISCONF|LOADING|TRYAGAIN|CLUSTERDOWN|NOREPLICAS|UNBLOCKED)\b"
-)
+_PASSING = re.compile(r"\b(READONLY|BUSY|MASTERDOWN|MISCONF|LOADING|TRYAGAIN|CLUSTERDOWN|NOREPLICAS|UNBLOCKED)\b")
 
 #: Where in an error those may stand; Redis 6.2 puts a script's error behind its name.
 _ERROR_HEAD = 200

@@ -1,5 +1,5 @@
 --[[
-own: whether a process still holds entries of a lane.
+own: whether a process still holds an entry of a lane.
 
 A process that was paused past its lease does not: its messages were taken over, and what it made of them counts for
 nothing.
@@ -9,19 +9,16 @@ local function owns(stream, entry, process)
   return not held.err and #held > 0
 end
 
--- Returns the set of entries among `attempts` (an entry, or a table that begins with it) that the process holds; `first`
--- and `last` enclose them. One look at the range is cheaper than one at each, unless much else lies between.
-local function held_entries(stream, first, last, attempts, process)
-  local held, limit = {}, 2 * #attempts
-  if #attempts > 3 then
-    local found = redis.pcall("XPENDING", stream, "workers", first, last, limit, process)
-    if found.err then return held end
-    for _, one in ipairs(found) do held[one[1]] = true end
-    if #found < limit then return held end
-  end
-  for _, attempt in ipairs(attempts) do
-    local entry = type(attempt) == "string" and attempt or attempt[1]
-    held[entry] = held[entry] or owns(stream, entry, process)
+-- Returns the set of those among `entries`, in order, that the process holds.
+local function held_of(stream, entries, process)
+  local most = 2 * #entries + 10
+  local pending = redis.pcall("XPENDING", stream, "workers", entries[1], entries[#entries], most, process)
+  local held = {}
+  if pending.err then return held end
+  for _, entry in ipairs(pending) do held[entry[1]] = true end
+  if #pending == most then
+    -- It holds many others in between: ask for each.
+    for _, entry in ipairs(entries) do held[entry] = held[entry] or owns(stream, entry, process) end
   end
   return held
 end
