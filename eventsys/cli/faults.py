@@ -51,7 +51,7 @@ def _sentence(error: EventsysError) -> str:
         return _without_pydantics_layout(error)
     if isinstance(error, EmbeddedRedisError):
         return text  # with a line for each platform
-    text = " ".join(text.split())
+    text = " ".join(text.split()).removesuffix(".")
     if isinstance(error, RedisUnavailableError):
         text += "; start it, or name another with --redis-url or EVENTSYS_REDIS_URL"
     if isinstance(error, SettingsError) and "EVENTSYS" not in text:

@@ -14,7 +14,7 @@ RedisUrl = Annotated[
     typer.Option(
         "--redis-url",
         metavar="URL",
-        help="Which Redis; otherwise EVENTSYS_REDIS_URL or REDIS_URL says it, or an embedded one in .eventsys/ is used.",
+        help="Which Redis; else what EVENTSYS_REDIS_URL or REDIS_URL says, else an embedded one in .eventsys/.",
     ),
 ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib.machinery import PathFinder
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -55,7 +56,7 @@ def worker(
 
 def _refuse_unknown(modules: list[str]) -> None:
     """Look for the top packages without importing them: that is for the worker processes to do."""
-    path = [os.getcwd(), *sys.path]
+    path = [str(Path.cwd()), *sys.path]
     for module in modules:
         if PathFinder.find_spec(module.partition(".")[0], path) is None:
             refuse(

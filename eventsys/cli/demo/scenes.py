@@ -70,7 +70,7 @@ def a_workflow(stage: Stage, screen: Screen, chronicle: Chronicle) -> None:
     chronicle.pause(_BREATH_S)
 
 
-def the_welcome_arrives(stage: Stage, screen: Screen, chronicle: Chronicle, welcome: DelayedEvent[Any]) -> None:
+def the_welcome_arrives(screen: Screen, chronicle: Chronicle, welcome: DelayedEvent[Any]) -> None:
     """Wait for the welcome and show its arrival."""
     screen.scene(2, "The welcome notification again: now it is due")
     chronicle.wait_until_due(welcome)
@@ -85,7 +85,7 @@ def play(stage: Stage, screen: Screen, chronicle: Chronicle) -> None:
     a_flaky_provider(stage, screen, chronicle)
     a_clean_up(stage, screen, chronicle)
     a_workflow(stage, screen, chronicle)
-    the_welcome_arrives(stage, screen, chronicle, welcome)
+    the_welcome_arrives(screen, chronicle, welcome)
 
 
 def _show(screen: Screen, chronicle: Chronicle, chain_id: str, *, until: str) -> None:
