@@ -33,7 +33,7 @@ def process(broker: EventBroker, message: Received) -> None:
 
 def is_current(broker: EventBroker, message: Received) -> bool:
     """Say whether this process still holds a message it fetched; if its lease ended since, the message is dropped."""
-    if message.place.epoch == broker.presence.epoch:
+    if broker.presence.holds(message.place.holder):
         return True
     broker.in_flight.hold_no_more([message.place])
     return False

@@ -81,6 +81,8 @@ class Drafter:
             InvalidPayloadError: If the payload does not fit the model of its type.
             CausationDepthError: If the chain it belongs to is as long as it may be.
         """
+        if isinstance(event_type, Event):
+            return self.adopt(event_type)
         if isinstance(event_type, BaseModel):
             event_type, payload = self._catalog.type_for(type(event_type)), event_type
         event_type = check_event_type(event_type)

@@ -12,8 +12,8 @@ from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import BusyLoadingError, NoScriptError, OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
@@ -28,9 +28,7 @@ _CONNECTING, _CONNECTED, _SENT = range(3)
 
 #: Replies of a Redis that is there but cannot serve now; waiting, or another node, mends them. Whole words only: a lane
 #: whose group exists answers BUSYGROUP.
-_PASSING = re.compile(
-    r"\b(READONLY|BUSY|MASTERDOWN|MISCONF|LOADING|TRYAGAIN|CLUSTERDOWN|NOREPLICAS|UNBLOCKED)\b"
-)
+_PASSING = re.compile(r"\b(READONLY|BUSY|MASTERDOWN|MISCONF|LOADING|TRYAGAIN|CLUSTERDOWN|NOREPLICAS|UNBLOCKED)\b")
 
 #: Where in an error those may stand; Redis 6.2 puts a script's error behind its name.
 _ERROR_HEAD = 200
@@ -188,13 +186,13 @@ class Link:
         return run_script(self._mine(), script, *arguments)
 
     def run_telling(self, script: Script, *arguments: Any) -> tuple[Any, bool]:
-        """Run a script as `run` does, and say too whether it may have run before: what it finds may be its own doing."""
+        """Run a script as `run` does, and say whether it may have run twice: what it found may be its own doing."""
         repeats: list[RedisUnavailableError] = []
         return run_script(self._mine(), script, *arguments, on_repeat=repeats.append), bool(repeats)
 
     def run_once(self, script: Script, *arguments: Any) -> Any:
         """Run a script that must not run twice: a lost reply is an error."""
-        return _evaluate(self._mine(), script, arguments)
+        return run_script_once(self._mine(), script, *arguments)
 
     def close(self) -> None:
         """Close every connection made here."""
@@ -217,6 +215,11 @@ class Link:
         if channel is None:
             channel = self._own.channel = self.channel()
         return channel
+
+
+def run_script_once(channel: Channel, script: Script, *arguments: Any) -> Any:
+    """Run `script` on `channel`, and load it first where Redis lost it; a lost reply is an error."""
+    return _evaluate(channel, script, arguments)
 
 
 def run_script(
@@ -261,6 +264,9 @@ def connection_maker(url: str, connect_timeout_s: float) -> Callable[[], Any]:
         "socket_timeout": REPLY_TIMEOUT_S,
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
+        # The pool only makes connections here, and counts those it ever made: at its default of 100 a process could not
+        # connect any more after so many interruptions.
+        "max_connections": 2**31,
     }
     if not url.startswith("unix://"):
         options["socket_keepalive"] = True

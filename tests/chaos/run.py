@@ -33,14 +33,20 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--faults", default="kill", help=f"kinds, separated by commas: {', '.join(FAULTS)}")
     parser.add_argument("--kills", type=int, default=200, help="how often a worker is killed")
-    parser.add_argument("--minutes", type=float, help="how long faults strike; default: a kill each 0.15 s, at least 20 s")
+    parser.add_argument(
+        "--minutes", type=float, help="how long faults strike; default: a kill each 0.15 s, at least 20 s"
+    )
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="decides all that is random here")
     parser.add_argument("--workers", type=int, default=2, help="worker processes")
     parser.add_argument("--worker", choices=sorted(KINDS), default="dramatiq", help="whose worker they run")
     parser.add_argument("--rate", type=float, default=300, help="events published a second")
-    parser.add_argument("--lease", type=float, default=2.0, help="seconds a process counts as alive; 12 is the default of eventsys")
+    parser.add_argument(
+        "--lease", type=float, default=2.0, help="seconds a process counts as alive; 12 is the default of eventsys"
+    )
     parser.add_argument("--longest-takeover", type=float, help="seconds after which a takeover is a fault")
-    parser.add_argument("--keep", type=Path, help="a directory for the ledger and Redis's data; default: a temporary one")
+    parser.add_argument(
+        "--keep", type=Path, help="a directory for the ledger and Redis's data; default: a temporary one"
+    )
     return parser.parse_args(given)
 
 
@@ -56,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
         }
         from .app import events
 
-        print(f"seed {options.seed}: {options.workers} {options.worker} workers, lease {options.lease} s, {options.faults}", flush=True)
+        print(f"seed {options.seed}: {options.faults}; {options.workers} {options.worker} workers", flush=True)
         began_at = time.monotonic()
         pool = WorkerPool(options.workers, options.worker)
         load = Load(events, MADE, rate=options.rate, seed=options.seed)
@@ -128,7 +134,7 @@ def _wait_for_rest(server: Server, keys: Keys, options: argparse.Namespace) -> s
 
 def _report(nemesis: Nemesis, load: Load, verdict: Verdict, times: list[float], seconds: float) -> None:
     struck = sum(bool(strike.held) for strike in nemesis.strikes)
-    figures: dict[str, object] = {kind: count for kind, count in nemesis.done.items()}
+    figures: dict[str, object] = dict(nemesis.done)
     figures |= {"struck work in hand": struck, "deliveries taken over": len(times), **verdict.figures}
     figures |= {"publishing errors": load.errors}
     if times:

@@ -134,6 +134,8 @@ def takeover_times(strikes: list[Strike], history: History) -> list[float]:
     times = []
     for strike in strikes:
         for delivery in strike.held:
-            starts = [at - strike.at for at, pid in history.starts.get(delivery, ()) if at > strike.at and pid != strike.pid]
+            starts = [
+                at - strike.at for at, pid in history.starts.get(delivery, ()) if at > strike.at and pid != strike.pid
+            ]
             times += starts[:1]
     return sorted(times)

@@ -56,6 +56,8 @@ end
 local moved = 0
 local dead = redis.call("ZRANGEBYSCORE", prefix .. ":processes", "-inf", now_ms, "LIMIT", 0, 4)
 for _, process in ipairs(dead) do
+  -- From here on the process can neither commit nor renew, should it come back.
+  redis.call("ZADD", prefix .. ":processes", 0, process)
   local left = 0
   for _, stream in ipairs(streams) do left = left + move(stream, process) end
   moved = moved + left
