@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,25 +40,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a worker until SIGTERM or SIGINT, and return the exit code."""
     given = _parsed(arguments)
     _die_with(given.parent, given.life)
-    # Until the worker runs there is nothing to finish, and starting may wait for Redis for as long as it is away.
-    _on_signals(lambda: os._exit(0))
+    stop, workers = threading.Event(), list[Worker]()
+    _on_signals(stop, workers)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
     report = _Report(given.report)
     try:
-        service, worker = _started(given)
+        service, worker = _started(given, workers)
     except Exception as error:
         report.tell(start_error="".join(traceback.format_exception_only(error)).strip())
         traceback.print_exc()
         return START_FAILED
-    stop = threading.Event()
-    _on_signals(stop.set)
     report.introduce(service)
     return _run(service, worker, stop, report)
 
 
-def _on_signals(stop: Callable[[], object]) -> None:
+def _on_signals(stop: threading.Event, workers: list[Worker]) -> None:
+    def told(*_: object) -> None:
+        was_told = stop.is_set()
+        stop.set()
+        # Until a worker fetches there is nothing to finish, and its start may wait for as long as Redis is away.
+        if not was_told and not any(worker.is_running for worker in workers):
+            os._exit(0)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop())
+        signal.signal(number, told)
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -73,7 +78,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _started(given: argparse.Namespace) -> tuple[Any, Worker]:
+def _started(given: argparse.Namespace, workers: list[Worker]) -> tuple[Any, Worker]:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     for name in given.modules:
@@ -85,6 +90,7 @@ def _started(given: argparse.Namespace) -> tuple[Any, Worker]:
         worker_threads=given.threads if given.threads is not None else service.settings.bus.worker_count,
         async_concurrency=service.settings.async_concurrency,
     )
+    workers.append(worker)
     if given.board is not None:
         worker.publish_limits(LimitBoard(given.board).write)
     service.broker.emit_after("process_boot")
