@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 #: Crashes of the process that handles it that make a message a dead letter.
 CRASH_LIMIT = 5
 
+#: How long the end of a suspect is waited for before the lanes are looked at again, in seconds. Waiting in Redis would
+#: cost a whole time-out for each of hundreds of suspects.
+SUSPECT_WAIT_S = 0.05
+
 logger = logging.getLogger(__name__)
 
 
@@ -120,7 +124,11 @@ class EventConsumer(Consumer):
             return []
         if broker.presence.has_leftovers(self.queue) and (found := self._leftovers(room)):
             return found
-        entries = self._reader.read_now(room) if self._is_busy else []
+        awaits_suspect = broker.in_flight.has_suspect and broker.presence.has_leftovers(self.queue)
+        entries = self._reader.read_now(room) if self._is_busy or awaits_suspect else []
+        if not entries and awaits_suspect:
+            broker.in_flight.wait_for_suspect(SUSPECT_WAIT_S)
+            return []
         if not entries:
             entries = self._reader.read_or_wait(room, self._timeout_ms)
         self._is_busy = bool(entries)

@@ -60,6 +60,7 @@ class InFlight:
                 self._places.pop((place.stream, place.entry), None)
                 if self._suspect is place:
                     self._suspect = None
+                    self._changed.notify_all()
 
     def hold_no_more(self, places: list[Place]) -> None:
         """Drop messages that were handed back unstarted."""
@@ -88,6 +89,11 @@ class InFlight:
     def has_suspect(self) -> bool:
         """Whether a message is being handled whose last process died."""
         return self._suspect is not None
+
+    def wait_for_suspect(self, timeout_s: float) -> bool:
+        """Wait until no suspect is being handled, and say whether that is so."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._suspect is None, timeout_s)
 
     def wait_for_room(self, queue: str, limit: int, timeout_s: float) -> bool:
         """Wait until fewer than `limit` messages of a queue are held, and say whether that is so."""
