@@ -14,6 +14,7 @@ from eventsys.errors import EventsysError, RedisUnavailableError
 from eventsys.store.link import Link, run_script
 from eventsys.store.scripts import script
 from eventsys.store.steps import Step, packed
+
 from .endings import DONE, Ending
 from .messages import Place
 
@@ -183,7 +184,10 @@ class Committer:
             self._process,
             self._retention_ms,
             packed([[stream, sorted(entries, key=_order)] for stream, entries in lanes.items()]),
-            *[packed([one.place.stream, one.place.entry, one.ending, one.steps, one.place.is_suspect]) for one in others],
+            *[
+                packed([one.place.stream, one.place.entry, one.ending, one.steps, one.place.is_suspect])
+                for one in others
+            ],
         )
         lost = {(stream, entry.decode()) for stream, lane in zip(lanes, replies[0], strict=True) for entry in lane}
         results = iter([reply.decode() for reply in replies[1:]])

@@ -14,6 +14,7 @@ from eventsys.errors import EventsysError
 from eventsys.model.priority import LANES
 from eventsys.store.link import run_script
 from eventsys.store.scripts import script
+
 from .endings import ending_of_junk
 from .lanes import Entry, LaneReader
 from .messages import Place, Received, UndecodableError, read_entry

@@ -11,6 +11,7 @@ from dramatiq.errors import ActorNotFound
 
 from eventsys.errors import HandlerTimeoutError, InvalidPayloadError, Reject
 from eventsys.store.steps import delayed_step, message_step
+
 from .actor import HandlerActor
 from .messages import DeliveryMessage, LogMessage, PlainMessage, Received
 

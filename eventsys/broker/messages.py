@@ -12,6 +12,7 @@ from dramatiq.message import get_encoder
 
 from eventsys.model.envelope import decode_header
 from eventsys.store.keys import LOG_QUEUE
+
 from .attempt import Attempt
 
 #: The actor that gives every matching subscription its delivery.

@@ -17,6 +17,7 @@ from eventsys.store.link import Link
 from eventsys.store.redis_time import read_clock
 from eventsys.store.scripts import script
 
+
 class Lease(NamedTuple):
     """How soon a dead process is noticed: with the usual figures its messages are taken over within 15 s.
 

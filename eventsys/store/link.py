@@ -18,6 +18,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from eventsys.errors import BackpressureError, RedisRefusedError, RedisUnavailableError, SettingsError
+
 from .scripts import Script
 
 #: Seconds a reply may take. Scripts here take milliseconds; a Redis that is silent this long is away.
@@ -27,9 +28,7 @@ _CONNECTING, _CONNECTED, _SENT = range(3)
 
 #: Replies of a Redis that is there but cannot serve now; waiting, or another node, mends them. Whole words only: a lane
 #: whose group exists answers BUSYGROUP.
-_PASSING = re.compile(
-    r"\b(READONLY|BUSY|MASTERDOWN|MISCONF|LOADING|TRYAGAIN|CLUSTERDOWN|NOREPLICAS|UNBLOCKED)\b"
-)
+_PASSING = re.compile(r"\b(READONLY|BUSY|MASTERDOWN|MISCONF|LOADING|TRYAGAIN|CLUSTERDOWN|NOREPLICAS|UNBLOCKED)\b")
 
 #: Bytes that a socket takes at once or not at all.
 _ONE_WRITE = 16_384

@@ -70,7 +70,7 @@ def test_a_transactional_actor_sends_when_it_has_ended(broker, start_worker) -> 
 def test_what_hooks_enqueue_goes_out_although_the_handler_failed(broker, start_worker) -> None:
     """A failure callback of a transactional actor: its own sends are dropped, the callback's message is not."""
     reported = []
-    note, send_and_fail, handled = _declare(transactional=True)
+    _, send_and_fail, handled = _declare(transactional=True)
 
     @dramatiq.actor
     def report(message, error):

@@ -18,6 +18,7 @@ from eventsys.broker.broker import EventBroker
 from eventsys.broker.messages import Received
 from eventsys.middleware import default_middleware
 from eventsys.scheduling.poller import PollerMiddleware
+
 from .plugin_names import URL_VARIABLE
 
 #: Modules the tests import and that need a server we do not have; tests that use one are excluded.
