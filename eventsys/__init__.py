@@ -7,109 +7,23 @@
 ...     print("hello", event.payload["user_id"])
 """
 
-from eventsys.bus.event_bus import EventBus
-from eventsys.bus.receipt import Receipt
-from eventsys.errors import (
-    AlreadyFiredError,
-    AttemptEndedError,
-    BackpressureError,
-    BufferFullError,
-    CausationDepthError,
-    EmbeddedRedisError,
-    EventConflictError,
-    EventsysError,
-    HandlerTimeoutError,
-    InlineHandlerError,
-    InvalidDurationError,
-    InvalidEventError,
-    InvalidPatternError,
-    InvalidPayloadError,
-    NotCommittedError,
-    NotFoundError,
-    PartialPublishError,
-    PublishUnknownError,
-    RedisRefusedError,
-    RedisUnavailableError,
-    Reject,
-    Retry,
-    SettingsError,
-    SubscriptionError,
-    WaitTimeoutError,
-)
-from eventsys.model import catalog
-from eventsys.model.cloudevents import from_cloudevent, to_cloudevent
-from eventsys.model.event import Attempt, DelayedEvent, DeliveryRecord, Event, EventRecord
-from eventsys.model.priority import Priority
-from eventsys.model.queries import EventFilter, EventMetrics, Page
-from eventsys.model.retry_policy import RetryPolicy
-from eventsys.model.status import DeliveryStatus, EventStatus
-from eventsys.model.subscription import Subscription, SubscriptionOptions
-from eventsys.runtime.default_redis import use_embedded_redis_by_default
-from eventsys.runtime.discovery import discover
-from eventsys.scheduling.scheduler import DelayedEventScheduler
-from eventsys.service import EventService
-from eventsys.settings import Settings
-from eventsys.store.event_store import EventStore
-from eventsys.version import __version__
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-use_embedded_redis_by_default()
+if TYPE_CHECKING:
+    from eventsys.public import *  # noqa: F403 - the names are listed there
+    from eventsys.public import __all__ as __all__
 
-__all__ = [  # noqa: RUF022 - reads as a table of contents
-    # The one object an application uses
-    "EventService",
-    "Settings",
-    "discover",
-    # Events
-    "Event",
-    "Priority",
-    "Receipt",
-    "catalog",
-    "from_cloudevent",
-    "to_cloudevent",
-    # Handling
-    "Retry",
-    "Reject",
-    "RetryPolicy",
-    "Subscription",
-    "SubscriptionOptions",
-    # Asking
-    "Attempt",
-    "DelayedEvent",
-    "DeliveryRecord",
-    "DeliveryStatus",
-    "EventFilter",
-    "EventMetrics",
-    "EventRecord",
-    "EventStatus",
-    "Page",
-    # The working parts, held by the service as `bus`, `store` and `delayed`
-    "DelayedEventScheduler",
-    "EventBus",
-    "EventStore",
-    # Errors
-    "AlreadyFiredError",
-    "AttemptEndedError",
-    "BackpressureError",
-    "BufferFullError",
-    "CausationDepthError",
-    "EmbeddedRedisError",
-    "EventConflictError",
-    "EventsysError",
-    "HandlerTimeoutError",
-    "InlineHandlerError",
-    "InvalidDurationError",
-    "InvalidEventError",
-    "InvalidPatternError",
-    "InvalidPayloadError",
-    "NotCommittedError",
-    "NotFoundError",
-    "PartialPublishError",
-    "PublishUnknownError",
-    "RedisRefusedError",
-    "RedisUnavailableError",
-    "SettingsError",
-    "SubscriptionError",
-    "WaitTimeoutError",
-    # This package
-    "__version__",
-]
+
+def __getattr__(name: str) -> object:
+    """Load the public names at the first use of one.
+
+    The command line is a part of this package, and `eventsys --help` shall not wait for what it does not need.
+    """
+    if name == "__all__" or not name.startswith("__") or name == "__version__":
+        public = import_module("eventsys.public")
+        globals().update({one: getattr(public, one) for one in public.__all__}, __all__=public.__all__)
+        if name in globals():
+            value: object = globals()[name]
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -90,6 +90,8 @@ class BufferFullError(EventsysError):
 class PublishUnknownError(RedisUnavailableError):
     """The reply was lost twice, so the event may or may not be stored; the same call again is safe."""
 
+    may_have_run = True
+
     def __init__(self, message: str, *, event_id: str) -> None:
         super().__init__(message)
         self.event_id = event_id

@@ -14,11 +14,12 @@ from pydantic import BaseModel
 from eventsys.broker.attempt import current_attempt, enter_attempt, leave_attempt
 from eventsys.broker.broker import EventBroker
 from eventsys.broker.joining import wait_until
-from eventsys.bus.event_bus import BusMiddleware, EventBus
+from eventsys.bus.buffer import OnError
+from eventsys.bus.event_bus import EventBus
 from eventsys.bus.handlers import ExceptionTypes
 from eventsys.bus.receipt import Receipt
 from eventsys.errors import WaitTimeoutError
-from eventsys.middleware import default_middleware
+from eventsys.middleware import current_chain, default_middleware, enter_chain, leave_chain
 from eventsys.model.catalog import Catalog
 from eventsys.model.durations import DurationLike, parse_duration, to_milliseconds
 from eventsys.model.event import DelayedEvent, Event, EventRecord
@@ -45,6 +46,7 @@ class EventService:
     Args:
         settings: All settings at once; None: from the keywords, the environment, and the defaults, in this order.
         middleware: Added to the default middleware.
+        on_publish_error: Called with an event of `publish_async` that will never be stored, and the error.
         **given: Single settings, see `eventsys.Settings`: `redis_url=`, `name=`, `bus={"worker_count": 4}` ...
 
     Raises:
@@ -52,7 +54,12 @@ class EventService:
     """
 
     def __init__(
-        self, settings: Settings | None = None, *, middleware: Iterable[Middleware] = (), **given: Any
+        self,
+        settings: Settings | None = None,
+        *,
+        middleware: Iterable[Middleware] = (),
+        on_publish_error: OnError | None = None,
+        **given: Any,
     ) -> None:
         self.settings = settings or load_settings(**given)
         link = Link(
@@ -65,9 +72,9 @@ class EventService:
         )
         self.catalog = Catalog()
         self.store = EventStore(link, self.broker.keys, retention_ms=retention_ms)
-        self.bus = EventBus(self.broker, self.store, self.settings, self.catalog)
+        self.bus = EventBus(self.broker, self.store, self.settings, self.catalog, on_publish_error=on_publish_error)
         self.delayed = DelayedEventScheduler(self.broker, self.store, self.settings.scheduler)
-        for one in (BusMiddleware(self.bus), PollerMiddleware(), *middleware):
+        for one in (PollerMiddleware(), *middleware):
             self.broker.add_middleware(one)
         dramatiq.set_broker(self.broker)
 
@@ -222,6 +229,7 @@ class EventService:
         at: datetime | None = None,
         delay: DurationLike | None = None,
         max_retries: int | None = None,
+        immediately: bool = False,
         **fields: Any,
     ) -> DelayedEvent[Any]:
         """Keep an event until it is due; inside a handler, from its commit on.
@@ -232,14 +240,18 @@ class EventService:
             at: When it is due: an aware datetime. Give this, or `delay`.
             delay: How long from now.
             max_retries: Overrides what the subscriptions say, for this event.
+            immediately: Inside a handler, keep it at once, whatever becomes of the handler.
             **fields: As for `publish`.
 
         Raises:
+            EventConflictError: If an event of this id is delayed already.
             InvalidEventError: If the time or a part of the event will not do.
         """
         draft = self.bus.drafter.draft(event_type, payload, max_retries=max_retries, **fields)
         self.bus.prepare()
-        return self.delayed.schedule_delayed_event(draft, at=at, delay=delay, max_retries=max_retries)
+        return self.delayed.schedule_delayed_event(
+            draft, at=at, delay=delay, max_retries=max_retries, immediately=immediately
+        )
 
     def cancel(self, event_id: str) -> DelayedEvent[Any]:
         """Take a delayed event back, and return it as it then is.
@@ -305,16 +317,17 @@ class EventService:
         self.broker.close()
 
     @contextmanager
-    def _carried(self, attempt: Any) -> Any:
-        token = enter_attempt(attempt)
+    def _carried(self, attempt: Any, chain: Any) -> Any:
+        attempt_token, chain_token = enter_attempt(attempt), enter_chain(chain)
         try:
             yield
         finally:
-            leave_attempt(token)
+            leave_chain(chain_token)
+            leave_attempt(attempt_token)
 
     def attempt_context(self) -> AbstractContextManager[None]:
         """Return what carries the current attempt into another thread: `with context: events.publish(...)` there."""
-        return self._carried(current_attempt())
+        return self._carried(current_attempt(), current_chain())
 
     def _draft(self, one: Any) -> Any:
         drafter = self.bus.drafter

@@ -31,12 +31,15 @@ class Attempt:
     Args:
         message: What is attempted.
         takes_sends: Whether messages sent to plain actors commit too, or leave at once.
+        owner: The broker whose commit ends it; what is published on another bus cannot commit with it.
     """
 
-    __slots__ = ("_bytes", "_on_commit", "message", "phase", "retry", "steps", "takes_sends")
+    __slots__ = ("_bytes", "_on_commit", "message", "owner", "phase", "retry", "steps", "takes_sends", "when_over")
 
-    def __init__(self, message: Received, *, takes_sends: bool) -> None:
+    def __init__(self, message: Received, *, takes_sends: bool, owner: object = None) -> None:
         self.message = message
+        self.owner = owner
+        self.when_over: Callable[[], None] | None = None
         self.takes_sends = takes_sends
         self.phase = HANDLING
         self.steps: list[Step] = []
@@ -75,7 +78,7 @@ class Attempt:
     @property
     def is_awaited(self) -> bool:
         """Whether somebody waits for the outcome of its commit."""
-        return self._on_commit is not None
+        return self._on_commit is not None or self.when_over is not None
 
     def handler_ended(self, *, succeeded: bool) -> None:
         """Close the handler's part: keep what it published, or drop it."""
@@ -102,6 +105,12 @@ _current: ContextVar[Attempt | None] = ContextVar("eventsys_attempt", default=No
 def current_attempt() -> Attempt | None:
     """Return the attempt this code runs in, if it runs in one."""
     return _current.get()
+
+
+def attempt_of(owner: object) -> Attempt | None:
+    """Return the attempt this code runs in, if `owner` is the broker that commits it."""
+    attempt = _current.get()
+    return attempt if attempt is not None and attempt.owner is owner else None
 
 
 def enter_attempt(attempt: Attempt | None) -> Any:

@@ -15,17 +15,18 @@ from dramatiq.message import get_encoder
 from dramatiq.middleware import Interrupt, MiddlewareError
 
 from eventsys.clock import Clock
-from eventsys.errors import EventsysError, RedisUnavailableError, SettingsError
+from eventsys.errors import EventsysError, InvalidEventError, RedisUnavailableError, SettingsError
 from eventsys.model.priority import LANES
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.scripts import script
 from eventsys.store.steps import Step, delayed_step, message_step, packed
+
 from .actor import HandlerActor
-from .attempt import FOLLOWING, Attempt, current_attempt, enter_attempt, leave_attempt
+from .attempt import FOLLOWING, Attempt, attempt_of, enter_attempt, leave_attempt
 from .committer import Committer, Finished
 from .consumer import EventConsumer
-from .endings import PARKED_MS, Ending, ending_of_failure, ending_of_success
+from .endings import PARKED_MS, Ending, ending_of_failure, ending_of_junk, ending_of_success
 from .hooks import Hooks
 from .in_flight import InFlight
 from .interrupts import Interrupts
@@ -86,6 +87,8 @@ class EventBroker(Broker):
         self.in_flight = InFlight()
         self.interrupts = Interrupts(self._recycle)
         self.is_stopping = False
+        self.after_scan: Callable[[], None] = lambda: None
+        self._booted = 0
         self._process: tuple[Presence, Committer] | None = None
         self._lock = threading.Lock()
 
@@ -135,7 +138,7 @@ class EventBroker(Broker):
             message = message.copy(options={"eta": self.clock.now_ms() + delay})
         self.emit_before("enqueue", message, delay)
         step = self._step_of(message)
-        attempt = current_attempt()
+        attempt = attempt_of(self)
         if attempt is not None and attempt.phase == FOLLOWING and message.message_id == attempt.message.message_id:
             attempt.retry = step
         elif attempt is not None and (attempt.phase == FOLLOWING or attempt.takes_sends):
@@ -163,8 +166,9 @@ class EventBroker(Broker):
         options = dict(message.options)
         due_ms = options.pop("due_ms", None)
         eta = options.pop("eta", None)
-        due_ms = eta if due_ms is None else due_ms
-        attempt = current_attempt()
+        if due_ms is None and isinstance(eta, (int, float)):
+            due_ms = eta
+        attempt = attempt_of(self)
         under_attempt = attempt.message if attempt is not None else None
         if isinstance(under_attempt, DeliveryMessage) and message.message_id == under_attempt.message_id:
             kept = {"retries": under_attempt.previous + 1}
@@ -200,7 +204,11 @@ class EventBroker(Broker):
         """Call the hooks before something, as Dramatiq does; before a message is processed, begin its attempt."""
         if signal == "process_message":
             self._begin(args[0])
-        elif signal in {"worker_boot", "worker_shutdown"}:
+        elif signal == "worker_boot":
+            self._booted += 1
+        if self._is_inner(signal):
+            return
+        if signal in {"worker_boot", "worker_shutdown"}:
             self.is_stopping = signal == "worker_shutdown"
         signal = "before_" + signal
         for middleware, hook in self._hooks.of(signal, self.middleware):
@@ -221,7 +229,18 @@ class EventBroker(Broker):
             kwargs = self._handler_ended(args[0], kwargs)
         if signal in {"ack", "nack"} and isinstance(args[0], Received):
             return
-        self._call_after(signal, args, kwargs)
+        is_inner = self._is_inner(signal)
+        if signal == "worker_shutdown":
+            self._booted = max(0, self._booted - 1)
+        if not is_inner:
+            self._call_after(signal, args, kwargs)
+
+    def _is_inner(self, signal: str) -> bool:
+        """Say whether this is about one worker of several in this process: the middleware hears of the first and last.
+
+        An application may start its run-time handlers beside a worker; one poller and one event loop serve both.
+        """
+        return signal in {"worker_boot", "worker_shutdown"} and self._booted > 1
 
     def _handler_ended(self, message: MessageProxy, kwargs: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -248,7 +267,7 @@ class EventBroker(Broker):
             return
         actor = message.actor
         takes_sends = isinstance(actor, HandlerActor) or bool(actor and actor.options.get("transactional"))
-        message.attempt = Attempt(message, takes_sends=takes_sends)
+        message.attempt = Attempt(message, takes_sends=takes_sends, owner=self)
         message.token = enter_attempt(message.attempt)
         message.started_ms = self.clock.now_ms()
 
@@ -306,6 +325,12 @@ class EventBroker(Broker):
         return ending_of_success(message, self.presence.number)
 
     def _dispatch_failed(self, message: LogMessage) -> None:
+        if isinstance(message.error, InvalidEventError):
+            # It could never be dispatched: a person has to look at it.
+            place = message.place
+            junk = [b"e", message.envelope.encode()]
+            self.end_unread(place, ending_of_junk(f"{place.stream}|{place.entry}", str(message.error), junk))
+            return
         self.logger.critical("event %s could not be dispatched and is handed back", message.event_id)
         try:
             self.hand_back([message])
@@ -324,6 +349,8 @@ class EventBroker(Broker):
         def committed(result: str) -> None:
             if attempt is not None:
                 attempt.settle(committed=result == "ok")
+                if attempt.when_over is not None:
+                    attempt.when_over()
             if result == "ok" and waits:
                 self._tell_hooks(signal, message, error)
 
@@ -374,7 +401,8 @@ class EventBroker(Broker):
             arguments = (self.clock.now_ms(), self.retention_ms, self.keys.lane(queue_name, lane), 500)
             while self.link.run(script("flush_queue"), self.keys.prefix, *arguments):
                 pass
-        while self.link.run(script("flush_delayed"), self.keys.prefix, queue_name, 500):
+        arguments = (self.clock.now_ms(), self.retention_ms, queue_name, 500)
+        while self.link.run(script("flush_delayed"), self.keys.prefix, *arguments):
             pass
 
     def flush_all(self) -> None:
@@ -395,14 +423,16 @@ class EventBroker(Broker):
         if self._process is None:
             with self._lock:
                 if self._process is None:
-                    presence = Presence(self.link, self.keys, self.clock, self.lease)
+                    presence = Presence(
+                        self.link, self.keys, self.clock, self.lease, after_scan=lambda: self.after_scan()
+                    )
                     committer = Committer(
                         self.link,
                         self.keys.prefix,
                         self.clock,
-                        process=presence.name,
                         retention_ms=self.retention_ms,
                         forget=self.in_flight.forget,
+                        lease_ended=presence.beat,
                         more_is_coming=lambda: self.in_flight.is_busy,
                     )
                     self._process = (presence, committer)

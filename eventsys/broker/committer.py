@@ -24,6 +24,9 @@ MOST_AT_ONCE = 200
 #: With so many gathered, a batch costs little more than its attempts; it is sent without waiting for more.
 ENOUGH = 64
 
+#: The least time between two commits, so that a process that drains in spurts does not commit one by one.
+LEAST_GAP_S = 0.002
+
 #: How long an attempt waits for others to end, while others run; the price of a round trip shared by them.
 GATHER_S = 0.010
 
@@ -72,9 +75,9 @@ class Committer:
         link: The way to Redis.
         prefix: The prefix of the bus.
         clock: The time.
-        process: The name under which this process holds messages.
         retention_ms: How long the record of a finished event is kept.
         forget: Called with the places whose commit has returned.
+        lease_ended: Called when Redis says that the lease was ended under which something was held.
         more_is_coming: Whether this process holds messages that are not over yet.
     """
 
@@ -84,17 +87,18 @@ class Committer:
         prefix: str,
         clock: Clock,
         *,
-        process: str,
         retention_ms: int,
         forget: Callable[[list[Place]], None],
+        lease_ended: Callable[[], None],
         more_is_coming: Callable[[], bool],
     ) -> None:
         self._channel = link.channel()
         self._prefix = prefix
         self._clock = clock
-        self._process = process
         self._retention_ms = retention_ms
         self._forget = forget
+        self._lease_ended = lease_ended
+        self._committed_at = 0.0
         self._more_is_coming = more_is_coming
         self._waiting: deque[Finished] = deque()
         self._is_committing = False
@@ -140,19 +144,26 @@ class Committer:
         while not self._is_closing:
             self._wake.wait()
             self._wake.clear()
-            if len(self._waiting) < ENOUGH and self._more_is_coming():
-                self._wake.wait(GATHER_S)
-                self._wake.clear()
+            self._gather()
             while self._waiting:
                 self._is_committing = True
                 batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_AT_ONCE))]
                 self._commit_or_wait(batch)
-                if len(self._waiting) < ENOUGH and self._more_is_coming():
-                    self._wake.wait(GATHER_S)
-                    self._wake.clear()
+                self._committed_at = time.monotonic()
+                self._gather()
             with self._settled:
                 self._is_committing = False
                 self._settled.notify_all()
+
+    def _gather(self) -> None:
+        """Give others a moment to end too, unless enough have, or nothing is going on."""
+        if len(self._waiting) >= ENOUGH or self._is_closing:
+            return
+        if self._more_is_coming():
+            self._wake.wait(GATHER_S)
+        elif (left_s := self._committed_at + LEAST_GAP_S - time.monotonic()) > 0 and self._waiting:
+            self._wake.wait(left_s)
+        self._wake.clear()
 
     def _commit_or_wait(self, batch: list[Finished]) -> None:
         while not self._is_closing:
@@ -175,14 +186,27 @@ class Committer:
                 return
 
     def _commit(self, batch: list[Finished]) -> list[str]:
+        """Commit what was held under each name by itself: there is one, but for a process that was paused."""
+        results = ["ok"] * len(batch)
+        holders: dict[str, list[int]] = {}
+        for at, one in enumerate(batch):
+            holders.setdefault(one.place.holder, []).append(at)
+        for holder, places in holders.items():
+            for at, result in zip(places, self._commit_held(holder, [batch[at] for at in places]), strict=True):
+                results[at] = result
+        return results
+
+    def _commit_held(self, holder: str, batch: list[Finished]) -> list[str]:
         lanes: dict[str, list[int]] = {}
         for at, one in enumerate(batch):
             lanes.setdefault(one.place.stream, []).append(at)
-        packed_lanes = [packed(_packable(stream, [batch[at] for at in places])) for stream, places in lanes.items()]
+        packed_lanes = [packed((stream, [_packable(batch[at]) for at in places])) for stream, places in lanes.items()]
         exceptions = run_script(
-            self._channel, self._script, self._prefix, self._clock.now_ms(), self._process, self._retention_ms,
-            *packed_lanes,
-        )  # fmt: skip
+            self._channel, self._script, self._prefix, self._clock.now_ms(), holder, self._retention_ms, *packed_lanes
+        )
+        if exceptions == [b"ended"]:
+            self._lease_ended()
+            return ["lost"] * len(batch)
         results = ["ok"] * len(batch)
         order = list(lanes.values())
         for lane, at, why in zip(exceptions[::3], exceptions[1::3], exceptions[2::3], strict=True):
@@ -217,16 +241,8 @@ class Committer:
             logger.exception("a callback after a commit failed", extra={"action": "callback_failed"})
 
 
-def _packable(stream: str, attempts: list[Finished]) -> list[Any]:
-    """Return the attempts of one lane as the script reads them."""
-    entries = [one.place.entry for one in attempts]
-    packable: list[Any] = [
-        one.place.entry if one.ending is DONE and not one.steps else (one.place.entry, one.ending, one.steps)
-        for one in attempts
-    ]
-    return [stream, min(entries, key=_order), max(entries, key=_order), packable]
-
-
-def _order(entry: str) -> tuple[str, int, str]:
-    # Milliseconds have thirteen digits until the year 2286; the number after them grows in length.
-    return entry[:13], len(entry), entry
+def _packable(one: Finished) -> Any:
+    """Return an attempt as the script reads it."""
+    if one.ending is DONE and not one.steps:
+        return one.place.entry
+    return (one.place.entry, one.ending, one.steps)

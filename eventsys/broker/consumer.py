@@ -55,7 +55,7 @@ class EventConsumer(Consumer):
         self._lane_of = {stream.encode(): lane for lane, stream in self._streams.items()}
         self._channel = broker.link.channel()
         self._reader = LaneReader(self._channel, list(self._streams.values()), broker.presence.name)
-        self._epoch = -1
+        self._holder = ""
         self._is_busy = False
 
     def __next__(self) -> Received | None:
@@ -67,7 +67,7 @@ class EventConsumer(Consumer):
         while True:
             if self._ready:
                 message = self._ready.popleft()
-                if message.place.epoch == self._broker.presence.epoch:
+                if self._broker.presence.holds(message.place.holder):
                     return message
                 # The lease ended while this message waited here: somebody else has it by now.
                 self._broker.in_flight.hold_no_more([message.place])
@@ -119,7 +119,7 @@ class EventConsumer(Consumer):
 
     def _fetch(self) -> list[tuple[Entry, bool]]:
         broker = self._broker
-        if self._epoch != broker.presence.epoch and (unknown := self._begin()):
+        if self._holder != broker.presence.name and (unknown := self._begin()):
             return unknown
         has_leftovers = broker.presence.has_leftovers(self.queue)
         limit = self._prefetch.limit(broker.in_flight.handled_count(self.queue))
@@ -152,7 +152,8 @@ class EventConsumer(Consumer):
         broker = self._broker
         self._reader.ensure_groups()
         broker.presence.enter(self.queue)
-        self._epoch = broker.presence.epoch
+        self._holder = broker.presence.name
+        self._reader.process = self._holder
         own = self._reader.read_own()
         return [
             (entry, False) for entry in own if not broker.in_flight.knows(self._streams[entry[0]], entry[1].decode())
@@ -165,7 +166,7 @@ class EventConsumer(Consumer):
         it in its own list.
         """
         broker, lanes = self._broker, list(self._streams.values())
-        prefix, name = broker.keys.prefix, broker.presence.name
+        prefix, name = broker.keys.prefix, self._holder
         taken = run_script_once(self._channel, script("claim_returned"), prefix, name, room, *lanes)
         found = [(self._lane_of[stream], entry[0], entry[1]) for stream, entries in taken for entry in entries]
         if found:
@@ -187,10 +188,13 @@ class EventConsumer(Consumer):
         return [((self._lane_of[stream], entry[0], entry[1]), True)]
 
     def _take(self, entries: list[tuple[Entry, bool]]) -> None:
-        epoch = self._broker.presence.epoch
-        for (lane, entry, fields), is_suspect in entries:
-            place = Place(self.queue, lane, self._streams[lane], entry.decode(), epoch, is_suspect)
-            if not self._broker.in_flight.add(place):
+        places = [
+            Place(self.queue, lane, self._streams[lane], entry.decode(), self._holder, is_suspect)
+            for (lane, entry, _), is_suspect in entries
+        ]
+        are_new = self._broker.in_flight.add(places)
+        for ((_, _, fields), _), place, is_new in zip(entries, places, are_new, strict=True):
+            if not is_new:
                 continue
             try:
                 message = read_entry(fields or (), place)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dramatiq.errors import ActorNotFound
+from dramatiq.middleware.time_limit import TimeLimitExceeded
 
 from eventsys.errors import HandlerTimeoutError, InvalidPayloadError, Reject
 from eventsys.store.steps import delayed_step, message_step
@@ -126,7 +127,7 @@ def _reason(message: Received) -> str:
         return "invalid_payload"
     if isinstance(error, Reject):
         return "rejected"
-    if isinstance(error, HandlerTimeoutError):
+    if isinstance(error, (HandlerTimeoutError, TimeLimitExceeded)):
         return "timeout"
     if isinstance(message, PlainMessage) and error is None:
         return "rejected"

@@ -32,7 +32,7 @@ class LaneReader:
         self._channel = channel
         self._streams = list(streams)
         self._lane_of = dict(zip((stream.encode() for stream in streams), LANES, strict=True))
-        self._process = process
+        self.process = process
         self._turn = 0
         self._were_empty = [False] * len(streams)
 
@@ -78,7 +78,7 @@ class LaneReader:
         found: list[Entry] = []
         for stream in self._streams:
             try:
-                reply = self._channel.call("XREADGROUP", "GROUP", GROUP, self._process, "STREAMS", stream, "0")
+                reply = self._channel.call("XREADGROUP", "GROUP", GROUP, self.process, "STREAMS", stream, "0")
             except NoGroupError:
                 self.ensure_groups()
                 continue
@@ -121,7 +121,7 @@ class LaneReader:
     def _command(self, count: int, streams: Sequence[str], *, block_ms: int | None = None) -> tuple[Any, ...]:
         block = () if block_ms is None else ("BLOCK", max(1, block_ms))
         return (
-            "XREADGROUP", "GROUP", GROUP, self._process, "COUNT", count, *block, "STREAMS", *streams, *(">" for _ in streams)
+            "XREADGROUP", "GROUP", GROUP, self.process, "COUNT", count, *block, "STREAMS", *streams, *(">" for _ in streams)
         )  # fmt: skip
 
     def _entries(self, reply: Any) -> list[Entry]:

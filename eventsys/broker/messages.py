@@ -89,7 +89,7 @@ class Place(msgspec.Struct, frozen=True):
         lane: Its priority.
         stream: The key of the lane.
         entry: The name of the entry in it.
-        epoch: The process's lease under which it was fetched.
+        holder: The name under which this process fetched it.
         is_suspect: Whether a process died that held it.
     """
 
@@ -97,7 +97,7 @@ class Place(msgspec.Struct, frozen=True):
     lane: int
     stream: str
     entry: str
-    epoch: int
+    holder: str
     is_suspect: bool = False
 
 

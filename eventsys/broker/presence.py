@@ -8,6 +8,7 @@ import secrets
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from eventsys.clock import Clock
@@ -50,20 +51,29 @@ logger = logging.getLogger(__name__)
 class Presence:
     """The lease under which a process holds messages.
 
-    One thread renews it and takes over from processes whose lease has ended. When this process itself was paused past
-    its lease, its `epoch` grows: what it fetched before and did not start belongs to others now.
+    One thread renews it and takes over from processes whose lease has ended. The name stands for the lease: a process
+    that was paused, and found its messages taken over when it came back, goes on under another name, and whatever it
+    still ends under the old one counts for nothing.
 
     Args:
         link: The way to Redis.
         keys: The keys of the bus.
         clock: Set from Redis's own at every beat.
         lease: How soon it counts as dead without a beat.
+        after_scan: Called, in the thread that beats, after every look for dead processes.
     """
 
-    def __init__(self, link: Link, keys: Keys, clock: Clock, lease: Lease | None = None) -> None:
-        self.name = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(3)}"
+    def __init__(
+        self,
+        link: Link,
+        keys: Keys,
+        clock: Clock,
+        lease: Lease | None = None,
+        *,
+        after_scan: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.name = _new_name()
         self.number = 0
-        self._epoch = 0
         self._lease_ends_at = float("inf")
         self._link = link
         self._keys = keys
@@ -71,25 +81,26 @@ class Presence:
         self._lease = lease or Lease()
         self._queues: set[str] = set()
         self._leftovers: set[str] = set()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._after_scan = after_scan
 
-    @property
-    def epoch(self) -> int:
-        """The number of this lease; it grows when the lease has ended before it was renewed."""
+    def holds(self, holder: str) -> bool:
+        """Say whether what was fetched under the name `holder` is still this process's to begin.
+
+        Where the lease may have ended, Redis is asked. While Redis cannot be asked it is taken to hold: the worst that
+        follows is a message begun twice, and only one of the two can commit.
+        """
         if self._clock.monotonic() > self._lease_ends_at:
-            with self._lock:
-                self._epoch += 1
-                self._lease_ends_at = float("inf")
-            logger.warning(
-                "this process was away for longer than its lease; what it had fetched is left to others",
-                extra={"action": "lease_lost", "worker": self.name},
-            )
-        return self._epoch
+            try:
+                self.beat()
+            except EventsysError:
+                return holder == self.name
+        return holder == self.name
 
-    def enter(self, queue: str) -> None:
-        """Say that this process reads a queue; the first time, say that it is alive and begin to beat.
+    def appear(self) -> None:
+        """The first time, say that this process is alive and begin to beat.
 
         Raises:
             RedisUnavailableError: If Redis cannot be told.
@@ -99,14 +110,27 @@ class Presence:
                 self._introduce()
                 self._thread = threading.Thread(target=self._run, name="eventsys-presence", daemon=True)
                 self._thread.start()
+
+    def enter(self, queue: str) -> None:
+        """Say that this process is alive and reads a queue.
+
+        Raises:
+            RedisUnavailableError: If Redis cannot be told.
+        """
+        self.appear()
+        with self._lock:
             self._queues.add(queue)
-        self._link.pipeline(
-            [
-                ("SADD", self._keys.queues, queue),
-                ("HSET", self._keys.process(self.name), "queues", ",".join(sorted(self._queues))),
-            ]
-        )
+            self._link.pipeline(
+                [
+                    ("SADD", self._keys.queues, queue),
+                    ("HSET", self._keys.process(self.name), "queues", ",".join(sorted(self._queues))),
+                ]
+            )
         self._leftovers.add(queue)
+
+    def reads(self, queue: str) -> bool:
+        """Say whether this process reads a queue."""
+        return queue in self._queues
 
     def has_leftovers(self, queue: str) -> bool:
         """Say whether a queue may hold messages that were handed back, or that a dead process held."""
@@ -118,16 +142,20 @@ class Presence:
             self._leftovers.discard(queue)
 
     def beat(self) -> None:
-        """Renew the lease and read Redis's clock and memory.
+        """Renew the lease and read Redis's clock; go on under another name where the lease was taken over.
 
         Raises:
             RedisUnavailableError: If Redis cannot be told.
         """
-        began_at = self._clock.monotonic()
-        self._link.run(script("beat"), self._keys.prefix, self._clock.real_ms(), self._lease.lease_ms, self.name)
-        _ = self.epoch
-        self._lease_ends_at = began_at + self._lease.lease_ms / 1000
-        read_clock(self._clock, self._link.call)
+        with self._lock:
+            began_at = self._clock.monotonic()
+            held = self._link.run(
+                script("beat"), self._keys.prefix, self._clock.real_ms(), self._lease.lease_ms, self.name
+            )
+            if held == [0]:
+                self._begin_again()
+            self._lease_ends_at = began_at + self._lease.lease_ms / 1000
+            read_clock(self._clock, self._link.call)
 
     def scan(self) -> None:
         """Make available what dead processes held; all of it, since the next scan may be seconds away."""
@@ -153,17 +181,31 @@ class Presence:
         self._link.run(script("take_over"), self._keys.prefix, 1, _MOST_MOVED)
 
     def _introduce(self) -> None:
-        # First of all the lease: what it has expired for is all that is ever cleaned up.
-        self.beat()
-        number = self._link.call("HINCRBY", self._keys.workers, "next", 1)
+        read_clock(self._clock, self._link.call)
+        if not self.number:
+            self.number = int(self._link.call("HINCRBY", self._keys.workers, "next", 1))
+        host, pid, lease_end = socket.gethostname(), os.getpid(), self._clock.real_ms() + self._lease.lease_ms
+        began_at = self._clock.monotonic()
         self._link.pipeline(
             [
-                ("HSET", self._keys.workers, number, f"{socket.gethostname()}:{os.getpid()}"),
-                ("HSET", self._keys.process(self.name), "host", socket.gethostname(), "pid", os.getpid(), "number", number,
-                 "started_ms", self._clock.now_ms()),
+                # First the lease: what it was given for is all that is ever cleaned up.
+                ("ZADD", self._keys.processes, lease_end, self.name),
+                ("HSET", self._keys.workers, self.number, f"{host}:{pid}"),
+                ("HSET", self._keys.process(self.name), "host", host, "pid", pid, "number", self.number),
+                ("HSET", self._keys.process(self.name), "started_ms", self._clock.now_ms()),
             ]
-        )  # fmt: skip
-        self.number = int(number)
+        )
+        self._lease_ends_at = began_at + self._lease.lease_ms / 1000
+
+    def _begin_again(self) -> None:
+        former, self.name = self.name, _new_name()
+        logger.warning(
+            "this process was away for longer than its lease; what it held is left to others",
+            extra={"action": "lease_lost", "worker": former},
+        )
+        # Had Redis lost its data rather than the lease been taken over, nobody else would look for what is left there.
+        self._link.pipeline([("ZADD", self._keys.processes, 0, former)])
+        self._introduce()
 
     def _run(self) -> None:
         next_beat = time.monotonic() + self._lease.beat_s
@@ -173,10 +215,12 @@ class Presence:
                     self.beat()
                     next_beat = time.monotonic() + self._lease.beat_s
                 self.scan()
+                self._after_scan()
             except EventsysError as error:
                 logger.warning("no heartbeat: %s", error, extra={"action": "no_heartbeat", "worker": self.name})
             except Exception:
-                # Without this thread the process would lose its lease, and nobody would be taken over by it.
-                logger.exception(
-                    "the presence thread met an error that it does not know", extra={"action": "presence_failed"}
-                )
+                logger.exception("after the heartbeat something failed", extra={"action": "tending_failed"})
+
+
+def _new_name() -> str:
+    return f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(3)}"

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import logging
 import threading
-import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from eventsys.bus.drafting import Draft
 from eventsys.bus.receipt import Receipt
-from eventsys.errors import BackpressureError, BufferFullError, EventsysError, RedisUnavailableError
+from eventsys.errors import (
+    BackpressureError,
+    BufferFullError,
+    EventConflictError,
+    EventsysError,
+    RedisUnavailableError,
+)
 from eventsys.model.event import Event
 from eventsys.settings import BusSettings
 
@@ -21,7 +26,11 @@ _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 1.0
 
 logger = logging.getLogger(__name__)
 
-Publish = Callable[[list[Draft]], list[Event[Any]]]
+Publish = Callable[[list[Draft], bool], Sequence[Event[Any] | EventConflictError]]
+OnError = Callable[[Event[Any], Exception], None]
+
+
+_Item = tuple[Draft, Receipt]
 
 
 class Buffer:
@@ -32,19 +41,18 @@ class Buffer:
     same ids, until the buffer is full.
 
     Args:
-        publish: Stores drafts and returns the events, in one round trip.
+        publish: Stores drafts in one round trip and returns the event, or the conflict, of each; told whether they may
+            be stored already, by a try of ours.
         settings: Sizes and times.
         on_error: Called with an event that will never be stored, and the error.
     """
 
-    def __init__(
-        self, publish: Publish, settings: BusSettings, on_error: Callable[[Event[Any], Exception], None] | None = None
-    ) -> None:
+    def __init__(self, publish: Publish, settings: BusSettings, on_error: OnError | None = None) -> None:
         self._publish = publish
         self._settings = settings
         self._on_error = on_error
-        self._waiting: deque[tuple[Draft, Receipt]] = deque()
-        self._sending = 0
+        self._waiting: deque[_Item] = deque()
+        self._sending: list[_Item] = []
         self._changed = threading.Condition()
         self._closing = False
         self._thread: threading.Thread | None = None
@@ -83,14 +91,15 @@ class Buffer:
         complete = self.flush(self._settings.flush_timeout.total_seconds())
         with self._changed:
             self._closing = True
-            unsent = [] if complete else [draft for draft, _ in self._waiting]
+            unsent = [] if complete else [*self._sending, *self._waiting]
+            self._waiting.clear()
             self._changed.notify_all()
         if unsent:
             self._give_up(unsent)
-        return [draft.event for draft in unsent]
+        return [draft.event for draft, _ in unsent]
 
     def _held(self) -> int:
-        return len(self._waiting) + self._sending
+        return len(self._waiting) + len(self._sending)
 
     def _run(self) -> None:
         while True:
@@ -99,43 +108,49 @@ class Buffer:
                 if self._closing:
                     return
                 size = min(len(self._waiting), self._settings.batch_size)
-                batch = [self._waiting.popleft() for _ in range(size)]
-                self._sending = size
-            self._send(batch)
+                self._sending = [self._waiting.popleft() for _ in range(size)]
+            self._send(self._sending)
             with self._changed:
-                self._sending = 0
+                self._sending = []
                 self._changed.notify_all()
 
-    def _send(self, batch: list[tuple[Draft, Receipt]]) -> None:
-        wait_s = _FIRST_WAIT_S
-        while True:
+    def _send(self, batch: list[_Item]) -> None:
+        """Send a batch for as long as it takes; once this buffer is closed, what is unsent is given up."""
+        wait_s, may_be_stored = _FIRST_WAIT_S, False
+        while not self._closing:
             try:
-                events = self._publish([draft for draft, _ in batch])
+                outcomes = self._publish([draft for draft, _ in batch], may_be_stored)
             except (RedisUnavailableError, BackpressureError) as error:
-                logger.warning(
-                    "%d buffered events wait: %s",
-                    len(batch),
-                    error,
-                    extra={"action": "flush_waits", "count": len(batch)},
-                )
-                if self._closing:
-                    return self._put_back(batch)
-                time.sleep(wait_s)
+                may_be_stored = may_be_stored or getattr(error, "may_have_run", False)
+                self._wait(len(batch), error, wait_s)
                 wait_s = min(_LONGEST_WAIT_S, wait_s * 2)
             except EventsysError as error:
-                return self._fail(batch, error)
+                return self._refused(batch, error)
             else:
-                for (_, receipt), event in zip(batch, events, strict=True):
-                    receipt.resolve(event)
+                for (draft, receipt), outcome in zip(batch, outcomes, strict=True):
+                    if isinstance(outcome, EventConflictError):
+                        self._fail(draft, receipt, outcome)
+                    else:
+                        receipt.resolve(outcome)
                 return None
 
-    def _fail(self, batch: list[tuple[Draft, Receipt]], error: EventsysError) -> None:
-        if len(batch) > 1:
-            # One event of the batch is at fault; each is judged by itself.
-            for one in batch:
-                self._send([one])
-            return
-        [(draft, receipt)] = batch
+    def _wait(self, count: int, error: EventsysError, wait_s: float) -> None:
+        logger.warning(
+            "%d buffered events wait: %s", count, error, extra={"action": "flush_waits", "count": count}
+        )  # fmt: skip
+        with self._changed:
+            self._changed.wait_for(lambda: self._closing, wait_s)
+
+    def _refused(self, batch: list[_Item], error: EventsysError) -> None:
+        if len(batch) == 1:
+            [(draft, receipt)] = batch
+            return self._fail(draft, receipt, error)
+        # One event of the batch is at fault; each is judged by itself.
+        for one in batch:
+            self._send([one])
+        return None
+
+    def _fail(self, draft: Draft, receipt: Receipt, error: EventsysError) -> None:
         self.failed += 1
         receipt.fail(error)
         logger.error(
@@ -145,17 +160,15 @@ class Buffer:
         if self._on_error is not None:
             self._on_error(draft.event, error)
 
-    def _put_back(self, batch: list[tuple[Draft, Receipt]]) -> None:
-        with self._changed:
-            self._waiting.extendleft(reversed(batch))
-
-    def _give_up(self, unsent: list[Draft]) -> None:
-        ids = [draft.event.id for draft in unsent]
+    def _give_up(self, unsent: list[_Item]) -> None:
+        ids = [draft.event.id for draft, _ in unsent]
         logger.error(
             "%d events were not sent before this process ended: %s", len(ids), ", ".join(ids),
             extra={"action": "events_unsent", "count": len(ids)},
         )  # fmt: skip
         if self._settings.unsent_path is not None:
             with self._settings.unsent_path.open("a", encoding="utf-8") as file:
-                for draft in unsent:
+                for draft, _ in unsent:
                     file.write(json.dumps({"envelope": draft.envelope}) + "\n")
+        for draft, receipt in unsent:
+            self._fail(draft, receipt, RedisUnavailableError(f"event {draft.event.id!r} was not sent: Redis is away"))

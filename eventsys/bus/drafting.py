@@ -15,6 +15,7 @@ from eventsys.model.catalog import Catalog
 from eventsys.model.durations import DurationLike, to_milliseconds
 from eventsys.model.envelope import encode_event
 from eventsys.model.event import Event
+from eventsys.model.event_types import check_event_type
 from eventsys.model.new_events import new_event
 from eventsys.model.payloads import encode_payload
 from eventsys.model.priority import Priority
@@ -80,8 +81,11 @@ class Drafter:
             InvalidPayloadError: If the payload does not fit the model of its type.
             CausationDepthError: If the chain it belongs to is as long as it may be.
         """
+        if isinstance(event_type, Event):
+            return self.adopt(event_type)
         if isinstance(event_type, BaseModel):
             event_type, payload = self._catalog.type_for(type(event_type)), event_type
+        event_type = check_event_type(event_type)
         payload = {} if payload is None else payload
         self._catalog.check_payload(event_type, payload)
         written = encode_payload(payload, max_bytes=self._max_bytes, max_depth=self._max_levels)
@@ -107,15 +111,13 @@ class Drafter:
         )
         if time is not None:
             event = event.model_copy(update={"time": _aware(time)})
-        if max_retries is not None and max_retries < 0:
-            raise InvalidEventError(f"max_retries {max_retries} is below 0; 0 means one attempt and no retry")
         envelope = encode_event(
             event,
             written,
-            max_retries=max_retries,
+            max_retries=None if max_retries is None else _whole(max_retries),
             retry_delay_ms=None if retry_delay is None else to_milliseconds(retry_delay),
         )
-        return _draft(event, envelope, self._window_ms if window is None else to_milliseconds(window))
+        return _draft(event, envelope, self._window_ms if window is None else _window_ms(window))
 
     def adopt(self, event: Event[Any]) -> Draft:
         """Return an event that exists already, ready to be published; its payload is checked again.
@@ -135,12 +137,34 @@ def _draft(event: Event[Any], written: bytes, window_ms: int) -> Draft:
 
 
 def _aware(moment: datetime) -> datetime:
+    if not isinstance(moment, datetime):
+        raise InvalidEventError(f"time is an aware datetime, not {type(moment).__name__}")
     if moment.tzinfo is None:
         raise InvalidEventError(f"time {moment.isoformat()} has no time zone; use datetime.now(timezone.utc)")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidEventError(f"time {moment.isoformat()} is outside the years 1 to 9999 in UTC") from error
+
+
+def _whole(max_retries: Any) -> int:
+    if type(max_retries) is int and max_retries >= 0:
+        return max_retries
+    raise InvalidEventError(
+        f"max_retries is {ascii(max_retries)[:40]}, and must be a whole number from 0, which means one attempt"
+    )
+
+
+def _window_ms(window: DurationLike) -> int:
+    window_ms = to_milliseconds(window)
+    if window_ms < 1:
+        raise InvalidEventError("the window of an idempotency key is at least a millisecond; give none to use 24 h")
+    return window_ms
 
 
 def _headers(given: Mapping[str, str] | None, chain: Chain) -> dict[str, str] | None:
+    if given is not None and not isinstance(given, Mapping):
+        raise InvalidEventError(f"headers are a dictionary of texts, not {type(given).__name__}")
     if chain.traceparent is None:
         return None if given is None else dict(given)
     return {"traceparent": chain.traceparent, **(given or {})}

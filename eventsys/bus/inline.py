@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from dramatiq.middleware.time_limit import TimeLimitExceeded
@@ -12,14 +14,16 @@ from eventsys.broker.actor import HandlerActor
 from eventsys.broker.attempt import current_attempt
 from eventsys.broker.broker import EventBroker
 from eventsys.broker.messages import DeliveryMessage, Place
+from eventsys.broker.presence import Presence
 from eventsys.bus.drafting import Draft
-from eventsys.bus.publisher import Publisher, stored_event
+from eventsys.bus.outcomes import stored_event, unavailable
 from eventsys.bus.router import Route, Router
-from eventsys.errors import InlineHandlerError
+from eventsys.errors import InlineHandlerError, RedisUnavailableError
 from eventsys.model.event import Event
 from eventsys.model.patterns import PatternIndex
-from eventsys.store.event_store import EventStore
-from eventsys.store.keys import INLINE_QUEUE
+from eventsys.model.priority import LANES
+from eventsys.store.event_store import own_result
+from eventsys.store.keys import GROUP, INLINE_QUEUE
 from eventsys.store.scripts import script
 from eventsys.store.steps import packed
 
@@ -27,6 +31,19 @@ from eventsys.store.steps import packed
 _RECORD_S = 10.0
 
 logger = logging.getLogger(__name__)
+
+
+class InlineMessage(DeliveryMessage):
+    """A delivery that its publisher runs itself.
+
+    Attributes:
+        recorded: Set when its outcome is committed.
+    """
+
+    def __init__(self, subscription: str, envelope: str, options: dict[str, Any], place: Place) -> None:
+        super().__init__(subscription, envelope, options, place)
+        self.is_inline = True
+        self.recorded = threading.Event()
 
 
 class InlineHandlers:
@@ -38,16 +55,14 @@ class InlineHandlers:
     Args:
         broker: What the handlers are declared on.
         router: What knows the subscriptions.
-        store: Where the event goes.
-        publisher: What publishes everything else.
     """
 
-    def __init__(self, broker: EventBroker, router: Router, store: EventStore, publisher: Publisher) -> None:
+    def __init__(self, broker: EventBroker, router: Router) -> None:
         self._broker = broker
         self._router = router
-        self._store = store
-        self._publisher = publisher
         self._index: PatternIndex[HandlerActor] | None = None
+        self._entered: Presence | None = None
+        self._may_have_strays = False
 
     def rebuild(self) -> None:
         """Look again which handlers of this process run inline."""
@@ -67,41 +82,116 @@ class InlineHandlers:
             EventsysError: As `EventService.publish`, when the event was not stored.
         """
         event, messages = self._store_and_lease(draft)
-        errors = [self._run(message) for message in messages]
+        errors: list[BaseException | None] = []
+        try:
+            errors += [self._run_apart(message) for message in messages]
+        finally:
+            self._give_away_unstarted(messages)
         return self._conclude(event, messages, errors)
 
     async def apublish(self, draft: Draft) -> Event[Any]:
         """Do what `publish` does; coroutine handlers run on the caller's loop, others in a thread."""
         event, messages = await asyncio.to_thread(self._store_and_lease, draft)
-        errors = []
-        for message in messages:
-            actor = message.actor
-            if isinstance(actor, HandlerActor) and actor.is_async:
-                errors.append(await self._await(message, actor))
-            else:
-                errors.append(await asyncio.to_thread(self._run, message))
+        errors: list[BaseException | None] = []
+        try:
+            for message in messages:
+                actor = message.actor
+                if isinstance(actor, HandlerActor) and actor.is_async:
+                    errors.append(await self._await(message, actor))
+                else:
+                    errors.append(await asyncio.to_thread(self._run, message))
+        finally:
+            self._give_away_unstarted(messages)
         return await asyncio.to_thread(self._conclude, event, messages, errors)
 
-    def _store_and_lease(self, draft: Draft) -> tuple[Event[Any], list[DeliveryMessage]]:
-        broker = self._broker
-        broker.presence.enter(INLINE_QUEUE)
-        while True:
-            route = self._router.route(draft.envelope)
-            targets, count = self._split(route)
-            result = broker.link.run(
-                script("publish_inline"), broker.keys.prefix, broker.clock.now_ms(), broker.presence.name,
-                route.version, broker.retention_ms, packed(draft.step), packed(targets), count,
-            )  # fmt: skip
-            if result[0] != b"stale":
-                break
-            self._router.refresh(older_than=route.version)
-        event = stored_event(draft, result)
+    def give_away_strays(self) -> None:
+        """Give inline deliveries that are leased to this process without its knowing to the workers.
+
+        They are there when the reply to a publish was lost for good.
+        """
+        if not self._may_have_strays:
+            return
+        self._may_have_strays = False
+        try:
+            broker = self._broker
+            own = [(broker.keys.lane(INLINE_QUEUE, lane), entry) for lane, entry, _ in self._read_own()]
+            self._requeue([(stream, entry) for stream, entry in own if not broker.in_flight.knows(stream, entry)])
+        except BaseException:
+            self._may_have_strays = True
+            raise
+
+    def _store_and_lease(self, draft: Draft) -> tuple[Event[Any], list[InlineMessage]]:
+        self._enter()
+        try:
+            result, names, is_repeated = self._publish_and_dispatch(draft)
+        except RedisUnavailableError as error:
+            self._may_have_strays = self._may_have_strays or error.may_have_run
+            raise unavailable(draft, error) from error
         leased = [value.decode() for value in result[2:]] if result[0] == b"stored" else []
-        names = [targets[-4 * count + 4 * at + 1] for at in range(count)]
+        if is_repeated and own_result(draft.step, result)[0] == b"stored" and result[0] != b"stored":
+            # Stored by the try whose reply was lost: what it leased is found by its content.
+            return draft.event, self._recovered(draft)
+        event = stored_event(draft, result)
         return event, [
             self._message(name, draft, stream, entry)
             for name, stream, entry in zip(names, leased[::2], leased[1::2], strict=False)
         ]
+
+    def _publish_and_dispatch(self, draft: Draft) -> tuple[Any, list[str], bool]:
+        broker = self._broker
+        is_repeated = False
+        while True:
+            route = self._router.route(draft.envelope)
+            targets, count = self._split(route)
+            result, repeated = broker.link.run_telling(
+                script("publish_inline"), broker.keys.prefix, broker.clock.now_ms(), broker.presence.name,
+                route.version, broker.retention_ms, packed(draft.step), packed(targets), count,
+            )  # fmt: skip
+            is_repeated = is_repeated or repeated
+            if result[0] != b"stale":
+                return result, [targets[-4 * count + 4 * at + 1] for at in range(count)], is_repeated
+            self._router.refresh(older_than=route.version)
+
+    def _recovered(self, draft: Draft) -> list[InlineMessage]:
+        envelope = draft.envelope.encode()
+        return [
+            self._message(fields[1].decode(), draft, self._broker.keys.lane(INLINE_QUEUE, lane), entry)
+            for lane, entry, fields in self._read_own()
+            if fields[3] == envelope and fields[1].decode() in self._broker.actors
+        ]
+
+    def _read_own(self) -> list[tuple[int, str, list[bytes]]]:
+        """Return the inline deliveries that Redis believes this process to run: lane, entry and fields of each."""
+        broker = self._broker
+        streams = {lane: broker.keys.lane(INLINE_QUEUE, lane) for lane in LANES}
+        command = ("XREADGROUP", "GROUP", GROUP, broker.presence.name, "STREAMS")
+        replies = broker.link.pipeline([(*command, stream, "0") for stream in streams.values()])
+        found = []
+        for lane, reply in zip(streams, replies, strict=True):
+            entries = reply[0][1] if isinstance(reply, list) and reply else ()  # an error: the lane has no group yet
+            found += [(lane, entry[0].decode(), entry[1]) for entry in entries if entry[1]]
+        return found
+
+    def _enter(self) -> None:
+        """Hold a lease, so that what this process runs inline is taken over should it die."""
+        presence = self._broker.presence
+        if self._entered is not presence:
+            presence.enter(INLINE_QUEUE)
+            self._entered = presence
+
+    def _give_away_unstarted(self, messages: list[InlineMessage]) -> None:
+        """Give what an interrupted publish did not begin to the workers."""
+        unstarted = [message for message in messages if message.attempt is None]
+        if unstarted:
+            self._broker.in_flight.hold_no_more([message.place for message in unstarted])
+            self._requeue([(message.place.stream, message.place.entry) for message in unstarted])
+
+    def _requeue(self, places: list[tuple[str, str]]) -> None:
+        broker = self._broker
+        for start in range(0, len(places), 100):
+            pairs = [part for place in places[start : start + 100] for part in place]
+            arguments = (broker.clock.now_ms(), broker.presence.name, *pairs)
+            broker.link.run(script("requeue_inline"), broker.keys.prefix, *arguments)
 
     def _split(self, route: Route) -> tuple[list[Any], int]:
         """Put the deliveries of this process's inline handlers last, on the queue that nobody reads."""
@@ -116,28 +206,39 @@ class InlineHandlers:
                 others += [number, name, queue, lane]
         return others + own, len(own) // 4
 
-    def _message(self, name: str, draft: Draft, stream: str, entry: str) -> DeliveryMessage:
+    def _message(self, name: str, draft: Draft, stream: str, entry: str) -> InlineMessage:
         broker = self._broker
         lane = int(stream.rpartition(":")[2])
-        message = DeliveryMessage(
-            name, draft.envelope, {}, Place(INLINE_QUEUE, lane, stream, entry, broker.presence.epoch)
+        message = InlineMessage(
+            name, draft.envelope, {}, Place(INLINE_QUEUE, lane, stream, entry, broker.presence.name)
         )
         message.actor = broker.actors[name]
-        message.is_inline = True
-        broker.in_flight.add(message.place)
+        broker.in_flight.add([message.place])
         return message
 
-    def _run(self, message: DeliveryMessage) -> BaseException | None:
+    def _run_apart(self, message: InlineMessage) -> BaseException | None:
+        """Run a handler; a coroutine function needs a thread of its own where a loop runs in this one already."""
         actor = message.actor
-        if isinstance(actor, HandlerActor) and actor.is_async:
+        if not (isinstance(actor, HandlerActor) and actor.is_async):
+            return self._run(message)
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
             return asyncio.run(self._await(message, actor))
-        message.is_on_loop = True  # an interrupt must not strike the publisher's own code
-        self._broker.emit_before("process_message", message)
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(lambda: asyncio.run(self._await(message, actor))).result()
+
+    def _run(self, message: InlineMessage) -> BaseException | None:
+        actor = message.actor
+        self._begin(message)
         try:
             if actor is not None:
                 actor(message.envelope)
         except Exception as error:
             return self._end(message, error)
+        except BaseException as error:
+            self._end(message, error)
+            raise
         if isinstance(actor, HandlerActor) and actor.timeout_ms is not None and message.elapsed_ms > actor.timeout_ms:
             logger.warning(
                 "%s took %d ms inside publish, its timeout is %d ms", message, message.elapsed_ms, actor.timeout_ms,
@@ -145,20 +246,28 @@ class InlineHandlers:
             )  # fmt: skip
         return self._end(message, None)
 
-    async def _await(self, message: DeliveryMessage, actor: HandlerActor) -> BaseException | None:
-        message.is_on_loop = True
-        self._broker.emit_before("process_message", message)
+    async def _await(self, message: InlineMessage, actor: HandlerActor) -> BaseException | None:
+        self._begin(message)
+        limit_s = None if actor.timeout_ms is None else actor.timeout_ms / 1000
         try:
-            limit_s = None if actor.timeout_ms is None else actor.timeout_ms / 1000
             async with asyncio.timeout(limit_s) as limit:
                 await actor.run(message.envelope)
         except TimeoutError as error:
             return self._end(message, TimeLimitExceeded() if limit.expired() else error)
         except Exception as error:
             return self._end(message, error)
+        except BaseException as error:
+            self._end(message, error)
+            raise
         return self._end(message, None)
 
-    def _end(self, message: DeliveryMessage, error: BaseException | None) -> BaseException | None:
+    def _begin(self, message: InlineMessage) -> None:
+        message.is_on_loop = True  # an interrupt must not strike the publisher's own code
+        self._broker.emit_before("process_message", message)
+        if message.attempt is not None:
+            message.attempt.when_over = message.recorded.set
+
+    def _end(self, message: InlineMessage, error: BaseException | None) -> BaseException | None:
         if error is None:
             self._broker.emit_after("process_message", message, result=None)
         else:
@@ -168,9 +277,10 @@ class InlineHandlers:
         return error
 
     def _conclude(
-        self, event: Event[Any], messages: list[DeliveryMessage], errors: list[BaseException | None]
+        self, event: Event[Any], messages: list[InlineMessage], errors: list[BaseException | None]
     ) -> Event[Any]:
-        self._broker.committer.join(_RECORD_S)
+        for message in messages:
+            message.recorded.wait(_RECORD_S)
         failed = [(message, error) for message, error in zip(messages, errors, strict=True) if error is not None]
         if not failed:
             return event

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
 from typing import Any
 
 from eventsys.broker.attempt import Attempt, current_attempt
@@ -58,9 +59,11 @@ class Receipt:
         self._future.add_done_callback(lambda _: call(self))
 
     def resolve(self, event: Event[Any]) -> None:
-        """Say that the event is stored."""
-        self._future.set_result(event)
+        """Say that the event is stored, unless it was given up."""
+        with suppress(InvalidStateError):
+            self._future.set_result(event)
 
     def fail(self, error: BaseException) -> None:
-        """Say that the event will never be stored."""
-        self._future.set_exception(error)
+        """Say that the event will never be stored, unless it is."""
+        with suppress(InvalidStateError):
+            self._future.set_exception(error)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any, NamedTuple
 
-import msgspec
-
-from eventsys.model.envelope import header_target
+from eventsys.model.envelope import decode_header, header_fields, header_target
 from eventsys.model.filters import PayloadFilter
 from eventsys.model.patterns import PatternIndex
 from eventsys.model.subscription import Subscription
@@ -73,12 +71,12 @@ class Router:
             self.refresh()
             return self.route(envelope)
         event_id, event_type, _priority = header_target(envelope)
-        decoded: Any = None
+        fields: dict[str, Any] | None = None
         targets: list[Any] = []
         for target in compiled.index.match(event_type):
             if target.where is not None:
-                decoded = msgspec.json.decode(envelope) if decoded is None else decoded
-                if not target.where.matches(decoded):
+                fields = header_fields(decode_header(envelope)) if fields is None else fields
+                if not target.where.matches(fields):
                     continue
             targets += target.flat
         return Route(event_id, compiled.version, targets)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dramatiq import Middleware
 from dramatiq.middleware import AgeLimit, AsyncIO, Callbacks, Pipelines, ShutdownNotifications
 
-from .correlation import Chain, Correlation, current_chain
+from .correlation import Chain, Correlation, current_chain, enter_chain, leave_chain
 from .delay import Delay
 from .outcome import Outcome
 from .retries import Retries
@@ -20,6 +20,8 @@ __all__ = [
     "Timeout",
     "current_chain",
     "default_middleware",
+    "enter_chain",
+    "leave_chain",
 ]
 
 

@@ -34,6 +34,16 @@ def current_chain() -> Chain | None:
     return _chain.get()
 
 
+def enter_chain(chain: Chain | None) -> Any:
+    """Make `chain` the current one, and return the token that ends this."""
+    return _chain.set(chain)
+
+
+def leave_chain(token: Any) -> None:
+    """Make the chain current again that was before `enter_chain`."""
+    _chain.reset(token)
+
+
 class Correlation(Middleware):
     """Lets what a handler publishes inherit the correlation id, and take the handled event as its cause.
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from eventsys.broker.attempt import current_attempt
+from eventsys.broker.attempt import attempt_of
 from eventsys.broker.broker import EventBroker
 from eventsys.bus.drafting import Draft
+from eventsys.bus.outcomes import unavailable
 from eventsys.clock import from_ms, to_ms
-from eventsys.errors import EventConflictError, InvalidEventError
+from eventsys.errors import EventConflictError, InvalidEventError, RedisUnavailableError
 from eventsys.model.durations import DurationLike, to_milliseconds
 from eventsys.model.event import DelayedEvent
 from eventsys.model.status import EventStatus
@@ -42,6 +43,7 @@ class DelayedEventScheduler:
         at: datetime | None = None,
         delay: DurationLike | None = None,
         max_retries: int | None = None,
+        immediately: bool = False,
     ) -> DelayedEvent[Any]:
         """Keep an event until it is due.
 
@@ -50,10 +52,13 @@ class DelayedEventScheduler:
             at: When it is due: an aware datetime that is not past. Give this, or `delay`.
             delay: How long from now it is due; at least a millisecond, at most ten years.
             max_retries: What was said for this event, to be shown.
+            immediately: Inside an attempt, keep it at once, whatever becomes of the attempt.
 
         Raises:
             InvalidEventError: If neither or both are given, or the time will not do.
             EventConflictError: If an event of this id waits already.
+            PublishUnknownError: If the reply was lost twice; the same call again, with this id, is safe.
+            RedisUnavailableError: If Redis does not answer. Nothing is kept.
         """
         now_ms = self._broker.clock.now_ms()
         due_ms = self._due_ms(now_ms, at, delay)
@@ -61,7 +66,7 @@ class DelayedEventScheduler:
         facts = {"created_ms": now_ms, "max_retries": retries}
         event = draft.event
         step = delayed_step(event.id, due_ms, int(event.priority), draft.step, facts=facts)
-        self._keep(event.id, step, len(draft.envelope))
+        self._keep(draft, step, immediately=immediately)
         return DelayedEvent[Any](
             **{name: getattr(event, name) for name in type(event).model_fields},
             delay_until=from_ms(due_ms),
@@ -88,13 +93,17 @@ class DelayedEventScheduler:
         """
         return self._store.get_delayed_event(event_id)
 
-    def _keep(self, event_id: str, step: Step, size: int) -> None:
-        attempt = current_attempt()
-        if attempt is not None:
-            attempt.add(step, size)
+    def _keep(self, draft: Draft, step: Step, *, immediately: bool) -> None:
+        attempt = attempt_of(self._broker)
+        if attempt is not None and not immediately:
+            attempt.add(step, len(draft.envelope))
             return
-        [result] = self._store.carry_out(self._broker.clock.now_ms(), [step])
+        try:
+            [result] = self._store.carry_out(self._broker.clock.now_ms(), [step])
+        except RedisUnavailableError as error:
+            raise unavailable(draft, error) from error
         if result[0] == b"exists":
+            event_id = draft.event.id
             raise EventConflictError(
                 f"an event {event_id!r} is delayed already; cancel it first, or give this one another id",
                 event_id=event_id,
@@ -104,6 +113,10 @@ class DelayedEventScheduler:
     def _due_ms(now_ms: int, at: datetime | None, delay: DurationLike | None) -> int:
         if (at is None) == (delay is None):
             raise InvalidEventError("say when the event is due: either at=datetime or delay='10m'")
+        if at is not None and not isinstance(at, datetime):
+            raise InvalidEventError(
+                f"at is an aware datetime, not {type(at).__name__}; for a length of time use delay="
+            )
         if at is None:
             assert delay is not None
             due_ms = now_ms + max(1, to_milliseconds(delay))

@@ -40,9 +40,16 @@ class EventStore:
         self._subscriptions = SubscriptionStore(link, keys)
 
     def carry_out(self, now_ms: int, steps: list[Step]) -> list[Any]:
-        """Take in events, messages and delayed entries in one round trip; return what came of each."""
-        results: list[Any] = self._link.run(script("add"), self._keys.prefix, now_ms, *[packed(step) for step in steps])
-        return results
+        """Take in events, messages and delayed entries in one round trip; return what came of each.
+
+        When the reply was lost the steps are sent again. What is found stored then, just as it was sent, is what was
+        sent, so it is not called a duplicate.
+        """
+        arguments = [packed(step) for step in steps]
+        results, is_repeated = self._link.run_telling(script("add"), self._keys.prefix, now_ms, *arguments)
+        if is_repeated:
+            return [own_result(step, result) for step, result in zip(steps, results, strict=True)]
+        return list(results)
 
     def get_event(self, event_id: str) -> EventRecord[Any]:
         """Return an event with its status and all its deliveries.
@@ -58,13 +65,13 @@ class EventStore:
         return found[0]
 
     def get_events(self, event_ids: list[str]) -> list[EventRecord[Any]]:
-        """Return the events of these ids that are recorded, in two round trips."""
+        """Return the events of these ids that are recorded or delayed, in three round trips at most."""
         if not event_ids:
             return []
         *flats, workers = self._link.pipeline(
             [*(("HGETALL", self._keys.record(one)) for one in event_ids), ("HGETALL", self._keys.workers)]
         )
-        records = [fields for flat in flats if (fields := _fields(flat))]
+        records = [_fields(flat) or self._fields_of_delayed(one) for one, flat in zip(event_ids, flats, strict=True)]
         envelopes = self._link.pipeline([self._envelope_command(fields) for fields in records])
         names, hosts = self._subscriptions.names(), _fields(workers)
         return [
@@ -104,7 +111,7 @@ class EventStore:
             return EventStatus(status.decode())
         if opened == b"0":
             return EventStatus.DELIVERED
-        return None if log is None else EventStatus.PENDING
+        return EventStatus.PENDING if log is not None or self._delayed(event_id) is not None else None
 
     def cancel_delayed_event(self, event_id: str, now_ms: int) -> DelayedEvent[Any]:
         """Take a delayed event back before it fires, and return it as it then is.
@@ -126,21 +133,48 @@ class EventStore:
         Raises:
             NotFoundError: If nothing of this id waits.
         """
+        found = self._delayed(event_id)
+        if found is None:
+            raise NotFoundError(f"no delayed event {event_id!r} waits; get_event tells of one that has fired")
+        due_ms, body = found
+        return read_delayed(body, due_ms, EventStatus.PENDING)
+
+    def _delayed(self, event_id: str) -> tuple[int, bytes] | None:
+        """Return when a delayed entry is due, and its body; None when none of this id waits."""
         bucket = f"{self._keys.prefix}:delayed:ids:{_bucket(event_id)}"
         member = self._link.call("HGET", bucket, event_id)
-        if member is not None:
-            due, body = self._link.pipeline(
-                [("ZSCORE", self._keys.delayed_due, member), ("HGET", self._keys.delayed_bodies, member)]
-            )
-            if due is not None and body is not None:
-                return read_delayed(body, int(float(due)), EventStatus.PENDING)
-        raise NotFoundError(f"no delayed event {event_id!r} waits; get_event tells of one that has fired")
+        if member is None:
+            return None
+        due, body = self._link.pipeline(
+            [("ZSCORE", self._keys.delayed_due, member), ("HGET", self._keys.delayed_bodies, member)]
+        )
+        return None if due is None or body is None else (int(float(due)), body)
+
+    def _fields_of_delayed(self, event_id: str) -> dict[str, str]:
+        """Return what the record of an event that has not fired would say, empty when there is none."""
+        found = self._delayed(event_id)
+        if found is None:
+            return {}
+        due_ms, body = found
+        _id, _queue, step, facts = msgspec.msgpack.decode(body)
+        if step[0] != "event":
+            return {}
+        created_ms = int(facts.get("created_ms", due_ms))
+        return {"envelope": step[4], "due_ms": str(due_ms), "created_ms": str(created_ms), "status": "pending"}
 
     def _envelope_command(self, fields: dict[str, str]) -> tuple[str, ...]:
         lane, _, entry = fields.get("log", "").partition(":")
         if not entry:
             return ("ECHO", "")
         return ("XRANGE", self._keys.log(int(lane)), entry, entry)
+
+
+def own_result(step: Step, result: Any) -> Any:
+    """Return what came of a step that was sent before: stored or delayed, if that was this very event."""
+    if result[0] == b"exists":
+        return [b"delayed", result[1]]
+    is_own = result[0] == b"duplicate" and step[0] == "event" and result[2] == step[4].encode()
+    return [b"stored", result[1]] if is_own else result
 
 
 def read_delayed(body: bytes, due_ms: int, status: EventStatus, *, updated_ms: int | None = None) -> DelayedEvent[Any]:
@@ -172,7 +206,7 @@ def _fields(flat: list[bytes]) -> dict[str, str]:
     return {name.decode(): value.decode("utf-8", "replace") for name, value in zip(flat[::2], flat[1::2], strict=True)}
 
 
-def _envelope_in(fields: dict[str, str], reply: Any) -> bytes | None:
+def _envelope_in(fields: dict[str, str], reply: Any) -> bytes | str | None:
     if "log" in fields:
         return reply[0][1][1] if reply else None
-    return None
+    return fields.get("envelope")

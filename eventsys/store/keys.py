@@ -44,6 +44,7 @@ class Keys:
         self.subscription_names = f"{self.prefix}:subscriptions:names"
         self.subscription_numbers = f"{self.prefix}:subscriptions:numbers"
         self.subscriptions_version = f"{self.prefix}:subscriptions:version"
+        self.subscriptions_ended = f"{self.prefix}:subscriptions:ended"
         self.delayed_due = f"{self.prefix}:delayed:due"
         self.delayed_bodies = f"{self.prefix}:delayed:bodies"
         self.delayed_queues = f"{self.prefix}:delayed:queues"
@@ -73,6 +74,10 @@ class Keys:
     def waiting(self, subscription: str) -> str:
         """Return the stream where deliveries wait that may not run now."""
         return f"{self.prefix}:waiting:{subscription}"
+
+    def hosts(self, subscription: str) -> str:
+        """Return the set of the processes that a subscription which is not persistent lives as long as."""
+        return f"{self.prefix}:subscriptions:hosts:{subscription}"
 
     def letter(self, letter_id: str) -> str:
         """Return the hash of one dead letter."""

@@ -12,8 +12,8 @@ from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
+from redis.exceptions import BusyLoadingError, NoScriptError, OutOfMemoryError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
@@ -135,7 +135,7 @@ class Channel:
 
     def _ours(self, error: RedisError) -> Exception:
         text = str(error)
-        if isinstance(error, (RedisConnectionError, RedisTimeoutError)):
+        if isinstance(error, (RedisConnectionError, RedisTimeoutError)) and not isinstance(error, BusyLoadingError):
             self.close()
             return self._unavailable(f"Redis does not answer: {text}")
         if isinstance(error, OutOfMemoryError) or "OOM " in text:
@@ -144,7 +144,8 @@ class Channel:
             return error
         if "NOGROUP" in text:
             return NoGroupError(text)
-        if isinstance(error, redis.ReadOnlyError) or _PASSING.search(text[:_ERROR_HEAD]):
+        if isinstance(error, (redis.ReadOnlyError, BusyLoadingError)) or _PASSING.search(text[:_ERROR_HEAD]):
+            self._stage = _CONNECTED  # it answered that it would not: nothing ran
             self.close()
             return self._unavailable(f"Redis cannot serve now: {text}")
         return RedisRefusedError(f"Redis refused: {text}")
@@ -194,6 +195,11 @@ class Link:
         """
         return run_script(self._mine(), script, *arguments)
 
+    def run_telling(self, script: Script, *arguments: Any) -> tuple[Any, bool]:
+        """Run a script as `run` does, and say whether it may have run twice: what it found may be its own doing."""
+        repeats: list[RedisUnavailableError] = []
+        return run_script(self._mine(), script, *arguments, on_repeat=repeats.append), bool(repeats)
+
     def run_once(self, script: Script, *arguments: Any) -> Any:
         """Run a script that must not run twice: a lost reply is an error."""
         return run_script_once(self._mine(), script, *arguments)
@@ -226,13 +232,23 @@ def run_script_once(channel: Channel, script: Script, *arguments: Any) -> Any:
     return _evaluate(channel, script, arguments)
 
 
-def run_script(channel: Channel, script: Script, *arguments: Any) -> Any:
-    """Run `script` on `channel`, load it first where Redis lost it, and once more after a broken connection."""
+def run_script(
+    channel: Channel,
+    script: Script,
+    *arguments: Any,
+    on_repeat: Callable[[RedisUnavailableError], None] | None = None,
+) -> Any:
+    """Run `script` on `channel`, load it first where Redis lost it, and once more after a broken connection.
+
+    `on_repeat` is called before the second time, if the first one may have run, with its error.
+    """
     try:
         return _evaluate(channel, script, arguments)
     except RedisUnavailableError as first:
         if first.at_connect:
             raise
+        if first.may_have_run and on_repeat is not None:
+            on_repeat(first)
         try:
             return _evaluate(channel, script, arguments)
         except RedisUnavailableError as second:

@@ -8,17 +8,21 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from eventsys.clock import from_ms
-from eventsys.model.envelope import decode_event
+from eventsys.model.envelope import decode_header, open_event
 from eventsys.model.event import Attempt, DeliveryRecord, Event, EventRecord
 from eventsys.model.status import DeliveryStatus, EventStatus
 
-_ENDED = {
+_STATUS = {
     "s": DeliveryStatus.SUCCEEDED,
+    "f": DeliveryStatus.WAITING,
     "d": DeliveryStatus.DEAD,
     "x": DeliveryStatus.EXPIRED,
     "c": DeliveryStatus.CANCELLED,
 }
-_ATTEMPTED = {"s": "succeeded", "f": "failed", "d": "failed", "x": "expired", "c": "cancelled"}
+_OUTCOMES = {"s": "succeeded", "f": "failed", "d": "failed", "x": "expired", "c": "cancelled"}
+
+#: How the errors begin that mean that an attempt ran too long.
+_TIMEOUTS = ("TimeLimitExceeded", "HandlerTimeoutError")
 
 
 def read_record(
@@ -32,7 +36,8 @@ def read_record(
         names: The subscriptions by number.
         workers: The processes by number, as `host:pid`.
     """
-    event: Event[Any] = decode_event(envelope, dict[str, Any])
+    header = decode_header(envelope)
+    event: Event[Any] = open_event(header, dict[str, Any])
     deliveries = [
         _read_delivery(names.get(int(field), f"subscription {field}"), lines, workers)
         for field, lines in sorted(fields.items())
@@ -40,14 +45,17 @@ def read_record(
     ]
     status = _status(fields)
     ended = [one.ended_at for one in deliveries if one.ended_at is not None]
+    if "ended_ms" in fields:
+        ended.append(from_ms(int(fields["ended_ms"])))
     processed_at = max(ended) if ended and status is not EventStatus.PENDING else None
-    created_at = from_ms(_logged_ms(fields)) if "log" in fields else event.time
+    created_at = _created_at(fields, event)
     failed = [one for one in deliveries if one.error is not None and one.status is not DeliveryStatus.SUCCEEDED]
     return EventRecord[Any](
         **{name: getattr(event, name) for name in type(event).model_fields},
         status=status,
-        delay_until=from_ms(int(fields["due_ms"])) if "due_ms" in fields else None,
-        retry_count=max([1, *(one.attempts for one in deliveries)]) - 1,
+        delay_until=from_ms(int(float(fields["due_ms"]))) if "due_ms" in fields else None,
+        max_retries=header.max_retries,
+        retry_count=max(0, max((one.attempts for one in deliveries), default=0) - 1),
         created_at=created_at,
         updated_at=max([created_at, *ended]),
         processed_at=processed_at,
@@ -62,29 +70,41 @@ def _status(fields: Mapping[str, str]) -> EventStatus:
     return EventStatus.DELIVERED if fields.get("open") == "0" else EventStatus.PENDING
 
 
-def _logged_ms(fields: Mapping[str, str]) -> int:
-    return int(fields["log"].partition(":")[2].partition("-")[0])
+def _created_at(fields: Mapping[str, str], event: Event[Any]) -> datetime:
+    """Return when the event was accepted: scheduled, or else stored."""
+    if "created_ms" in fields:
+        return from_ms(int(fields["created_ms"]))
+    if "log" in fields:
+        return from_ms(int(fields["log"].partition(":")[2].partition("-")[0]))
+    return event.time
 
 
-def _read_delivery(name: str, lines: str, workers: Mapping[str, str]) -> DeliveryRecord:
-    attempts = [_read_attempt(at, line, workers) for at, line in enumerate(lines.split("\n"), start=1) if line]
-    if not attempts:
+def _read_delivery(name: str, text: str, workers: Mapping[str, str]) -> DeliveryRecord:
+    lines = [line for line in text.split("\n") if line]
+    if not lines:
         return DeliveryRecord(subscription=name, status=DeliveryStatus.PENDING)
-    last, letter = attempts[-1], lines.rpartition("\n")[2][0]
-    status = _ENDED.get(letter, DeliveryStatus.PENDING)
-    is_over = status is not DeliveryStatus.PENDING
+    status = _STATUS[lines[-1][0]]
+    ending = _read_attempt(len(lines), lines[-1], workers)
+    # What was cancelled, expired, or killed its process every time left no line of an attempt of its own.
+    attempts = [_read_attempt(at, line, workers) for at, line in enumerate(lines, start=1) if _is_attempt(line)]
+    last = attempts[-1] if attempts else None
     return DeliveryRecord(
         subscription=name,
         status=status,
         attempts=len(attempts),
-        started_at=last.started_at,
-        ended_at=_end_of(last) if is_over else None,
-        duration=last.duration,
-        worker=last.worker,
-        error=last.error,
-        traceback=last.traceback,
+        started_at=last.started_at if last else None,
+        ended_at=None if status.is_open else _end_of(ending),
+        duration=last.duration if last else None,
+        worker=last.worker if last else None,
+        error=ending.error,
+        traceback=ending.traceback,
         history=attempts,
     )
+
+
+def _is_attempt(line: str) -> bool:
+    """Say whether a line tells of an attempt; those that were ended from outside name no worker."""
+    return line[0] in "sfd" and line[1:].split(",", 3)[2] != "0"
 
 
 def _read_attempt(number: int, line: str, workers: Mapping[str, str]) -> Attempt:
@@ -92,13 +112,19 @@ def _read_attempt(number: int, line: str, workers: Mapping[str, str]) -> Attempt
     error, trace = json.loads(rest[0]) if rest else (None, None)
     return Attempt(
         number=number,
-        status=_ATTEMPTED[line[0]],
+        status=_outcome(line[0], error),
         started_at=from_ms(int(started_ms)),
         duration=timedelta(microseconds=int(took_us)),
         worker=workers.get(worker),
         error=error or None,
         traceback=trace or None,
     )
+
+
+def _outcome(letter: str, error: str | None) -> str:
+    if letter in "fd" and error is not None and error.startswith(_TIMEOUTS):
+        return "timeout"
+    return _OUTCOMES[letter]
 
 
 def _end_of(attempt: Attempt) -> datetime | None:

@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 
 from eventsys.runtime.embedded import EmbeddedRedis
+
 from .exclusions import FILES
 from .plugin_names import PLUGIN, RESULTS_VARIABLE, URL_VARIABLE
 

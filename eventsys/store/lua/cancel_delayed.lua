@@ -34,7 +34,10 @@ if entry[3][1] == "event" then
   count("total_events", 1)
   count("cancelled_events", 1)
   redis.call("ZADD", prefix .. ":status:cancelled", now_ms, id)
-  redis.call("HSET", prefix .. ":event:" .. id, "status", "cancelled", "body", body, "due_ms", due_ms)
+  redis.call(
+    "HSET", prefix .. ":event:" .. id, "status", "cancelled", "envelope", entry[3][5], "due_ms", due_ms,
+    "created_ms", string.format("%.0f", entry[4].created_ms or now_ms), "ended_ms", string.format("%.0f", now_ms)
+  )
   redis.call("PEXPIRE", prefix .. ":event:" .. id, 2 * retention_ms)
 end
 keep_counts()

@@ -20,12 +20,17 @@ redis.call("DEL", prefix .. ":scratch")
 
 -- include: carry_out
 
-local due = redis.call("ZRANGE", prefix .. ":delayed:due", "-inf", now_ms, "BYSCORE", "LIMIT", 0, limit)
-for _, member in ipairs(due) do
+local due = redis.call("ZRANGE", prefix .. ":delayed:due", "-inf", now_ms, "BYSCORE", "LIMIT", 0, limit, "WITHSCORES")
+for at = 1, #due, 2 do
+  local member = due[at]
   local body = redis.call("HGET", prefix .. ":delayed:bodies", member)
   if body then
     local entry = cmsgpack.unpack(body)
-    carry_out(entry[3])
+    local result = carry_out(entry[3])
+    if result[1] == "stored" then
+      local created_ms = string.format("%.0f", entry[4].created_ms or now_ms)
+      redis.call("HSET", prefix .. ":event:" .. result[2], "due_ms", due[at + 1], "created_ms", created_ms)
+    end
     remove_delayed(entry[1], entry[2], member)
   else
     redis.call("ZREM", prefix .. ":delayed:due", member)
@@ -35,4 +40,4 @@ keep_counts()
 keep_entry_clock()
 
 local head = redis.call("ZRANGE", prefix .. ":delayed:due", 0, 0, "WITHSCORES")
-return { #due, head[2] and tonumber(head[2]) or -1 }
+return { #due / 2, head[2] and tonumber(head[2]) or -1 }

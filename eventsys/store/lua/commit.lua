@@ -1,19 +1,20 @@
 --[[
 commit: end attempts, each in one atomic step.
 
-An attempt ends once: the process must still hold its entry, and gives it up here. Together with that the outcome is
+An attempt ends once: its entry must still be pending, and is given up here. Together with that the outcome is
 recorded, the retry scheduled or the dead letter buried, and everything the handler published goes out. Sent again
-after a lost reply, the script finds the entries gone and changes nothing.
+after a lost reply, the script finds the entries gone and changes nothing. A process whose lease was ended ends nothing:
+what it held was taken over before anybody else could touch it.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: what add.lua does, and crashes, subscriptions:version, status:<status>, dead,
+     Reads and writes below it: what add.lua does, and processes, crashes, subscriptions:version, status:<status>, dead,
      dead:<letter id>, waiting:<subscription>
 ARGV
   1     now_ms          the caller's clock
   2     process         who held the entries
   3     retention_ms    how long the record of a finished event is kept
-  4..   lanes           msgpack: {lane's key, first entry, last entry, {attempt, ...}}
+  4..   lanes           msgpack: {lane's key, {attempt, ...}}
                         an attempt is its entry, when it ends with nothing but an acknowledgement, else
                         {entry, ending, steps to carry out}
                         endings: {"done"}
@@ -23,8 +24,9 @@ ARGV
                                  {"dead", event id or false, number, line, is first, letter id, facts}
                                  {"waiting", subscription, fields}
 RETURNS
-  for each attempt that did not end: number of its lane, its number in there, and why: "lost" when the process held the
-  entry no more; "stale" when the subscriptions changed after the targets were computed: resolve again
+  "ended" when the process's lease was; else for each attempt that did not end the number of its lane, its number in
+  there, and why: "lost" when it had ended before; "stale" when the subscriptions changed after the targets were
+  computed: resolve again
 ]]
 local prefix, process = KEYS[1], ARGV[2]
 local now_ms, retention_ms = tonumber(ARGV[1]), tonumber(ARGV[3])
@@ -33,11 +35,13 @@ local now_ms, retention_ms = tonumber(ARGV[1]), tonumber(ARGV[3])
 redis.call("DEL", prefix .. ":scratch")
 
 -- include: carry_out
--- include: own
 -- include: finish_event
 -- include: end_delivery
 -- include: dispatch_event
 -- include: bury
+
+local lease_end = redis.call("ZSCORE", prefix .. ":processes", process)
+if not lease_end or tonumber(lease_end) == 0 then return { "ended" } end
 
 local version = redis.call("GET", prefix .. ":subscriptions:version") or "0"
 
@@ -62,22 +66,6 @@ local endings = {
   end,
 }
 
--- Returns the entry, and whether it leaves the lane: an event stays in the log, a message is gone.
-local function end_attempt(stream, attempt)
-  if type(attempt) == "string" then return attempt, true end
-  local entry, ending = attempt[1], attempt[2]
-  endings[ending[1]](ending)
-  for _, step in ipairs(attempt[3]) do carry_out(step) end
-  return entry, ending[1] ~= "dispatched"
-end
-
-local function why_not(attempt, held)
-  local entry = type(attempt) == "string" and attempt or attempt[1]
-  if not held[entry] then return "lost" end
-  local ending = type(attempt) == "table" and attempt[2]
-  if ending and ending[1] == "dispatched" and ending[3] ~= version then return "stale" end
-end
-
 local has_crashes = redis.call("EXISTS", prefix .. ":crashes") == 1
 
 local function clear_crashes(stream, entries)
@@ -87,32 +75,42 @@ end
 
 local exceptions = {}
 
-local function end_lane(number, stream, first, last, attempts)
-  local held = held_entries(stream, first, last, attempts, process)
-  local over, gone = {}, {}
+-- Returns nil, or why the attempt did not end.
+local function end_attempt(stream, entry, ending, steps)
+  if ending[1] == "dispatched" and ending[3] ~= version then return "stale" end
+  if redis.call("XACK", stream, "workers", entry) == 0 then return "lost" end
+  clear_crashes(stream, { entry })
+  endings[ending[1]](ending)
+  for _, step in ipairs(steps) do carry_out(step) end
+end
+
+local function end_lane(number, stream, attempts)
+  local done, gone = {}, {}
   for at, attempt in ipairs(attempts) do
-    local why = why_not(attempt, held)
-    if why then
-      exceptions[#exceptions + 1] = number
-      exceptions[#exceptions + 1] = at
-      exceptions[#exceptions + 1] = why
+    if type(attempt) == "string" then
+      done[#done + 1] = attempt
+      gone[#gone + 1] = attempt
     else
-      local entry, leaves = end_attempt(stream, attempt)
-      over[#over + 1] = entry
-      held[entry] = nil -- an entry that comes twice ends once
-      if leaves then gone[#gone + 1] = entry end
+      local why = end_attempt(stream, unpack(attempt))
+      if why then
+        exceptions[#exceptions + 1] = number
+        exceptions[#exceptions + 1] = at
+        exceptions[#exceptions + 1] = why
+      elseif attempt[2][1] ~= "dispatched" then
+        gone[#gone + 1] = attempt[1]
+      end
     end
   end
-  if #over > 0 then
-    redis.call("XACK", stream, "workers", unpack(over))
-    clear_crashes(stream, over)
+  if #done > 0 then
+    redis.call("XACK", stream, "workers", unpack(done))
+    clear_crashes(stream, done)
   end
   if #gone > 0 then redis.call("XDEL", stream, unpack(gone)) end
 end
 
 for at = 4, #ARGV do
   local lane = cmsgpack.unpack(ARGV[at])
-  end_lane(at - 3, lane[1], lane[2], lane[3], lane[4])
+  end_lane(at - 3, lane[1], lane[2])
 end
 keep_counts()
 keep_entry_clock()

@@ -1,17 +1,29 @@
 --[[
 flush_delayed: drop what a queue has in the delayed store, some of it; call again until nothing is left.
 
+A delivery that waits for its next attempt ends as cancelled.
+
 KEYS
   1  prefix of the bus
-     Reads and writes below it: delayed:due, delayed:bodies, delayed:ids:<bucket>, delayed:queues, delayed:flush
+     Reads and writes below it: delayed:due, delayed:bodies, delayed:ids:<bucket>, delayed:queues, delayed:flush,
+     subscriptions:numbers, event:<id>, pending, counts, status:cancelled
 ARGV
-  1  queue
-  2  limit    most entries to look at
+  1  now_ms          the caller's clock
+  2  retention_ms    how long the record of a finished event is kept
+  3  queue
+  4  limit           most entries to look at
 RETURNS
   how many entries were looked at; 0 when the whole store has been
 ]]
-local prefix, queue, limit = KEYS[1], ARGV[1], tonumber(ARGV[2])
+local prefix, queue, limit = KEYS[1], ARGV[3], tonumber(ARGV[4])
+local now_ms, retention_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
 
+redis.call("DEL", prefix .. ":scratch")
+
+-- include: count
+-- include: finish_event
+-- include: end_delivery
+-- include: cancel_delivery
 -- include: add_delayed
 
 local place = prefix .. ":delayed:flush"
@@ -25,6 +37,7 @@ local kept = 0
 for _, member in ipairs(members) do
   local entry = cmsgpack.unpack(redis.call("HGET", prefix .. ":delayed:bodies", member))
   if entry[2] == queue then
+    if entry[3][1] == "message" then cancel_delivery(entry[3][4]) end
     remove_delayed(entry[1], queue, member)
   else
     kept = kept + 1
@@ -32,4 +45,5 @@ for _, member in ipairs(members) do
 end
 redis.call("SET", place, from + kept, "EX", 60)
 if #members == 0 then redis.call("DEL", place) end
+keep_counts()
 return #members

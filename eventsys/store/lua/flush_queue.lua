@@ -5,7 +5,7 @@ A dropped delivery ends as cancelled, so its event does not stay pending for eve
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: the lane given, crashes, subscriptions, event:<id>, pending, counts, status:cancelled
+     Reads and writes below it: the lane given, crashes, subscriptions:numbers, event:<id>, pending, counts, status:cancelled
 ARGV
   1  now_ms          the caller's clock
   2  retention_ms    how long the record of a finished event is kept
@@ -20,17 +20,13 @@ local now_ms, retention_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
 -- include: count
 -- include: finish_event
 -- include: end_delivery
+-- include: cancel_delivery
+
+redis.call("DEL", prefix .. ":scratch")
 
 local entries = redis.call("XRANGE", stream, "-", "+", "COUNT", tonumber(ARGV[4]))
 for _, entry in ipairs(entries) do
-  local fields = entry[2]
-  if fields[1] == "s" then
-    local row = redis.call("HGET", prefix .. ":subscriptions", fields[2])
-    local read, header = pcall(cjson.decode, fields[4] or "")
-    if row and read and type(header) == "table" then
-      end_delivery(header.id, cjson.decode(row).number, string.format("c%.0f,0,0", now_ms), false)
-    end
-  end
+  cancel_delivery(entry[2])
   redis.pcall("XACK", stream, "workers", entry[1])
   redis.call("XDEL", stream, entry[1])
   redis.call("HDEL", prefix .. ":crashes", stream .. "|" .. entry[1])

@@ -1,18 +1,34 @@
 --[[
-remove_subscription: end a subscription. Events dispatched from now on pass it by; its open deliveries end as cancelled
-when they are next looked at.
+remove_subscription: end a subscription, or let one process leave it, which ends it when that was the last.
+
+Events dispatched from now on pass it by. Its open deliveries are cancelled by whoever settles what has ended; until
+that is done it is listed as ended, so a crash in between leaves it to the next process.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: subscriptions, subscriptions:version
+     Reads and writes below it: subscriptions, subscriptions:version, subscriptions:ended, subscriptions:hosts:<name>,
+     processes
 ARGV
   1  name
+  2  host      the process that leaves, "-" for nobody: it then ends if no host is alive; empty: it ends in any case
+  3  now_ms    real time, which leases are measured in
 RETURNS
-  its row, or nil when there was none
+  1 when it has ended, 0 when others host it or there was none
 ]]
-local row = redis.call("HGET", KEYS[1] .. ":subscriptions", ARGV[1])
-if row then
-  redis.call("HDEL", KEYS[1] .. ":subscriptions", ARGV[1])
-  redis.call("INCR", KEYS[1] .. ":subscriptions:version")
+local prefix, name, host, now_ms = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
+local rows, hosts = prefix .. ":subscriptions", prefix .. ":subscriptions:hosts:" .. name
+
+local row = redis.call("HGET", rows, name)
+if host ~= "" then
+  redis.call("SREM", hosts, host)
+  for _, process in ipairs(redis.call("SMEMBERS", hosts)) do
+    local lease_end = redis.call("ZSCORE", prefix .. ":processes", process)
+    if lease_end and tonumber(lease_end) > now_ms then return 0 end
+  end
 end
-return row
+if not row then return 0 end
+redis.call("DEL", hosts)
+redis.call("HDEL", rows, name)
+redis.call("INCR", rows .. ":version")
+redis.call("HSET", rows .. ":ended", name, cjson.decode(row).queue)
+return 1

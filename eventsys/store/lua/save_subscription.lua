@@ -6,16 +6,20 @@ is kept. A name keeps its number for ever, since records name deliveries by it.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: subscriptions, subscriptions:names, subscriptions:numbers, subscriptions:version
+     Reads and writes below it: subscriptions, subscriptions:names, subscriptions:numbers, subscriptions:version,
+     subscriptions:hosts:<name>
 ARGV
   1  name
   2  declaration hash
   3  row: JSON without its closing brace, and without number, revision and state, which are added here
+  4  host: the process the subscription lives as long as, one of perhaps several; empty when it outlives them all
 RETURNS
   {number, version of the set, 1 when it changed}
 ]]
 local rows, name = KEYS[1] .. ":subscriptions", ARGV[1]
 local version_key = KEYS[1] .. ":subscriptions:version"
+
+if ARGV[4] ~= "" then redis.call("SADD", KEYS[1] .. ":subscriptions:hosts:" .. name, ARGV[4]) end
 
 local stored = redis.call("HGET", rows, name)
 local before = stored and cjson.decode(stored)

@@ -7,7 +7,7 @@ removing it would drop what is.
 KEYS
   1  prefix of the bus
      Reads and writes below it: processes, process:<name>, queues, queue:<queue>:<lane>, log:<lane>, clock,
-     subscriptions
+     subscriptions, subscriptions:ended, waiting:<subscription>
 ARGV
   1  now_ms    real time
   2  limit     most entries to move on one lane
@@ -20,6 +20,7 @@ local now_ms, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
 redis.call("DEL", prefix .. ":scratch")
 
 -- include: next_entry
+-- include: requeue_inline
 
 local streams, queue_of = {}, {}
 local function add_lanes(queue, stem)
@@ -34,18 +35,6 @@ for _, queue in ipairs(redis.call("SMEMBERS", prefix .. ":queues")) do
   if queue ~= "eventsys.log" then add_lanes(queue, prefix .. ":queue:" .. queue) end
 end
 
--- An inline delivery goes to its subscription's own queue: its publisher is gone, and nobody reads this one.
-local function requeue(stream, id)
-  local found = redis.call("XRANGE", stream, id, id)[1]
-  local row = found and redis.call("HGET", prefix .. ":subscriptions", found[2][2])
-  if row then
-    local lane = string.match(stream, "(%d+)$")
-    redis.call("XADD", prefix .. ":queue:" .. cjson.decode(row).queue .. ":" .. lane, next_entry(), unpack(found[2]))
-  end
-  redis.call("XACK", stream, "workers", id)
-  redis.call("XDEL", stream, id)
-end
-
 local function move(stream, process)
   local pending = redis.pcall("XPENDING", stream, "workers", "-", "+", limit, process)
   if pending.err then return 0 end
@@ -54,7 +43,7 @@ local function move(stream, process)
     return 0
   end
   if queue_of[stream] == "eventsys.inline" then
-    for _, held in ipairs(pending) do requeue(stream, held[1]) end
+    for _, held in ipairs(pending) do requeue_inline(stream, held[1]) end
     return #pending
   end
   local ids = {}
@@ -67,6 +56,8 @@ end
 local moved = 0
 local dead = redis.call("ZRANGEBYSCORE", prefix .. ":processes", "-inf", now_ms, "LIMIT", 0, 4)
 for _, process in ipairs(dead) do
+  -- From here on the process can neither commit nor renew, should it come back.
+  redis.call("ZADD", prefix .. ":processes", 0, process)
   local left = 0
   for _, stream in ipairs(streams) do left = left + move(stream, process) end
   moved = moved + left

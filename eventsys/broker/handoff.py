@@ -1,0 +1,172 @@
+"""How fetched messages get from the threads that fetch to the threads that handle."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+from .messages import Received
+
+#: Most messages passed on at once: at 20 µs a handler this is half a millisecond, less than a turn of a thread.
+CHUNK = 32
+
+#: Fewer handlers begun in a second than this, while messages wait, means that handlers block: more threads help then.
+#: Above it they compete for the interpreter, and each further thread makes all of them slower.
+_BRISK = 1_000
+
+#: Seconds between two looks at whether handlers block; the longest a message waits beside an idle thread.
+_LOOK_S = 0.005
+
+#: Seconds during which all threads are used after handlers were seen to block.
+_BLOCKING_S = 0.25
+
+#: The messages one thread has taken and not begun. Only its thread takes from the left, others only from the right.
+Hand = deque[Received]
+
+
+class Handoff:
+    """Messages on their way to the worker threads, in chunks.
+
+    A thread takes a chunk and works through it without asking anybody. A thread with nothing to do takes half of what
+    the fullest other one has not begun, so a slow handler holds up nobody while a thread is idle.
+
+    While handlers are so fast that more threads would only get into each other's way, one thread works and one idle
+    thread looks on every 5 ms; as soon as it sees handlers block, all threads work.
+
+    Args:
+        threads: How many threads take from here.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._threads = max(1, threads)
+        self._chunks: list[tuple[int, int, Sequence[Received]]] = []
+        self._hands: list[Hand] = []
+        self._changed = threading.Condition()
+        self._idle = 0
+        self._has_onlooker = False
+        self._blocks_until = 0.0
+        self._put = 0
+        self._messages = 0
+
+    def new_hand(self) -> Hand:
+        """Return the hand of one more thread."""
+        hand: Hand = deque()
+        self._hands.append(hand)
+        return hand
+
+    def put(self, messages: Sequence[Received]) -> None:
+        """Pass messages on, those of actors with a smaller `priority` before those with a larger one."""
+        with self._changed:
+            blocking = self._is_blocking()
+            for priority, group in _by_priority(messages):
+                size = min(CHUNK, -(-len(group) // self._threads)) if blocking else CHUNK
+                for start in range(0, len(group), size):
+                    self._put += 1
+                    heapq.heappush(self._chunks, (priority, self._put, group[start : start + size]))
+            self._messages += len(messages)
+            self._wake_for_what_waits()
+
+    def fill(self, hand: Hand, timeout_s: float) -> None:
+        """Put messages into an empty hand, waiting for some for at most `timeout_s`."""
+        with self._changed:
+            if not self._take(hand):
+                self._wait(timeout_s)
+                self._take(hand)
+            self._wake_for_what_waits()
+
+    def _wait(self, timeout_s: float) -> None:
+        self._idle += 1
+        try:
+            self._changed.wait(timeout_s)
+            if self._idle < self._threads and not self._has_onlooker:
+                self._look_on()
+        finally:
+            self._idle -= 1
+
+    def _look_on(self) -> None:
+        """Leave the work to the threads that are at it, until they are seen to block or nothing waits."""
+        self._has_onlooker = True
+        try:
+            while self._waiting() and not self._is_blocking() and self._idle < self._threads:
+                lengths, begun, at = [len(hand) for hand in self._hands], self._begun(), time.monotonic()
+                self._changed.wait(_LOOK_S)
+                now = time.monotonic()
+                stands_still = any(len(hand) == length > 0 for hand, length in zip(self._hands, lengths, strict=False))
+                if self._waiting() and (stands_still or self._begun() - begun < _BRISK * (now - at)):
+                    self._blocks_until = now + _BLOCKING_S
+        finally:
+            self._has_onlooker = False
+
+    def _wake_for_what_waits(self) -> None:
+        if not self._idle or not (self._chunks or any(self._hands)):
+            return
+        if self._is_blocking():
+            self._changed.notify(min(self._idle, self._waiting()))
+        elif not self._has_onlooker:
+            self._changed.notify()
+
+    def _is_blocking(self) -> bool:
+        return time.monotonic() < self._blocks_until
+
+    def _begun(self) -> int:
+        return self._messages - self._waiting()
+
+    def _waiting(self) -> int:
+        return sum(len(chunk) for _, _, chunk in self._chunks) + sum(len(hand) for hand in self._hands)
+
+    def take_back(self, *, keep: int = 0) -> list[Received]:
+        """Return what no thread has begun, except the `keep` messages that come first; it is nobody's then."""
+        with self._changed:
+            chunks = [chunk for _, _, chunk in sorted(self._chunks, key=lambda one: one[:2])]
+            self._chunks.clear()
+            unstarted = [message for hand in self._hands for message in _emptied(hand)]
+            unstarted += [message for chunk in chunks for message in chunk]
+            self._messages -= len(unstarted)
+            kept, rest = unstarted[:keep], unstarted[keep:]
+        if kept:
+            self.put(kept)
+        return rest
+
+    def waiting(self) -> int:
+        """Return how many messages no thread has begun."""
+        with self._changed:
+            return self._waiting()
+
+    def wake(self) -> None:
+        """Let every waiting thread look around, because the worker stops or pauses."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def _take(self, hand: Hand) -> bool:
+        if self._chunks:
+            hand.extend(heapq.heappop(self._chunks)[2])
+            return True
+        fullest = max(self._hands, key=len, default=hand)
+        stolen: list[Received] = []
+        # Its own thread goes on taking from it meanwhile: then there is less than was counted.
+        with suppress(IndexError):
+            stolen.extend(fullest.pop() for _ in range(-(-len(fullest) // 2)))
+        hand.extend(reversed(stolen))
+        return bool(stolen)
+
+
+def _emptied(hand: Hand) -> list[Received]:
+    messages: list[Received] = []
+    with suppress(IndexError):
+        while True:
+            messages.append(hand.popleft())
+    return messages
+
+
+def _by_priority(messages: Sequence[Received]) -> Iterable[tuple[int, Sequence[Received]]]:
+    priorities = {message.actor.priority if message.actor is not None else 0 for message in messages}
+    if len(priorities) == 1:
+        return [(priorities.pop(), messages)]
+    groups: dict[int, list[Received]] = {priority: [] for priority in sorted(priorities)}
+    for message in messages:
+        groups[message.actor.priority if message.actor is not None else 0].append(message)
+    return groups.items()

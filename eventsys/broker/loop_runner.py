@@ -1,0 +1,185 @@
+"""Running coroutine handlers, many at once, on the event loop of the process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from dramatiq.asyncio import EventLoopThread, get_event_loop_thread
+from dramatiq.middleware import SkipMessage
+from dramatiq.middleware.time_limit import TimeLimitExceeded
+
+from .actor import HandlerActor
+from .attempt import enter_attempt
+from .broker import EventBroker
+from .hard_limits import HardLimits
+from .messages import Received
+from .processing import end, failed, is_current, skipped, succeeded
+
+#: Threads that call hooks for the loop: a hook may ask Redis, and the loop must not wait for that.
+_HOOK_THREADS = 4
+
+
+def belongs_on_loop(message: Received) -> bool:
+    """Say whether a message is for a coroutine handler."""
+    return isinstance(message.actor, HandlerActor) and message.actor.is_async
+
+
+class LoopRunner:
+    """Handles messages of coroutine handlers, `concurrency` at once, on one event loop.
+
+    Each attempt has a context of its own. The hooks run in it too, on threads beside the loop, so a hook may block and
+    what it sets is there for the handler. The loop is that of Dramatiq's AsyncIO middleware, if the broker has it, so
+    that coroutine handlers and coroutine actors can share what belongs to a loop.
+
+    Args:
+        broker: Whose messages are handled.
+        concurrency: How many handlers run at once.
+    """
+
+    def __init__(self, broker: EventBroker, concurrency: int) -> None:
+        self.limits = HardLimits(self._recycle)
+        self._broker = broker
+        self._concurrency = concurrency
+        self._waiting: deque[Received] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+        self._hooks = ThreadPoolExecutor(_HOOK_THREADS, thread_name_prefix="eventsys-hooks")
+        self._own: EventLoopThread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
+        self._ended = threading.Condition()
+        self.paused = False
+
+    def put(self, messages: Sequence[Received]) -> None:
+        """Take messages to be handled as soon as there is room."""
+        self._waiting.extend(messages)
+        self._started_loop().call_soon_threadsafe(self._start_more)
+
+    def take_back(self) -> list[Received]:
+        """Return what is not begun; it is nobody's then."""
+        messages = []
+        while self._waiting:
+            try:
+                messages.append(self._waiting.popleft())
+            except IndexError:  # the loop began the last one in this moment
+                break
+        return messages
+
+    def resume(self) -> None:
+        """Begin handlers again after a pause."""
+        self.paused = False
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._start_more)
+
+    def is_alive(self) -> bool:
+        """Say whether the loop runs, or was not needed yet."""
+        return self._loop is None or self._loop.is_running()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Wait until what runs has ended, for at most `timeout_s`, and say whether it has; begin nothing more."""
+        self.paused = True
+        deadline = time.monotonic() + timeout_s
+        with self._ended:
+            ended = self._ended.wait_for(lambda: not self._running, max(0.0, deadline - time.monotonic()))
+        self._hooks.shutdown(wait=ended)
+        if self._own is not None:
+            self._own.loop.call_soon_threadsafe(self._own.loop.stop)
+            self._own.join(1.0)
+        return ended
+
+    def _started_loop(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            with self._lock:
+                if self._loop is None:
+                    self._loop = self._shared_or_own_loop()
+        return self._loop
+
+    def _shared_or_own_loop(self) -> asyncio.AbstractEventLoop:
+        shared = get_event_loop_thread()
+        if shared is None:
+            shared = self._own = EventLoopThread(self._broker.logger)
+            shared.daemon = True
+            shared.start(timeout=5.0)
+        return shared.loop
+
+    def _start_more(self) -> None:
+        while self._waiting and len(self._running) < self._concurrency and not self.paused:
+            try:
+                message = self._waiting.popleft()
+            except IndexError:
+                return
+            task = asyncio.get_running_loop().create_task(self._process(message))
+            self._running.add(task)
+            task.add_done_callback(self._task_ended)
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._broker.logger.critical("An attempt on the event loop broke.", exc_info=error)
+        with self._ended:
+            self._running.discard(task)
+            self._ended.notify_all()
+        self._start_more()
+
+    async def _process(self, message: Received) -> None:
+        loop = asyncio.get_running_loop()
+        context = contextvars.Context()
+        if not await loop.run_in_executor(self._hooks, context.run, self._begin, message):
+            return
+        error: BaseException | None = None
+        if not message.failed:
+            error = await loop.create_task(self._handle(message), context=context)
+        await loop.run_in_executor(self._hooks, context.run, self._end, message, error)
+
+    def _begin(self, message: Received) -> bool:
+        """Call the hooks before the handler, and say whether it is to run."""
+        if not is_current(self._broker, message):
+            return False
+        message.is_on_loop = True
+        # Dramatiq would raise its shutdown notice in the thread that calls the hooks, not in the handler.
+        message.options["notify_shutdown"] = False
+        try:
+            self._broker.emit_before("process_message", message)
+        except SkipMessage as skip:
+            skipped(self._broker, message, skip)
+        except BaseException as error:  # a hook may refuse the message with any error
+            failed(self._broker, message, error)
+        else:
+            return True
+        end(self._broker, message)
+        return False
+
+    async def _handle(self, message: Received) -> BaseException | None:
+        """Run the handler, and return what it raised; its limit is raised too when it comes back late."""
+        actor: Any = message.actor
+        limit_ms = actor.timeout_ms
+        if limit_ms is not None:
+            self.limits.enter(message, limit_ms)
+        try:
+            async with asyncio.timeout(None if limit_ms is None else limit_ms / 1000) as limit:
+                await actor.run(*message.args, **message.kwargs)
+        except BaseException as error:  # a handler may raise anything, and the loop goes on
+            return TimeLimitExceeded() if limit.expired() else error
+        finally:
+            self.limits.leave(message)
+        return TimeLimitExceeded() if limit.expired() else None
+
+    def _end(self, message: Received, error: BaseException | None) -> None:
+        if error is None:
+            succeeded(self._broker, message, None)
+        elif isinstance(error, SkipMessage):
+            skipped(self._broker, message, error)
+        else:
+            failed(self._broker, message, error)
+        end(self._broker, message)
+
+    def _recycle(self, message: Received, error: BaseException) -> None:
+        # The context of the attempt may be in use by the very handler that is stuck, so this thread enters the attempt
+        # itself: what the hooks enqueue must still commit with it.
+        message.token = enter_attempt(message.attempt)
+        self._broker._recycle(message, error)  # noqa: SLF001 - the broker gives the same to its own time limits

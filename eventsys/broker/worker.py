@@ -1,0 +1,188 @@
+"""The worker of a process: what `eventsys worker` runs in place of Dramatiq's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from dramatiq import Broker, Middleware
+
+from eventsys.errors import EventsysError
+from eventsys.store.keys import LOG_QUEUE
+
+from .actor import HandlerActor
+from .broker import EventBroker
+from .handoff import Handoff
+from .loop_runner import LoopRunner, belongs_on_loop
+from .messages import Received
+from .worker_threads import ConsumerThread, DispatcherThread, WorkerPart, WorkerThread
+
+#: Milliseconds an empty queue is waited for at a time, and so the longest that stopping takes when nothing runs.
+WORKER_TIMEOUT = 1000
+
+
+class Worker:
+    """Handles the messages of all declared queues, those declared later too.
+
+    It has the interface of `dramatiq.Worker` and sends the same signals to the middleware, but is three things more: it
+    passes messages to its threads in chunks, which is faster; it dispatches events in a thread of its own, which long
+    handlers cannot hold up; and it runs coroutine handlers on the event loop, where they need no thread.
+
+    Of Dramatiq's parts that its documentation does not describe it uses these, each covered by a test:
+    `MessageProxy.failed`, `.fail`, `.stuff_exception` and `.clear_exception`; `Actor.fn`, `.priority` and `.options`;
+    `dramatiq.asyncio.get_event_loop_thread` and `EventLoopThread` with its `loop`; the signals' names;
+    `dramatiq.middleware.time_limit.TimeLimitExceeded`; the message option `notify_shutdown`.
+
+    Args:
+        broker: The broker. One worker a process.
+        queues: The queues to read; None: all.
+        worker_threads: How many plain handlers run at once.
+        worker_timeout: Milliseconds an empty queue is waited for at a time.
+        async_concurrency: How many coroutine handlers run at once.
+    """
+
+    def __init__(
+        self,
+        broker: EventBroker,
+        *,
+        queues: Iterable[str] | None = None,
+        worker_threads: int = 8,
+        worker_timeout: int = WORKER_TIMEOUT,
+        async_concurrency: int = 100,
+    ) -> None:
+        self.broker = broker
+        self.queues = set(queues) if queues is not None else None
+        self.worker_threads = worker_threads
+        self.worker_timeout = worker_timeout
+        self.async_concurrency = async_concurrency
+        self.consumers: dict[str, ConsumerThread] = {}
+        self.workers: list[WorkerThread] = []
+        self.is_running = False
+        self._handoff = Handoff(worker_threads)
+        self._on_loop = LoopRunner(broker, async_concurrency)
+
+    def start(self) -> None:
+        """Start all threads, and read every declared queue."""
+        self.broker.emit_before("worker_boot", self)
+        self.is_running = True
+        self.broker.add_middleware(_NewQueues(self))
+        for number in range(self.worker_threads):
+            thread = WorkerThread(self.broker, self._handoff, self.worker_timeout, number)
+            self.workers.append(thread)
+            thread.start()
+        self.broker.emit_after("worker_boot", self)
+
+    def read(self, queue_name: str) -> None:
+        """Read one more queue, unless it is read already or not among `queues`."""
+        if queue_name in self.consumers or (self.queues is not None and queue_name not in self.queues):
+            return
+        consumer: ConsumerThread
+        if queue_name == LOG_QUEUE:
+            consumer = DispatcherThread(self.broker, queue_name, timeout_ms=self.worker_timeout)
+        else:
+            threads = self.worker_threads + (self.async_concurrency if self._hosts_coroutines(queue_name) else 0)
+            consumer = ConsumerThread(
+                self.broker, queue_name, threads=threads, timeout_ms=self.worker_timeout, deliver=self._deliver
+            )
+        self.consumers[queue_name] = consumer
+        consumer.start()
+
+    def pause(self) -> None:
+        """Begin nothing more, and return when every thread rests: running handlers end first."""
+        self._on_loop.paused = True
+        for part in self._parts():
+            part.pause()
+        self._handoff.wake()
+        for part in self._parts():
+            part.paused_event.wait()
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        for part in self._parts():
+            part.resume()
+        self._on_loop.resume()
+
+    def stop(self, timeout: int = 600_000) -> None:
+        """Stop: fetch nothing more, hand back what is not begun, let running handlers end, commit.
+
+        Args:
+            timeout: Milliseconds that running handlers may take. What runs longer goes on, and its message is
+                taken over by another process when this one ends.
+        """
+        deadline = time.monotonic() + timeout / 1000
+        self.broker.emit_before("worker_shutdown", self)
+        self.broker.logger.info("Shutting down...")
+        self.is_running = False
+        self._on_loop.paused = True
+        for part in self._parts():
+            part.stop()
+        self._handoff.wake()
+        self._hand_back()
+        for consumer in self.consumers.values():
+            consumer.join(max(0.0, deadline - time.monotonic()))
+        self._hand_back()
+        for thread in self.workers:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._on_loop.stop(max(0.0, deadline - time.monotonic()))
+        self.broker.committer.join(max(1.0, deadline - time.monotonic()))
+        self.broker.emit_after("worker_shutdown", self)
+        self.broker.logger.info("Worker has been shut down.")
+
+    def join(self) -> None:
+        """Wait until everything fetched so far is handled and committed; for tests."""
+        for queue_name in list(self.consumers):
+            while not self.broker.in_flight.wait_for_room(queue_name, 1, 1.0):
+                pass
+        self.broker.committer.join()
+
+    def next_hard_limit(self) -> float:
+        """Return when, on the monotonic clock, the next handler will count as stuck; infinity when none runs."""
+        return min(self.broker.interrupts.next_hard_limit(), self._on_loop.limits.next())
+
+    def publish_limits(self, publish: Callable[[int, float], None]) -> None:
+        """Tell `publish` of each hard limit as it changes: whose it is, and when; infinity when nothing runs there."""
+        self.broker.interrupts.publish = publish
+        self._on_loop.limits.publish = publish
+
+    def dead_threads(self) -> list[str]:
+        """Return the names of threads that ended without being told to; without them this worker is of no use."""
+        dead = [part.name for part in self._parts() if part.running and not part.is_alive()]
+        return dead if self._on_loop.is_alive() or not self.is_running else [*dead, "the event loop"]
+
+    def _parts(self) -> list[WorkerPart]:
+        return [*self.consumers.values(), *self.workers]
+
+    def _deliver(self, messages: Sequence[Received]) -> None:
+        for_loop = [message for message in messages if belongs_on_loop(message)]
+        if for_loop:
+            self._on_loop.put(for_loop)
+            messages = [message for message in messages if not belongs_on_loop(message)]
+        if messages:
+            self._handoff.put(messages)
+
+    def _hosts_coroutines(self, queue_name: str) -> bool:
+        actors = list(self.broker.actors.values())
+        return any(isinstance(one, HandlerActor) and one.is_async and one.queue_name == queue_name for one in actors)
+
+    def _hand_back(self) -> None:
+        unstarted = [*self._handoff.take_back(), *self._on_loop.take_back()]
+        try:
+            self.broker.hand_back(unstarted)
+        except EventsysError as error:
+            self.broker.logger.warning(
+                "%d messages could not be handed back and are taken over when this process is gone: %s",
+                len(unstarted),
+                error,
+            )
+
+
+class _NewQueues(Middleware):
+    """Lets a worker read the queues that are declared, those of before too: Dramatiq tells it about them."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    def after_declare_queue(self, broker: Broker, queue_name: str) -> None:  # noqa: ARG002
+        """Read the queue."""
+        if self._worker.is_running:
+            self._worker.read(queue_name)

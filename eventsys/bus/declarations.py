@@ -1,0 +1,123 @@
+"""Telling Redis what this process subscribed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+
+from eventsys.broker.actor import HandlerActor
+from eventsys.broker.broker import EventBroker
+from eventsys.errors import SettingsError
+from eventsys.store.keys import FORMAT
+from eventsys.store.subscriptions import SubscriptionStore
+
+
+class Declarations:
+    """The subscriptions of this process, and which of them Redis does not know yet.
+
+    They are made in memory, when modules are imported, and declared by the first use. A subscription that is not
+    persistent lives as long as the processes that host it, so it is declared only where it is hosted: by a process
+    that runs a worker, that runs the handler inside `publish`, or that subscribed it at run time.
+
+    Args:
+        broker: What the handlers are declared on.
+        subscriptions: Where the set is stored.
+    """
+
+    def __init__(self, broker: EventBroker, subscriptions: SubscriptionStore) -> None:
+        self._broker = broker
+        self._subscriptions = subscriptions
+        self._undeclared: list[HandlerActor] = []
+        self._unhosted: list[HandlerActor] = []
+        self._mortal: dict[str, HandlerActor] = {}
+        self._is_checked = False
+        self._lock = threading.RLock()
+
+    def add(self, actor: HandlerActor) -> None:
+        """Note a handler that Redis has to be told of."""
+        with self._lock:
+            is_hosted = actor.subscription.persistent or not actor.subscription.is_async
+            (self._undeclared if is_hosted or actor.subscription.owner else self._unhosted).append(actor)
+
+    def drop(self, name: str) -> None:
+        """Forget a handler."""
+        with self._lock:
+            self._broker.actors.pop(name, None)
+            self._mortal.pop(name, None)
+            self._undeclared = [actor for actor in self._undeclared if actor.actor_name != name]
+            self._unhosted = [actor for actor in self._unhosted if actor.actor_name != name]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether Redis knows everything that this process subscribed."""
+        return self._is_checked and not self._undeclared
+
+    def complete(self) -> None:
+        """Declare what Redis does not know yet; the first time, check the stored format.
+
+        Raises:
+            RedisUnavailableError: If Redis does not answer; the next use tries again.
+            SettingsError: If the bus was written by a newer version.
+        """
+        with self._lock:
+            if not self._is_checked:
+                self._check_format()
+                self._is_checked = True
+            while self._undeclared:
+                self._save(self._undeclared[0])
+                self._undeclared.pop(0)
+
+    def host_all(self) -> None:
+        """Host the subscriptions that are not persistent too: this process runs a worker."""
+        with self._lock:
+            self._undeclared += self._unhosted
+            self._unhosted = []
+
+    def renew(self) -> None:
+        """Declare again what lives as long as its hosts: while this process was away it counted as dead."""
+        with self._lock:
+            self._undeclared += [actor for actor in self._mortal.values() if actor not in self._undeclared]
+
+    def leave(self, actors: Iterable[HandlerActor]) -> None:
+        """Host these handlers no longer; what no other process hosts ends."""
+        for actor in actors:
+            self.drop(actor.actor_name)
+            clock, host = self._broker.clock, self._broker.presence.name
+            self._subscriptions.leave(actor.actor_name, host, clock.real_ms())
+
+    def hosted(self) -> list[HandlerActor]:
+        """Return the handlers of this process."""
+        return [actor for actor in list(self._broker.actors.values()) if isinstance(actor, HandlerActor)]
+
+    def mortal(self) -> list[HandlerActor]:
+        """Return those whose subscriptions end with their hosts, this process being one."""
+        with self._lock:
+            return list(self._mortal.values())
+
+    def is_declared(self, actor: HandlerActor) -> bool:
+        """Say whether Redis was told of a handler of this process."""
+        with self._lock:
+            return actor not in self._undeclared and actor not in self._unhosted
+
+    def _save(self, actor: HandlerActor) -> None:
+        subscription = actor.subscription
+        host = ""
+        if not subscription.persistent:
+            # The lease comes first: a host without one counts as dead.
+            self._broker.presence.appear()
+            host = self._broker.presence.name
+            self._mortal[actor.actor_name] = actor
+        number = self._subscriptions.save(subscription, host=host)
+        actor.subscription = subscription.model_copy(update={"number": number})
+
+    def _check_format(self) -> None:
+        link, key = self._broker.link, self._broker.keys.format
+        # Read before it is written: at its memory limit Redis refuses to write, and workers must start all the same.
+        stored = link.call("GET", key)
+        if stored is None:
+            link.call("SET", key, FORMAT, "NX")
+        elif int(stored) > FORMAT:
+            raise SettingsError(
+                f"this bus is stored in format {int(stored)} and this version reads up to {FORMAT}; upgrade eventsys in"
+                " this process"
+            )

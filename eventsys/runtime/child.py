@@ -1,0 +1,89 @@
+"""One worker process, as its supervisor sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from eventsys.runtime.limit_board import LimitBoard
+
+
+class Child:
+    """A running worker process, and the pipes to it.
+
+    Attributes:
+        report: The descriptor that becomes readable when the process says something, or is gone.
+        born_at: When it was started, on the monotonic clock.
+        presence: The name under which it holds messages, once it has said so.
+        start_error: Why it could not start, if it has said so.
+    """
+
+    def __init__(self, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
+        self.presence: str | None = None
+        self.start_error: str | None = None
+        self.born_at = time.monotonic()
+        self.report, report = os.pipe()
+        life, self._life = os.pipe()
+        self._board = LimitBoard()
+        self._heard = b""
+        os.set_blocking(self.report, False)
+        command = [sys.executable, "-m", "eventsys.runtime.worker_process", *arguments]
+        command += ["--parent", str(os.getpid()), "--life", str(life), "--report", str(report)]
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [*command, "--board", str(self._board.descriptor)],
+                env=environ,
+                pass_fds=(life, report, self._board.descriptor),
+                # Ctrl-C in a terminal goes to the supervisor alone, which then tells its children.
+                start_new_session=True,
+            )
+        finally:
+            os.close(life)
+            os.close(report)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def hear(self) -> list[dict[str, Any]]:
+        """Return what it has said since the last time."""
+        try:
+            while said := os.read(self.report, 65536):
+                self._heard += said
+        except BlockingIOError:
+            pass
+        *lines, self._heard = self._heard.split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def exit_code(self) -> int | None:
+        """Return its exit code, or None while it lives; a signal's number is negative."""
+        return self._process.poll()
+
+    def hard_limit(self) -> float:
+        """Return when, on the monotonic clock, its next handler counts as stuck."""
+        return self._board.earliest()
+
+    def age_s(self) -> float:
+        """Return for how many seconds it has been running."""
+        return time.monotonic() - self.born_at
+
+    def terminate(self) -> None:
+        """Ask it to end, after its running handlers."""
+        self._process.terminate()
+
+    def kill(self) -> None:
+        """End it now; a process that is gone already is no error."""
+        self._process.send_signal(signal.SIGKILL)
+
+    def close(self) -> None:
+        """Close the pipes to it."""
+        os.close(self.report)
+        os.close(self._life)
+        self._board.close()

@@ -1,0 +1,53 @@
+"""The hard limits of a worker process, where its supervisor can read them without asking it."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import tempfile
+
+#: How many threads may publish a limit at once; more are not watched from outside.
+_SLOTS = 512
+_SLOT = struct.Struct("=d")
+_NOTHING = _SLOT.pack(float("inf")) * _SLOTS
+
+
+class LimitBoard:
+    """A piece of memory that two processes share: when, on the monotonic clock, each thread of one is stuck.
+
+    The thread writes before it begins a handler. So even a handler that never lets go of the interpreter has its limit
+    there, and the other process can tell that it is over.
+
+    Args:
+        descriptor: That of the board another process made; None: make one.
+    """
+
+    def __init__(self, descriptor: int | None = None) -> None:
+        self.descriptor = _new_file() if descriptor is None else descriptor
+        self._memory = mmap.mmap(self.descriptor, len(_NOTHING))
+        self._slots: dict[int, int] = {}
+
+    def write(self, thread: int, limit: float) -> None:
+        """Note until when a thread may run; infinity when it is free."""
+        slot = self._slots.get(thread)
+        if slot is None:
+            slot = self._slots.setdefault(thread, len(self._slots))
+        if slot < _SLOTS:
+            _SLOT.pack_into(self._memory, slot * _SLOT.size, limit)
+
+    def earliest(self) -> float:
+        """Return the earliest limit on the board."""
+        return float(min(_SLOT.unpack_from(self._memory, slot * _SLOT.size)[0] for slot in range(_SLOTS)))
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        self._memory.close()
+        os.close(self.descriptor)
+
+
+def _new_file() -> int:
+    with tempfile.TemporaryFile() as file:
+        file.write(_NOTHING)
+        file.flush()
+        return os.dup(file.fileno())

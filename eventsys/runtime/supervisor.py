@@ -1,0 +1,241 @@
+"""Keeping the worker processes of one command running."""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from eventsys.broker.presence import Lease
+from eventsys.errors import EmbeddedRedisError
+from eventsys.runtime.child import Child
+from eventsys.runtime.embedded import EmbeddedRedis
+from eventsys.runtime.leases import LeaseKeeper
+from eventsys.runtime.worker_process import START_FAILED
+from eventsys.settings import load_settings
+
+#: Seconds until a dead process is replaced: the first time, and at most; doubled each time it dies young.
+BACK_OFF_S = (0.1, 10.0)
+
+#: Seconds a process has to live for its death to count as the first one again.
+GROWN_UP_S = 30.0
+
+#: Failed starts in a row, without one that succeeds, after which the supervisor gives up.
+MOST_FAILED_STARTS = 5
+
+#: Seconds that running handlers have after SIGTERM before they are killed.
+DRAIN_S = 30.0
+
+#: Seconds beyond its hard limit that a process has to end itself before it is killed.
+KILL_AFTER_S = 5.0
+
+#: Seconds between two looks at the limits of all processes.
+_LOOK_S = 0.5
+
+logger = logging.getLogger(__name__)
+
+
+def supervise(
+    modules: Sequence[str],
+    *,
+    processes: int,
+    threads: int | None = None,
+    queues: Sequence[str] | None = None,
+    directory: Path = Path(".eventsys"),
+) -> int:
+    """Run worker processes until SIGTERM or SIGINT, and return the exit code.
+
+    Without a configured Redis, the embedded one runs as long as this does.
+
+    Args:
+        modules: What holds the handlers and the service.
+        processes: How many processes.
+        threads: Threads in each; None: as the service is configured.
+        queues: The queues to read; None: all.
+        directory: Where the embedded Redis keeps its data.
+
+    Returns:
+        0 after a clean stop, 1 when the application cannot be started or a handler had to be killed at the end.
+    """
+    arguments = list(modules)
+    if threads is not None:
+        arguments += ["--threads", str(threads)]
+    if queues is not None:
+        arguments += ["--queues", *queues]
+    embedded = EmbeddedRedis(directory)
+    environ = dict(os.environ)
+    supervisor = Supervisor(arguments, processes=processes, environ=environ)
+    with supervisor.signals():
+        if load_settings().redis_url is None:
+            try:
+                environ["EVENTSYS_REDIS_URL"] = embedded.start()
+            except EmbeddedRedisError as error:
+                # The application may name its Redis in code. If it does not, its processes fail with this very error.
+                logger.warning("no embedded Redis: %s", error)
+        try:
+            return supervisor.run()
+        finally:
+            embedded.stop()
+
+
+class Supervisor:
+    """Starts worker processes, replaces dead ones, and ends them all when it is told to end.
+
+    A process that dies is replaced after 0.1 s, later and later when it dies young again; the others never notice. The
+    children end with the supervisor, however it ends. It renews their leases as long as they live, and kills one whose
+    handler is stuck so badly that the process cannot end itself.
+
+    Args:
+        arguments: Those of every worker process.
+        processes: How many.
+        environ: Their environment.
+    """
+
+    def __init__(self, arguments: Sequence[str], *, processes: int, environ: Mapping[str, str]) -> None:
+        self._arguments = arguments
+        self._processes = processes
+        self._environ = environ
+        self._children: list[Child] = []
+        self._starts_at: list[float] = []
+        self._wait_s = BACK_OFF_S[0]
+        self._failed_starts = 0
+        self._start_error: str | None = None
+        self._keeper: LeaseKeeper | None = None
+        self._stops = 0
+        self._was_interrupted_twice = False
+        self._wake, self._waker = os.pipe()
+        os.set_blocking(self._wake, False)
+        os.set_blocking(self._waker, False)
+
+    def run(self) -> int:
+        """Supervise until told to end, and return the exit code."""
+        self._starts_at = [0.0] * self._processes
+        while not self._stops and self._start_error is None:
+            self._start_due()
+            self._wait(self._next_look_s())
+            self._tend()
+        is_clean = self._end_children()
+        if self._keeper is not None:
+            self._keeper.close()
+        if self._start_error is not None:
+            sys.stderr.write(f"the workers cannot start: {self._start_error}\n")
+            return 1
+        return 0 if is_clean else 1
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """Take SIGTERM and SIGINT as requests to end, and wake up when a child dies."""
+        handlers = {signal.SIGTERM: self._on_stop, signal.SIGINT: self._on_stop, signal.SIGCHLD: _nothing}
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        waker = signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(waker)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_stop(self, number: int, _: FrameType | None) -> None:
+        self._was_interrupted_twice |= self._stops > 0 and number == signal.SIGINT
+        self._stops += 1
+
+    def _start_due(self) -> None:
+        now = time.monotonic()
+        due = [at for at in self._starts_at if at <= now]
+        self._starts_at = [at for at in self._starts_at if at > now]
+        for _ in due:
+            child = Child(self._arguments, self._environ)
+            self._children.append(child)
+            logger.info("process %d started", child.pid, extra={"action": "process_started", "pid": child.pid})
+
+    def _next_look_s(self) -> float:
+        now = time.monotonic()
+        return max(0.0, min([_LOOK_S, *(at - now for at in self._starts_at)]))
+
+    def _wait(self, seconds: float) -> None:
+        select.select(
+            [self._wake, *(child.report for child in self._children if child.presence is None)], [], [], seconds
+        )
+        try:
+            while os.read(self._wake, 4096):
+                pass
+        except BlockingIOError:
+            pass
+
+    def _tend(self) -> None:
+        for child in list(self._children):
+            self._listen(child)
+            code = child.exit_code()
+            if code is not None:
+                self._bury(child, code)
+            elif time.monotonic() > child.hard_limit() + KILL_AFTER_S:
+                logger.critical(
+                    "process %d is stuck in a handler and cannot end itself; it is killed", child.pid,
+                    extra={"action": "process_killed", "pid": child.pid},
+                )  # fmt: skip
+                child.kill()
+
+    def _listen(self, child: Child) -> None:
+        for said in child.hear():
+            child.start_error = said.get("start_error", child.start_error)
+            if "presence" in said:
+                self._failed_starts = 0
+                child.presence = said["presence"]
+                if self._keeper is None and said["url"]:
+                    self._keeper = LeaseKeeper(said["url"], said["bus"], Lease(*said["lease"]))
+                if self._keeper is not None:
+                    self._keeper.keep(said["presence"])
+            elif "leaving" in said and self._keeper is not None and child.presence is not None:
+                self._keeper.let_go(child.presence)
+
+    def _bury(self, child: Child, code: int) -> None:
+        self._listen(child)
+        self._children.remove(child)
+        child.close()
+        if child.presence is not None and self._keeper is not None:
+            self._keeper.end(child.presence)
+        if self._stops:
+            return
+        logger.error(
+            "process %d ended with %s and is replaced", child.pid, _described(code),
+            extra={"action": "process_died", "pid": child.pid, "exit_code": code},
+        )  # fmt: skip
+        if code == START_FAILED and child.presence is None:
+            self._failed_starts += 1
+            if self._failed_starts >= MOST_FAILED_STARTS:
+                self._start_error = child.start_error or _described(code)
+        if child.age_s() >= GROWN_UP_S:
+            self._wait_s = BACK_OFF_S[0]
+        self._starts_at.append(time.monotonic() + self._wait_s)
+        self._wait_s = min(2 * self._wait_s, BACK_OFF_S[1])
+
+    def _end_children(self) -> bool:
+        """End all children, by force those that take too long, and say whether none did."""
+        self._stops += self._stops == 0
+        deadline = time.monotonic() + DRAIN_S
+        for child in self._children:
+            child.terminate()
+        is_clean = True
+        while self._children:
+            if time.monotonic() >= deadline or self._was_interrupted_twice:
+                is_clean = False
+                for child in self._children:
+                    child.kill()
+            self._wait(_LOOK_S)
+            self._tend()
+        return is_clean
+
+
+def _described(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _nothing(_: int, __: FrameType | None) -> None:
+    """Let the signal wake the supervisor, and nothing more."""

@@ -1,0 +1,134 @@
+"""One worker process: `python -m eventsys.runtime.worker_process`, which the supervisor starts."""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from eventsys.broker.worker import Worker
+from eventsys.runtime.discovery import discover, find_service
+from eventsys.runtime.limit_board import LimitBoard
+from eventsys.store.location import redis_url_of
+
+#: Exit codes: the application could not be imported or has no service; a thread that is needed died.
+START_FAILED = 3
+BROKEN = 70
+
+#: Seconds between two looks at the threads.
+_LOOK_S = 0.25
+
+#: Milliseconds that running handlers have when the process is to end; below the supervisor's own patience.
+_DRAIN_MS = 27_000
+
+#: From linux/prctl.h: the signal the kernel sends when the parent dies.
+_PR_SET_PDEATHSIG = 1
+
+logger = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a worker until SIGTERM or SIGINT, and return the exit code."""
+    given = _parsed(arguments)
+    _die_with(given.parent, given.life)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
+    report = _Report(given.report)
+    try:
+        service, worker = _started(given)
+    except Exception as error:
+        report.tell(start_error="".join(traceback.format_exception_only(error)).strip())
+        traceback.print_exc()
+        return START_FAILED
+    settings = service.settings
+    report.tell(presence=service.broker.presence.name, url=redis_url_of(settings), bus=settings.name, lease=service.broker.lease)
+    return _run(service, worker, stop, report)
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("modules", nargs="+")
+    parser.add_argument("--threads", type=int, default=None)
+    parser.add_argument("--queues", nargs="*", default=None)
+    parser.add_argument("--parent", type=int, default=None, help="end with this process")
+    parser.add_argument("--life", type=int, default=None, help="descriptor of a pipe whose end means the same")
+    parser.add_argument("--report", type=int, default=None, help="descriptor of a pipe to the supervisor")
+    parser.add_argument("--board", type=int, default=None, help="descriptor of the board of hard limits")
+    return parser.parse_args(arguments)
+
+
+def _started(given: argparse.Namespace) -> tuple[Any, Worker]:
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    for name in given.modules:
+        discover(name)
+    service = find_service(given.modules)
+    worker = Worker(
+        service.broker,
+        queues=given.queues,
+        worker_threads=given.threads if given.threads is not None else service.settings.bus.worker_count,
+        async_concurrency=service.settings.async_concurrency,
+    )
+    if given.board is not None:
+        worker.publish_limits(LimitBoard(given.board).write)
+    service.broker.emit_after("process_boot")
+    worker.start()
+    return service, worker
+
+
+def _run(service: Any, worker: Worker, stop: threading.Event, report: _Report) -> int:
+    broken = False
+    while not stop.wait(_LOOK_S) and not broken:
+        if dead := worker.dead_threads():
+            logger.critical("%s ended; this process is of no use any more", ", ".join(dead))
+            broken = True
+    worker.stop(0 if broken else _DRAIN_MS)
+    report.tell(leaving=True)
+    worker.broker.emit_before("process_stop")
+    service.stop()
+    if broken:
+        # A thread that hangs must not keep a process alive that is to be replaced.
+        logging.shutdown()
+        os._exit(BROKEN)
+    return 0
+
+
+def _die_with(parent: int | None, life: int | None) -> None:
+    """End with the parent, even when it is killed: by the kernel's hand on Linux, by the end of a pipe elsewhere."""
+    if sys.platform == "linux" and parent is not None:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(BROKEN)
+    if life is not None:
+        threading.Thread(target=_wait_for_end, args=(life,), name="eventsys-life", daemon=True).start()
+
+
+def _wait_for_end(life: int) -> None:
+    os.read(life, 1)
+    os._exit(BROKEN)
+
+
+class _Report:
+    """What the supervisor is told, one JSON object a line."""
+
+    def __init__(self, descriptor: int | None) -> None:
+        self._descriptor = descriptor
+
+    def tell(self, **facts: Any) -> None:
+        if self._descriptor is not None:
+            os.write(self._descriptor, json.dumps(facts).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

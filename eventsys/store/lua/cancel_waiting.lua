@@ -1,0 +1,34 @@
+--[[
+cancel_waiting: end what waits for the host of a subscription that has ended, some of it; call again until nothing is
+left.
+
+KEYS
+  1  prefix of the bus
+     Reads and writes below it: waiting:<subscription>, subscriptions:numbers, event:<id>, pending, counts,
+     status:cancelled
+ARGV
+  1  now_ms          the caller's clock
+  2  retention_ms    how long the record of a finished event is kept
+  3  subscription
+  4  limit           most deliveries to end
+RETURNS
+  how many were ended
+]]
+local prefix, name = KEYS[1], ARGV[3]
+local now_ms, retention_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
+
+redis.call("DEL", prefix .. ":scratch")
+
+-- include: count
+-- include: finish_event
+-- include: end_delivery
+-- include: cancel_delivery
+
+local room = prefix .. ":waiting:" .. name
+local entries = redis.call("XRANGE", room, "-", "+", "COUNT", tonumber(ARGV[4]))
+for _, entry in ipairs(entries) do
+  cancel_delivery(entry[2])
+  redis.call("XDEL", room, entry[1])
+end
+keep_counts()
+return #entries

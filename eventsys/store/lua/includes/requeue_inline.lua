@@ -1,0 +1,24 @@
+--[[
+requeue_inline: give a delivery that its publisher was to run itself to the workers of its subscription.
+
+When the subscription has ended, its waiting room takes the delivery, and whoever settles what has ended cancels it.
+
+Uses: prefix, next_entry
+]]
+local function requeue_inline(stream, id)
+  local found = redis.call("XRANGE", stream, id, id)[1]
+  if found then
+    local fields, lane = found[2], string.match(stream, "(%d+)$")
+    local row = redis.call("HGET", prefix .. ":subscriptions", fields[2])
+    if row then
+      redis.call("XADD", prefix .. ":queue:" .. cjson.decode(row).queue .. ":" .. lane, next_entry(), unpack(fields))
+    else
+      fields[#fields + 1] = "lane"
+      fields[#fields + 1] = lane
+      redis.call("XADD", prefix .. ":waiting:" .. fields[2], next_entry(), unpack(fields))
+      redis.call("HSET", prefix .. ":subscriptions:ended", fields[2], "")
+    end
+  end
+  redis.call("XACK", stream, "workers", id)
+  redis.call("XDEL", stream, id)
+end
