@@ -46,8 +46,8 @@ class NoGroupError(RedisRefusedError):
 class Channel:
     """One connection, for one thread, that raises only errors of ours.
 
-    A broken connection is opened again by the next call. Nothing is sent twice: whoever calls knows whether that
-    would be safe.
+    A broken connection is opened again by the next call. Nothing that Redis may have seen is sent twice: whoever
+    calls knows whether that would be safe.
     """
 
     def __init__(self, connect: Callable[[], Any]) -> None:
@@ -62,6 +62,16 @@ class Channel:
             RedisUnavailableError: If no reply came within `timeout_s`, or Redis cannot serve now.
             RedisRefusedError: If Redis refused the command.
         """
+        was_open = self._connection is not None
+        try:
+            return self._call(command, timeout_s)
+        except RedisUnavailableError as error:
+            if not was_open or error.may_have_run:
+                raise
+        # The connection had died before, unnoticed because nobody used it; nothing was sent.
+        return self._call(command, timeout_s)
+
+    def _call(self, command: Command, timeout_s: float) -> Any:
         with self._only_our_errors():
             connection = self._send(lambda connection: connection.pack_command(*command))
             return connection.read_response(timeout=timeout_s)
