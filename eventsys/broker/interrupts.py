@@ -85,7 +85,8 @@ class Interrupts:
         while True:
             stuck: list[_Running] = []
             with self._changed:
-                self._changed.wait_for(lambda: time.monotonic() >= self._wakes_at, self._wait_s())
+                while time.monotonic() < self._wakes_at:
+                    self._changed.wait(self._wait_s())  # asked anew each time: an earlier limit may have come
                 stuck = self._strike(time.monotonic())
             for running in stuck:
                 self._on_stuck(running.message, TimeLimitExceeded())

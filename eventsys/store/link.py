@@ -259,6 +259,8 @@ def connection_maker(url: str, connect_timeout_s: float) -> Callable[[], Any]:
         "socket_timeout": REPLY_TIMEOUT_S,
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
+        # The pool only makes connections here and never gets one back: its count would end after so many reconnects.
+        "max_connections": 2**31 - 1,
     }
     if not url.startswith("unix://"):
         options["socket_keepalive"] = True
