@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from eventsys.public import *
+    from eventsys.public import *  # noqa: F403 - the names are listed there
     from eventsys.public import __all__ as __all__
 
 

@@ -166,7 +166,8 @@ class EventBroker(Broker):
         options = dict(message.options)
         due_ms = options.pop("due_ms", None)
         eta = options.pop("eta", None)
-        due_ms = eta if due_ms is None else due_ms
+        if due_ms is None and isinstance(eta, (int, float)):
+            due_ms = eta
         attempt = attempt_of(self)
         under_attempt = attempt.message if attempt is not None else None
         if isinstance(under_attempt, DeliveryMessage) and message.message_id == under_attempt.message_id:

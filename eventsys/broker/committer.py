@@ -243,6 +243,6 @@ class Committer:
 
 def _packable(one: Finished) -> Any:
     """Return an attempt as the script reads it."""
-    if one.ending is DONE and not one.steps and not one.place.is_suspect:
+    if one.ending is DONE and not one.steps:
         return one.place.entry
-    return (one.place.entry, one.ending, one.steps, one.place.is_suspect)
+    return (one.place.entry, one.ending, one.steps)

@@ -12,7 +12,7 @@ from dramatiq.errors import ConnectionClosed
 
 from eventsys.errors import EventsysError
 from eventsys.model.priority import LANES
-from eventsys.store.link import run_script
+from eventsys.store.link import run_script_once
 from eventsys.store.scripts import script
 
 from .endings import ending_of_junk
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 #: Crashes of the process that handles it that make a message a dead letter.
 CRASH_LIMIT = 5
+
+#: Seconds a reader with suspects waits for the one that runs, before it looks for other messages.
+SUSPECT_PAUSE_S = 0.02
 
 logger = logging.getLogger(__name__)
 
@@ -107,26 +110,42 @@ class EventConsumer(Consumer):
         self._channel.close()
         if self._broker.is_stopping:
             self._broker.committer.join(10.0)
-        if left:
+        try:
             self.requeue(left)
+        except ConnectionClosed:
+            # They stay pending for this process. It must not believe to hold them, or nobody would ever run them: the
+            # next consumer finds them in its own list, or they are taken over.
+            self._broker.in_flight.hold_no_more([message.place for message in left])
 
     def _fetch(self) -> list[tuple[Entry, bool]]:
         broker = self._broker
         if self._holder != broker.presence.name and (unknown := self._begin()):
             return unknown
+        has_leftovers = broker.presence.has_leftovers(self.queue)
         limit = self._prefetch.limit(broker.in_flight.handled_count(self.queue))
+        if has_leftovers:
+            # A suspect must begin when it is claimed: while it waits for a thread, each kill of this process counts
+            # as a crash of its own.
+            limit = self._prefetch.threads
         # Fast handlers are fed again when half of what they may hold is done, so that a round trip carries many.
         enough = limit // 2 + 1 if limit > self._prefetch.threads else limit
         if not broker.in_flight.wait_for_room(self.queue, enough, self._timeout_ms / 1000):
             return []
         room = limit - broker.in_flight.held(self.queue)
-        if broker.presence.has_leftovers(self.queue) and (found := self._leftovers(room)):
+        if has_leftovers and (found := self._leftovers(room)):
             return found
-        entries = self._reader.read_now(room) if self._is_busy else []
-        if not entries:
+        return [(entry, False) for entry in self._read(room)]
+
+    def _read(self, room: int) -> list[Entry]:
+        # With leftovers, waiting in Redis would let each suspect wait for as long as an empty queue is waited for.
+        has_leftovers = self._broker.presence.has_leftovers(self.queue)
+        entries = self._reader.read_now(room) if self._is_busy or has_leftovers else []
+        if not entries and has_leftovers:
+            self._broker.in_flight.wait_for_suspect(SUSPECT_PAUSE_S)
+        elif not entries:
             entries = self._reader.read_or_wait(room, self._timeout_ms)
         self._is_busy = bool(entries)
-        return [(entry, False) for entry in entries]
+        return entries
 
     def _begin(self) -> list[tuple[Entry, bool]]:
         """Enter the queue, and return what this process holds there without knowing: the replies it lost."""
@@ -141,10 +160,14 @@ class EventConsumer(Consumer):
         ]
 
     def _leftovers(self, room: int) -> list[tuple[Entry, bool]]:
-        """Return what others handed back, else one message that a dead process held."""
+        """Return what others handed back, else one message that a dead process held.
+
+        A lost reply is no reason to claim once more: what it told of is this process's now, and the next consumer finds
+        it in its own list.
+        """
         broker, lanes = self._broker, list(self._streams.values())
         prefix, name = broker.keys.prefix, self._holder
-        taken = run_script(self._channel, script("claim_returned"), prefix, name, room, *lanes)
+        taken = run_script_once(self._channel, script("claim_returned"), prefix, name, room, *lanes)
         found = [(self._lane_of[stream], entry[0], entry[1]) for stream, entries in taken for entry in entries]
         if found:
             return [(entry, False) for entry in found]
@@ -152,7 +175,7 @@ class EventConsumer(Consumer):
             return []
         limit = 0 if self.queue == "eventsys.log" else CRASH_LIMIT
         arguments = (broker.clock.now_ms(), name, limit, broker.retention_ms)
-        suspect: list[Any] = run_script(self._channel, script("claim_suspect"), prefix, *arguments, *lanes)
+        suspect: list[Any] = run_script_once(self._channel, script("claim_suspect"), prefix, *arguments, *lanes)
         if len(suspect) == 2:
             logger.error(
                 "a message that killed its process %d times is a dead letter now", CRASH_LIMIT,
@@ -165,9 +188,13 @@ class EventConsumer(Consumer):
         return [((self._lane_of[stream], entry[0], entry[1]), True)]
 
     def _take(self, entries: list[tuple[Entry, bool]]) -> None:
-        for (lane, entry, fields), is_suspect in entries:
-            place = Place(self.queue, lane, self._streams[lane], entry.decode(), self._holder, is_suspect)
-            if not self._broker.in_flight.add(place):
+        places = [
+            Place(self.queue, lane, self._streams[lane], entry.decode(), self._holder, is_suspect)
+            for (lane, entry, _), is_suspect in entries
+        ]
+        are_new = self._broker.in_flight.add(places)
+        for ((_, _, fields), _), place, is_new in zip(entries, places, are_new, strict=True):
+            if not is_new:
                 continue
             try:
                 message = read_entry(fields or (), place)

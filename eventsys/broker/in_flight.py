@@ -29,18 +29,20 @@ class InFlight:
         """Whether any message is held that is not over yet."""
         return self._running > 0
 
-    def add(self, place: Place) -> bool:
-        """Note a fetched message, and say whether it is new: what is held already must not run twice."""
+    def add(self, places: list[Place]) -> list[bool]:
+        """Note fetched messages, and say of each whether it is new: what is held already must not run twice."""
+        are_new = []
         with self._changed:
-            key = (place.stream, place.entry)
-            if key in self._places:
-                return False
-            self._places[key] = None
-            self._held[place.queue] += 1
-            self._running += 1
-            if place.is_suspect:
-                self._suspect = place
-            return True
+            for place in places:
+                key = (place.stream, place.entry)
+                are_new.append(key not in self._places)
+                if are_new[-1]:
+                    self._places[key] = None
+                    self._held[place.queue] += 1
+                    self._running += 1
+                    if place.is_suspect:
+                        self._suspect = place
+        return are_new
 
     def give(self, message: Received) -> None:
         """Note what message a place turned out to hold."""
@@ -67,6 +69,7 @@ class InFlight:
                 self._places.pop((place.stream, place.entry), None)
                 if self._suspect is place:
                     self._suspect = None
+                    self._changed.notify_all()
 
     def hold_no_more(self, places: list[Place]) -> None:
         """Drop messages that were handed back unstarted."""
@@ -96,6 +99,11 @@ class InFlight:
     def has_suspect(self) -> bool:
         """Whether a message is being handled whose last process died."""
         return self._suspect is not None
+
+    def wait_for_suspect(self, timeout_s: float) -> bool:
+        """Wait until no suspect is being handled, and say whether that is so."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._suspect is None, timeout_s)
 
     def wait_for_room(self, queue: str, limit: int, timeout_s: float) -> bool:
         """Wait until fewer than `limit` messages of a queue are held, and say whether that is so."""

@@ -158,14 +158,17 @@ class Presence:
             read_clock(self._clock, self._link.call)
 
     def scan(self) -> None:
-        """Make available what dead processes held."""
-        dead, moved, queues = self._link.run(script("take_over"), self._keys.prefix, self._clock.real_ms(), _MOST_MOVED)
-        for process in dead:
-            logger.warning(
-                "process %s is gone; its messages are taken over", process.decode(),
-                extra={"action": "takeover", "worker": process.decode(), "moved": moved},
-            )  # fmt: skip
-        self._leftovers.update(queue.decode() for queue in queues)
+        """Make available what dead processes held; all of it, since the next scan may be seconds away."""
+        moved = 1
+        while moved:
+            arguments = (self._clock.real_ms(), _MOST_MOVED)
+            dead, moved, queues = self._link.run(script("take_over"), self._keys.prefix, *arguments)
+            self._leftovers.update(queue.decode() for queue in queues)
+            for process in dead if moved else ():
+                logger.warning(
+                    "process %s is gone; its messages are taken over", process.decode(),
+                    extra={"action": "takeover", "worker": process.decode(), "moved": moved},
+                )  # fmt: skip
 
     def leave(self) -> None:
         """End the lease now, so that nobody waits for it; what is still running is taken over at once."""
@@ -185,10 +188,11 @@ class Presence:
         began_at = self._clock.monotonic()
         self._link.pipeline(
             [
+                # First the lease: what it was given for is all that is ever cleaned up.
+                ("ZADD", self._keys.processes, lease_end, self.name),
                 ("HSET", self._keys.workers, self.number, f"{host}:{pid}"),
                 ("HSET", self._keys.process(self.name), "host", host, "pid", pid, "number", self.number),
                 ("HSET", self._keys.process(self.name), "started_ms", self._clock.now_ms()),
-                ("ZADD", self._keys.processes, lease_end, self.name),
             ]
         )
         self._lease_ends_at = began_at + self._lease.lease_ms / 1000

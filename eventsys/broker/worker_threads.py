@@ -172,7 +172,7 @@ class ConsumerThread(WorkerPart):
     def _refuse(self, message: Received) -> None:
         self.broker.logger.error("This process has no actor %r for %s.", message.actor_name, message)
         message.fail()
-        message.stuff_exception(ActorNotFound(message.actor_name))
+        message.stuff_exception(ActorNotFound(message.actor_name))  # type: ignore[no-untyped-call]
         end(self.broker, message)
 
     def _restart(self, text: str, *facts: object, exc_info: bool = False) -> None:

@@ -213,7 +213,7 @@ class InlineHandlers:
             name, draft.envelope, {}, Place(INLINE_QUEUE, lane, stream, entry, broker.presence.name)
         )
         message.actor = broker.actors[name]
-        broker.in_flight.add(message.place)
+        broker.in_flight.add([message.place])
         return message
 
     def _run_apart(self, message: InlineMessage) -> BaseException | None:

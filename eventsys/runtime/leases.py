@@ -11,8 +11,6 @@ from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.scripts import script
 
-_LEASE = Lease()
-
 logger = logging.getLogger(__name__)
 
 
@@ -25,9 +23,11 @@ class LeaseKeeper:
     Args:
         url: Where Redis is.
         bus: The name of the bus.
+        lease: How long a lease lasts, and how often it is renewed; None: as everywhere.
     """
 
-    def __init__(self, url: str, bus: str) -> None:
+    def __init__(self, url: str, bus: str, lease: Lease | None = None) -> None:
+        self._lease = lease or Lease()
         self._link = Link(url)
         self._keys = Keys(bus)
         self._alive: set[str] = set()
@@ -66,7 +66,7 @@ class LeaseKeeper:
         closing = False
         while not closing:
             with self._changed:
-                self._changed.wait_for(lambda: self._dead or self._closing, _LEASE.beat_s)
+                self._changed.wait_for(lambda: self._dead or self._closing, self._lease.beat_s)
                 closing, alive, dead = self._closing, sorted(self._alive), sorted(self._dead)
             try:
                 self._tell(alive, dead)
@@ -85,4 +85,4 @@ class LeaseKeeper:
         if alive:
             seconds, micros = self._link.call("TIME")
             now_ms = int(seconds) * 1000 + int(micros) // 1000
-            self._link.run(script("beat"), self._keys.prefix, now_ms, _LEASE.lease_ms, *alive)
+            self._link.run(script("beat"), self._keys.prefix, now_ms, self._lease.lease_ms, *alive)

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from eventsys.broker.presence import Lease
 from eventsys.errors import EmbeddedRedisError
 from eventsys.runtime.child import Child
 from eventsys.runtime.embedded import EmbeddedRedis
@@ -188,7 +189,7 @@ class Supervisor:
                 self._failed_starts = 0
                 child.presence = said["presence"]
                 if self._keeper is None and said["url"]:
-                    self._keeper = LeaseKeeper(said["url"], said["bus"])
+                    self._keeper = LeaseKeeper(said["url"], said["bus"], Lease(*said["lease"]))
                 if self._keeper is not None:
                     self._keeper.keep(said["presence"])
             elif "leaving" in said and self._keeper is not None and child.presence is not None:

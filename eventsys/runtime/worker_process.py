@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         return START_FAILED
     settings = service.settings
-    report.tell(presence=service.broker.presence.name, url=redis_url_of(settings), bus=settings.name)
+    report.tell(presence=service.broker.presence.name, url=redis_url_of(settings), bus=settings.name, lease=service.broker.lease)
     return _run(service, worker, stop, report)
 
 

@@ -192,7 +192,7 @@ class Link:
 
     def run_once(self, script: Script, *arguments: Any) -> Any:
         """Run a script that must not run twice: a lost reply is an error."""
-        return _evaluate(self._mine(), script, arguments)
+        return run_script_once(self._mine(), script, *arguments)
 
     def close(self) -> None:
         """Close every connection made here."""
@@ -215,6 +215,11 @@ class Link:
         if channel is None:
             channel = self._own.channel = self.channel()
         return channel
+
+
+def run_script_once(channel: Channel, script: Script, *arguments: Any) -> Any:
+    """Run `script` on `channel`, and load it first where Redis lost it; a lost reply is an error."""
+    return _evaluate(channel, script, arguments)
 
 
 def run_script(
@@ -259,8 +264,9 @@ def connection_maker(url: str, connect_timeout_s: float) -> Callable[[], Any]:
         "socket_timeout": REPLY_TIMEOUT_S,
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
-        # The pool only makes connections here and never gets one back: its count would end after so many reconnects.
-        "max_connections": 2**31 - 1,
+        # The pool only makes connections here, and counts those it ever made: at its default of 100 a process could not
+        # connect any more after so many interruptions.
+        "max_connections": 2**31,
     }
     if not url.startswith("unix://"):
         options["socket_keepalive"] = True

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,12 +27,16 @@ LONGEST_S = 0.005
 events = EventService(name="chaos")
 events.broker.lease = Lease.of(float(os.environ.get("CHAOS_LEASE_S", "12")))
 
+has_begun = threading.Event()
+"""Set when a handler of this process has begun: before, it holds nothing worth killing it for."""
+
 _ledger = Ledger(Path(os.environ["CHAOS_LEDGER"]))
 
 
 @contextmanager
 def _noted(event: Event, subscription: str) -> Iterator[float]:
     _ledger.note("start", event.id, subscription)
+    has_begun.set()
     yield random.uniform(0, LONGEST_S)
     _ledger.note("end", event.id, subscription)
 

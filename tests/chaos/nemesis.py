@@ -18,7 +18,7 @@ from .server import Server
 from .workers import WorkerPool
 
 FAULTS = ("kill", "stop", "redis", "connections", "scripts")
-"""A worker is killed; a worker is paused past its lease; Redis is killed; all connections are cut; all scripts forgotten."""
+"""A worker is killed; one is paused past its lease; Redis is killed; all connections are cut; all scripts forgotten."""
 
 
 @dataclass(frozen=True)

@@ -62,10 +62,7 @@ def run(options: argparse.Namespace) -> int:
         }
         from .app import events
 
-        print(
-            f"seed {options.seed}: {options.workers} {options.worker} workers, lease {options.lease} s, {options.faults}",
-            flush=True,
-        )
+        print(f"seed {options.seed}: {options.faults}; {options.workers} {options.worker} workers", flush=True)
         began_at = time.monotonic()
         pool = WorkerPool(options.workers, options.worker)
         load = Load(events, MADE, rate=options.rate, seed=options.seed)
@@ -137,7 +134,7 @@ def _wait_for_rest(server: Server, keys: Keys, options: argparse.Namespace) -> s
 
 def _report(nemesis: Nemesis, load: Load, verdict: Verdict, times: list[float], seconds: float) -> None:
     struck = sum(bool(strike.held) for strike in nemesis.strikes)
-    figures: dict[str, object] = {kind: count for kind, count in nemesis.done.items()}
+    figures: dict[str, object] = dict(nemesis.done)
     figures |= {"struck work in hand": struck, "deliveries taken over": len(times), **verdict.figures}
     figures |= {"publishing errors": load.errors}
     if times:

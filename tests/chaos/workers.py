@@ -23,7 +23,7 @@ KINDS = {"dramatiq": "dramatiq", "eventsys": "eventsys.broker.worker"}
 
 def work(kind: str, is_ready: Signal) -> None:
     """Run one worker until SIGTERM: what a worker process does."""
-    from .app import events
+    from .app import events, has_begun
 
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
@@ -31,7 +31,7 @@ def work(kind: str, is_ready: Signal) -> None:
     worker_class: Any = importlib.import_module(KINDS[kind]).Worker
     worker = worker_class(events.broker, worker_threads=THREADS, worker_timeout=WAIT_MS)
     worker.start()
-    is_ready.set()
+    threading.Thread(target=lambda: has_begun.wait() and is_ready.set(), daemon=True).start()
     stop.wait()
     worker.stop()
     events.stop()
@@ -58,7 +58,7 @@ class WorkerPool:
         return len(self._workers)
 
     def kill(self, number: int) -> int:
-        """End a worker with SIGKILL as soon as it works; return its pid, once it is gone and another has begun."""
+        """End a worker with SIGKILL, as soon as it has work; return its pid, once it is gone and another has begun."""
         process, is_ready = self._workers[number]
         is_ready.wait(10)
         process.kill()

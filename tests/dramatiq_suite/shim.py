@@ -12,6 +12,7 @@ import redis
 from dramatiq import MessageProxy
 from dramatiq.brokers import stub
 from dramatiq.errors import QueueNotFound
+from dramatiq.middleware import AsyncIO
 
 from eventsys.broker.broker import EventBroker
 from eventsys.broker.messages import Received
@@ -28,7 +29,9 @@ class ShimBroker(EventBroker):
     """EventBroker with `fail_fast` and `dead_letters`, which are StubBroker's own helpers for tests."""
 
     def __init__(self, middleware: list[Any] | None = None, *, fail_fast_default: bool = True, **_: Any) -> None:
-        chosen = default_middleware() if middleware is None else list(middleware)
+        # Dramatiq's default has no AsyncIO; its tests add one, and a process has one event loop.
+        usual = [one for one in default_middleware() if not isinstance(one, AsyncIO)]
+        chosen = usual if middleware is None else list(middleware)
         super().__init__(os.environ[URL_VARIABLE], middleware=[*chosen, PollerMiddleware()], parked_ms=0)
         self.fail_fast_default = fail_fast_default
         self.dead_letters_by_queue: defaultdict[str, list[Any]] = defaultdict(list)

@@ -12,7 +12,7 @@ _TAKEN = {*vars(logging.makeLogRecord({})), "message", "asctime"}
 
 
 def test_no_log_record_uses_a_key_that_logging_keeps_for_itself() -> None:
-    """`logger.warning(..., extra={"process": ...})` raises KeyError, and with it ends the thread that wanted to warn."""
+    """`logger.warning(..., extra={"process": ...})` raises KeyError in the thread that wanted to warn."""
     taken = [
         f"{shown(path)}:{line} {key}"
         for path in files("*.py", "eventsys", "actors")

@@ -16,7 +16,7 @@ ARGV
   3     retention_ms    how long the record of a finished event is kept
   4..   lanes           msgpack: {lane's key, {attempt, ...}}
                         an attempt is its entry, when it ends with nothing but an acknowledgement, else
-                        {entry, ending, steps to carry out, is suspect}
+                        {entry, ending, steps to carry out}
                         endings: {"done"}
                                  {"dispatched", event id, version, lane, envelope, targets}
                                  {"ended", event id, number, line, is first}
@@ -66,13 +66,20 @@ local endings = {
   end,
 }
 
+local has_crashes = redis.call("EXISTS", prefix .. ":crashes") == 1
+
+local function clear_crashes(stream, entries)
+  if not has_crashes then return end
+  for _, entry in ipairs(entries) do redis.call("HDEL", prefix .. ":crashes", stream .. "|" .. entry) end
+end
+
 local exceptions = {}
 
 -- Returns nil, or why the attempt did not end.
-local function end_attempt(stream, entry, ending, steps, is_suspect)
+local function end_attempt(stream, entry, ending, steps)
   if ending[1] == "dispatched" and ending[3] ~= version then return "stale" end
   if redis.call("XACK", stream, "workers", entry) == 0 then return "lost" end
-  if is_suspect then redis.call("HDEL", prefix .. ":crashes", stream .. "|" .. entry) end
+  clear_crashes(stream, { entry })
   endings[ending[1]](ending)
   for _, step in ipairs(steps) do carry_out(step) end
 end
@@ -94,7 +101,10 @@ local function end_lane(number, stream, attempts)
       end
     end
   end
-  if #done > 0 then redis.call("XACK", stream, "workers", unpack(done)) end
+  if #done > 0 then
+    redis.call("XACK", stream, "workers", unpack(done))
+    clear_crashes(stream, done)
+  end
   if #gone > 0 then redis.call("XDEL", stream, unpack(gone)) end
 end
 

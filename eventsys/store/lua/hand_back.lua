@@ -1,18 +1,19 @@
 --[[
 hand_back: return messages that this process fetched and did not start.
 
-Only what the process still holds: it may have been taken over meanwhile.
+Only what the process still holds: it may have been taken over meanwhile. A suspect goes back to the suspects, and the
+crash that was counted when it was claimed is taken off: it never ran.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: the lanes given
+     Reads and writes below it: the lanes given, crashes
 ARGV
   1    process   who held them
   ...  pairs     lane's key, entry
 RETURNS
   how many were handed back
 ]]
-local process = ARGV[1]
+local process, crashes = ARGV[1], KEYS[1] .. ":crashes"
 
 redis.call("DEL", KEYS[1] .. ":scratch")
 
@@ -21,7 +22,12 @@ redis.call("DEL", KEYS[1] .. ":scratch")
 local returned = 0
 for at = 2, #ARGV, 2 do
   if owns(ARGV[at], ARGV[at + 1], process) then
-    redis.call("XCLAIM", ARGV[at], "workers", "returned", 0, ARGV[at + 1], "RETRYCOUNT", 0, "JUSTID")
+    local mark, holder = ARGV[at] .. "|" .. ARGV[at + 1], "returned"
+    if redis.call("HEXISTS", crashes, mark) == 1 then
+      holder = "suspects"
+      if redis.call("HINCRBY", crashes, mark, -1) < 1 then redis.call("HDEL", crashes, mark) end
+    end
+    redis.call("XCLAIM", ARGV[at], "workers", holder, 0, ARGV[at + 1], "RETRYCOUNT", 0, "JUSTID")
     returned = returned + 1
   end
 end

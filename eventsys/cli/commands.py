@@ -1,0 +1,21 @@
+"""All commands together."""
+
+from __future__ import annotations
+
+import typer
+
+from eventsys.cli.demo.command import demo
+from eventsys.cli.publish import publish
+from eventsys.cli.version import version
+from eventsys.cli.worker import worker
+
+# Modules of commands import what they need when they run: `--help` and completion must not wait for it.
+app = typer.Typer(
+    help="Durable, typed events on Redis.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (demo, worker, publish, version):
+    app.command()(command)

@@ -1,0 +1,69 @@
+"""What a command says, and with which code it ends, when something is wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import typer
+
+from eventsys.errors import EmbeddedRedisError, EventsysError, InvalidPayloadError, RedisUnavailableError, SettingsError
+
+FAILED = 1
+MISUSED = 2
+
+
+@contextmanager
+def told_in_a_sentence(*, debug: bool) -> Iterator[None]:
+    """Turn an error within into one sentence on stderr and an exit code; with `debug`, let it out as it is.
+
+    What was typed and cannot be done ends with 2, everything else with 1.
+    """
+    try:
+        yield
+    except EventsysError as error:
+        if debug:
+            raise
+        refuse(_sentence(error), MISUSED if isinstance(error, ValueError) else FAILED)
+    except BrokenPipeError:
+        # Whoever read the output (`| head`) is gone. Nothing more can be written, not even by the interpreter's end.
+        sys.stdout = None
+        raise typer.Exit(FAILED) from None
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception as error:
+        if debug:
+            raise
+        refuse(f"{type(error).__name__}: {error}; --debug shows where", FAILED)
+
+
+def refuse(sentence: str, code: int) -> NoReturn:
+    """Say why the command ends here, and end it."""
+    typer.echo(f"error: {sentence}", err=True)
+    raise typer.Exit(code)
+
+
+def _sentence(error: EventsysError) -> str:
+    text = str(error)
+    if isinstance(error, InvalidPayloadError):
+        return _without_pydantics_layout(error)
+    if isinstance(error, EmbeddedRedisError):
+        return text  # with a line for each platform
+    text = " ".join(text.split()).removesuffix(".")
+    if isinstance(error, RedisUnavailableError):
+        text += "; start it, or name another with --redis-url or EVENTSYS_REDIS_URL"
+    if isinstance(error, SettingsError) and "EVENTSYS" not in text:
+        text += "; settings come from options and the variables EVENTSYS_*"
+    return text
+
+
+def _without_pydantics_layout(error: InvalidPayloadError) -> str:
+    from pydantic import ValidationError
+
+    cause = error.__cause__
+    if not isinstance(cause, ValidationError):
+        return " ".join(str(error).split())
+    faults = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in cause.errors())
+    return f"the payload does not fit {cause.title}: {faults}"

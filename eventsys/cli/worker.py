@@ -1,0 +1,73 @@
+"""`eventsys worker`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eventsys.cli.faults import MISUSED, refuse, told_in_a_sentence
+from eventsys.cli.options import Debug, RedisUrl, use_redis
+
+Modules = Annotated[
+    list[str], typer.Argument(metavar="MODULE...", help="Packages or modules with handlers; packages are searched.")
+]
+Processes = Annotated[
+    int | None, typer.Option("--processes", "-p", min=1, help="Worker processes.", show_default="one for each CPU")
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", "-t", min=1, help="Threads in each process.", show_default="EVENTSYS_BUS__WORKER_COUNT, 10"
+    ),
+]
+Queues = Annotated[
+    list[str] | None,
+    typer.Option("--queues", "-q", metavar="QUEUE", help="A queue to read; may be repeated.", show_default="all"),
+]
+
+
+def worker(
+    modules: Modules,
+    processes: Processes = None,
+    threads: Threads = None,
+    queues: Queues = None,
+    redis_url: RedisUrl = None,
+    debug: Debug = False,
+) -> None:
+    """Run the handlers of MODULE in worker processes, until Ctrl-C or SIGTERM.
+
+    A process that dies is replaced, and what it held is handled by another. At the end running handlers may finish.
+    """
+    with told_in_a_sentence(debug=debug):
+        use_redis(redis_url)
+        _refuse_unknown(modules)
+        import logging
+
+        from eventsys.runtime.supervisor import supervise
+
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
+        raise typer.Exit(supervise(modules, processes=processes or _cpu_count(), threads=threads, queues=queues))
+
+
+def _refuse_unknown(modules: list[str]) -> None:
+    """Look for the top packages without importing them: that is for the worker processes to do."""
+    path = [str(Path.cwd()), *sys.path]
+    for module in modules:
+        if PathFinder.find_spec(module.partition(".")[0], path) is None:
+            refuse(
+                f"there is no module {module!r} here or among the installed packages; start the worker in the directory"
+                " that holds it",
+                MISUSED,
+            )
+
+
+def _cpu_count() -> int:
+    # The CPUs this process may use; in a container that is often fewer than the machine has.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,192 @@
+"""What a worker does with coroutine handlers."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+import dramatiq
+import pytest
+from dramatiq.middleware import Middleware
+from dramatiq.middleware.time_limit import TimeLimitExceeded
+
+from eventsys import Event, EventService
+from eventsys.broker import hard_limits
+from eventsys.broker.hard_limits import HardLimits
+from eventsys.broker.worker import Worker
+from tests.worker.test_worker import Latch
+
+StartWorker = Callable[..., Worker]
+
+
+def test_a_thousand_handlers_that_await_100_ms_end_in_one_and_a_half_seconds(
+    events: EventService, start_worker: StartWorker
+) -> None:
+    latch = Latch()
+
+    @events.on("tick", name="waits")
+    async def handle(event: Event) -> None:
+        await asyncio.sleep(0.1)
+        latch.note()
+
+    events.publish_many([{"event_type": "tick", "payload": {}} for _ in range(1_000)])
+    began_at = time.monotonic()
+    start_worker(events.broker)
+    assert latch.wait(1_000)
+    assert time.monotonic() - began_at < 1.5
+
+
+def test_no_more_than_the_given_number_run_at_once(events: EventService, start_worker: StartWorker) -> None:
+    running, most = 0, 0
+
+    @events.on("tick", name="counts")
+    async def handle(event: Event) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.01)
+        running -= 1
+
+    events.publish_many([{"event_type": "tick", "payload": {}} for _ in range(30)])
+    start_worker(events.broker, async_concurrency=5)
+    events.broker.join("eventsys.log", timeout=10_000)
+    assert most == 5
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_a_coroutine_publishes_commits_with_its_success(
+    events: EventService, start_worker: StartWorker, fails: bool
+) -> None:
+    @events.on("order.placed", name="publishes", max_retries=0)
+    async def handle(event: Event) -> None:
+        await asyncio.sleep(0)
+        await events.apublish("order.counted", id=f"follows-{fails}")
+        if fails:
+            raise ValueError("no")
+
+    placed = events.publish("order.placed")
+    start_worker(events.broker)
+    assert events.wait(placed.id, "5s").status == ("failed" if fails else "delivered")
+    assert (events.store.status_of(f"follows-{fails}") is None) == fails
+
+
+def test_a_coroutine_is_cancelled_at_its_limit_and_its_attempt_failed(
+    events: EventService, start_worker: StartWorker
+) -> None:
+    latch = Latch()
+
+    @events.on("tick", name="too-long", timeout="50ms", max_retries=0)
+    async def handle(event: Event) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            latch.note("cancelled")
+            raise
+
+    tick = events.publish("tick")
+    start_worker(events.broker)
+    [delivery] = events.wait(tick.id, "5s").deliveries
+    assert latch.seen == ["cancelled"]
+    assert "TimeLimitExceeded" in str(delivery)
+
+
+def test_a_timeout_inside_a_coroutine_is_an_error_like_any_other(
+    events: EventService, start_worker: StartWorker
+) -> None:
+    @events.on("tick", name="its-own-timeout", timeout="5s", max_retries=0)
+    async def handle(event: Event) -> None:
+        async with asyncio.timeout(0.01):
+            await asyncio.Event().wait()
+
+    tick = events.publish("tick")
+    start_worker(events.broker)
+    [delivery] = events.wait(tick.id, "5s").deliveries
+    assert "TimeLimitExceeded" not in str(delivery)
+
+
+def test_hooks_run_beside_the_loop_and_in_the_context_of_the_handler(
+    events: EventService, start_worker: StartWorker
+) -> None:
+    mark: ContextVar[str] = ContextVar("mark")
+    seen: dict[str, Any] = {}
+
+    class Marker(Middleware):
+        def before_process_message(self, broker: Any, message: Any) -> None:
+            if message.actor_name == "marked":
+                mark.set("set by the hook")
+                seen["before"] = threading.get_ident()
+
+        def after_process_message(self, broker: Any, message: Any, **_: Any) -> None:
+            if message.actor_name == "marked":
+                seen["mark after"] = mark.get()
+                seen["after"] = threading.get_ident()
+
+    events.broker.add_middleware(Marker())
+
+    @events.on("tick", name="marked")
+    async def handle(event: Event) -> None:
+        seen["mark"] = mark.get(None)
+        seen["handler"] = threading.get_ident()
+        mark.set("set by the handler")
+
+    tick = events.publish("tick")
+    start_worker(events.broker)
+    events.wait(tick.id, "5s")
+    assert (seen["mark"], seen["mark after"]) == ("set by the hook", "set by the handler")
+    assert seen["handler"] not in (seen["before"], seen["after"])
+
+
+def test_plain_coroutine_actors_share_the_loop(events: EventService, start_worker: StartWorker) -> None:
+    loops, latch = [], Latch()
+
+    @dramatiq.actor
+    async def plain() -> None:
+        loops.append(asyncio.get_running_loop())
+        latch.note()
+
+    @events.on("tick", name="on-the-loop")
+    async def handle(event: Event) -> None:
+        loops.append(asyncio.get_running_loop())
+        latch.note()
+
+    plain.send()
+    events.publish("tick")
+    start_worker(events.broker)
+    assert latch.wait(2)
+    assert loops[0] is loops[1]
+
+
+def test_stopping_waits_for_running_coroutines(events: EventService, start_worker: StartWorker) -> None:
+    began, ended = threading.Event(), threading.Event()
+
+    @events.on("tick", name="takes-a-while")
+    async def handle(event: Event) -> None:
+        began.set()
+        await asyncio.sleep(0.2)
+        ended.set()
+
+    events.publish("tick")
+    worker = start_worker(events.broker)
+    assert began.wait(5)
+    worker.stop(5_000)
+    assert ended.is_set()
+
+
+def test_a_coroutine_that_goes_on_after_its_limit_and_the_grace_is_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hard_limits, "GRACE_S", 0.05)
+    found = Latch()
+    published: list[tuple[int, float]] = []
+    limits = HardLimits(lambda message, error: found.note((message, type(error))))
+    limits.publish = lambda who, at: published.append((who, at))
+    in_time, stuck = object(), object()
+    limits.enter(in_time, 10)  # type: ignore[arg-type]
+    limits.enter(stuck, 20)  # type: ignore[arg-type]
+    limits.leave(in_time)  # type: ignore[arg-type]
+    assert found.wait(1)
+    assert found.seen == [(stuck, TimeLimitExceeded)]
+    assert limits.next() == float("inf")
+    assert published[-1][1] > published[0][1]
