@@ -44,5 +44,7 @@ def _seconds(*arguments: str) -> float:
 
 
 def _output(*arguments: str) -> str:
-    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
     return done.stdout
