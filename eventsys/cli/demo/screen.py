@@ -95,17 +95,20 @@ class Screen:
 
     def summary(self, summary: Summary) -> None:
         """Print the table of events, and the totals."""
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, title="What the history tells", title_style="bold")
-        table.title_justify = "left"
+        # Fits into 80 columns, title and all.
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
         for name in ("event", "priority", "status"):
             table.add_column(name, no_wrap=True)
-        for name in ("events", "deliveries", "retries", "handled after"):
+        for name in ("events", "deliveries", "retries", "took"):
             table.add_column(name, justify="right")
         for row in summary.rows:
             numbers = (str(row.events), str(row.deliveries), str(row.retries or ""), duration(row.longest))
             table.add_row(row.event_type, row.priority, row.status, *numbers)
         self.say()
+        self.say(Text("What the history tells", "bold"))
+        self.say()
         self._console.print(table)
+        self.say()
         self.say(
             f"{summary.events} events, {summary.deliveries} deliveries, {summary.retries} retries;"
             f" {'every delivery succeeded' if summary.has_succeeded else 'NOT every delivery succeeded'}."
