@@ -34,10 +34,10 @@ class Screen:
         """Say what this is."""
         self.say(Text.assemble(("eventsys demo", "bold"), "  the examples of actors/, live"))
 
-    def say(self, text: Text | str = "", *, indent: int = 0) -> None:
-        """Print one line; a file gets it whole, a terminal as wide as it is."""
+    def say(self, text: Text | str = "", *, indent: int = 0, cut: bool = False) -> None:
+        """Print one line, whole; with `cut` a terminal shows what fits."""
         line = Text(" " * indent) + (text if isinstance(text, Text) else Text(text))
-        if self._console.is_terminal:
+        if cut and self._console.is_terminal:
             self._console.print(line, no_wrap=True, overflow="ellipsis")
         else:
             self._console.print(line, soft_wrap=True)
@@ -114,12 +114,13 @@ class Screen:
             f" {'every delivery succeeded' if summary.has_succeeded else 'NOT every delivery succeeded'}."
         )
         self.say(
-            "From publish (or the due time) to the handler's start:"
-            f" half within {duration(summary.median_wait)}, all within {duration(summary.longest_wait)}."
+            f"From publish, or due, to handler: half within {duration(summary.median_wait)},"
+            f" all within {duration(summary.longest_wait)}."
         )
 
     def _event(self, sign: str, event_type: str, told: str) -> None:
-        self.say(Text.assemble((f"{sign} ", "yellow"), (event_type.ljust(_NAME_WIDTH), "yellow"), " ", told), indent=3)
+        line = Text.assemble((f"{sign} ", "yellow"), (event_type.ljust(_NAME_WIDTH), "yellow"), " ", told)
+        self.say(line, indent=3, cut=True)
 
 
 def duration(length: timedelta) -> str:
