@@ -109,7 +109,8 @@ class Interrupts:
             else:
                 self._wakes_at = min(self._wakes_at, running.deadline)
         stuck = [thread for thread, running in list(self._struck.items()) if now >= running.deadline + GRACE_S]
-        going_on = [running for thread in stuck if (running := self._struck.pop(thread, None)) is not None]
+        popped = [self._struck.pop(thread, None) for thread in stuck]
+        going_on = [running for running in popped if running is not None]
         for running in list(self._struck.values()):
             self._wakes_at = min(self._wakes_at, running.deadline + GRACE_S)
         return going_on

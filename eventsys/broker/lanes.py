@@ -119,9 +119,8 @@ class LaneReader:
 
     def _command(self, count: int, streams: Sequence[str], *, block_ms: int | None = None) -> tuple[Any, ...]:
         block = () if block_ms is None else ("BLOCK", max(1, block_ms))
-        return (
-            "XREADGROUP", "GROUP", GROUP, self.process, "COUNT", count, *block, "STREAMS", *streams, *(">" for _ in streams)
-        )  # fmt: skip
+        new = [">"] * len(streams)
+        return ("XREADGROUP", "GROUP", GROUP, self.process, "COUNT", count, *block, "STREAMS", *streams, *new)
 
     def _entries(self, reply: Any) -> list[Entry]:
         if isinstance(reply, Exception):

@@ -81,7 +81,7 @@ def test_handlers_that_end_at_their_limit_have_exactly_one_outcome(broker, start
         end_at_limit.send(number)
     start_worker(broker, threads=16)
     broker.join("default", timeout=60_000)
-    assert broker.committer.join(5)
+    assert broker.work.committer.join(5)
     assert sum(outcomes.values()) == _CLOSE_CALLS
     assert set(attempts.values()) <= {1}
     assert broker.link.call("ZCARD", broker.keys.dead) == outcomes["nack"]

@@ -107,7 +107,7 @@ import os, signal, sys
 from eventsys import EventService
 from eventsys.broker.presence import Lease
 events = EventService(redis_url=sys.argv[1], name=sys.argv[2], app="tests")
-events.broker.lease = Lease.of(1.0)
+events.broker.work.lease = Lease.of(1.0)
 @events.on("a.b", name="inline", async_=False)
 def inline(event):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -127,7 +127,7 @@ def test_when_the_publisher_is_killed_in_the_handler_a_worker_takes_it_and_its_s
     events.on("a.b", name="inline", async_=False)(lambda event: seen.append(event.id))
     from eventsys.broker.presence import Lease
 
-    events.broker.lease = Lease.of(1.0)
+    events.broker.work.lease = Lease.of(1.0)
     services.work(events)
     assert events.wait("mine").status is EventStatus.DELIVERED
     assert seen == ["mine"]
