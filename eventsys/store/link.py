@@ -38,6 +38,12 @@ _ERROR_HEAD = 200
 
 Command = Sequence[Any]
 
+#: Commands that only read: they may be sent again when their reply was lost.
+_READING = frozenset(
+    {"ECHO", "EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HMGET", "HVALS", "SMEMBERS", "TIME", "XLEN", "XRANGE"}
+    | {"XREVRANGE", "ZCARD", "ZRANGE", "ZRANGEBYSCORE", "ZREVRANGEBYSCORE", "ZSCORE"}
+)
+
 
 class NoGroupError(RedisRefusedError):
     """A lane has no consumer group: Redis was emptied, or the lane is new."""
@@ -200,12 +206,22 @@ class Link:
         return channel
 
     def call(self, *command: Any) -> Any:
-        """Send one command on this thread's connection."""
-        return self._mine().call(*command)
+        """Send one command on this thread's connection; a reading one once more when that broke."""
+        try:
+            return self._mine().call(*command)
+        except RedisUnavailableError as error:
+            if not _may_be_sent_again([command], error):
+                raise
+            return self._mine().call(*command)
 
     def pipeline(self, commands: Sequence[Command]) -> list[Any]:
-        """Send several commands in one round trip on this thread's connection."""
-        return self._mine().pipeline(commands)
+        """Send several commands in one round trip; reading ones once more when the connection broke."""
+        try:
+            return self._mine().pipeline(commands)
+        except RedisUnavailableError as error:
+            if not _may_be_sent_again(commands, error):
+                raise
+            return self._mine().pipeline(commands)
 
     def run(self, script: Script, *arguments: Any) -> Any:
         """Run a script; once more when the reply was lost, since every script here may run twice.
@@ -249,6 +265,12 @@ class Link:
 def run_script_once(channel: Channel, script: Script, *arguments: Any) -> Any:
     """Run `script` on `channel`, and load it first where Redis lost it; a lost reply is an error."""
     return _evaluate(channel, script, arguments)
+
+
+def _may_be_sent_again(commands: Sequence[Command], error: RedisUnavailableError) -> bool:
+    if error.at_connect:
+        return False
+    return not error.may_have_run or all(command[0] in _READING for command in commands)
 
 
 def run_script(

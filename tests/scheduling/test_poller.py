@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from eventsys.clock import Clock
-from eventsys.scheduling.poller import LEASE_MS, Poller
+from eventsys.broker.presence import Lease
+from eventsys.scheduling.poller import Poller
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.scripts import script
@@ -64,15 +65,15 @@ def test_one_of_two_leads_and_the_other_follows_when_it_stops(make_poller) -> No
     second = make_poller("two")
     assert not second.is_leading
     first.stop()
-    until(lambda: second.is_leading, LEASE_MS / 1000)
+    until(lambda: second.is_leading, Lease().lead_ms / 1000)
 
 
 def test_another_leads_within_3_s_when_the_leader_is_gone_without_a_word(make_poller, redis_url) -> None:
     link = Link(redis_url)
     keys = Keys("default")
-    link.run(script("lead"), keys.prefix, Clock().real_ms(), LEASE_MS, "gone")
+    link.run(script("lead"), keys.prefix, Clock().real_ms(), Lease().lead_ms, "gone")
     poller = make_poller("one")
-    until(lambda: poller.is_leading, LEASE_MS / 1000 + 0.2)
+    until(lambda: poller.is_leading, Lease().lead_ms / 1000 + 0.2)
 
 
 def test_a_poller_survives_the_loss_of_its_connections(make_poller, redis_url) -> None:
