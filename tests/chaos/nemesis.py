@@ -21,6 +21,10 @@ FAULTS = ("kill", "stop", "redis", "connections", "scripts")
 """A worker is killed; one is paused past its lease; Redis is killed; all connections are cut; all scripts forgotten."""
 
 
+LONGEST_DELAY_S = 0.2
+"""What a worker may have to work before it is killed, in seconds."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """One thing that goes wrong.
@@ -29,11 +33,13 @@ class Fault:
         at_s: When, in seconds after the beginning.
         kind: One of `FAULTS`.
         victim: The number of the worker it strikes.
+        delay_s: Seconds between the moment the victim works and a kill.
     """
 
     at_s: float
     kind: str
     victim: int
+    delay_s: float
 
 
 @dataclass
@@ -56,7 +62,7 @@ def draw(seed: int, counts: dict[str, int], *, seconds: float, workers: int) -> 
     """
     chance = random.Random(seed)
     faults = [
-        Fault(chance.uniform(0, seconds), kind, chance.randrange(workers))
+        Fault(chance.uniform(0, seconds), kind, chance.randrange(workers), chance.uniform(0, LONGEST_DELAY_S))
         for kind, count in counts.items()
         for _ in range(count)
     ]
@@ -95,6 +101,9 @@ class Nemesis:
             timer.join()
 
     def _kill(self, fault: Fault) -> None:
+        # Not at the moment it begins, which is when a process has its first suspect in hand: at a random one.
+        self.pool.wait_until_ready(fault.victim)
+        time.sleep(fault.delay_s)
         pid = self.pool.kill(fault.victim)
         self._note(time.monotonic(), pid)
 

@@ -57,10 +57,13 @@ class WorkerPool:
     def __len__(self) -> int:
         return len(self._workers)
 
+    def wait_until_ready(self, number: int) -> None:
+        """Return when a worker has begun to handle something, or after 10 s."""
+        self._workers[number][1].wait(10)
+
     def kill(self, number: int) -> int:
-        """End a worker with SIGKILL, as soon as it has work; return its pid, once it is gone and another has begun."""
-        process, is_ready = self._workers[number]
-        is_ready.wait(10)
+        """End a worker with SIGKILL; return its pid, once it is gone and another has begun."""
+        process, _ = self._workers[number]
         process.kill()
         process.join()
         self._workers[number] = self._begin()
@@ -68,8 +71,8 @@ class WorkerPool:
 
     def pause(self, number: int) -> int:
         """Stop a worker with SIGSTOP, and return its pid."""
-        process, is_ready = self._workers[number]
-        is_ready.wait(10)
+        self.wait_until_ready(number)
+        process, _ = self._workers[number]
         os.kill(_pid(process), signal.SIGSTOP)
         return _pid(process)
 

@@ -28,11 +28,21 @@ redis.call("DEL", prefix .. ":scratch")
 -- include: end_delivery
 -- include: bury
 
+-- The one with the fewest crashes among the oldest of each lane. Where processes are killed often and for no fault of a
+-- message, the oldest one would be in hand each time; so no message is counted twice before all have been once.
 local function first_suspect()
+  local best_stream, best_id, fewest
   for at = 5, #ARGV do
-    local held = redis.pcall("XPENDING", ARGV[at], "workers", "-", "+", 1, "suspects")
-    if not held.err and #held > 0 then return ARGV[at], held[1][1] end
+    local held = redis.pcall("XPENDING", ARGV[at], "workers", "-", "+", 64, "suspects")
+    for _, entry in ipairs(held.err and {} or held) do
+      local crashes = tonumber(redis.call("HGET", prefix .. ":crashes", ARGV[at] .. "|" .. entry[1]) or "0")
+      if not fewest or crashes < fewest then
+        best_stream, best_id, fewest = ARGV[at], entry[1], crashes
+      end
+      if crashes == 0 then return best_stream, best_id end
+    end
   end
+  return best_stream, best_id
 end
 
 local function field(fields, name)
