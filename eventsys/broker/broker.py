@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -16,11 +15,10 @@ from dramatiq.middleware import Interrupt, MiddlewareError
 
 from eventsys.clock import Clock
 from eventsys.errors import EventsysError, InvalidEventError, RedisUnavailableError, SettingsError
-from eventsys.model.priority import LANES
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.scripts import script
-from eventsys.store.steps import Step, delayed_step, message_step, packed
+from eventsys.store.steps import Step, packed
 
 from .actor import HandlerActor
 from .attempt import FOLLOWING, Attempt, attempt_of, enter_attempt, leave_attempt
@@ -30,12 +28,10 @@ from .endings import PARKED_MS, Ending, ending_of_failure, ending_of_junk, endin
 from .hooks import Hooks
 from .in_flight import InFlight
 from .interrupts import Interrupts
-from .joining import is_idle, wait_until
-from .messages import DeliveryMessage, LogMessage, Place, Received
+from .joining import flush, is_idle, wait_until
+from .messages import LogMessage, Place, Received
 from .presence import Lease, Presence
-
-#: The lanes of plain actors, by the name their `lane` option gives.
-LANE_NAMES = {"low": 1, "normal": 5, "high": 8, "critical": 10}
+from .sending import step_of
 
 #: The exit code of a process that ends because a handler cannot be interrupted: EX_SOFTWARE.
 RECYCLE_EXIT = 70
@@ -142,7 +138,7 @@ class EventBroker(Broker):
         if attempt is not None and attempt.phase == FOLLOWING and message.message_id == attempt.message.message_id:
             attempt.retry = step
         elif attempt is not None and (attempt.phase == FOLLOWING or attempt.takes_sends):
-            attempt.add(step, _size_of(step))
+            attempt.add(step, len(packed(step)))
         else:
             self._send(step)
         self.emit_after("enqueue", message, delay)
@@ -162,30 +158,8 @@ class EventBroker(Broker):
             raise ConnectionClosed(str(error)) from error
 
     def _step_of(self, message: Message[Any]) -> Step:
-        lane = self._lane_of(message)
-        options = dict(message.options)
-        due_ms = options.pop("due_ms", None)
-        eta = options.pop("eta", None)
-        if due_ms is None and isinstance(eta, (int, float)):
-            due_ms = eta
-        attempt = attempt_of(self)
-        under_attempt = attempt.message if attempt is not None else None
-        if isinstance(under_attempt, DeliveryMessage) and message.message_id == under_attempt.message_id:
-            kept = {"retries": under_attempt.previous + 1}
-            fields = {"s": under_attempt.subscription, "e": under_attempt.envelope, "o": _json(kept)}
-            lane = under_attempt.place.lane
-        else:
-            fields = {"m": _plain(message, options).encode().decode()}
-        step = message_step(message.queue_name, lane, fields)
-        if due_ms is None:
-            return step
-        return delayed_step(message.message_id, int(due_ms), lane, step, queue=message.queue_name)
-
-    def _lane_of(self, message: Message[Any]) -> int:
-        lane = message.options.get("lane")
-        if lane is None and (actor := self.actors.get(message.actor_name)) is not None:
-            lane = actor.options.get("lane")
-        return LANE_NAMES.get(lane or "normal", 5)
+        actor = self.actors.get(message.actor_name)
+        return step_of(message, attempt_of(self), usual_lane=actor.options.get("lane") if actor is not None else None)
 
     # Consuming
 
@@ -397,13 +371,7 @@ class EventBroker(Broker):
 
     def flush(self, queue_name: str) -> None:
         """Drop all messages of a queue, those that wait for their time too; its deliveries end as cancelled."""
-        for lane in LANES:
-            arguments = (self.clock.now_ms(), self.retention_ms, self.keys.lane(queue_name, lane), 500)
-            while self.link.run(script("flush_queue"), self.keys.prefix, *arguments):
-                pass
-        arguments = (self.clock.now_ms(), self.retention_ms, queue_name, 500)
-        while self.link.run(script("flush_delayed"), self.keys.prefix, *arguments):
-            pass
+        flush(self.link, self.keys, queue_name, now_ms=self.clock.now_ms(), retention_ms=self.retention_ms)
 
     def flush_all(self) -> None:
         """Drop all messages of all declared queues."""
@@ -437,23 +405,3 @@ class EventBroker(Broker):
                     )
                     self._process = (presence, committer)
         return self._process
-
-
-def _size_of(step: Step) -> int:
-    return len(packed(step))
-
-
-def _plain(message: Any, options: dict[str, Any]) -> Message[Any]:
-    return Message(
-        queue_name=message.queue_name,
-        actor_name=message.actor_name,
-        args=message.args,
-        kwargs=message.kwargs,
-        options=options,
-        message_id=message.message_id,
-        message_timestamp=message.message_timestamp,
-    )
-
-
-def _json(value: dict[str, Any]) -> str:
-    return json.dumps(value)

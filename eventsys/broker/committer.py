@@ -113,7 +113,7 @@ class Committer:
         """Take an attempt that is over; it is committed within a few milliseconds, at once when nothing else runs."""
         self._waiting.append(finished)
         gathered = len(self._waiting)
-        if gathered == 1 or gathered >= ENOUGH or not self._more_is_coming():
+        if gathered == 1 or gathered >= ENOUGH or finished.place.is_suspect or not self._more_is_coming():
             if self._thread is None:
                 self._start()
             self._wake.set()
@@ -157,13 +157,20 @@ class Committer:
 
     def _gather(self) -> None:
         """Give others a moment to end too, unless enough have, or nothing is going on."""
-        if len(self._waiting) >= ENOUGH or self._is_closing:
+        if len(self._waiting) >= ENOUGH or self._is_closing or self._ends_suspect():
             return
         if self._more_is_coming():
             self._wake.wait(GATHER_S)
         elif (left_s := self._committed_at + LEAST_GAP_S - time.monotonic()) > 0 and self._waiting:
             self._wake.wait(left_s)
         self._wake.clear()
+
+    def _ends_suspect(self) -> bool:
+        """Say whether the newest attempt was at a suspect: the next suspect waits for that commit."""
+        try:
+            return self._waiting[-1].place.is_suspect
+        except IndexError:
+            return False
 
     def _commit_or_wait(self, batch: list[Finished]) -> None:
         while not self._is_closing:

@@ -200,7 +200,10 @@ class Presence:
 
     def _run(self) -> None:
         next_beat = time.monotonic() + self._lease.beat_s
-        while not self._stop.wait(self._lease.scan_s):
+        # The first look at once: where processes end often, none would live to take its second.
+        pause_s = 0.0
+        while not self._stop.wait(pause_s):
+            pause_s = self._lease.scan_s
             try:
                 if time.monotonic() >= next_beat:
                     self.beat()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 
@@ -19,6 +20,9 @@ from .worker_threads import ConsumerThread, DispatcherThread, WorkerPart, Worker
 
 #: Milliseconds an empty queue is waited for at a time, and so the longest that stopping takes when nothing runs.
 WORKER_TIMEOUT = 1000
+
+#: Threads of the broker that begin with their first use and never end before it is closed.
+_SHARED_THREADS = {"eventsys-committer", "eventsys-presence", "eventsys-interrupts", "eventsys-hard-limits"}
 
 
 class Worker:
@@ -58,6 +62,7 @@ class Worker:
         self.consumers: dict[str, ConsumerThread] = {}
         self.workers: list[WorkerThread] = []
         self.is_running = False
+        self._seen_threads: set[str] = set()
         self._handoff = Handoff(worker_threads)
         self._on_loop = LoopRunner(broker, async_concurrency)
 
@@ -147,6 +152,9 @@ class Worker:
     def dead_threads(self) -> list[str]:
         """Return the names of threads that ended without being told to; without them this worker is of no use."""
         dead = [part.name for part in self._parts() if part.running and not part.is_alive()]
+        alive = {thread.name for thread in threading.enumerate()} & _SHARED_THREADS
+        self._seen_threads |= alive
+        dead += sorted(self._seen_threads - alive)
         return dead if self._on_loop.is_alive() or not self.is_running else [*dead, "the event loop"]
 
     def _parts(self) -> list[WorkerPart]:

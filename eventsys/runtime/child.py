@@ -21,6 +21,7 @@ class Child:
         report: The descriptor that becomes readable when the process says something, or is gone.
         born_at: When it was started, on the monotonic clock.
         presence: The name under which it holds messages, once it has said so.
+        is_mute: Whether it has closed its end of the pipe, and will say nothing more.
         start_error: Why it could not start, if it has said so.
     """
 
@@ -32,6 +33,7 @@ class Child:
         life, self._life = os.pipe()
         self._board = LimitBoard()
         self._heard = b""
+        self.is_mute = False
         os.set_blocking(self.report, False)
         command = [sys.executable, "-m", "eventsys.runtime.worker_process", *arguments]
         command += ["--parent", str(os.getpid()), "--life", str(life), "--report", str(report)]
@@ -57,6 +59,7 @@ class Child:
         try:
             while said := os.read(self.report, 65536):
                 self._heard += said
+            self.is_mute = True
         except BlockingIOError:
             pass
         *lines, self._heard = self._heard.split(b"\n")

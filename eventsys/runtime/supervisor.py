@@ -160,9 +160,7 @@ class Supervisor:
         return max(0.0, min([_LOOK_S, *(at - now for at in self._starts_at)]))
 
     def _wait(self, seconds: float) -> None:
-        select.select(
-            [self._wake, *(child.report for child in self._children if child.presence is None)], [], [], seconds
-        )
+        select.select([self._wake, *(child.report for child in self._children if not child.is_mute)], [], [], seconds)
         try:
             while os.read(self._wake, 4096):
                 pass
@@ -185,15 +183,15 @@ class Supervisor:
     def _listen(self, child: Child) -> None:
         for said in child.hear():
             child.start_error = said.get("start_error", child.start_error)
+            if self._keeper is not None and child.presence is not None:
+                # It is about to end its lease itself, or goes on under another name.
+                self._keeper.let_go(child.presence)
             if "presence" in said:
                 self._failed_starts = 0
                 child.presence = said["presence"]
-                if self._keeper is None and said["url"]:
+                if self._keeper is None:
                     self._keeper = LeaseKeeper(said["url"], said["bus"], Lease(*said["lease"]))
-                if self._keeper is not None:
-                    self._keeper.keep(said["presence"])
-            elif "leaving" in said and self._keeper is not None and child.presence is not None:
-                self._keeper.let_go(child.presence)
+                self._keeper.keep(said["presence"])
 
     def _bury(self, child: Child, code: int) -> None:
         self._listen(child)

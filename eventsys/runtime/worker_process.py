@@ -40,20 +40,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a worker until SIGTERM or SIGINT, and return the exit code."""
     given = _parsed(arguments)
     _die_with(given.parent, given.life)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop, workers = threading.Event(), list[Worker]()
+    _on_signals(stop, workers)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
     report = _Report(given.report)
     try:
-        service, worker = _started(given)
+        service, worker = _started(given, workers)
     except Exception as error:
         report.tell(start_error="".join(traceback.format_exception_only(error)).strip())
         traceback.print_exc()
         return START_FAILED
-    settings = service.settings
-    report.tell(presence=service.broker.presence.name, url=redis_url_of(settings), bus=settings.name, lease=service.broker.lease)
+    report.introduce(service)
     return _run(service, worker, stop, report)
+
+
+def _on_signals(stop: threading.Event, workers: list[Worker]) -> None:
+    def told(*_: object) -> None:
+        was_told = stop.is_set()
+        stop.set()
+        # Until a worker fetches there is nothing to finish, and its start may wait for as long as Redis is away.
+        if not was_told and not any(worker.is_running for worker in workers):
+            os._exit(0)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, told)
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -68,7 +78,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _started(given: argparse.Namespace) -> tuple[Any, Worker]:
+def _started(given: argparse.Namespace, workers: list[Worker]) -> tuple[Any, Worker]:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     for name in given.modules:
@@ -80,6 +90,7 @@ def _started(given: argparse.Namespace) -> tuple[Any, Worker]:
         worker_threads=given.threads if given.threads is not None else service.settings.bus.worker_count,
         async_concurrency=service.settings.async_concurrency,
     )
+    workers.append(worker)
     if given.board is not None:
         worker.publish_limits(LimitBoard(given.board).write)
     service.broker.emit_after("process_boot")
@@ -93,6 +104,7 @@ def _run(service: Any, worker: Worker, stop: threading.Event, report: _Report) -
         if dead := worker.dead_threads():
             logger.critical("%s ended; this process is of no use any more", ", ".join(dead))
             broken = True
+        report.introduce(service)
     worker.stop(0 if broken else _DRAIN_MS)
     report.tell(leaving=True)
     worker.broker.emit_before("process_stop")
@@ -124,8 +136,18 @@ class _Report:
 
     def __init__(self, descriptor: int | None) -> None:
         self._descriptor = descriptor
+        self._known_as = ""
+
+    def introduce(self, service: Any) -> None:
+        """Say under which name this process holds messages, if that is new: a lost lease changes it."""
+        name = service.broker.presence.name
+        if name != self._known_as:
+            self._known_as = name
+            settings = service.settings
+            self.tell(presence=name, url=redis_url_of(settings), bus=settings.name, lease=service.broker.lease)
 
     def tell(self, **facts: Any) -> None:
+        """Send some facts."""
         if self._descriptor is not None:
             os.write(self._descriptor, json.dumps(facts).encode() + b"\n")
 

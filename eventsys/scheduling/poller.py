@@ -85,6 +85,8 @@ class Poller:
             self._lead(0)
         except EventsysError as error:
             logger.warning("the poller could not say that it ends: %s", error, extra={"action": "poller_silent"})
+            # Nothing woke it, so it ends with its turn; its connections must not be closed under it.
+            thread.join(1.0 + self._figures.renew_s)
         self._close()
 
     def _run(self) -> None:

@@ -30,6 +30,9 @@ _CONNECTING, _CONNECTED, _SENT = range(3)
 #: whose group exists answers BUSYGROUP.
 _PASSING = re.compile(r"\b(READONLY|BUSY|MASTERDOWN|MISCONF|LOADING|TRYAGAIN|CLUSTERDOWN|NOREPLICAS|UNBLOCKED)\b")
 
+#: Bytes that a socket takes at once or not at all.
+_ONE_WRITE = 16_384
+
 #: Where in an error those may stand; Redis 6.2 puts a script's error behind its name.
 _ERROR_HEAD = 200
 
@@ -49,8 +52,8 @@ class NoGroupError(RedisRefusedError):
 class Channel:
     """One connection, for one thread, that raises only errors of ours.
 
-    A broken connection is opened again by the next call. Nothing is sent twice: whoever calls knows whether that
-    would be safe.
+    A broken connection is opened again by the next call. Nothing that Redis may have seen is sent twice: whoever
+    calls knows whether that would be safe.
     """
 
     def __init__(self, connect: Callable[[], Any]) -> None:
@@ -65,18 +68,24 @@ class Channel:
             RedisUnavailableError: If no reply came within `timeout_s`, or Redis cannot serve now.
             RedisRefusedError: If Redis refused the command.
         """
+        was_open = self._connection is not None
+        try:
+            return self._call(command, timeout_s)
+        except RedisUnavailableError as error:
+            if not was_open or error.may_have_run:
+                raise
+        # The connection had died before, unnoticed because nobody used it; nothing was sent.
+        return self._call(command, timeout_s)
+
+    def _call(self, command: Command, timeout_s: float) -> Any:
         with self._only_our_errors():
-            connection = self._open()
-            connection.send_packed_command(connection.pack_command(*command))
-            self._stage = _SENT
+            connection = self._send(lambda connection: connection.pack_command(*command))
             return connection.read_response(timeout=timeout_s)
 
     def pipeline(self, commands: Sequence[Command], *, timeout_s: float = REPLY_TIMEOUT_S) -> list[Any]:
         """Send several commands in one round trip; a refused one leaves its error in the list."""
         with self._only_our_errors():
-            connection = self._open()
-            connection.send_packed_command(connection.pack_commands(commands))
-            self._stage = _SENT
+            connection = self._send(lambda connection: connection.pack_commands(commands))
             return [self._reply(connection, timeout_s) for _ in commands]
 
     def receive(self, wait_s: float) -> Any:
@@ -98,6 +107,26 @@ class Channel:
         if connection is not None:
             with suppress(Exception):
                 connection.disconnect()
+
+    def _send(self, pack: Callable[[Any], Any]) -> Any:
+        """Send what `pack` returns, and return the connection it went out on.
+
+        A connection that broke while it lay idle is found out by the first write, of which nothing can have arrived
+        when it is one small piece: that is sent again on a new connection.
+        """
+        is_new = self._connection is None
+        connection = self._open()
+        pieces = pack(connection)
+        try:
+            connection.send_packed_command(pieces)
+        except (OSError, RedisConnectionError):
+            if is_new or len(pieces) > 1 or len(pieces[0]) > _ONE_WRITE:
+                raise
+            self.close()
+            connection = self._open()
+            connection.send_packed_command(pieces)
+        self._stage = _SENT
+        return connection
 
     def _open(self) -> Any:
         if self._connection is None:

@@ -10,7 +10,7 @@ import msgspec
 from eventsys import DeliveryStatus, EventService, EventStatus
 from eventsys.model.priority import LANES
 
-from .ledger import History
+from .ledger import Delivery, History
 from .load import Load
 from .names import FOLLOWED, LATER, MADE, SUBSCRIBERS
 from .nemesis import Strike
@@ -130,12 +130,17 @@ class Verdict:
 
 
 def takeover_times(strikes: list[Strike], history: History) -> list[float]:
-    """Return for each delivery that a struck worker held and another one started later how many seconds that took."""
-    times = []
+    """Return how many seconds passed between a strike and the next start of each delivery the struck worker held.
+
+    Where the worker that took a delivery over was struck too before it started it, only the last strike counts.
+    """
+    struck: dict[Delivery, list[float]] = defaultdict(list)
     for strike in strikes:
         for delivery in strike.held:
-            starts = [
-                at - strike.at for at, pid in history.starts.get(delivery, ()) if at > strike.at and pid != strike.pid
-            ]
-            times += starts[:1]
+            struck[delivery].append(strike.at)
+    times = []
+    for delivery, moments in struck.items():
+        starts = sorted(at for at, _ in history.starts.get(delivery, ()))
+        for at, following in zip(moments, [*moments[1:], float("inf")], strict=True):
+            times += [start - at for start in starts if at < start < following][:1]
     return sorted(times)

@@ -43,7 +43,7 @@ def wait(event: Event) -> None:
 @events.on("hold", name="hold", timeout="100ms", max_retries=0)
 def hold(event: Event) -> None:
     client.rpush("holding", os.getpid())
-    ctypes.PyDLL(None).sleep(60)
+    ctypes.PyDLL(None).pause()
 
 @events.on("cling", name="cling", timeout="100ms", max_retries=1, retry_delay=0)
 async def cling(event: Event) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import Any
 
@@ -23,6 +24,13 @@ from tests.worker.test_worker import Latch
 StartWorker = Callable[..., Worker]
 
 
+async def a_while(seconds: float) -> None:
+    """Await something that does not come, as a handler awaits a slow service."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await asyncio.Event().wait()
+
+
 def test_a_thousand_handlers_that_await_100_ms_end_in_one_and_a_half_seconds(
     events: EventService, start_worker: StartWorker
 ) -> None:
@@ -30,7 +38,7 @@ def test_a_thousand_handlers_that_await_100_ms_end_in_one_and_a_half_seconds(
 
     @events.on("tick", name="waits")
     async def handle(event: Event) -> None:
-        await asyncio.sleep(0.1)
+        await a_while(0.1)
         latch.note()
 
     events.publish_many([{"event_type": "tick", "payload": {}} for _ in range(1_000)])
@@ -48,7 +56,7 @@ def test_no_more_than_the_given_number_run_at_once(events: EventService, start_w
         nonlocal running, most
         running += 1
         most = max(most, running)
-        await asyncio.sleep(0.01)
+        await a_while(0.01)
         running -= 1
 
     events.publish_many([{"event_type": "tick", "payload": {}} for _ in range(30)])
@@ -63,7 +71,7 @@ def test_what_a_coroutine_publishes_commits_with_its_success(
 ) -> None:
     @events.on("order.placed", name="publishes", max_retries=0)
     async def handle(event: Event) -> None:
-        await asyncio.sleep(0)
+        await a_while(0.001)
         await events.apublish("order.counted", id=f"follows-{fails}")
         if fails:
             raise ValueError("no")
@@ -166,7 +174,7 @@ def test_stopping_waits_for_running_coroutines(events: EventService, start_worke
     @events.on("tick", name="takes-a-while")
     async def handle(event: Event) -> None:
         began.set()
-        await asyncio.sleep(0.2)
+        await a_while(0.2)
         ended.set()
 
     events.publish("tick")

@@ -1,5 +1,5 @@
 --[[
-take_over: make what dead processes held available again, as suspects.
+take_over: make what dead processes held available again: messages as suspects, events to be dispatched as returned.
 
 Any living process may run this, several at once. A consumer is removed only when nothing is pending for it, since
 removing it would drop what is.
@@ -49,7 +49,9 @@ local function move(stream, process)
   local ids = {}
   for _, held in ipairs(pending) do ids[#ids + 1] = held[1] end
   ids[#ids + 1] = "JUSTID"
-  redis.call("XCLAIM", stream, "workers", "suspects", 0, unpack(ids))
+  -- No handler runs while an event is dispatched, so none can have killed the process: these are not suspects.
+  local holder = queue_of[stream] == "eventsys.log" and "returned" or "suspects"
+  redis.call("XCLAIM", stream, "workers", holder, 0, unpack(ids))
   return #pending
 end
 
