@@ -81,7 +81,7 @@ def _candidates(link: Link, keys: Keys, wanted: EventFilter) -> tuple[list[Place
 
 
 def _ids_of_status(link: Link, keys: Keys, wanted: EventFilter, status: EventStatus) -> tuple[list[str], bool]:
-    """Return the events of a status other than delivered, in the order asked for; some of them never reached the log."""
+    """Return the events of a status other than delivered, in the order asked for; some never reached the log."""
     index = keys.pending if status is EventStatus.PENDING else keys.status_index(status)
     oldest, newest = _first_ms(wanted, "-inf"), _last_ms(wanted, "+inf")
     limit = ("LIMIT", 0, MOST_SCANNED + 1)

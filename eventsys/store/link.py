@@ -11,15 +11,14 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import redis
-from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, NoScriptError, OutOfMemoryError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
-from redis.retry import Retry
 
-from eventsys.errors import BackpressureError, RedisRefusedError, RedisUnavailableError, SettingsError
+from eventsys.errors import BackpressureError, RedisRefusedError, RedisUnavailableError
 
 from .scripts import Script
+from .urls import connection_maker
 
 #: Seconds a reply may take. Scripts here take milliseconds; a Redis that is silent this long is away.
 REPLY_TIMEOUT_S = 10.0
@@ -252,7 +251,9 @@ class Link:
     def _make_connection(self) -> Any:
         if self._maker is None:
             url = self._url if isinstance(self._url, str) else self._url()
-            self._maker = connection_maker(url, self._connect_timeout_s)
+            self._maker = connection_maker(
+                url, connect_timeout_s=self._connect_timeout_s, reply_timeout_s=REPLY_TIMEOUT_S
+            )
         return self._maker()
 
     def _mine(self) -> Channel:
@@ -302,50 +303,6 @@ def _evaluate(channel: Channel, script: Script, arguments: Sequence[Any]) -> Any
         return channel.call("EVALSHA", script.sha, 1, *arguments)
     except NoScriptError:
         return channel.call("EVAL", script.text, 1, *arguments)
-
-
-def connection_maker(url: str, connect_timeout_s: float) -> Callable[[], Any]:
-    """Return what opens connections to `url`.
-
-    Raises:
-        SettingsError: If the URL is of no known kind.
-    """
-    options: dict[str, Any] = {
-        "socket_connect_timeout": connect_timeout_s,
-        "socket_timeout": REPLY_TIMEOUT_S,
-        "retry": Retry(NoBackoff(), 0),
-        "protocol": 2,
-        # The pool only makes connections here, and counts those it ever made: at its default of 100 a process could not
-        # connect any more after so many interruptions.
-        "max_connections": 2**31,
-    }
-    if not url.startswith("unix://"):
-        options["socket_keepalive"] = True
-    try:
-        if url.startswith("redis+sentinel://"):
-            return _sentinel_maker(url, options)
-        pool = redis.ConnectionPool.from_url(url, **options)
-    except ValueError as error:
-        raise SettingsError(
-            f"this Redis URL is of no known kind ({error}); use redis://host:6379/0, rediss://, unix:///path.sock"
-            " or redis+sentinel://host:26379/service"
-        ) from error
-    return pool.make_connection
-
-
-def _sentinel_maker(url: str, options: dict[str, Any]) -> Callable[[], Any]:
-    hosts, _, path = url.removeprefix("redis+sentinel://").partition("/")
-    credentials, _, hosts = hosts.rpartition("@")
-    service, _, database = path.partition("/")
-    if not hosts or not service:
-        raise ValueError("redis+sentinel:// needs hosts and a service name")
-    user, _, password = credentials.partition(":")
-    sentinels = [(host.partition(":")[0], int(host.partition(":")[2] or 26379)) for host in hosts.split(",")]
-    known: Any = redis.Sentinel(sentinels, sentinel_kwargs={"socket_timeout": options["socket_connect_timeout"]})
-    more = {"db": int(database or 0), **({"username": user or None, "password": password} if password else {})}
-    client = known.master_for(service, **options, **more)
-    maker: Callable[[], Any] = client.connection_pool.make_connection
-    return maker
 
 
 _links: weakref.WeakSet[Link] = weakref.WeakSet()

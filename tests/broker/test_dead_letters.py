@@ -10,7 +10,10 @@ from eventsys.store.keys import GROUP
 from tests.broker.conftest import until
 from tests.broker.letters import letters_of
 
-_MESSAGE = b'{"queue_name":"default","actor_name":"note","args":[],"kwargs":{},"options":{},"message_id":"m","message_timestamp":1}'
+_MESSAGE = (
+    b'{"queue_name":"default","actor_name":"note","args":[],"kwargs":{},"options":{},'
+    b'"message_id":"m","message_timestamp":1}'
+)
 
 #: Entries of a lane that are no message: names and values in turn.
 JUNK = [

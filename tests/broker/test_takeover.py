@@ -156,7 +156,7 @@ def test_a_process_that_lost_its_lease_commits_nothing(make_broker, start_worker
     until(lambda: handled == ["slow", "quick"])
     until(lambda: followed == ["quick"])
     may_end.set()
-    assert slow.committer.join(5)
+    assert slow.work.committer.join(5)
     quick.join("default", timeout=10_000)
     quick.join("following", timeout=10_000)
     assert followed == ["quick"]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from eventsys.clock import Clock
 from eventsys.broker.presence import Lease
+from eventsys.clock import Clock
 from eventsys.scheduling.poller import Poller
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link

@@ -10,7 +10,7 @@ KEYS
      queue:<queue>:<lane>, delayed:due, delayed:bodies, delayed:ids:<bucket>, delayed:queues, delayed:sequence
 ARGV
   1    now_ms    the caller's clock
-  ...  steps     msgpack, as includes/carry_out describes them
+  2..  steps     msgpack, as includes/carry_out describes them
 RETURNS
   for each step what came of it: {"stored", id}, {"duplicate", id, envelope}, {"queued", entry}, {"delayed", id} or
   {"exists", id}

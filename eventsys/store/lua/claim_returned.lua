@@ -7,7 +7,7 @@ KEYS
 ARGV
   1    process   who takes them
   2    limit     most entries to take, over all lanes
-  ...  lanes     their keys, most urgent first
+  3..  lanes     their keys, most urgent first
 RETURNS
   for each lane that had some {lane's key, entries}, an entry as XREADGROUP returns it
 ]]

@@ -14,7 +14,7 @@ ARGV
   2    process         who takes it
   3    crash_limit     crashes that make a dead letter; 0: none does
   4    retention_ms    how long the record of a finished event is kept
-  ...  lanes           their keys, most urgent first
+  5..  lanes           their keys, most urgent first
 RETURNS
   {lane's key, entry as XREADGROUP returns it, crashes}; {} when there is no suspect; {lane's key, id} when one was buried
 ]]

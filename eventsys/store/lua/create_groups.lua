@@ -7,7 +7,7 @@ KEYS
   1  prefix of the bus
      Reads and writes below it: the lanes given
 ARGV
-  ...  lanes    their keys
+  1..  lanes    their keys
 RETURNS
   how many lanes there are
 ]]

@@ -9,7 +9,7 @@ KEYS
      Reads and writes below it: the lanes given, crashes
 ARGV
   1    process   who held them
-  ...  pairs     lane's key, entry
+  2..  pairs     lane's key, entry
 RETURNS
   how many were handed back
 ]]

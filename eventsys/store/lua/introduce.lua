@@ -15,7 +15,7 @@ ARGV
   5    started_ms   the caller's clock
   6    lease_end    real time, ms
   7    queues       all that it reads, as text
-  ...  queues       the same, one by one
+  8..  queues       the same, one by one
 RETURNS
   its number
 ]]

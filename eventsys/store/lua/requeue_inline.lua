@@ -8,7 +8,7 @@ KEYS
 ARGV
   1    now_ms     the caller's clock
   2    process    who was to run them
-  ...  pairs      lane's key, entry
+  3..  pairs      lane's key, entry
 RETURNS
   how many were given away
 ]]

@@ -1,0 +1,61 @@
+"""Opening connections to where a URL says Redis is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from eventsys.errors import SettingsError
+
+
+def connection_maker(url: str, *, connect_timeout_s: float, reply_timeout_s: float) -> Callable[[], Any]:
+    """Return what opens connections to `url`.
+
+    Args:
+        url: `redis://`, `rediss://`, `unix://` or `redis+sentinel://host:port[,host:port]/service[/db]`.
+        connect_timeout_s: Seconds until an unanswered connect counts as Redis being away.
+        reply_timeout_s: Seconds a reply may take.
+
+    Raises:
+        SettingsError: If the URL is of no known kind.
+    """
+    options: dict[str, Any] = {
+        "socket_connect_timeout": connect_timeout_s,
+        "socket_timeout": reply_timeout_s,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+        # The pool only makes connections here, and counts those it ever made: at its default of 100 a process could not
+        # connect any more after so many interruptions.
+        "max_connections": 2**31,
+    }
+    if not url.startswith("unix://"):
+        options["socket_keepalive"] = True
+    try:
+        if url.startswith("redis+sentinel://"):
+            return _sentinel_maker(url, options)
+        pool = redis.ConnectionPool.from_url(url, **options)
+    except ValueError as error:
+        raise SettingsError(
+            f"this Redis URL is of no known kind ({error}); use redis://host:6379/0, rediss://, unix:///path.sock"
+            " or redis+sentinel://host:26379/service"
+        ) from error
+    return pool.make_connection
+
+
+def _sentinel_maker(url: str, options: dict[str, Any]) -> Callable[[], Any]:
+    hosts, _, path = url.removeprefix("redis+sentinel://").partition("/")
+    credentials, _, hosts = hosts.rpartition("@")
+    service, _, database = path.partition("/")
+    if not hosts or not service:
+        raise ValueError("redis+sentinel:// needs hosts and a service name")
+    user, _, password = credentials.partition(":")
+    sentinels = [(host.partition(":")[0], int(host.partition(":")[2] or 26379)) for host in hosts.split(",")]
+    known: Any = redis.Sentinel(sentinels, sentinel_kwargs={"socket_timeout": options["socket_connect_timeout"]})
+    more = {"db": int(database or 0), **({"username": user or None, "password": password} if password else {})}
+    client = known.master_for(service, **options, **more)
+    maker: Callable[[], Any] = client.connection_pool.make_connection
+    return maker
