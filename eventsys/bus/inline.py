@@ -115,7 +115,13 @@ class InlineHandlers:
         try:
             broker = self._broker
             own = [(broker.keys.lane(INLINE_QUEUE, lane), entry) for lane, entry, _ in self._read_own()]
-            self._requeue([(stream, entry) for stream, entry in own if not broker.in_flight.knows(stream, entry)])
+            self._requeue(
+                [
+                    (stream, entry)
+                    for stream, entry in own
+                    if not broker.in_flight.knows(stream, entry, broker.presence.name)
+                ]
+            )
         except BaseException:
             self._may_have_strays = True
             raise
