@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from dramatiq import MessageProxy
 
 from eventsys.errors import AttemptEndedError, BackpressureError
 from eventsys.store.steps import Step
-
-if TYPE_CHECKING:
-    from .messages import Received
 
 #: Most messages one attempt may publish: its commit is one script call, which blocks Redis while it runs.
 MAX_STEPS = 1_000
@@ -25,8 +24,8 @@ class Attempt:
     """What an attempt will leave behind when it commits.
 
     While the handler runs, what it publishes is kept here. When the handler has returned that is kept for good, when it
-    has failed it is dropped; then the hooks of the middleware may add theirs: a retry, a callback, the next message of a
-    pipeline. When the attempt is over nothing can be added any more.
+    has failed it is dropped; then the hooks of the middleware may add theirs: a retry, a callback, the next message of
+    a pipeline. When the attempt is over nothing can be added any more.
 
     Args:
         message: What is attempted.
@@ -36,7 +35,7 @@ class Attempt:
 
     __slots__ = ("_bytes", "_on_commit", "message", "owner", "phase", "retry", "steps", "takes_sends", "when_over")
 
-    def __init__(self, message: Received, *, takes_sends: bool, owner: object = None) -> None:
+    def __init__(self, message: MessageProxy, *, takes_sends: bool, owner: object = None) -> None:
         self.message = message
         self.owner = owner
         self.when_over: Callable[[], None] | None = None

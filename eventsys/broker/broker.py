@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import os
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from dramatiq import Broker, Message, MessageProxy, Middleware
 from dramatiq.encoder import PickleEncoder
 from dramatiq.errors import ConnectionClosed, QueueJoinTimeout
 from dramatiq.message import get_encoder
-from dramatiq.middleware import Interrupt, MiddlewareError
+from dramatiq.middleware import Interrupt
 
 from eventsys.clock import Clock
-from eventsys.errors import EventsysError, InvalidEventError, RedisUnavailableError, SettingsError
-from eventsys.model.priority import LANES
+from eventsys.errors import RedisUnavailableError, SettingsError
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.scripts import script
-from eventsys.store.steps import Step, delayed_step, message_step, packed
+from eventsys.store.steps import Step, packed
 
-from .actor import HandlerActor
-from .attempt import FOLLOWING, Attempt, attempt_of, enter_attempt, leave_attempt
-from .committer import Committer, Finished
+from .attempt import FOLLOWING, attempt_of, enter_attempt
 from .consumer import EventConsumer
-from .endings import PARKED_MS, Ending, ending_of_failure, ending_of_junk, ending_of_success
+from .endings import PARKED_MS
 from .hooks import Hooks
-from .in_flight import InFlight
 from .interrupts import Interrupts
-from .joining import is_idle, wait_until
-from .messages import DeliveryMessage, LogMessage, Place, Received
+from .joining import flush, is_idle, wait_until
+from .messages import Received
 from .presence import Lease, Presence
-
-#: The lanes of plain actors, by the name their `lane` option gives.
-LANE_NAMES = {"low": 1, "normal": 5, "high": 8, "critical": 10}
+from .sending import step_of
+from .work import Work
 
 #: The exit code of a process that ends because a handler cannot be interrupted: EX_SOFTWARE.
 RECYCLE_EXIT = 70
@@ -74,33 +67,43 @@ class EventBroker(Broker):
         parked_ms: int = PARKED_MS,
         lease: Lease | None = None,
     ) -> None:
-        self._hooks = Hooks()
+        self._hooks = Hooks(self)
         super().__init__(middleware=middleware)
         self.queues: set[str] = set()
         self.actor_options |= {"lane", "transactional"}
-        self.link = link or Link(url or "redis://127.0.0.1:6379/0")
-        self.keys = Keys(name)
-        self.clock = clock or Clock()
-        self.retention_ms = retention_ms
-        self.parked_ms = parked_ms
-        self.lease = lease or Lease()
-        self.in_flight = InFlight()
+        self.work = Work(
+            link or Link(url or "redis://127.0.0.1:6379/0"),
+            Keys(name),
+            clock or Clock(),
+            self.actors,
+            self._hooks,
+            retention_ms=retention_ms,
+            parked_ms=parked_ms,
+            lease=lease or Lease(),
+            owner=self,
+        )
         self.interrupts = Interrupts(self._recycle)
-        self.is_stopping = False
-        self.after_scan: Callable[[], None] = lambda: None
         self._booted = 0
-        self._process: tuple[Presence, Committer] | None = None
-        self._lock = threading.Lock()
+
+    @property
+    def link(self) -> Link:
+        """The way to Redis."""
+        return self.work.link
+
+    @property
+    def keys(self) -> Keys:
+        """The keys of the bus."""
+        return self.work.keys
+
+    @property
+    def clock(self) -> Clock:
+        """The time."""
+        return self.work.clock
 
     @property
     def presence(self) -> Presence:
         """The lease of this process."""
-        return self._processing()[0]
-
-    @property
-    def committer(self) -> Committer:
-        """What ends attempts in this process."""
-        return self._processing()[1]
+        return self.work.presence
 
     # Declaring
 
@@ -142,7 +145,7 @@ class EventBroker(Broker):
         if attempt is not None and attempt.phase == FOLLOWING and message.message_id == attempt.message.message_id:
             attempt.retry = step
         elif attempt is not None and (attempt.phase == FOLLOWING or attempt.takes_sends):
-            attempt.add(step, _size_of(step))
+            attempt.add(step, len(packed(step)))
         else:
             self._send(step)
         self.emit_after("enqueue", message, delay)
@@ -162,30 +165,8 @@ class EventBroker(Broker):
             raise ConnectionClosed(str(error)) from error
 
     def _step_of(self, message: Message[Any]) -> Step:
-        lane = self._lane_of(message)
-        options = dict(message.options)
-        due_ms = options.pop("due_ms", None)
-        eta = options.pop("eta", None)
-        if due_ms is None and isinstance(eta, (int, float)):
-            due_ms = eta
-        attempt = attempt_of(self)
-        under_attempt = attempt.message if attempt is not None else None
-        if isinstance(under_attempt, DeliveryMessage) and message.message_id == under_attempt.message_id:
-            kept = {"retries": under_attempt.previous + 1}
-            fields = {"s": under_attempt.subscription, "e": under_attempt.envelope, "o": _json(kept)}
-            lane = under_attempt.place.lane
-        else:
-            fields = {"m": _plain(message, options).encode().decode()}
-        step = message_step(message.queue_name, lane, fields)
-        if due_ms is None:
-            return step
-        return delayed_step(message.message_id, int(due_ms), lane, step, queue=message.queue_name)
-
-    def _lane_of(self, message: Message[Any]) -> int:
-        lane = message.options.get("lane")
-        if lane is None and (actor := self.actors.get(message.actor_name)) is not None:
-            lane = actor.options.get("lane")
-        return LANE_NAMES.get(lane or "normal", 5)
+        actor = self.actors.get(message.actor_name)
+        return step_of(message, attempt_of(self), usual_lane=actor.options.get("lane") if actor is not None else None)
 
     # Consuming
 
@@ -198,26 +179,20 @@ class EventBroker(Broker):
                 and 512.
             timeout: Milliseconds an empty queue is waited for at a time.
         """
-        return EventConsumer(self, queue_name, threads=max(1, prefetch // 2), timeout_ms=timeout)
+        return EventConsumer(self.work, queue_name, threads=max(1, prefetch // 2), timeout_ms=timeout)
 
     def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
         """Call the hooks before something, as Dramatiq does; before a message is processed, begin its attempt."""
         if signal == "process_message":
-            self._begin(args[0])
+            if isinstance(args[0], Received):
+                self.work.begin(args[0])
         elif signal == "worker_boot":
             self._booted += 1
         if self._is_inner(signal):
             return
         if signal in {"worker_boot", "worker_shutdown"}:
-            self.is_stopping = signal == "worker_shutdown"
-        signal = "before_" + signal
-        for middleware, hook in self._hooks.of(signal, self.middleware):
-            try:
-                hook(self, *args, **kwargs)
-            except MiddlewareError:
-                raise
-            except Exception:
-                self.logger.critical("Unexpected failure in %s of %r.", signal, middleware, exc_info=True)
+            self.work.is_stopping = signal == "worker_shutdown"
+        self._hooks.call_before("before_" + signal, *args, **kwargs)
 
     def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
         """Call the hooks after something, as Dramatiq does.
@@ -233,7 +208,7 @@ class EventBroker(Broker):
         if signal == "worker_shutdown":
             self._booted = max(0, self._booted - 1)
         if not is_inner:
-            self._call_after(signal, args, kwargs)
+            self._hooks.call_after("after_" + signal, *args, **kwargs)
 
     def _is_inner(self, signal: str) -> bool:
         """Say whether this is about one worker of several in this process: the middleware hears of the first and last.
@@ -254,156 +229,31 @@ class EventBroker(Broker):
             message.attempt.handler_ended(succeeded=kwargs.get("exception") is None and not message.failed)
         return kwargs
 
-    def _call_after(self, signal: str, args: Sequence[Any], kwargs: dict[str, Any]) -> None:
-        signal = "after_" + signal
-        for middleware, hook in reversed(self._hooks.of(signal, self.middleware)):
-            try:
-                hook(self, *args, **kwargs)
-            except Exception:
-                self.logger.critical("Unexpected failure in %s of %r.", signal, middleware, exc_info=True)
-
-    def _begin(self, message: MessageProxy) -> None:
-        if not isinstance(message, Received):
-            return
-        actor = message.actor
-        takes_sends = isinstance(actor, HandlerActor) or bool(actor and actor.options.get("transactional"))
-        message.attempt = Attempt(message, takes_sends=takes_sends, owner=self)
-        message.token = enter_attempt(message.attempt)
-        message.started_ms = self.clock.now_ms()
-
-    # Ending
-
-    def end(self, message: MessageProxy, *, succeeded: bool) -> None:
-        """End an attempt: hand it to the committer, with everything it leaves behind."""
-        if not isinstance(message, Received):
-            return
-        attempt = message.attempt
-        if attempt is not None:
-            attempt.seal()
-            if message.token is not None:
-                token, message.token = message.token, None
-                leave_attempt(token)
-        if isinstance(message, LogMessage) and message.targets is None:
-            self._dispatch_failed(message)
-            return
-        ending = self._ending_of(message, succeeded=succeeded)
-        resolve = getattr(message.actor, "resolve_again", None) if isinstance(message, LogMessage) else None
-        finished = Finished(
-            message.place,
-            ending,
-            attempt.steps if attempt is not None else [],
-            self._when_committed(message, "ack" if succeeded else "nack"),
-            (lambda: self._resolved(message, resolve)) if resolve is not None else None,
-        )
-        self.in_flight.handled(message.place)
-        self.committer.put(finished)
-
-    def end_unread(self, place: Place, ending: Ending) -> None:
-        """End what could not be read as a message."""
-        self.in_flight.handled(place)
-        self.committer.put(Finished(place, ending, []))
-
-    def hand_back(self, messages: Sequence[Received]) -> None:
-        """Return messages that were not started, for any process to take."""
-        places = [message.place for message in messages]
-        for start in range(0, len(places), 200):
-            part = places[start : start + 200]
-            pairs = [value for place in part for value in (place.stream, place.entry)]
-            self.link.run(script("hand_back"), self.keys.prefix, self.presence.name, *pairs)
-            self.in_flight.hold_no_more(part)
-
-    def _ending_of(self, message: Received, *, succeeded: bool) -> Ending:
-        number = self.presence.number
-        if succeeded:
-            return ending_of_success(message, number)
-        return ending_of_failure(
-            message, number, now_ms=self.clock.now_ms(), parked_ms=self.parked_ms, known=self._known_subscription
-        )
-
-    def _resolved(self, message: LogMessage, resolve: Callable[[LogMessage], None]) -> Ending:
-        resolve(message)
-        return ending_of_success(message, self.presence.number)
-
-    def _dispatch_failed(self, message: LogMessage) -> None:
-        if isinstance(message.error, InvalidEventError):
-            # It could never be dispatched: a person has to look at it.
-            place = message.place
-            junk = [b"e", message.envelope.encode()]
-            self.end_unread(place, ending_of_junk(f"{place.stream}|{place.entry}", str(message.error), junk))
-            return
-        self.logger.critical("event %s could not be dispatched and is handed back", message.event_id)
-        try:
-            self.hand_back([message])
-        except EventsysError:
-            # It stays pending for this process, and is read again with the next lease or connection.
-            self.in_flight.hold_no_more([message.place])
-
-    def _when_committed(self, message: Received, signal: str) -> Callable[[str], None] | None:
-        attempt = message.attempt
-        waits = bool(self._hooks.of("after_" + signal, self.middleware))
-        if not waits and (attempt is None or not attempt.is_awaited):
-            return None
-
-        error = message.error
-
-        def committed(result: str) -> None:
-            if attempt is not None:
-                attempt.settle(committed=result == "ok")
-                if attempt.when_over is not None:
-                    attempt.when_over()
-            if result == "ok" and waits:
-                self._tell_hooks(signal, message, error)
-
-        return committed
-
-    def _tell_hooks(self, signal: str, message: Received, error: BaseException | None) -> None:
-        """Call the hooks after a commit with the error in its place, which the worker cleared when it went on."""
-        if error is not None:
-            message.stuff_exception(error)
-        self._call_after(signal, (message,), {})
-        message.clear_exception()
-
     def _recycle(self, message: MessageProxy, error: BaseException) -> None:
         """End an attempt that cannot be interrupted, hand back what is not begun, and end the process with it."""
         self.logger.critical("%s does not react to its timeout; this process ends and is replaced", message)
-        message.stuff_exception(error)
-        self.emit_after("process_message", message, exception=error)
-        self.end(message, succeeded=not message.failed)
-        self.committer.join(5.0)
-        self.hand_back(self.in_flight.unstarted())
+        if isinstance(message, Received):
+            # What the hooks decide belongs to the attempt, though this is the watcher's thread.
+            message.token = enter_attempt(message.attempt)
+            message.stuff_exception(error)
+            self.emit_after("process_message", message, exception=error)
+            self.work.end(message, succeeded=not message.failed)
+        self.work.committer.join(5.0)
+        self.work.hand_back(self.work.in_flight.unstarted())
         os._exit(RECYCLE_EXIT)
-
-    def _known_subscription(self, name: str) -> tuple[int, bool]:
-        number, row = self.link.pipeline(
-            [("HGET", self.keys.subscription_numbers, name), ("HEXISTS", self.keys.subscriptions, name)]
-        )
-        return int(number or 0), bool(row)
 
     # Tending
 
     def close(self) -> None:
         """Commit what is over, hand back what is not begun, and end this process's lease."""
-        self.is_stopping = True
-        if self._process is not None:
-            presence, committer = self._process
-            committer.close(10.0)
-            try:
-                presence.leave()
-            except EventsysError as error:
-                self.logger.warning("this process could not say that it ends: %s", error)
-            self._process = None
+        self.work.is_stopping = True
+        self.work.close()
         self.link.close()
-        self.is_stopping = False
+        self.work.is_stopping = False
 
     def flush(self, queue_name: str) -> None:
         """Drop all messages of a queue, those that wait for their time too; its deliveries end as cancelled."""
-        for lane in LANES:
-            arguments = (self.clock.now_ms(), self.retention_ms, self.keys.lane(queue_name, lane), 500)
-            while self.link.run(script("flush_queue"), self.keys.prefix, *arguments):
-                pass
-        arguments = (self.clock.now_ms(), self.retention_ms, queue_name, 500)
-        while self.link.run(script("flush_delayed"), self.keys.prefix, *arguments):
-            pass
+        flush(self.link, self.keys, queue_name, now_ms=self.clock.now_ms(), retention_ms=self.work.retention_ms)
 
     def flush_all(self) -> None:
         """Drop all messages of all declared queues."""
@@ -418,42 +268,3 @@ class EventBroker(Broker):
         """
         if not wait_until(lambda: is_idle(self.link, self.keys, queue_name), timeout):
             raise QueueJoinTimeout(queue_name)
-
-    def _processing(self) -> tuple[Presence, Committer]:
-        if self._process is None:
-            with self._lock:
-                if self._process is None:
-                    presence = Presence(
-                        self.link, self.keys, self.clock, self.lease, after_scan=lambda: self.after_scan()
-                    )
-                    committer = Committer(
-                        self.link,
-                        self.keys.prefix,
-                        self.clock,
-                        retention_ms=self.retention_ms,
-                        forget=self.in_flight.forget,
-                        lease_ended=presence.beat,
-                        more_is_coming=lambda: self.in_flight.is_busy,
-                    )
-                    self._process = (presence, committer)
-        return self._process
-
-
-def _size_of(step: Step) -> int:
-    return len(packed(step))
-
-
-def _plain(message: Any, options: dict[str, Any]) -> Message[Any]:
-    return Message(
-        queue_name=message.queue_name,
-        actor_name=message.actor_name,
-        args=message.args,
-        kwargs=message.kwargs,
-        options=options,
-        message_id=message.message_id,
-        message_timestamp=message.message_timestamp,
-    )
-
-
-def _json(value: dict[str, Any]) -> str:
-    return json.dumps(value)

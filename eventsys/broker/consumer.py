@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dramatiq import Consumer, MessageProxy
 from dramatiq.errors import ConnectionClosed
@@ -19,9 +19,7 @@ from .endings import ending_of_junk
 from .lanes import Entry, LaneReader
 from .messages import Place, Received, UndecodableError, read_entry
 from .prefetch import Prefetch
-
-if TYPE_CHECKING:
-    from .broker import EventBroker
+from .work import Work
 
 #: Crashes of the process that handles it that make a message a dead letter.
 CRASH_LIMIT = 5
@@ -39,22 +37,22 @@ class EventConsumer(Consumer):
     for messages that Redis believes this process to hold and that it does not know: those of a lost reply.
 
     Args:
-        broker: The broker it belongs to.
+        work: What the process holds.
         queue: The queue.
         threads: How many threads handle its messages.
         timeout_ms: How long an empty queue is waited for at a time.
     """
 
-    def __init__(self, broker: EventBroker, queue: str, *, threads: int, timeout_ms: int) -> None:
+    def __init__(self, work: Work, queue: str, *, threads: int, timeout_ms: int) -> None:
         self.queue = queue
-        self._broker = broker
+        self._work = work
         self._timeout_ms = timeout_ms
         self._prefetch = Prefetch(threads)
         self._ready: deque[Received] = deque()
-        self._streams = {lane: broker.keys.lane(queue, lane) for lane in LANES}
+        self._streams = {lane: work.keys.lane(queue, lane) for lane in LANES}
         self._lane_of = {stream.encode(): lane for lane, stream in self._streams.items()}
-        self._channel = broker.link.channel()
-        self._reader = LaneReader(self._channel, list(self._streams.values()), broker.presence.name)
+        self._channel = work.link.channel()
+        self._reader = LaneReader(self._channel, list(self._streams.values()), work.presence.name)
         self._holder = ""
         self._is_busy = False
 
@@ -67,10 +65,10 @@ class EventConsumer(Consumer):
         while True:
             if self._ready:
                 message = self._ready.popleft()
-                if self._broker.presence.holds(message.place.holder):
+                if self._work.presence.holds(message.place.holder):
                     return message
                 # The lease ended while this message waited here: somebody else has it by now.
-                self._broker.in_flight.hold_no_more([message.place])
+                self._work.in_flight.hold_no_more([message.place])
                 continue
             try:
                 entries = self._fetch()
@@ -91,16 +89,18 @@ class EventConsumer(Consumer):
 
     def ack(self, message: MessageProxy) -> None:
         """End the attempt at a message that was handled, or that is to be tried again."""
-        self._broker.end(message, succeeded=True)
+        if isinstance(message, Received):
+            self._work.end(message, succeeded=True)
 
     def nack(self, message: MessageProxy) -> None:
         """End the attempt at a message for good: a dead letter."""
-        self._broker.end(message, succeeded=False)
+        if isinstance(message, Received):
+            self._work.end(message, succeeded=False)
 
     def requeue(self, messages: Iterable[MessageProxy]) -> None:
         """Hand back messages that were not started."""
         try:
-            self._broker.hand_back([message for message in messages if isinstance(message, Received)])
+            self._work.hand_back([message for message in messages if isinstance(message, Received)])
         except EventsysError as error:
             raise ConnectionClosed(str(error)) from error
 
@@ -108,40 +108,40 @@ class EventConsumer(Consumer):
         """Hand back what was fetched and not given out, and close the connection."""
         left, self._ready = list(self._ready), deque()
         self._channel.close()
-        if self._broker.is_stopping:
-            self._broker.committer.join(10.0)
+        if self._work.is_stopping:
+            self._work.committer.join(10.0)
         try:
             self.requeue(left)
         except ConnectionClosed:
             # They stay pending for this process. It must not believe to hold them, or nobody would ever run them: the
             # next consumer finds them in its own list, or they are taken over.
-            self._broker.in_flight.hold_no_more([message.place for message in left])
+            self._work.in_flight.hold_no_more([message.place for message in left])
 
     def _fetch(self) -> list[tuple[Entry, bool]]:
-        broker = self._broker
-        if self._holder != broker.presence.name and (unknown := self._begin()):
+        work = self._work
+        if self._holder != work.presence.name and (unknown := self._begin()):
             return unknown
-        has_leftovers = broker.presence.has_leftovers(self.queue)
-        limit = self._prefetch.limit(broker.in_flight.handled_count(self.queue))
+        has_leftovers = work.presence.has_leftovers(self.queue)
+        limit = self._prefetch.limit(work.in_flight.handled_count(self.queue))
         if has_leftovers:
             # A suspect must begin when it is claimed: while it waits for a thread, each kill of this process counts
             # as a crash of its own.
             limit = self._prefetch.threads
         # Fast handlers are fed again when half of what they may hold is done, so that a round trip carries many.
         enough = limit // 2 + 1 if limit > self._prefetch.threads else limit
-        if not broker.in_flight.wait_for_room(self.queue, enough, self._timeout_ms / 1000):
+        if not work.in_flight.wait_for_room(self.queue, enough, self._timeout_ms / 1000):
             return []
-        room = limit - broker.in_flight.held(self.queue)
+        room = limit - work.in_flight.held(self.queue)
         if has_leftovers and (found := self._leftovers(room)):
             return found
         return [(entry, False) for entry in self._read(room)]
 
     def _read(self, room: int) -> list[Entry]:
         # With leftovers, waiting in Redis would let each suspect wait for as long as an empty queue is waited for.
-        has_leftovers = self._broker.presence.has_leftovers(self.queue)
+        has_leftovers = self._work.presence.has_leftovers(self.queue)
         entries = self._reader.read_now(room) if self._is_busy or has_leftovers else []
         if not entries and has_leftovers:
-            self._broker.in_flight.wait_for_suspect(SUSPECT_PAUSE_S)
+            self._work.in_flight.wait_for_suspect(SUSPECT_PAUSE_S)
         elif not entries:
             entries = self._reader.read_or_wait(room, self._timeout_ms)
         self._is_busy = bool(entries)
@@ -149,13 +149,13 @@ class EventConsumer(Consumer):
 
     def _begin(self) -> list[tuple[Entry, bool]]:
         """Enter the queue, and return what this process holds there without knowing: the replies it lost."""
-        broker = self._broker
+        work = self._work
         self._reader.ensure_groups()
-        broker.presence.enter(self.queue)
-        self._holder = broker.presence.name
+        work.presence.enter(self.queue)
+        self._holder = work.presence.name
         self._reader.process = self._holder
         own = self._reader.read_own()
-        knows = broker.in_flight.knows
+        knows = work.in_flight.knows
         return [(entry, False) for entry in own if not knows(self._streams[entry[0]], entry[1].decode(), self._holder)]
 
     def _leftovers(self, room: int) -> list[tuple[Entry, bool]]:
@@ -164,16 +164,16 @@ class EventConsumer(Consumer):
         A lost reply is no reason to claim once more: what it told of is this process's now, and the next consumer finds
         it in its own list.
         """
-        broker, lanes = self._broker, list(self._streams.values())
-        prefix, name = broker.keys.prefix, self._holder
+        work, lanes = self._work, list(self._streams.values())
+        prefix, name = work.keys.prefix, self._holder
         taken = run_script_once(self._channel, script("claim_returned"), prefix, name, room, *lanes)
         found = [(self._lane_of[stream], entry[0], entry[1]) for stream, entries in taken for entry in entries]
         if found:
             return [(entry, False) for entry in found]
-        if broker.in_flight.has_suspect:
+        if work.in_flight.has_suspect:
             return []
         limit = 0 if self.queue == "eventsys.log" else CRASH_LIMIT
-        arguments = (broker.clock.now_ms(), name, limit, broker.retention_ms)
+        arguments = (work.clock.now_ms(), name, limit, work.retention_ms)
         suspect: list[Any] = run_script_once(self._channel, script("claim_suspect"), prefix, *arguments, *lanes)
         if len(suspect) == 2:
             logger.error(
@@ -181,7 +181,7 @@ class EventConsumer(Consumer):
                 extra={"action": "crash_loop_buried", "queue": self.queue, "entry": suspect[1].decode()},
             )  # fmt: skip
         if len(suspect) < 3:
-            broker.presence.no_leftovers(self.queue, any_left=len(suspect) == 2)
+            work.presence.no_leftovers(self.queue, any_left=len(suspect) == 2)
             return []
         stream, entry, _crashes = suspect
         return [((self._lane_of[stream], entry[0], entry[1]), True)]
@@ -191,7 +191,7 @@ class EventConsumer(Consumer):
             Place(self.queue, lane, self._streams[lane], entry.decode(), self._holder, is_suspect)
             for (lane, entry, _), is_suspect in entries
         ]
-        are_new = self._broker.in_flight.add(places)
+        are_new = self._work.in_flight.add(places)
         for ((_, _, fields), _), place, is_new in zip(entries, places, are_new, strict=True):
             if not is_new:
                 continue
@@ -200,8 +200,8 @@ class EventConsumer(Consumer):
             except UndecodableError as error:
                 self._bury(place, error)
                 continue
-            message.actor = self._broker.actors.get(message.actor_name)
-            self._broker.in_flight.give(message)
+            message.actor = self._work.actors.get(message.actor_name)
+            self._work.in_flight.give(message)
             self._ready.append(message)
 
     def _bury(self, place: Place, error: UndecodableError) -> None:
@@ -210,4 +210,4 @@ class EventConsumer(Consumer):
             extra={"action": "undecodable", "queue": place.queue, "entry": place.entry},
         )  # fmt: skip
         ending = ending_of_junk(f"{place.stream}|{place.entry}", str(error), error.fields)
-        self._broker.end_unread(place, ending)
+        self._work.end_unread(place, ending)

@@ -78,8 +78,7 @@ def ending_of_failure(
 def ending_of_junk(letter_id: str, why: str, fields: list[bytes]) -> Ending:
     """Return how an entry ends that is no message: a dead letter with its bytes, as far as they are text."""
     facts = ["reason", "undecodable", "error", why[:LONGEST_ERROR], "attempts", "0"]
-    for part in fields:
-        facts.append(part.decode("utf-8", "backslashreplace"))
+    facts += [part.decode("utf-8", "backslashreplace") for part in fields]
     if len(facts) % 2:
         facts.append("")
     return ("dead", False, 0, "", True, letter_id, facts)

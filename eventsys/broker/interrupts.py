@@ -7,6 +7,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 
 from dramatiq import MessageProxy
 from dramatiq.middleware.time_limit import TimeLimitExceeded
@@ -19,20 +21,22 @@ logger = logging.getLogger(__name__)
 
 
 class _Running:
-    __slots__ = ("deadline", "message")
+    __slots__ = ("deadline", "is_interrupted", "message")
 
     def __init__(self, message: MessageProxy, deadline: float) -> None:
         self.message = message
         self.deadline = deadline
+        self.is_interrupted = False
 
 
 class Interrupts:
     """Raises `TimeLimitExceeded` in the thread of a handler when its limit is over, and not a moment after it returned.
 
     Whoever takes an attempt out of `_running` decides: the thread that leaves it, or the watcher, which then interrupts
-    it under the lock. So an attempt that was left can no longer be interrupted, and one that was interrupted is never
-    taken for a success. The watching
-    thread sleeps until the next limit; handlers that end in time cost it nothing.
+    it. So an attempt that was left can no longer be interrupted, and one that was interrupted is never taken for a
+    success. A watched thread takes no lock: an interrupt that strikes between taking a lock and the block it guards
+    would leave that lock taken for ever. The watcher sleeps until the next limit; handlers that end in time cost it
+    nothing.
 
     Args:
         on_stuck: Called, from the watching thread, with a message whose handler goes on after `GRACE_S`, and the error.
@@ -42,7 +46,8 @@ class Interrupts:
         self._on_stuck = on_stuck
         self._running: dict[int, _Running] = {}
         self._struck: dict[int, _Running] = {}
-        self._changed = threading.Condition()
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._starting = threading.Lock()
         self._wakes_at = float("inf")
         self._thread: threading.Thread | None = None
         #: Told of every thread's hard limit as it changes; infinity when the thread is free.
@@ -50,15 +55,14 @@ class Interrupts:
 
     def enter(self, message: MessageProxy, limit_ms: float) -> None:
         """Begin to watch the calling thread, which handles `message` for at most `limit_ms`."""
+        if self._thread is None or not self._thread.is_alive():
+            self._start()
         deadline = time.monotonic() + limit_ms / 1000
         self._running[threading.get_ident()] = _Running(message, deadline)
         if self.publish is not None:
             self.publish(threading.get_ident(), deadline + GRACE_S)
         if deadline < self._wakes_at:
-            with self._changed:
-                self._wakes_at = min(self._wakes_at, deadline)
-                self._start()
-                self._changed.notify_all()
+            self._wake.put(None)
 
     def leave(self) -> None:
         """Stop watching the calling thread; an interrupt on its way to it is called back."""
@@ -67,29 +71,30 @@ class Interrupts:
             self.publish(thread, float("inf"))
         if self._running.pop(thread, None) is not None:
             return
-        with self._changed:
-            self._running.pop(thread, None)
-            if self._struck.pop(thread, None) is not None:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_long(thread), None)
+        struck = self._struck.get(thread)
+        while struck is not None and not struck.is_interrupted:
+            time.sleep(0)
+        # The watcher, coming too late for the attempt before, may have held this one in its hand and put it back.
+        self._running.pop(thread, None)
+        if struck is not None and self._struck.pop(thread, None) is not None:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_long(thread), None)
 
     def next_hard_limit(self) -> float:
         """Return when, on the monotonic clock, the next handler will count as stuck; infinity when none runs."""
-        with self._changed:
-            watched = [*list(self._running.values()), *self._struck.values()]
-            return min((running.deadline for running in watched), default=float("inf")) + GRACE_S
+        watched = [*list(self._running.values()), *list(self._struck.values())]
+        return min((running.deadline for running in watched), default=float("inf")) + GRACE_S
 
     def _start(self) -> None:
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._run, name="eventsys-interrupts", daemon=True)
-            self._thread.start()
+        with self._starting:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="eventsys-interrupts", daemon=True)
+                self._thread.start()
 
     def _run(self) -> None:
         while True:
-            stuck: list[_Running] = []
-            with self._changed:
-                self._changed.wait(self._wait_s())
-                stuck = self._strike(time.monotonic())
-            for running in stuck:
+            with suppress(Empty):
+                self._wake.get(timeout=self._wait_s())
+            for running in self._strike(time.monotonic()):
                 self._on_stuck(running.message, TimeLimitExceeded())
 
     def _wait_s(self) -> float | None:
@@ -100,27 +105,31 @@ class Interrupts:
         self._wakes_at = float("inf")
         for thread, running in list(self._running.items()):
             if now >= running.deadline:
-                self._interrupt(thread, now)
+                self._interrupt(thread, running)
             else:
                 self._wakes_at = min(self._wakes_at, running.deadline)
-        stuck = [thread for thread, running in self._struck.items() if now >= running.deadline + GRACE_S]
-        going_on = [self._struck.pop(thread) for thread in stuck]
-        for running in self._struck.values():
+        stuck = [thread for thread, running in list(self._struck.items()) if now >= running.deadline + GRACE_S]
+        popped = [self._struck.pop(thread, None) for thread in stuck]
+        going_on = [running for running in popped if running is not None]
+        for running in list(self._struck.values()):
             self._wakes_at = min(self._wakes_at, running.deadline + GRACE_S)
         return going_on
 
-    def _interrupt(self, thread: int, now: float) -> None:
-        running = self._running.pop(thread, None)
-        if running is None:
-            return
-        if now < running.deadline:
-            # The thread left the attempt that was over and has begun another one.
-            self._running[thread] = running
-            self._wakes_at = min(self._wakes_at, running.deadline)
-            return
+    def _interrupt(self, thread: int, running: _Running) -> None:
+        # Before it is taken: a thread that finds its attempt gone must find it here.
         self._struck[thread] = running
+        taken = self._running.pop(thread, None)
+        if taken is not running:
+            # The thread left that attempt in time, and may have begun another one.
+            if taken is not None:
+                self._running[thread] = taken
+            self._struck.pop(thread, None)
+            running.is_interrupted = True
+            self._wakes_at = min(self._wakes_at, time.monotonic())
+            return
         logger.warning(
             "%s exceeded its time limit", running.message,
             extra={"action": "timeout", "message_id": running.message.message_id},
         )  # fmt: skip
         raise_thread_exception(thread, TimeLimitExceeded)
+        running.is_interrupted = True

@@ -1,4 +1,4 @@
-"""Waiting until a queue is empty; for tests and shutdown."""
+"""Emptying a queue, by waiting or by dropping what it holds."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ from collections.abc import Callable
 from eventsys.model.priority import LANES
 from eventsys.store.keys import LOG_QUEUE, Keys
 from eventsys.store.link import Link
+from eventsys.store.scripts import script
 
 #: Seconds between two looks.
 _LOOK_S = 0.02
+
+#: Most entries that one script drops: it blocks Redis meanwhile.
+_FLUSH_AT_ONCE = 500
 
 
 def is_idle(link: Link, keys: Keys, queue: str) -> bool:
@@ -35,3 +39,22 @@ def wait_until(is_so: Callable[[], bool], timeout_ms: int | None) -> bool:
             return False
         never.wait(_LOOK_S)
     return True
+
+
+def flush(link: Link, keys: Keys, queue: str, *, now_ms: int, retention_ms: int) -> None:
+    """Drop all messages of a queue, those that wait for their time too; its deliveries end as cancelled.
+
+    Args:
+        link: The way to Redis.
+        keys: The keys of the bus.
+        queue: The name of the queue.
+        now_ms: The time.
+        retention_ms: How long the record of a finished event is kept.
+    """
+    for lane in LANES:
+        while link.run(
+            script("flush_queue"), keys.prefix, now_ms, retention_ms, keys.lane(queue, lane), _FLUSH_AT_ONCE
+        ):
+            pass
+    while link.run(script("flush_delayed"), keys.prefix, now_ms, retention_ms, queue, _FLUSH_AT_ONCE):
+        pass

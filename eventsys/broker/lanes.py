@@ -8,7 +8,8 @@ from typing import Any
 from eventsys.errors import RedisRefusedError
 from eventsys.model.priority import LANES
 from eventsys.store.keys import GROUP
-from eventsys.store.link import Channel, NoGroupError
+from eventsys.store.link import Channel, NoGroupError, run_script
+from eventsys.store.scripts import script
 
 #: How often each lane is served under load, most urgent first.
 SHARES = (8, 4, 2, 1)
@@ -38,10 +39,8 @@ class LaneReader:
 
     def ensure_groups(self) -> None:
         """Create the consumer group of every lane that has none."""
-        commands = [("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM") for stream in self._streams]
-        for reply in self._channel.pipeline(commands):
-            if isinstance(reply, Exception) and "BUSYGROUP" not in str(reply):
-                raise reply
+        prefix = self._streams[0].partition("}")[0] + "}"
+        run_script(self._channel, script("create_groups"), prefix, *self._streams)
 
     def read_now(self, room: int) -> list[Entry]:
         """Return at most `room` messages that are there, by shares; an empty lane lends its share to the others."""
@@ -120,9 +119,8 @@ class LaneReader:
 
     def _command(self, count: int, streams: Sequence[str], *, block_ms: int | None = None) -> tuple[Any, ...]:
         block = () if block_ms is None else ("BLOCK", max(1, block_ms))
-        return (
-            "XREADGROUP", "GROUP", GROUP, self.process, "COUNT", count, *block, "STREAMS", *streams, *(">" for _ in streams)
-        )  # fmt: skip
+        new = [">"] * len(streams)
+        return ("XREADGROUP", "GROUP", GROUP, self.process, "COUNT", count, *block, "STREAMS", *streams, *new)
 
     def _entries(self, reply: Any) -> list[Entry]:
         if isinstance(reply, Exception):

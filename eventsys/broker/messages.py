@@ -9,10 +9,8 @@ from typing import Any
 import msgspec
 from dramatiq import Actor, Message, MessageProxy
 from dramatiq.encoder import JSONEncoder
-from dramatiq.errors import DecodeError
 from dramatiq.message import get_encoder
 
-from eventsys.errors import InvalidEventError
 from eventsys.model.envelope import decode_header
 from eventsys.store.keys import LOG_QUEUE
 
@@ -161,15 +159,7 @@ def read_entry(fields: Sequence[bytes], place: Place) -> Received:
             return DeliveryMessage(fields[1].decode(), fields[3].decode(), options, place)
         if kind == b"e" and place.queue == LOG_QUEUE:
             return LogMessage(fields[1].decode(), place)
-    except (
-        IndexError,
-        UnicodeDecodeError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        DecodeError,
-        InvalidEventError,
-    ) as error:
+    except Exception as error:  # whatever the bytes made of it, a recursion too deep among them: the rest must go on
         raise UndecodableError(f"{type(error).__name__}: {error}", fields) from error
     raise UndecodableError(f"an entry that begins with the field {kind[:40]!r} is no message", fields)
 

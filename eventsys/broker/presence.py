@@ -120,12 +120,7 @@ class Presence:
         self.appear()
         with self._lock:
             self._queues.add(queue)
-            self._link.pipeline(
-                [
-                    ("SADD", self._keys.queues, queue),
-                    ("HSET", self._keys.process(self.name), "queues", ",".join(sorted(self._queues))),
-                ]
-            )
+            self._say_so()
         self._leftovers.add(queue)
 
     def reads(self, queue: str) -> bool:
@@ -182,18 +177,14 @@ class Presence:
 
     def _introduce(self) -> None:
         read_clock(self._clock, self._link.call)
-        if not self.number:
-            self.number = int(self._link.call("HINCRBY", self._keys.workers, "next", 1))
-        host, pid, lease_end = socket.gethostname(), os.getpid(), self._clock.real_ms() + self._lease.lease_ms
-        began_at = self._clock.monotonic()
-        self._link.pipeline(
-            [
-                # First the lease: what it was given for is all that is ever cleaned up.
-                ("ZADD", self._keys.processes, lease_end, self.name),
-                ("HSET", self._keys.workers, self.number, f"{host}:{pid}"),
-                ("HSET", self._keys.process(self.name), "host", host, "pid", pid, "number", self.number),
-                ("HSET", self._keys.process(self.name), "started_ms", self._clock.now_ms()),
-            ]
+        self._say_so()
+
+    def _say_so(self) -> None:
+        began_at, queues = self._clock.monotonic(), sorted(self._queues)
+        facts = (self.name, socket.gethostname(), os.getpid(), self.number, self._clock.now_ms())
+        lease_end = self._clock.real_ms() + self._lease.lease_ms
+        self.number = int(
+            self._link.run(script("introduce"), self._keys.prefix, *facts, lease_end, ",".join(queues), *queues)
         )
         self._lease_ends_at = began_at + self._lease.lease_ms / 1000
 

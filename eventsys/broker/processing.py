@@ -35,7 +35,7 @@ def is_current(broker: EventBroker, message: Received) -> bool:
     """Say whether this process still holds a message it fetched; if its lease ended since, the message is dropped."""
     if broker.presence.holds(message.place.holder):
         return True
-    broker.in_flight.hold_no_more([message.place])
+    broker.work.in_flight.hold_no_more([message.place])
     return False
 
 
@@ -108,7 +108,7 @@ def end(broker: EventBroker, message: Received) -> None:
             wait_s = min(2 * wait_s, RETRY_S[1])
         except Exception:
             broker.logger.exception("%s could not be ended; it is tried again when this process is gone.", message)
-            broker.in_flight.hold_no_more([message.place])
+            broker.work.in_flight.hold_no_more([message.place])
             break
         else:
             break
@@ -121,7 +121,7 @@ def end(broker: EventBroker, message: Received) -> None:
 def _end_once(broker: EventBroker, message: Received) -> None:
     signal = "nack" if message.failed else "ack"
     broker.emit_before(signal, message)
-    broker.end(message, succeeded=not message.failed)
+    broker.work.end(message, succeeded=not message.failed)
     broker.emit_after(signal, message)
 
 

@@ -129,16 +129,16 @@ class Worker:
         for thread in self.workers:
             thread.join(max(0.0, deadline - time.monotonic()))
         self._on_loop.stop(max(0.0, deadline - time.monotonic()))
-        self.broker.committer.join(max(1.0, deadline - time.monotonic()))
+        self.broker.work.committer.join(max(1.0, deadline - time.monotonic()))
         self.broker.emit_after("worker_shutdown", self)
         self.broker.logger.info("Worker has been shut down.")
 
     def join(self) -> None:
         """Wait until everything fetched so far is handled and committed; for tests."""
         for queue_name in list(self.consumers):
-            while not self.broker.in_flight.wait_for_room(queue_name, 1, 1.0):
+            while not self.broker.work.in_flight.wait_for_room(queue_name, 1, 1.0):
                 pass
-        self.broker.committer.join()
+        self.broker.work.committer.join()
 
     def next_hard_limit(self) -> float:
         """Return when, on the monotonic clock, the next handler will count as stuck; infinity when none runs."""
@@ -175,7 +175,7 @@ class Worker:
     def _hand_back(self) -> None:
         unstarted = [*self._handoff.take_back(), *self._on_loop.take_back()]
         try:
-            self.broker.hand_back(unstarted)
+            self.broker.work.hand_back(unstarted)
         except EventsysError as error:
             self.broker.logger.warning(
                 "%d messages could not be handed back and are taken over when this process is gone: %s",

@@ -159,7 +159,7 @@ class ConsumerThread(WorkerPart):
 
     def _hand_out(self, messages: list[Received]) -> None:
         if not self.running:
-            self.broker.hand_back(messages)
+            self.broker.work.hand_back(messages)
             return
         if any(message.actor is None for message in messages):
             for message in messages:
@@ -172,7 +172,7 @@ class ConsumerThread(WorkerPart):
     def _refuse(self, message: Received) -> None:
         self.broker.logger.error("This process has no actor %r for %s.", message.actor_name, message)
         message.fail()
-        message.stuff_exception(ActorNotFound(message.actor_name))  # type: ignore[no-untyped-call]
+        message.stuff_exception(ActorNotFound(message.actor_name))
         end(self.broker, message)
 
     def _restart(self, text: str, *facts: object, exc_info: bool = False) -> None:
@@ -194,7 +194,7 @@ class DispatcherThread(ConsumerThread):
     def _dispatch(self, messages: Sequence[Received]) -> None:
         for at, message in enumerate(messages):
             if not self.running:
-                self.broker.hand_back(messages[at:])
+                self.broker.work.hand_back(messages[at:])
                 return
             process(self.broker, message)
             if isinstance(message, LogMessage) and message.targets is None:

@@ -125,14 +125,15 @@ class Buffer:
                 self._wait(len(batch), error, wait_s)
                 wait_s = min(_LONGEST_WAIT_S, wait_s * 2)
             except EventsysError as error:
-                return self._refused(batch, error)
+                self._refused(batch, error)
+                return
             else:
                 for (draft, receipt), outcome in zip(batch, outcomes, strict=True):
                     if isinstance(outcome, EventConflictError):
                         self._fail(draft, receipt, outcome)
                     else:
                         receipt.resolve(outcome)
-                return None
+                return
 
     def _wait(self, count: int, error: EventsysError, wait_s: float) -> None:
         logger.warning(

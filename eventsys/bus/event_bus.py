@@ -72,7 +72,7 @@ class EventBus:
         self._workers: dict[str, Any] = {}
         self._at_run_time: list[HandlerActor] = []
         self._lock = threading.RLock()
-        broker.after_scan = self.tending.make_round
+        broker.work.after_scan = self.tending.make_round
         broker.add_middleware(TendingMiddleware(self.declarations, self.tending))
 
     # Publishing

@@ -115,13 +115,8 @@ class InlineHandlers:
         try:
             broker = self._broker
             own = [(broker.keys.lane(INLINE_QUEUE, lane), entry) for lane, entry, _ in self._read_own()]
-            self._requeue(
-                [
-                    (stream, entry)
-                    for stream, entry in own
-                    if not broker.in_flight.knows(stream, entry, broker.presence.name)
-                ]
-            )
+            work = broker.work
+            self._requeue([place for place in own if not work.in_flight.knows(*place, work.presence.name)])
         except BaseException:
             self._may_have_strays = True
             raise
@@ -151,7 +146,7 @@ class InlineHandlers:
             targets, count = self._split(route)
             result, repeated = broker.link.run_telling(
                 script("publish_inline"), broker.keys.prefix, broker.clock.now_ms(), broker.presence.name,
-                route.version, broker.retention_ms, packed(draft.step), packed(targets), count,
+                route.version, broker.work.retention_ms, packed(draft.step), packed(targets), count,
             )  # fmt: skip
             is_repeated = is_repeated or repeated
             if result[0] != b"stale":
@@ -189,7 +184,7 @@ class InlineHandlers:
         """Give what an interrupted publish did not begin to the workers."""
         unstarted = [message for message in messages if message.attempt is None]
         if unstarted:
-            self._broker.in_flight.hold_no_more([message.place for message in unstarted])
+            self._broker.work.in_flight.hold_no_more([message.place for message in unstarted])
             self._requeue([(message.place.stream, message.place.entry) for message in unstarted])
 
     def _requeue(self, places: list[tuple[str, str]]) -> None:
@@ -219,7 +214,7 @@ class InlineHandlers:
             name, draft.envelope, {}, Place(INLINE_QUEUE, lane, stream, entry, broker.presence.name)
         )
         message.actor = broker.actors[name]
-        broker.in_flight.add([message.place])
+        broker.work.in_flight.add([message.place])
         return message
 
     def _run_apart(self, message: InlineMessage) -> BaseException | None:
@@ -279,7 +274,7 @@ class InlineHandlers:
         else:
             message.stuff_exception(error)
             self._broker.emit_after("process_message", message, exception=error)
-        self._broker.end(message, succeeded=not message.failed)
+        self._broker.work.end(message, succeeded=not message.failed)
         return error
 
     def _conclude(

@@ -84,7 +84,7 @@ class Tending:
         """
         if is_own_queue(queue):
             self._broker.flush(queue)
-        self._subscriptions.cancel_waiting(name, self._broker.clock.now_ms(), self._broker.retention_ms)
+        self._subscriptions.cancel_waiting(name, self._broker.clock.now_ms(), self._broker.work.retention_ms)
         self._subscriptions.settled(name)
 
     def settle_ended(self) -> None:

@@ -65,5 +65,5 @@ def _without_pydantics_layout(error: InvalidPayloadError) -> str:
     cause = error.__cause__
     if not isinstance(cause, ValidationError):
         return " ".join(str(error).split())
-    faults = "; ".join(f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in cause.errors())
-    return f"the payload does not fit {cause.title}: {faults}"
+    faults = [": ".join([".".join(map(str, one["loc"])), one["msg"]]).removeprefix(": ") for one in cause.errors()]
+    return f"the payload does not fit {cause.title}: {'; '.join(faults)}"

@@ -75,13 +75,14 @@ def _read_payload(text: str) -> Any:
 
 def _publish(event_type: str, content: Any, priority: Urgency, delay: str | None, **fields: Any) -> Event[Any]:
     from eventsys import EventService, Priority
+    from eventsys.model.durations import parse_duration
 
     events = EventService()
     fields["priority"] = Priority[priority.name]
     try:
         if delay is None:
             return events.publish(event_type, content, **fields)
-        return events.schedule(event_type, content, delay=delay, **fields)
+        return events.schedule(event_type, content, delay=parse_duration(delay), **fields)
     finally:
         events.stop()
 

@@ -46,7 +46,7 @@ class Retries(DramatiqRetries):
             if isinstance(exception, Retry):
                 delay_ms = None if exception.delay is None else to_milliseconds(exception.delay)
                 exception = dramatiq.Retry(str(exception), delay=delay_ms)
-            super().after_process_message(broker, message, result=result, exception=exception)
+            super().after_process_message(broker, message, result=result, exception=exception)  # type: ignore[no-untyped-call]
 
     def _judge(self, broker: Broker, message: DeliveryMessage, exception: BaseException) -> None:
         wait = self._wait_after(message, exception)

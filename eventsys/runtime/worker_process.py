@@ -144,7 +144,7 @@ class _Report:
         if name != self._known_as:
             self._known_as = name
             settings = service.settings
-            self.tell(presence=name, url=redis_url_of(settings), bus=settings.name, lease=service.broker.lease)
+            self.tell(presence=name, url=redis_url_of(settings), bus=settings.name, lease=service.broker.work.lease)
 
     def tell(self, **facts: Any) -> None:
         """Send some facts."""

@@ -198,7 +198,7 @@ class PollerMiddleware(Middleware):
             process=broker.presence.name,
             batch_size=self._batch_size,
             poll_interval_s=self._poll_interval_s,
-            lease=broker.lease,
+            lease=broker.work.lease,
         )
         self.poller.start()
 

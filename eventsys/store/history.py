@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 from eventsys.clock import to_ms
@@ -39,24 +40,30 @@ def find_events(link: Link, keys: Keys, wanted: EventFilter) -> tuple[list[str],
 
     Type, status and time are looked up; what else is asked is judged event by event.
     """
-    places, is_whole = _candidates(link, keys, wanted)
-    places.sort(reverse=wanted.order == "newest")
     first = (wanted.page - 1) * wanted.page_size
     judge = _judge_of(wanted)
-    if judge is None:
-        page = _read(link, keys, places[first : first + wanted.page_size])
-        return [header.id for header in page], len(places), is_whole
+    candidates: list[Any]
+    read: Callable[[Link, Keys, list[Any]], list[EventHeader]]
+    if wanted.status is not None and wanted.status is not EventStatus.DELIVERED:
+        candidates, is_whole = _ids_of_status(link, keys, wanted, wanted.status)
+        read = _read_ids
+    else:
+        candidates, is_whole = _candidates(link, keys, wanted)
+        candidates.sort(reverse=wanted.order == "newest")
+        read = _read
+    if judge is None and wanted.subscription is None:
+        page = read(link, keys, candidates[first : first + wanted.page_size])
+        return [header.id for header in page], len(candidates), is_whole
     fitting: list[str] = []
-    for start in range(0, len(places), _CHUNK):
-        fitting += _fitting(link, keys, places[start : start + _CHUNK], judge, wanted.status)
+    for start in range(0, len(candidates), _CHUNK):
+        headers = read(link, keys, candidates[start : start + _CHUNK])
+        fitting += _fitting(link, keys, [one.id for one in headers if judge is None or judge(one)], wanted)
     return fitting[first : first + wanted.page_size], len(fitting), is_whole
 
 
 def _candidates(link: Link, keys: Keys, wanted: EventFilter) -> tuple[list[Place], bool]:
-    if wanted.status is not None and wanted.status is not EventStatus.DELIVERED:
-        return _places_of_status(link, keys, wanted, wanted.status)
     if wanted.types and not _has_wildcard(wanted):
-        streams = [(keys.type_index(event_type), 0) for event_type in wanted.types]
+        streams = [(keys.type_index(event_type), 0) for event_type in dict.fromkeys(wanted.types)]
     else:
         lanes = LANES if wanted.priority is None else (int(wanted.priority),)
         streams = [(keys.log(lane), lane) for lane in lanes]
@@ -73,21 +80,30 @@ def _candidates(link: Link, keys: Keys, wanted: EventFilter) -> tuple[list[Place
     return _cut(places, newest_first=wanted.order == "newest")
 
 
-def _places_of_status(link: Link, keys: Keys, wanted: EventFilter, status: EventStatus) -> tuple[list[Place], bool]:
+def _ids_of_status(link: Link, keys: Keys, wanted: EventFilter, status: EventStatus) -> tuple[list[str], bool]:
+    """Return the events of a status other than delivered, in the order asked for; some of them never reached the log."""
     index = keys.pending if status is EventStatus.PENDING else keys.status_index(status)
     oldest, newest = _first_ms(wanted, "-inf"), _last_ms(wanted, "+inf")
     limit = ("LIMIT", 0, MOST_SCANNED + 1)
     if wanted.order == "newest":
-        ids = link.call("ZREVRANGEBYSCORE", index, newest, oldest, *limit)
+        found = link.call("ZREVRANGEBYSCORE", index, newest, oldest, *limit)
     else:
-        ids = link.call("ZRANGEBYSCORE", index, oldest, newest, *limit)
-    logs = link.pipeline([("HGET", keys.record(event_id.decode()), "log") for event_id in ids])
-    places = []
-    for log in logs:
-        if log is not None:
-            lane, _, entry = log.partition(b":")
-            places.append(_place(entry, int(lane)))
-    return _cut(places, newest_first=wanted.order == "newest")
+        found = link.call("ZRANGEBYSCORE", index, oldest, newest, *limit)
+    ids = [event_id.decode() for event_id in found]
+    return ids[:MOST_SCANNED], len(ids) <= MOST_SCANNED
+
+
+def _read_ids(link: Link, keys: Keys, ids: list[str]) -> list[EventHeader]:
+    if not ids:
+        return []
+    records = link.pipeline([("HMGET", keys.record(event_id), "log", "envelope") for event_id in ids])
+    logged = {
+        at: _place(log.partition(b":")[2], int(log.partition(b":")[0])) for at, (log, _) in enumerate(records) if log
+    }
+    entries = link.pipeline([("XRANGE", keys.log(one.lane), one.entry, one.entry) for one in logged.values()])
+    envelopes = {at: found[0][1][1] for at, found in zip(logged, entries, strict=True) if found}
+    envelopes |= {at: envelope for at, (_, envelope) in enumerate(records) if envelope}
+    return [decode_header(envelopes[at]) for at in range(len(ids)) if at in envelopes]
 
 
 def _cut(places: list[Place], *, newest_first: bool) -> tuple[list[Place], bool]:
@@ -114,14 +130,22 @@ def _judge_of(wanted: EventFilter) -> Callable[[EventHeader], bool] | None:
     return lambda header: all(test(header) for test in tests)
 
 
-def _fitting(
-    link: Link, keys: Keys, places: list[Place], judge: Callable[[EventHeader], bool], status: EventStatus | None
-) -> list[str]:
-    ids = [header.id for header in _read(link, keys, places) if judge(header)]
-    if status is not EventStatus.DELIVERED or not ids:
+def _fitting(link: Link, keys: Keys, ids: list[str], wanted: EventFilter) -> list[str]:
+    """Return those of the events whose record fits: the status delivered, a delivery to a subscription."""
+    if not ids or (wanted.status is not EventStatus.DELIVERED and wanted.subscription is None):
         return ids
-    states = link.pipeline([("HMGET", keys.record(event_id), "open", "status") for event_id in ids])
-    return [event_id for event_id, state in zip(ids, states, strict=True) if state == [b"0", None]]
+    number = b"open"
+    if wanted.subscription is not None:
+        number = link.call("HGET", keys.subscription_numbers, wanted.subscription)
+        if number is None:
+            return []
+    states = link.pipeline([("HMGET", keys.record(event_id), "open", "status", number) for event_id in ids])
+    return [
+        event_id
+        for event_id, (opened, status, delivery) in zip(ids, states, strict=True)
+        if delivery is not None
+        and (wanted.status is not EventStatus.DELIVERED or (opened == b"0" and status in {None, b"delivered"}))
+    ]
 
 
 def _read(link: Link, keys: Keys, places: list[Place]) -> list[EventHeader]:
@@ -141,8 +165,10 @@ def _has_wildcard(wanted: EventFilter) -> bool:
 
 
 def _first_ms(wanted: EventFilter, otherwise: str) -> Any:
-    return otherwise if wanted.start_time is None else to_ms(wanted.start_time)
+    if wanted.start_time is None:
+        return otherwise
+    return to_ms(wanted.start_time + timedelta(microseconds=999))  # the first whole millisecond from there on
 
 
 def _last_ms(wanted: EventFilter, otherwise: str) -> Any:
-    return otherwise if wanted.end_time is None else to_ms(wanted.end_time) - 1
+    return otherwise if wanted.end_time is None else to_ms(wanted.end_time - timedelta(microseconds=1))

@@ -30,10 +30,19 @@ _CONNECTING, _CONNECTED, _SENT = range(3)
 #: whose group exists answers BUSYGROUP.
 _PASSING = re.compile(r"\b(READONLY|BUSY|MASTERDOWN|MISCONF|LOADING|TRYAGAIN|CLUSTERDOWN|NOREPLICAS|UNBLOCKED)\b")
 
+#: Bytes that a socket takes at once or not at all.
+_ONE_WRITE = 16_384
+
 #: Where in an error those may stand; Redis 6.2 puts a script's error behind its name.
 _ERROR_HEAD = 200
 
 Command = Sequence[Any]
+
+#: Commands that only read: they may be sent again when their reply was lost.
+_READING = frozenset(
+    {"ECHO", "EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HMGET", "HVALS", "SMEMBERS", "TIME", "XLEN", "XRANGE"}
+    | {"XREVRANGE", "ZCARD", "ZRANGE", "ZRANGEBYSCORE", "ZREVRANGEBYSCORE", "ZSCORE"}
+)
 
 
 class NoGroupError(RedisRefusedError):
@@ -70,17 +79,13 @@ class Channel:
 
     def _call(self, command: Command, timeout_s: float) -> Any:
         with self._only_our_errors():
-            connection = self._open()
-            connection.send_packed_command(connection.pack_command(*command))
-            self._stage = _SENT
+            connection = self._send(lambda connection: connection.pack_command(*command))
             return connection.read_response(timeout=timeout_s)
 
     def pipeline(self, commands: Sequence[Command], *, timeout_s: float = REPLY_TIMEOUT_S) -> list[Any]:
         """Send several commands in one round trip; a refused one leaves its error in the list."""
         with self._only_our_errors():
-            connection = self._open()
-            connection.send_packed_command(connection.pack_commands(commands))
-            self._stage = _SENT
+            connection = self._send(lambda connection: connection.pack_commands(commands))
             return [self._reply(connection, timeout_s) for _ in commands]
 
     def receive(self, wait_s: float) -> Any:
@@ -102,6 +107,26 @@ class Channel:
         if connection is not None:
             with suppress(Exception):
                 connection.disconnect()
+
+    def _send(self, pack: Callable[[Any], Any]) -> Any:
+        """Send what `pack` returns, and return the connection it went out on.
+
+        A connection that broke while it lay idle is found out by the first write, of which nothing can have arrived
+        when it is one small piece: that is sent again on a new connection.
+        """
+        is_new = self._connection is None
+        connection = self._open()
+        pieces = pack(connection)
+        try:
+            connection.send_packed_command(pieces)
+        except (OSError, RedisConnectionError):
+            if is_new or len(pieces) > 1 or len(pieces[0]) > _ONE_WRITE:
+                raise
+            self.close()
+            connection = self._open()
+            connection.send_packed_command(pieces)
+        self._stage = _SENT
+        return connection
 
     def _open(self) -> Any:
         if self._connection is None:
@@ -181,12 +206,22 @@ class Link:
         return channel
 
     def call(self, *command: Any) -> Any:
-        """Send one command on this thread's connection."""
-        return self._mine().call(*command)
+        """Send one command on this thread's connection; a reading one once more when that broke."""
+        try:
+            return self._mine().call(*command)
+        except RedisUnavailableError as error:
+            if not _may_be_sent_again([command], error):
+                raise
+            return self._mine().call(*command)
 
     def pipeline(self, commands: Sequence[Command]) -> list[Any]:
-        """Send several commands in one round trip on this thread's connection."""
-        return self._mine().pipeline(commands)
+        """Send several commands in one round trip; reading ones once more when the connection broke."""
+        try:
+            return self._mine().pipeline(commands)
+        except RedisUnavailableError as error:
+            if not _may_be_sent_again(commands, error):
+                raise
+            return self._mine().pipeline(commands)
 
     def run(self, script: Script, *arguments: Any) -> Any:
         """Run a script; once more when the reply was lost, since every script here may run twice.
@@ -230,6 +265,12 @@ class Link:
 def run_script_once(channel: Channel, script: Script, *arguments: Any) -> Any:
     """Run `script` on `channel`, and load it first where Redis lost it; a lost reply is an error."""
     return _evaluate(channel, script, arguments)
+
+
+def _may_be_sent_again(commands: Sequence[Command], error: RedisUnavailableError) -> bool:
+    if error.at_connect:
+        return False
+    return not error.may_have_run or all(command[0] in _READING for command in commands)
 
 
 def run_script(
@@ -300,9 +341,7 @@ def _sentinel_maker(url: str, options: dict[str, Any]) -> Callable[[], Any]:
         raise ValueError("redis+sentinel:// needs hosts and a service name")
     user, _, password = credentials.partition(":")
     sentinels = [(host.partition(":")[0], int(host.partition(":")[2] or 26379)) for host in hosts.split(",")]
-    known: Any = redis.Sentinel(  # type: ignore[no-untyped-call]
-        sentinels, sentinel_kwargs={"socket_timeout": options["socket_connect_timeout"]}
-    )
+    known: Any = redis.Sentinel(sentinels, sentinel_kwargs={"socket_timeout": options["socket_connect_timeout"]})
     more = {"db": int(database or 0), **({"username": user or None, "password": password} if password else {})}
     client = known.master_for(service, **options, **more)
     maker: Callable[[], Any] = client.connection_pool.make_connection

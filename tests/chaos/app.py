@@ -25,7 +25,7 @@ LONGEST_S = 0.005
 """What a handler takes at most, in seconds."""
 
 events = EventService(name="chaos")
-events.broker.lease = Lease.of(float(os.environ.get("CHAOS_LEASE_S", "12")))
+events.broker.work.lease = Lease.of(float(os.environ.get("CHAOS_LEASE_S", "12")))
 
 has_begun = threading.Event()
 """Set when a handler of this process has begun: before, it holds nothing worth killing it for."""

@@ -112,7 +112,7 @@ def test_events_are_dispatched_while_all_threads_are_busy(
     for _ in range(50):
         events.publish("order.placed", {})
     while sum(redis_client.xlen(events.broker.keys.lane("shop", lane)) for lane in (1, 5, 8, 10)) < 50:
-        worker.broker.committer.join(0.05)
+        worker.broker.work.committer.join(0.05)
     release.set()
 
 
@@ -129,20 +129,20 @@ def test_what_is_not_begun_is_handed_back_before_running_handlers_end(
     @events.on("tick", name="makes-room-for-more", queue="default")
     async def never(event: Any) -> None: ...
 
-    hand_back = events.broker.hand_back
+    hand_back = events.broker.work.hand_back
 
     def noticed(messages: Any) -> None:
         hand_back(messages)
         if messages:
             handed_back.set()
 
-    events.broker.hand_back = noticed  # type: ignore[method-assign]
+    events.broker.work.hand_back = noticed  # type: ignore[method-assign]
     for number in range(4):
         handle.send(number)
     worker = start_worker(events.broker, worker_threads=2, async_concurrency=2)
     assert latch.wait(2)
-    while len(events.broker.in_flight) < 4:
-        events.broker.committer.join(0.01)
+    while len(events.broker.work.in_flight) < 4:
+        events.broker.work.committer.join(0.01)
     stopping = threading.Thread(target=worker.stop, args=(10_000,))
     stopping.start()
     was_first = handed_back.wait(5)

@@ -34,10 +34,10 @@ class Screen:
         """Say what this is."""
         self.say(Text.assemble(("eventsys demo", "bold"), "  the examples of actors/, live"))
 
-    def say(self, text: Text | str = "", *, indent: int = 0) -> None:
-        """Print one line; a file gets it whole, a terminal as wide as it is."""
+    def say(self, text: Text | str = "", *, indent: int = 0, cut: bool = False) -> None:
+        """Print one line, whole; with `cut` a terminal shows what fits."""
         line = Text(" " * indent) + (text if isinstance(text, Text) else Text(text))
-        if self._console.is_terminal:
+        if cut and self._console.is_terminal:
             self._console.print(line, no_wrap=True, overflow="ellipsis")
         else:
             self._console.print(line, soft_wrap=True)
@@ -95,28 +95,32 @@ class Screen:
 
     def summary(self, summary: Summary) -> None:
         """Print the table of events, and the totals."""
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, title="What the history tells", title_style="bold")
-        table.title_justify = "left"
+        # Fits into 80 columns, title and all.
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
         for name in ("event", "priority", "status"):
             table.add_column(name, no_wrap=True)
-        for name in ("events", "deliveries", "retries", "handled after"):
+        for name in ("events", "deliveries", "retries", "took"):
             table.add_column(name, justify="right")
         for row in summary.rows:
             numbers = (str(row.events), str(row.deliveries), str(row.retries or ""), duration(row.longest))
             table.add_row(row.event_type, row.priority, row.status, *numbers)
         self.say()
+        self.say(Text("What the history tells", "bold"))
+        self.say()
         self._console.print(table)
+        self.say()
         self.say(
             f"{summary.events} events, {summary.deliveries} deliveries, {summary.retries} retries;"
             f" {'every delivery succeeded' if summary.has_succeeded else 'NOT every delivery succeeded'}."
         )
         self.say(
-            "From publish (or the due time) to the handler's start:"
-            f" half within {duration(summary.median_wait)}, all within {duration(summary.longest_wait)}."
+            f"From publish, or due, to handler: half within {duration(summary.median_wait)},"
+            f" all within {duration(summary.longest_wait)}."
         )
 
     def _event(self, sign: str, event_type: str, told: str) -> None:
-        self.say(Text.assemble((f"{sign} ", "yellow"), (event_type.ljust(_NAME_WIDTH), "yellow"), " ", told), indent=3)
+        line = Text.assemble((f"{sign} ", "yellow"), (event_type.ljust(_NAME_WIDTH), "yellow"), " ", told)
+        self.say(line, indent=3, cut=True)
 
 
 def duration(length: timedelta) -> str:

@@ -22,7 +22,7 @@ local now_ms, retention_ms = tonumber(ARGV[1]), tonumber(ARGV[3])
 
 local member = redis.call("HGET", delayed_ids(id), id)
 if not member then
-  if redis.call("EXISTS", prefix .. ":event:" .. id) == 1 then return { "fired" } end
+  if redis.call("HEXISTS", prefix .. ":event:" .. id, "log") == 1 then return { "fired" } end
   return { "unknown" }
 end
 

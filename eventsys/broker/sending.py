@@ -1,0 +1,54 @@
+"""What a sent message becomes: a step for the scripts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from dramatiq import Message
+
+from eventsys.store.steps import Step, delayed_step, message_step
+
+from .attempt import Attempt
+from .messages import DeliveryMessage
+
+#: The lanes of plain actors, by the name their `lane` option gives.
+LANE_NAMES = {"low": 1, "normal": 5, "high": 8, "critical": 10}
+
+
+def step_of(message: Message[Any], attempt: Attempt | None, *, usual_lane: str | None) -> Step:
+    """Return the step that sends a message, now or when it is due.
+
+    Args:
+        message: The message; its option `due_ms` or `eta` says when, in milliseconds since 1970.
+        attempt: The attempt it is sent from. A delivery under attempt that is sent again is its own retry.
+        usual_lane: The lane of its actor, for a message that names none.
+    """
+    lane = LANE_NAMES.get(message.options.get("lane") or usual_lane or "normal", 5)
+    options = dict(message.options)
+    due_ms, eta = options.pop("due_ms", None), options.pop("eta", None)
+    if due_ms is None and isinstance(eta, (int, float)):
+        due_ms = eta
+    under_attempt = attempt.message if attempt is not None else None
+    if isinstance(under_attempt, DeliveryMessage) and message.message_id == under_attempt.message_id:
+        kept = json.dumps({"retries": under_attempt.previous + 1})
+        fields = {"s": under_attempt.subscription, "e": under_attempt.envelope, "o": kept}
+        lane = under_attempt.place.lane
+    else:
+        fields = {"m": _with_options(message, options).encode().decode()}
+    step = message_step(message.queue_name, lane, fields)
+    if due_ms is None:
+        return step
+    return delayed_step(message.message_id, int(due_ms), lane, step, queue=message.queue_name)
+
+
+def _with_options(message: Any, options: dict[str, Any]) -> Message[Any]:
+    return Message(
+        queue_name=message.queue_name,
+        actor_name=message.actor_name,
+        args=message.args,
+        kwargs=message.kwargs,
+        options=options,
+        message_id=message.message_id,
+        message_timestamp=message.message_timestamp,
+    )

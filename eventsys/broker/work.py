@@ -1,0 +1,226 @@
+"""What this process holds, and how it begins and ends its attempts."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from dramatiq import Actor
+
+from eventsys.clock import Clock
+from eventsys.errors import EventsysError, InvalidEventError
+from eventsys.store.keys import Keys
+from eventsys.store.link import Link
+from eventsys.store.scripts import script
+
+from .actor import HandlerActor
+from .attempt import Attempt, enter_attempt, leave_attempt
+from .committer import Committer, Finished
+from .endings import Ending, ending_of_failure, ending_of_junk, ending_of_success
+from .hooks import Hooks
+from .in_flight import InFlight
+from .messages import LogMessage, Place, Received
+from .presence import Lease, Presence
+
+#: Most messages handed back by one script.
+_RETURNED_AT_ONCE = 200
+
+#: Seconds that committing what is over may take when the process ends.
+_LAST_COMMIT_S = 10.0
+
+logger = logging.getLogger(__name__)
+
+
+class Work:
+    """The messages of one process, from fetching to commit; it belongs to the process, not to a consumer.
+
+    Nothing is opened or started before it is first used.
+
+    Args:
+        link: The way to Redis.
+        keys: The keys of the bus.
+        clock: The time.
+        actors: What the process can run, by name.
+        hooks: Calls the hooks after an acknowledgement, and knows whether there are any.
+        retention_ms: How long the record of a finished event is kept.
+        parked_ms: How long a message of an unknown actor is tried again before it is a dead letter.
+        lease: How soon the process counts as dead without a beat.
+        owner: The broker, by which an attempt is told from one of another bus.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        keys: Keys,
+        clock: Clock,
+        actors: Mapping[str, Actor[..., Any]],
+        hooks: Hooks,
+        *,
+        retention_ms: int,
+        parked_ms: int,
+        lease: Lease,
+        owner: object,
+    ) -> None:
+        self.link = link
+        self.keys = keys
+        self.clock = clock
+        self.actors = actors
+        self.retention_ms = retention_ms
+        self.in_flight = InFlight()
+        self.is_stopping = False
+        self.after_scan: Callable[[], None] = lambda: None
+        self._hooks = hooks
+        self._parked_ms = parked_ms
+        self.lease = lease
+        self._owner = owner
+        self._threads: tuple[Presence, Committer] | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def presence(self) -> Presence:
+        """The lease of this process."""
+        return self._begun()[0]
+
+    @property
+    def committer(self) -> Committer:
+        """What ends attempts in this process."""
+        return self._begun()[1]
+
+    def begin(self, message: Received) -> None:
+        """Begin an attempt: what is published from now on belongs to it."""
+        actor = message.actor
+        takes_sends = isinstance(actor, HandlerActor) or bool(actor and actor.options.get("transactional"))
+        message.attempt = Attempt(message, takes_sends=takes_sends, owner=self._owner)
+        message.token = enter_attempt(message.attempt)
+        message.started_ms = self.clock.now_ms()
+
+    def end(self, message: Received, *, succeeded: bool) -> None:
+        """End an attempt: hand it to the committer, with everything it leaves behind."""
+        attempt = message.attempt
+        if attempt is not None:
+            attempt.seal()
+            if message.token is not None:
+                token, message.token = message.token, None
+                leave_attempt(token)
+        if isinstance(message, LogMessage) and message.targets is None:
+            self._dispatch_failed(message)
+            return
+        finished = Finished(
+            message.place,
+            self._ending_of(message, succeeded=succeeded),
+            attempt.steps if attempt is not None else [],
+            self._when_committed(message, "after_ack" if succeeded else "after_nack"),
+            self._resolve_again(message),
+        )
+        self.in_flight.handled(message.place)
+        self.committer.put(finished)
+
+    def end_unread(self, place: Place, ending: Ending) -> None:
+        """End what could not be read as a message."""
+        self.in_flight.handled(place)
+        self.committer.put(Finished(place, ending, []))
+
+    def hand_back(self, messages: Sequence[Received]) -> None:
+        """Return messages that were not started, for any process to take."""
+        places = [message.place for message in messages]
+        for start in range(0, len(places), _RETURNED_AT_ONCE):
+            part = places[start : start + _RETURNED_AT_ONCE]
+            pairs = [value for place in part for value in (place.stream, place.entry)]
+            self.link.run(script("hand_back"), self.keys.prefix, self.presence.name, *pairs)
+            self.in_flight.hold_no_more(part)
+
+    def close(self) -> None:
+        """Commit what is over, and end this process's lease."""
+        if self._threads is None:
+            return
+        presence, committer = self._threads
+        committer.close(_LAST_COMMIT_S)
+        try:
+            presence.leave()
+        except EventsysError as error:
+            logger.warning("this process could not say that it ends: %s", error, extra={"action": "no_leave"})
+        self._threads = None
+
+    def _ending_of(self, message: Received, *, succeeded: bool) -> Ending:
+        number = self.presence.number
+        if succeeded:
+            return ending_of_success(message, number)
+        return ending_of_failure(
+            message, number, now_ms=self.clock.now_ms(), parked_ms=self._parked_ms, known=self._known_subscription
+        )
+
+    def _resolve_again(self, message: Received) -> Callable[[], Ending] | None:
+        resolve = getattr(message.actor, "resolve_again", None)
+        if not isinstance(message, LogMessage) or resolve is None:
+            return None
+
+        def resolved() -> Ending:
+            resolve(message)
+            return ending_of_success(message, self.presence.number)
+
+        return resolved
+
+    def _dispatch_failed(self, message: LogMessage) -> None:
+        if isinstance(message.error, InvalidEventError):
+            # It could never be dispatched: a person has to look at it.
+            place = message.place
+            junk = [b"e", message.envelope.encode()]
+            self.end_unread(place, ending_of_junk(f"{place.stream}|{place.entry}", str(message.error), junk))
+            return
+        logger.critical("an event could not be dispatched and is handed back", extra={"action": "dispatch_failed"})
+        try:
+            self.hand_back([message])
+        except EventsysError:
+            # It stays pending for this process, and is read again with the next lease or connection.
+            self.in_flight.hold_no_more([message.place])
+
+    def _when_committed(self, message: Received, signal: str) -> Callable[[str], None] | None:
+        attempt = message.attempt
+        waits = self._hooks.any_for(signal)
+        if not waits and (attempt is None or not attempt.is_awaited):
+            return None
+        error = message.error
+
+        def committed(result: str) -> None:
+            if attempt is not None:
+                attempt.settle(committed=result == "ok")
+                if attempt.when_over is not None:
+                    attempt.when_over()
+            if result == "ok" and waits:
+                self._tell_hooks(signal, message, error)
+
+        return committed
+
+    def _tell_hooks(self, signal: str, message: Received, error: BaseException | None) -> None:
+        """Call the hooks after a commit with the error in its place, which the worker cleared when it went on."""
+        if error is not None:
+            message.stuff_exception(error)
+        self._hooks.call_after(signal, message)
+        message.clear_exception()
+
+    def _known_subscription(self, name: str) -> tuple[int, bool]:
+        number, row = self.link.pipeline(
+            [("HGET", self.keys.subscription_numbers, name), ("HEXISTS", self.keys.subscriptions, name)]
+        )
+        return int(number or 0), bool(row)
+
+    def _begun(self) -> tuple[Presence, Committer]:
+        if self._threads is None:
+            with self._lock:
+                if self._threads is None:
+                    presence = Presence(
+                        self.link, self.keys, self.clock, self.lease, after_scan=lambda: self.after_scan()
+                    )
+                    committer = Committer(
+                        self.link,
+                        self.keys.prefix,
+                        self.clock,
+                        retention_ms=self.retention_ms,
+                        forget=self.in_flight.forget,
+                        lease_ended=presence.beat,
+                        more_is_coming=lambda: self.in_flight.is_busy,
+                    )
+                    self._threads = (presence, committer)
+        return self._threads

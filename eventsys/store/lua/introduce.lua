@@ -1,0 +1,35 @@
+--[[
+introduce: say that a process is alive, and which queues it reads.
+
+A script, because Redis refuses the bare commands at its memory limit, and a worker must be able to start then. Sent
+twice it does the same.
+
+KEYS
+  1  prefix of the bus
+     Reads and writes below it: workers, processes, process:<name>, queues
+ARGV
+  1    name         of the process's lease
+  2    host
+  3    pid
+  4    number       the one it has already, 0 for a new one: records name workers by it
+  5    started_ms   the caller's clock
+  6    lease_end    real time, ms
+  7    queues       all that it reads, as text
+  ...  queues       the same, one by one
+RETURNS
+  its number
+]]
+local prefix, name, number = KEYS[1], ARGV[1], tonumber(ARGV[4])
+local process = prefix .. ":process:" .. name
+
+redis.call("DEL", prefix .. ":scratch")
+
+if number == 0 then
+  number = tonumber(redis.call("HGET", process, "number") or redis.call("HINCRBY", prefix .. ":workers", "next", 1))
+end
+redis.call("HSET", prefix .. ":workers", number, ARGV[2] .. ":" .. ARGV[3])
+redis.call("HSET", process, "host", ARGV[2], "pid", ARGV[3], "number", number, "queues", ARGV[7])
+redis.call("HSETNX", process, "started_ms", ARGV[5])
+redis.call("ZADD", prefix .. ":processes", ARGV[6], name)
+for at = 8, #ARGV do redis.call("SADD", prefix .. ":queues", ARGV[at]) end
+return number

@@ -1,0 +1,26 @@
+"""Commands for acceptance tests, ended whatever the test does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.processes import Command
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Command]]:
+    """Start commands: `start("-m", "eventsys", "demo")`."""
+    commands: list[Command] = []
+
+    def start_one(*arguments: str, **environ: str) -> Command:
+        directory = tmp_path / str(len(commands))
+        directory.mkdir()
+        commands.append(Command(*arguments, directory=directory, **environ))
+        return commands[-1]
+
+    yield start_one
+    for command in commands:
+        command.kill()

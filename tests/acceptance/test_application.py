@@ -1,0 +1,92 @@
+"""The example application, run by every command that can run it."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dramatiq
+import pytest
+
+from eventsys import EventService
+from tests.acceptance.processes import Command
+from tests.conftest import FreshRedis
+from tests.quality.tree import ROOT
+
+Start = Callable[..., Command]
+
+WORKERS = {
+    "eventsys worker": ["-m", "eventsys", "worker", "actors", "--processes", "1", "--threads", "2"],
+    "dramatiq": ["-m", "dramatiq", "actors", "--processes", "1", "--threads", "2", "--path", str(ROOT)],
+}
+
+
+@pytest.fixture
+def events(fresh_redis: Callable[[], FreshRedis]) -> Iterator[EventService]:
+    """A publisher of the application's bus, on a Redis of the test's own."""
+    before = dramatiq.get_broker()
+    service = EventService(redis_url=fresh_redis().url)
+    yield service
+    service.stop()
+    dramatiq.set_broker(before)
+
+
+def url_of(events: EventService) -> str:
+    assert events.settings.redis_url is not None
+    return events.settings.redis_url.get_secret_value()
+
+
+@pytest.mark.parametrize("name", WORKERS)
+def test_the_application_handles_events_and_ends_with_its_command(
+    name: str, events: EventService, start: Start
+) -> None:
+    """Ours, and the stock command of Dramatiq: `actors/__init__.py` is all that either of them needs."""
+    worker = start(*WORKERS[name], EVENTSYS_REDIS_URL=url_of(events))
+    login = events.publish("user.login", {"user_id": "1", "ip": "10.0.0.1"}, source="auth-service")
+    record = events.wait(login.id)
+    assert {one.subscription: str(one.status) for one in record.deliveries} == dict.fromkeys(
+        ("sessions.open", "notifications.login", "audit.trail"), "succeeded"
+    )
+    worker.process.send_signal(signal.SIGTERM)
+    code, _, stderr = worker.finish()
+    assert code == 0, stderr
+    assert worker.left_processes() == []
+
+
+def test_a_second_worker_of_the_same_bus_goes_on_where_the_first_ended(events: EventService, start: Start) -> None:
+    for user_id in ("1", "2"):
+        worker = start(*WORKERS["eventsys worker"], EVENTSYS_REDIS_URL=url_of(events))
+        logout = events.publish("user.logout", {"user_id": user_id})
+        assert events.wait(logout.id).status == "delivered"
+        worker.process.send_signal(signal.SIGINT)
+        assert worker.finish()[0] == 0
+
+
+def test_a_welcome_is_scheduled_by_the_handler_of_a_registration(events: EventService, start: Start) -> None:
+    start(*WORKERS["eventsys worker"], EVENTSYS_REDIS_URL=url_of(events))
+    events.wait(events.publish("user.registered", {"user_id": "1"}).id)
+    assert events.get_metrics().pending_events == 1
+
+
+def test_what_the_command_publishes_a_worker_handles(events: EventService, start: Start) -> None:
+    start(*WORKERS["eventsys worker"], EVENTSYS_REDIS_URL=url_of(events))
+    publish = ["-m", "eventsys", "publish", "data.deleted", '{"table_name": "t", "conditions": {}, "action": "delete"}']
+    code, stdout, stderr = start(*publish, "--json", "--redis-url", url_of(events)).finish()
+    assert code == 0, stderr
+    event: dict[str, Any] = json.loads(stdout)
+    assert "cleanup.delete" in {one.subscription for one in events.wait(event["id"]).deliveries}
+
+
+def test_a_module_that_cannot_be_imported_ends_the_worker_with_its_reason(
+    events: EventService, start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.py").write_text("import no_such_module\n")
+    worker = start(
+        "-m", "eventsys", "worker", "broken", EVENTSYS_REDIS_URL=url_of(events), PYTHONPATH=f"{ROOT}:{tmp_path}"
+    )  # fmt: skip
+    code, _, stderr = worker.finish()
+    assert code == 1
+    assert "No module named 'no_such_module'" in stderr.splitlines()[-1]

@@ -1,0 +1,141 @@
+"""What cannot be handled is kept for a person, with what went wrong."""
+
+from __future__ import annotations
+
+import dramatiq
+import pytest
+from dramatiq import Message
+
+from eventsys.store.keys import GROUP
+from tests.broker.conftest import until
+from tests.broker.letters import letters_of
+
+_MESSAGE = b'{"queue_name":"default","actor_name":"note","args":[],"kwargs":{},"options":{},"message_id":"m","message_timestamp":1}'
+
+#: Entries of a lane that are no message: names and values in turn.
+JUNK = [
+    [b"m", b""],
+    [b"m", b"\xff\xfe\x00"],
+    [b"m", b"null"],
+    [b"m", b"[]"],
+    [b"m", b"{}"],
+    [b"m", _MESSAGE[:-20]],
+    [b"m", _MESSAGE.replace(b'"args":[]', b'"args":1')],
+    [b"m", _MESSAGE.replace(b'"kwargs":{}', b'"kwargs":[]')],
+    [b"m", _MESSAGE.replace(b'"options":{}', b'"options":null')],
+    [b"m", _MESSAGE.replace(b'"actor_name":"note"', b'"actor_name":7')],
+    [b"m", b"[" * 100_000],
+    [b"m", b'{"a":' * 50_000],
+    [b"x", b"y"],
+    [b"", b""],
+    [b"\xff", b"\xff"],
+    [b"s", b"sub"],
+    [b"s", b"sub", b"e", b"no envelope"],
+    [b"s", b"\xff", b"e", b"{}"],
+    [b"s", b"sub", b"e", b"{}", b"o", b"{"],
+    [b"e", b"an event that is not in the log"],
+]
+
+
+@pytest.mark.redis62
+def test_junk_becomes_dead_letters_and_never_stops_a_consumer(broker, start_worker) -> None:
+    handled = []
+
+    @dramatiq.actor
+    def note():
+        handled.append(None)
+
+    start_worker(broker)
+    for number, junk in enumerate(JUNK, 1):
+        # Into a lane that nothing else uses, so that the ids of ours are not outrun.
+        broker.link.call("XADD", broker.keys.lane("default", 1), f"1-{number}", *junk)
+        note.send()
+    broker.join("default", timeout=20_000)
+    assert len(handled) == len(JUNK)
+    assert [letter["reason"] for letter in letters_of(broker)] == ["undecodable"] * len(JUNK)
+
+
+def test_a_dead_letter_says_what_happened(broker, start_worker) -> None:
+    @dramatiq.actor(max_retries=2, min_backoff=1, max_backoff=2)
+    def fail(number):
+        raise ValueError(f"not {number}")
+
+    start_worker(broker)
+    message = fail.send(7)
+    broker.join("default", timeout=10_000)
+    (letter,) = letters_of(broker)
+    assert letter["id"] == message.message_id
+    assert letter["reason"] == "failed"
+    assert letter["error"] == "ValueError: not 7"
+    assert letter["attempts"] == "3"
+    assert "in fail" in letter["traceback"]
+    assert Message.decode(letter["m"].encode()).args == (7,)
+
+
+def test_a_huge_error_is_cut(broker, start_worker) -> None:
+    @dramatiq.actor(max_retries=0)
+    def fail():
+        raise ValueError("x" * 1_000_000)
+
+    start_worker(broker)
+    fail.send()
+    broker.join("default", timeout=10_000)
+    (letter,) = letters_of(broker)
+    assert len(letter["error"]) <= 1_000
+    assert len(letter["traceback"]) <= 8_000
+
+
+@pytest.mark.parametrize("lane", ["queue", "delayed"])
+def test_an_actor_that_ends_the_thread_is_a_failure_like_any_other(broker, start_worker, lane) -> None:
+    @dramatiq.actor(max_retries=0)
+    def leave():
+        raise SystemExit(3)
+
+    start_worker(broker)
+    leave.send_with_options(delay=None if lane == "queue" else 10)
+    broker.join("default", timeout=10_000)
+    assert [letter["reason"] for letter in letters_of(broker)] == ["failed"]
+
+
+def _unknown(queue="default") -> Message:
+    return Message(queue_name=queue, actor_name="nobody", args=(), kwargs={}, options={})
+
+
+def test_a_message_of_an_unknown_actor_is_parked(make_broker, start_worker) -> None:
+    broker = make_broker()
+    broker.declare_queue("default")
+    start_worker(broker)
+    message = broker.enqueue(_unknown())
+    until(lambda: broker.link.call("HGET", broker.keys.delayed_queues, "default") == b"1")
+    until(lambda: broker.link.call("XLEN", broker.keys.lane("default", 5)) == 0)
+    assert letters_of(broker) == []
+    (body,) = broker.link.call("HVALS", broker.keys.delayed_bodies)
+    assert message.message_id.encode() in body
+
+
+def test_a_message_parked_for_too_long_is_a_dead_letter(make_broker, start_worker) -> None:
+    broker = make_broker(parked_ms=0)
+    broker.declare_queue("default")
+    start_worker(broker)
+    message = broker.enqueue(_unknown())
+    broker.join("default", timeout=10_000)
+    (letter,) = letters_of(broker)
+    assert (letter["id"], letter["reason"]) == (message.message_id, "unknown_actor")
+
+
+def test_a_lane_without_its_group_is_given_one(broker, start_worker) -> None:
+    """As after Redis was emptied under a running worker."""
+    handled = []
+
+    @dramatiq.actor
+    def note():
+        handled.append(None)
+
+    start_worker(broker)
+    note.send()
+    broker.join("default", timeout=10_000)
+    for lane in (10, 8, 5, 1):
+        broker.link.call("XGROUP", "DESTROY", broker.keys.lane("default", lane), GROUP)
+    note.send()
+    broker.join("default", timeout=10_000)
+    assert len(handled) == 2

@@ -1,0 +1,128 @@
+"""Redis away, emptied of its scripts, or without our connections: nothing is lost."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+import dramatiq
+import dramatiq.worker
+import pytest
+
+from tests.broker.conftest import until
+
+_COUNT = 600
+
+
+@pytest.fixture(autouse=True)
+def _quick_reconnect(monkeypatch) -> None:
+    """Dramatiq waits 3 s before it consumes again; a tenth is enough to see that it does."""
+    monkeypatch.setattr(dramatiq.worker, "CONSUMER_RESTART_DELAY_SECS", 0.1)
+
+
+@pytest.fixture
+def load(make_broker, start_worker):
+    """Return what runs `disturb` while messages are being handled, and gives how often each was."""
+
+    def run(disturb, url=None, *, delayed=False) -> Counter:
+        broker = make_broker(url) if url else make_broker()
+        handled: Counter = Counter()
+        lock = threading.Lock()
+        some = threading.Event()
+
+        @dramatiq.actor
+        def note(number):
+            threading.Event().wait(0.002)
+            with lock:
+                handled[number] += 1
+            if len(handled) > _COUNT // 6:
+                some.set()
+
+        for number in range(_COUNT):
+            note.send_with_options(args=(number,), delay=10 if delayed else None)
+        start_worker(broker, threads=4)
+        assert some.wait(20)
+        disturb(broker)
+        until(lambda: len(handled) == _COUNT, 40)
+        broker.join("default", timeout=20_000)
+        return handled
+
+    return run
+
+
+@pytest.mark.redis62
+def test_nothing_is_lost_when_the_scripts_are_flushed(load) -> None:
+    handled = load(lambda broker: broker.link.call("SCRIPT", "FLUSH"))
+    assert set(handled.values()) == {1}
+
+
+def test_nothing_is_lost_when_every_connection_is_killed(load) -> None:
+    def kill(broker) -> None:
+        for _ in range(5):
+            broker.link.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            broker.link.call("CLIENT", "KILL", "TYPE", "pubsub")
+            threading.Event().wait(0.05)
+
+    handled = load(kill)
+    assert set(handled.values()) == {1}
+
+
+def test_delayed_messages_survive_the_kill_of_the_pollers_connections(load) -> None:
+    handled = load(lambda broker: broker.link.call("CLIENT", "KILL", "TYPE", "pubsub"), delayed=True)
+    assert set(handled.values()) == {1}
+
+
+def test_nothing_is_lost_when_redis_is_killed_and_restarted(load, fresh_redis) -> None:
+    """With its file flushed every second a kill may undo the last commits: those messages are handled again."""
+    server = fresh_redis()
+
+    def restart(_broker) -> None:
+        server.kill()
+        threading.Event().wait(0.3)
+        server.start()
+
+    handled = load(restart, server.url)
+    assert len(handled) == _COUNT
+
+
+@pytest.mark.redis62
+def test_messages_whose_reply_was_lost_are_found_again(make_broker, start_worker) -> None:
+    """Redis believes that this process holds them; the process never heard of it."""
+    broker = make_broker()
+    handled = []
+
+    @dramatiq.actor
+    def note(number):
+        handled.append(number)
+
+    consumer = broker.consume("default", prefetch=16, timeout=10)
+    assert next(consumer) is None
+    for number in range(8):
+        note.send(number)
+    fetch = consumer._reader.read_now(64)
+    assert len(fetch) == 8
+    consumer.close()
+    start_worker(broker)
+    broker.join("default", timeout=10_000)
+    assert sorted(handled) == list(range(8))
+
+
+def test_what_is_being_handled_is_not_taken_for_a_lost_reply(broker, start_worker) -> None:
+    may_end = threading.Event()
+    handled = []
+
+    @dramatiq.actor
+    def wait(number):
+        handled.append(number)
+        may_end.wait(10)
+
+    start_worker(broker, threads=4)
+    for number in range(4):
+        wait.send(number)
+    until(lambda: len(handled) == 4)
+    second = broker.consume("default", prefetch=16, timeout=10)
+    assert next(second) is None
+    second.close()
+    may_end.set()
+    broker.join("default", timeout=10_000)
+    assert sorted(handled) == [0, 1, 2, 3]

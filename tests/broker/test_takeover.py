@@ -1,0 +1,163 @@
+"""Processes that end, well or badly, and what becomes of the messages they held."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+import dramatiq
+import pytest
+from dramatiq import Worker
+
+from eventsys.broker.presence import Lease
+from eventsys.store.keys import RETURNED
+from tests.broker import crash_app
+from tests.broker.conftest import until
+from tests.broker.letters import letters_of
+
+
+@pytest.fixture
+def start_process(redis_url: str) -> Iterator[Callable[..., subprocess.Popen]]:
+    """Start worker processes of `crash_app`; they are ended after the test."""
+    started: list[subprocess.Popen] = []
+
+    def start(threads: int = 4) -> subprocess.Popen:
+        command = [sys.executable, "-m", "tests.broker.crash_app", redis_url, str(threads)]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def app(redis_client, redis_url):
+    """The broker of `crash_app` in this process, for sending and looking."""
+    broker = crash_app.make(redis_url)
+    yield broker
+    broker.close()
+
+
+def _send(broker, name: str, *args) -> None:
+    broker.get_actor(name).send(*args)
+
+
+def _count(broker, key: str) -> int:
+    return int(broker.link.call("HLEN", key))
+
+
+def test_the_usual_figures_promise_a_takeover_within_15_s() -> None:
+    lease = Lease()
+    assert lease.lease_ms / 1000 + lease.scan_s <= 15
+    assert 3 * lease.beat_s * 1000 <= lease.lease_ms
+
+
+@pytest.mark.redis62
+def test_messages_of_a_killed_process_are_handled_by_another_one(app, start_process) -> None:
+    process = start_process()
+    for number in range(4):
+        _send(app, "hold", number)
+    until(lambda: _count(app, "started") == 4)
+    for number in range(100):
+        _send(app, "note", number)
+    os.kill(process.pid, signal.SIGKILL)
+    start_process(threads=8)
+    until(lambda: _count(app, "handled") == 100, 20)
+    assert set(app.link.call("HVALS", "handled")) == {b"1"}
+    # Suspects are handed out alone, and this one keeps its process busy: the others wait for it.
+    until(lambda: sorted(app.link.call("HVALS", "started")) == [b"1", b"1", b"1", b"2"])
+
+
+def test_one_message_that_kills_its_process_buries_itself_and_no_neighbour(app, start_process) -> None:
+    for number in range(150):
+        _send(app, "note", number)
+    _send(app, "crash")
+    for number in range(150, 300):
+        _send(app, "note", number)
+    ends = []
+    for _ in range(5):
+        process = start_process()
+        ends.append(process.wait(timeout=20))
+    start_process()
+    app.join("default", timeout=20_000)
+    assert ends == [-signal.SIGSEGV] * 5
+    assert app.link.call("GET", "crashed") == b"5"
+    assert _count(app, "handled") == 300
+    assert [(letter["reason"], letter["attempts"]) for letter in letters_of(app)] == [("crash_loop", "5")]
+
+
+def test_a_terminated_process_hands_back_what_it_had_not_started(broker) -> None:
+    may_end = threading.Event()
+    handled = []
+
+    @dramatiq.actor
+    def wait(number):
+        handled.append(number)
+        may_end.wait(10)
+
+    worker = Worker(broker, worker_timeout=50, worker_threads=2)
+    worker.queue_prefetch = 20
+    worker.start()
+    for number in range(30):
+        wait.send(number)
+    until(lambda: len(handled) == 2)
+    lane = broker.keys.lane("default", 5)
+    until(lambda: broker.link.call("XPENDING", lane, "workers")[0] == 10)
+    stopping = threading.Thread(target=worker.stop)
+    stopping.start()
+    until(lambda: not any(thread.running for thread in worker.workers))
+    may_end.set()
+    stopping.join()
+    returned = broker.link.call("XPENDING", lane, "workers", "-", "+", 100, RETURNED)
+    started = len(handled)
+    assert len(returned) + started >= 10
+    assert {entry[3] for entry in returned} == {0}
+    assert broker.link.call("XLEN", lane) == 30 - started
+    again = Worker(broker, worker_timeout=50, worker_threads=2)
+    again.start()
+    broker.join("default", timeout=10_000)
+    again.stop()
+    assert sorted(handled) == list(range(30))
+
+
+def test_a_process_that_lost_its_lease_commits_nothing(make_broker, start_worker) -> None:
+    """What it was handling is handled by another process; its own outcome and messages count for nothing."""
+    slow = make_broker()
+    may_end, handled, followed = threading.Event(), [], []
+
+    @dramatiq.actor(broker=slow, actor_name="work", transactional=True)
+    def work_slowly():
+        slow.get_actor("follow").send("slow")
+        handled.append("slow")
+        may_end.wait(10)
+
+    quick = make_broker(lease=Lease(lease_ms=5_000, beat_s=1.0, scan_s=0.05))
+
+    @dramatiq.actor(broker=quick, actor_name="work", transactional=True)
+    def work():
+        quick.get_actor("follow").send("quick")
+        handled.append("quick")
+
+    for one in (slow, quick):
+        dramatiq.actor(followed.append, broker=one, actor_name="follow", queue_name="following")
+    start_worker(slow, threads=1, queues={"default"})
+    work_slowly.send()
+    until(lambda: handled)
+    slow.link.call("ZADD", slow.keys.processes, 1, slow.presence.name)
+    start_worker(quick)
+    until(lambda: handled == ["slow", "quick"])
+    until(lambda: followed == ["quick"])
+    may_end.set()
+    assert slow.committer.join(5)
+    quick.join("default", timeout=10_000)
+    quick.join("following", timeout=10_000)
+    assert followed == ["quick"]
+    assert handled == ["slow", "quick"]

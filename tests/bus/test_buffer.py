@@ -1,0 +1,181 @@
+"""publish_async: the buffer, its receipts, and what becomes of it when Redis or the process goes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eventsys import BufferFullError, Event, EventConflictError, EventService, NotCommittedError, WaitTimeoutError
+from tests.support.proxy import CuttingProxy
+from tests.support.services import Services, commands_of, used_since
+
+NOWHERE = "redis://127.0.0.1:1/0"
+
+
+@pytest.mark.redis62
+def test_buffered_events_are_stored_in_order_and_in_batches(events: EventService, redis_client: Any) -> None:
+    events.publish("x.y", {})
+    before = commands_of(redis_client)
+    receipts = [events.publish_async("a.b", {"n": n}) for n in range(500)]
+    stored = [receipt.result(timeout=5) for receipt in receipts]
+    assert [event.payload["n"] for event in stored] == list(range(500))
+    assert used_since(redis_client, before)["evalsha"] < 100
+    link, keys = events.broker.link, events.broker.keys
+    log = [json.loads(fields[1]) for _, fields in link.call("XRANGE", keys.log(5), "-", "+")]
+    assert [entry["payload"]["n"] for entry in log[1:]] == list(range(500))
+
+
+def test_a_receipt_waits_no_longer_than_asked(services: Services) -> None:
+    events = services.make(redis_url=NOWHERE, bus={"flush_timeout": "10ms"})
+    with pytest.raises(WaitTimeoutError):
+        events.publish_async("a.b", {}).result(timeout="20ms")
+
+
+def test_a_conflict_fails_its_receipt_and_no_other(services: Services) -> None:
+    failed: list[tuple[str, Exception]] = []
+    events = services.make(on_publish_error=lambda event, error: failed.append((event.id, error)))
+    events.publish("a.b", {"n": 0}, id="taken")
+    receipts = [events.publish_async("a.b", {"n": n}, id=name) for n, name in enumerate(["x", "y", "taken", "z"], 1)]
+    assert [receipts[at].result(timeout=5).id for at in (0, 1, 3)] == ["x", "y", "z"]
+    with pytest.raises(EventConflictError):
+        receipts[2].result(timeout=5)
+    assert [event_id for event_id, _ in failed] == ["taken"]
+    assert events.bus.publisher.buffer.failed == 1
+
+
+def test_a_full_buffer_blocks_and_then_says_so(services: Services) -> None:
+    bus = {"buffer_size": 3, "publish_timeout": "50ms", "flush_timeout": "10ms"}
+    events = services.make(redis_url=NOWHERE, bus=bus)
+    for _ in range(3):
+        events.publish_async("a.b", {})
+    with pytest.raises(BufferFullError, match="3 events have been waiting"):
+        events.publish_async("a.b", {})
+
+
+def test_events_are_kept_while_redis_is_away_and_sent_once_when_it_is_back(
+    fresh_redis: Callable[[], Any], services: Services
+) -> None:
+    server = fresh_redis()
+    events = services.make(redis_url=server.url)
+    events.publish("x.y", {})
+    server.kill()
+    receipts = [events.publish_async("a.b", {"n": n}) for n in range(120)]
+    server.start()
+    assert [receipt.result(timeout=10).payload["n"] for receipt in receipts] == list(range(120))
+    link, keys = events.broker.link, events.broker.keys
+    assert link.call("XLEN", keys.type_index("a.b")) == 120
+
+
+def test_what_could_not_be_sent_is_written_down(services: Services, tmp_path: Path) -> None:
+    path, failed = tmp_path / "unsent.jsonl", []
+    events = services.make(
+        redis_url=NOWHERE,
+        bus={"flush_timeout": "50ms", "unsent_path": path, "batch_size": 2},
+        on_publish_error=lambda event, error: failed.append(event.id),
+    )
+    receipts = [events.publish_async("a.b", {"n": n}) for n in range(5)]
+    unsent = events.bus.publisher.close()
+    written = [json.loads(json.loads(line)["envelope"])["payload"]["n"] for line in path.read_text().splitlines()]
+    assert written == list(range(5))
+    assert [event.id for event in unsent] == [receipt.event.id for receipt in receipts] == failed
+    assert all(receipt.is_done for receipt in receipts)
+
+
+def test_inside_an_attempt_a_receipt_waits_for_the_commit(events: EventService, quick_work: Any) -> None:
+    receipts: list[Any] = []
+    early: list[Exception] = []
+
+    @events.on("a.b", max_retries=0)
+    def handler(event: Event) -> None:
+        receipts.append(events.publish_async("c.d", {"fails": event.payload["fails"]}))
+        try:
+            receipts[-1].result(timeout=1)
+        except NotCommittedError as error:
+            early.append(error)
+        if event.payload["fails"]:
+            raise ValueError
+
+    quick_work()
+    events.wait(events.publish("a.b", {"fails": False}).id)
+    assert receipts[0].result(timeout=5).type == "c.d"
+    events.wait(events.publish("a.b", {"fails": True}).id)
+    with pytest.raises(NotCommittedError, match="was dropped"):
+        receipts[1].result(timeout=5)
+    assert len(early) == 2
+
+
+def test_leaving_the_process_sends_what_is_buffered(redis_url: str, events: EventService) -> None:
+    code = f"""
+from eventsys import EventService
+events = EventService(redis_url={redis_url!r}, name={events.settings.name!r})
+for n in range(200):
+    events.publish_async("a.b", {{"n": n}})
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
+    assert events.get_metrics().total_events == 200
+
+
+def test_a_forked_child_sends_nothing_of_its_parent_and_shares_no_connection(
+    redis_url: str, services: Services
+) -> None:
+    proxy = CuttingProxy(redis_url)
+    events = services.make(redis_url=proxy.url)
+    events.publish("x.y", {})
+    with events.bus.publisher.buffer._changed:  # the flusher cannot begin
+        events.bus.publisher.buffer._waiting.append((events.bus.drafter.draft("a.b", {"from": "parent"}), None))
+        child = os.fork()
+        if child == 0:
+            try:
+                events.publish_async("c.d", {"from": "child"}).result(timeout=5)
+                events.publish("c.d", {"from": "child"})
+                os._exit(len(events.bus.publisher.buffer._waiting))
+            except BaseException:
+                os._exit(99)
+        _, status = os.waitpid(child, 0)
+        events.bus.publisher.buffer._waiting.clear()
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert events.publish("x.z", {}).type == "x.z"
+    assert events.get_metrics().total_events == 4
+    proxy.close()
+
+
+def test_an_interrupted_thread_does_not_strand_those_behind_it(events: EventService) -> None:
+    events.publish("x.y", {})
+    trips = events.bus.publisher._trips
+    send, entered, goes_on = trips._send, threading.Event(), threading.Event()
+
+    def interrupted(steps: list[Any]) -> list[Any]:
+        trips._send = send
+        entered.set()
+        goes_on.wait(5)
+        raise KeyboardInterrupt
+
+    trips._send = interrupted
+    caught: list[BaseException] = []
+
+    def publish_and_be_interrupted() -> None:
+        try:
+            events.publish("a.b", {"n": 0})
+        except KeyboardInterrupt as error:
+            caught.append(error)
+
+    first = threading.Thread(target=publish_and_be_interrupted)
+    first.start()
+    assert entered.wait(5)
+    done: list[str] = []
+    others = [threading.Thread(target=lambda: done.append(events.publish("a.b", {}).id)) for _ in range(3)]
+    for other in others:
+        other.start()
+    goes_on.set()
+    for thread in (first, *others):
+        thread.join(5)
+    assert len(caught) == 1
+    assert len(done) == 3

@@ -1,0 +1,121 @@
+"""Publishing over a network that loses replies, and to a Redis that is away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from eventsys import (
+    EventConflictError,
+    EventService,
+    EventStatus,
+    PublishUnknownError,
+    RedisUnavailableError,
+    SettingsError,
+)
+from tests.support.proxy import CuttingProxy
+from tests.support.services import Services
+
+
+@pytest.fixture
+def proxy(redis_url: str) -> Iterator[CuttingProxy]:
+    made = CuttingProxy(redis_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def far(services: Services, proxy: CuttingProxy) -> EventService:
+    """A service that reaches Redis through the proxy, and has been there."""
+    service = services.make(redis_url=proxy.url)
+    service.publish("x.y", {})
+    return service
+
+
+@pytest.mark.redis62
+def test_a_lost_reply_is_asked_for_again_and_the_event_stored_once(far: EventService, proxy: CuttingProxy) -> None:
+    proxy.lose_replies(1)
+    event = far.publish("a.b", {"n": 1})
+    assert proxy.lost == 1
+    assert not event.duplicate
+    assert far.get_metrics().total_events == 2
+
+
+def test_a_reply_lost_twice_is_unknown_and_the_same_call_again_is_safe(far: EventService, proxy: CuttingProxy) -> None:
+    proxy.lose_replies(2)
+    with pytest.raises(PublishUnknownError, match="safe") as caught:
+        far.publish("a.b", {"n": 1}, id="mine")
+    assert caught.value.event_id == "mine"
+    assert far.publish("a.b", {"n": 1}, id="mine").duplicate
+    assert far.get_metrics().total_events == 2
+
+
+def test_a_buffered_event_whose_reply_was_lost_is_no_duplicate(far: EventService, proxy: CuttingProxy) -> None:
+    proxy.lose_replies(3)
+    assert not far.publish_async("a.b", {"n": 1}).result(timeout=5).duplicate
+    assert proxy.lost == 3
+    assert far.get_metrics().total_events == 2
+
+
+def test_a_scheduled_event_whose_reply_was_lost_is_no_conflict(far: EventService, proxy: CuttingProxy) -> None:
+    proxy.lose_replies(1)
+    delayed = far.schedule("a.b", {}, delay="1h")
+    assert proxy.lost == 1
+    assert far.cancel(delayed.id).status is EventStatus.CANCELLED
+    far.schedule("a.b", {}, delay="1h", id="mine")
+    with pytest.raises(EventConflictError, match="delayed already"):
+        far.schedule("a.b", {}, delay="1h", id="mine")
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_an_inline_handler_runs_once_although_replies_are_lost(
+    services: Services, proxy: CuttingProxy, lost: int
+) -> None:
+    events = services.make(redis_url=proxy.url)
+    seen: list[str] = []
+    events.on("a.b", name="inline", async_=False)(lambda event: seen.append(event.id))
+    events.publish("a.b", {}, id="first")
+    proxy.lose_replies(lost)
+    if lost == 1:
+        events.publish("a.b", {}, id="second")
+    else:
+        with pytest.raises(PublishUnknownError):
+            events.publish("a.b", {}, id="second")
+        services.work(events)
+        events.bus.tending.make_round()
+    assert events.wait("second").status is EventStatus.DELIVERED
+    assert seen == ["first", "second"]
+
+
+def test_a_redis_that_is_away_is_told_within_the_connect_timeout(services: Services) -> None:
+    events = services.make(redis_url="redis://127.0.0.1:1/0", connect_timeout="500ms")
+    began_at = time.monotonic()
+    with pytest.raises(RedisUnavailableError, match="Redis") as caught:
+        events.publish("a.b", {})
+    assert not isinstance(caught.value, PublishUnknownError)
+    assert time.monotonic() - began_at < 2
+
+
+def test_sentinels_that_are_away_are_told_too(services: Services) -> None:
+    events = services.make(redis_url="redis+sentinel://127.0.0.1:1,127.0.0.1:2/main", connect_timeout="200ms")
+    with pytest.raises(RedisUnavailableError):
+        events.publish("a.b", {})
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1", "redis+sentinel://", "127.0.0.1:6379"])
+def test_a_url_of_no_known_kind_is_refused_with_the_kinds(services: Services, url: str) -> None:
+    events = services.make(redis_url=url)
+    with pytest.raises(SettingsError, match="redis://"):
+        events.publish("a.b", {})
+
+
+def test_a_bus_of_a_newer_format_is_refused(services: Services) -> None:
+    events = services.make()
+    events.broker.link.call("SET", events.broker.keys.format, 99)
+    with pytest.raises(SettingsError, match="format 99"):
+        events.publish("a.b", {})
+    with pytest.raises(SettingsError, match="format 99"):
+        services.work(events)
+    services._workers.pop()

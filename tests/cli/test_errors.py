@@ -1,0 +1,65 @@
+"""What the commands say when something is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from eventsys.cli.commands import app
+
+NOBODY = "redis://127.0.0.1:1"
+
+
+@pytest.fixture(autouse=True)
+def _own_surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing a command changes in the environment or beside itself outlives its test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EVENTSYS_REDIS_URL", NOBODY)
+    monkeypatch.delenv("REDIS_URL", raising=False)
+
+
+def run(*arguments: str, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(app, list(arguments), input=stdin)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["publish", "user.login", "{bad"], "the payload is no JSON"),
+        (["publish", "order.paid", "[1]"], "must be a dictionary"),
+        (["publish", "user.login", "[1]"], "the payload does not fit UserSession: Input should be a valid dictionary"),
+        (["publish", "user.login", "{}"], "the payload does not fit UserSession: user_id: Field required"),
+        (["publish", "order.paid", '{"amount": NaN}'], "payload.amount is nan"),
+        (["publish", "User.Login", "{}"], "did you mean 'user.login'?"),
+        (["publish", "order.paid", "{}", "--delay", "5 parsecs"], "'5 parsecs' is not a duration"),
+        (["publish", "order.paid", "{}", "--redis-url", "bogus://"], "this Redis URL is of no known kind"),
+        (["worker", "no_such_module"], "there is no module 'no_such_module'"),
+    ],
+)
+def test_what_cannot_be_done_as_typed_is_told_in_one_sentence_and_ends_with_2(arguments: list[str], said: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+
+
+def test_a_redis_that_is_away_is_told_in_one_sentence_with_the_next_step_and_ends_with_1() -> None:
+    result = run("publish", "order.paid", "{}")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: Redis does not answer")
+    assert "--redis-url" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_debug_lets_the_error_out_with_its_traceback() -> None:
+    result = run("publish", "order.paid", "{}", "--debug")
+    assert type(result.exception).__name__ == "RedisUnavailableError"
+
+
+@pytest.mark.parametrize("arguments", [["publish"], ["publish", "a.b"], ["nothing"], ["worker"], ["demo", "--fast"]])
+def test_a_wrong_use_ends_with_2(arguments: list[str]) -> None:
+    assert run(*arguments).exit_code == 2

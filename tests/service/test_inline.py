@@ -1,0 +1,145 @@
+"""Handlers with async_=False, which run inside publish."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+
+from eventsys import DeliveryStatus, Event, EventService, EventStatus, InlineHandlerError, SubscriptionOptions
+from tests.support.services import Services
+
+
+@pytest.mark.redis62
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("how", ["publish", "apublish", "publish in a loop"])
+def test_it_runs_in_the_publishers_process_before_publish_returns(
+    events: EventService, is_async: bool, how: str
+) -> None:
+    seen: list[str] = []
+
+    async def later(event: Event) -> None:
+        seen.append(event.id)
+
+    events.on("a.b", name="inline", async_=False)(later if is_async else lambda event: seen.append(event.id))
+
+    async def publish_in_a_loop() -> Event:
+        return events.publish("a.b", {}) if how == "publish in a loop" else await events.apublish("a.b", {})
+
+    event = events.publish("a.b", {}) if how == "publish" else asyncio.run(publish_in_a_loop())
+    assert seen == [event.id]
+    record = events.get_event(event.id)
+    assert record.status is EventStatus.DELIVERED
+    assert record.deliveries[0].attempts == 1
+    assert events.publish("x.y", {}).causation_id is None
+
+
+@pytest.mark.redis62
+def test_its_error_is_raised_after_everybody_else_is_served(events: EventService, services: Services) -> None:
+    seen: list[str] = []
+
+    @events.on("a.b", name="inline", async_=False)
+    def inline(event: Event) -> None:
+        events.publish("c.d", {}, id="dropped")
+        raise ValueError("no")
+
+    events.on("a.b", name="other")(lambda event: seen.append(event.id))
+    with pytest.raises(InlineHandlerError, match="inline failed on event") as caught:
+        events.publish("a.b", {}, id="mine")
+    assert caught.value.event.id == "mine"
+    assert isinstance(caught.value.__cause__, ValueError)
+    services.work(events)
+    record = events.wait("mine")
+    assert seen == ["mine"]
+    assert {one.subscription: one.status for one in record.deliveries} == {
+        "inline": DeliveryStatus.DEAD,
+        "other": DeliveryStatus.SUCCEEDED,
+    }
+    assert events.get_metrics().total_events == 1
+
+
+def test_a_coroutine_is_cancelled_at_its_timeout(events: EventService) -> None:
+    async def stuck(event: Event) -> None:
+        await asyncio.Event().wait()
+
+    events.on("a.b", name="inline", async_=False, timeout="30ms")(stuck)
+    with pytest.raises(InlineHandlerError):
+        events.publish("a.b", {}, id="mine")
+    assert events.get_event("mine").deliveries[0].history[0].status == "timeout"
+
+
+def test_published_otherwise_it_is_delivered_like_any_other(events: EventService, services: Services) -> None:
+    threads: list[str] = []
+    events.on("a.b", name="inline", async_=False)(lambda event: threads.append(threading.current_thread().name))
+    event = events.publish_async("a.b", {}).result(timeout=5)
+    assert threads == []
+    services.work(events)
+    assert events.wait(event.id).status is EventStatus.DELIVERED
+    assert threads != [threading.current_thread().name]
+
+
+def test_an_interrupt_of_the_handler_leaves_no_attempt_open(events: EventService, services: Services) -> None:
+    """Ctrl-C strikes the first of two; the second goes to the workers."""
+    seen: list[str] = []
+
+    @events.on("a.b", name="first", async_=False)
+    def first(event: Event) -> None:
+        raise KeyboardInterrupt
+
+    events.on("a.b", name="second", async_=False)(lambda event: seen.append(event.id))
+    with pytest.raises(KeyboardInterrupt):
+        events.publish("a.b", {}, id="mine")
+    events.publish("c.d", {}, id="free")
+    assert events.get_event("free").causation_id is None
+    services.work(events)
+    record = events.wait("mine")
+    assert seen == ["mine"]
+    assert [one.status for one in record.deliveries] == [DeliveryStatus.DEAD, DeliveryStatus.SUCCEEDED]
+
+
+CHILD = """
+import os, signal, sys
+from eventsys import EventService
+from eventsys.broker.presence import Lease
+events = EventService(redis_url=sys.argv[1], name=sys.argv[2], app="tests")
+events.broker.work.lease = Lease.of(1.0)
+@events.on("a.b", name="inline", async_=False)
+def inline(event):
+    os.kill(os.getpid(), signal.SIGKILL)
+events.subscribe("run.time", lambda event: None, name="run-time")
+events.publish("a.b", {}, id="mine")
+"""
+
+
+def test_when_the_publisher_is_killed_in_the_handler_a_worker_takes_it_and_its_subscriptions_end(
+    redis_url: str, services: Services
+) -> None:
+    events = services.make()
+    seen: list[str] = []
+    child = subprocess.run([sys.executable, "-c", CHILD, redis_url, events.settings.name], timeout=30, check=False)
+    assert child.returncode == -signal.SIGKILL
+    before = events.publish("run.time", {})
+    events.on("a.b", name="inline", async_=False)(lambda event: seen.append(event.id))
+    from eventsys.broker.presence import Lease
+
+    events.broker.work.lease = Lease.of(1.0)
+    services.work(events)
+    assert events.wait("mine").status is EventStatus.DELIVERED
+    assert seen == ["mine"]
+    assert events.wait(before.id).status in {EventStatus.CANCELLED, EventStatus.DELIVERED}
+    from tests.support.waiting import eventually
+
+    eventually(lambda: events.bus.subscriptions.get("run-time") is None)
+    assert events.wait(events.publish("run.time", {}).id).deliveries == []
+
+
+def test_a_run_time_subscription_may_run_inline_too(events: EventService) -> None:
+    seen: list[str] = []
+    events.subscribe("a.b", lambda event: seen.append(event.id), SubscriptionOptions(async_=False), name="inline")
+    event = events.publish("a.b", {})
+    assert seen == [event.id]
