@@ -155,7 +155,8 @@ class EventConsumer(Consumer):
         self._holder = work.presence.name
         self._reader.process = self._holder
         own = self._reader.read_own()
-        return [(entry, False) for entry in own if not work.in_flight.knows(self._streams[entry[0]], entry[1].decode())]
+        knows = work.in_flight.knows
+        return [(entry, False) for entry in own if not knows(self._streams[entry[0]], entry[1].decode(), self._holder)]
 
     def _leftovers(self, room: int) -> list[tuple[Entry, bool]]:
         """Return what others handed back, else one message that a dead process held.

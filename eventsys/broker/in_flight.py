@@ -16,7 +16,7 @@ class InFlight:
     """
 
     def __init__(self) -> None:
-        self._places: dict[tuple[str, str], Received | None] = {}
+        self._places: dict[tuple[str, str, str], Received | None] = {}
         self._held: Counter[str] = Counter()
         self._handled: Counter[str] = Counter()
         self._changed = threading.Condition()
@@ -30,11 +30,14 @@ class InFlight:
         return self._running > 0
 
     def add(self, places: list[Place]) -> list[bool]:
-        """Note fetched messages, and say of each whether it is new: what is held already must not run twice."""
+        """Note fetched messages, and say of each whether it is new: what is held already must not run twice.
+
+        What was held under an earlier name, before a lease ended, is new: that attempt cannot commit any more.
+        """
         are_new = []
         with self._changed:
             for place in places:
-                key = (place.stream, place.entry)
+                key = (place.stream, place.entry, place.holder)
                 are_new.append(key not in self._places)
                 if are_new[-1]:
                     self._places[key] = None
@@ -46,7 +49,7 @@ class InFlight:
 
     def give(self, message: Received) -> None:
         """Note what message a place turned out to hold."""
-        self._places[message.place.stream, message.place.entry] = message
+        self._places[message.place.stream, message.place.entry, message.place.holder] = message
 
     def unstarted(self) -> list[Received]:
         """Return the messages that are fetched and not begun."""
@@ -66,7 +69,7 @@ class InFlight:
         """Drop messages whose commit has returned."""
         with self._changed:
             for place in places:
-                self._places.pop((place.stream, place.entry), None)
+                self._places.pop((place.stream, place.entry, place.holder), None)
                 if self._suspect is place:
                     self._suspect = None
                     self._changed.notify_all()
@@ -75,8 +78,8 @@ class InFlight:
         """Drop messages that were handed back unstarted."""
         with self._changed:
             for place in places:
-                if (place.stream, place.entry) in self._places:
-                    del self._places[place.stream, place.entry]
+                if (place.stream, place.entry, place.holder) in self._places:
+                    del self._places[place.stream, place.entry, place.holder]
                     self._held[place.queue] -= 1
                     self._running -= 1
                 if self._suspect is place:
@@ -91,9 +94,9 @@ class InFlight:
         """Return how many messages of a queue have been worked on since the process began."""
         return self._handled[queue]
 
-    def knows(self, stream: str, entry: str) -> bool:
+    def knows(self, stream: str, entry: str, holder: str) -> bool:
         """Say whether a message is held, or waits for its commit."""
-        return (stream, entry) in self._places
+        return (stream, entry, holder) in self._places
 
     @property
     def has_suspect(self) -> bool:

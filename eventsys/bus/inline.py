@@ -115,7 +115,8 @@ class InlineHandlers:
         try:
             broker = self._broker
             own = [(broker.keys.lane(INLINE_QUEUE, lane), entry) for lane, entry, _ in self._read_own()]
-            self._requeue([(stream, entry) for stream, entry in own if not broker.work.in_flight.knows(stream, entry)])
+            work = broker.work
+            self._requeue([place for place in own if not work.in_flight.knows(*place, work.presence.name)])
         except BaseException:
             self._may_have_strays = True
             raise
