@@ -89,12 +89,7 @@ class Drafter:
         payload = {} if payload is None else payload
         self._catalog.check_payload(event_type, payload)
         written = encode_payload(payload, max_bytes=self._max_bytes, max_depth=self._max_levels)
-        chain = current_chain() or _NO_CHAIN
-        if chain.depth >= self._max_depth:
-            raise CausationDepthError(
-                f"{event_type!r} would be number {chain.depth + 1} in a chain of events that publish events, and"
-                f" max_depth is {self._max_depth}; most likely a handler publishes what it handles"
-            )
+        chain = self._chain_of(event_type)
         event = new_event(
             event_type,
             payload,
@@ -118,6 +113,16 @@ class Drafter:
             retry_delay_ms=None if retry_delay is None else to_milliseconds(retry_delay),
         )
         return _draft(event, envelope, self._window_ms if window is None else _window_ms(window))
+
+    def _chain_of(self, event_type: str) -> Chain:
+        """Return the chain of what is published here, if it may grow."""
+        chain = current_chain() or _NO_CHAIN
+        if chain.depth >= self._max_depth:
+            raise CausationDepthError(
+                f"{event_type!r} would be number {chain.depth + 1} in a chain of events that publish events, and"
+                f" max_depth is {self._max_depth}; most likely a handler publishes what it handles"
+            )
+        return chain
 
     def adopt(self, event: Event[Any]) -> Draft:
         """Return an event that exists already, ready to be published; its payload is checked again.

@@ -18,8 +18,6 @@ from eventsys.runtime.file_lock import FileLock
 from eventsys.runtime.server_binary import ServerBinary
 from eventsys.runtime.server_link import ServerLink
 from tests.runtime.users import (
-from tests.runtime.users import embedded as embedded  # noqa: PLC0414 - a fixture
-from tests.runtime.users import server_binary as server_binary  # noqa: PLC0414 - a fixture
     COMER_AND_GOER,
     User,
     kill_server,
@@ -27,6 +25,8 @@ from tests.runtime.users import server_binary as server_binary  # noqa: PLC0414 
     put,
     read,
 )
+from tests.runtime.users import embedded as embedded
+from tests.runtime.users import server_binary as server_binary
 
 
 def test_it_starts_again_with_the_data_it_had(embedded):
