@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -86,6 +87,7 @@ class EventBroker(Broker):
         self.after_scan: Callable[[], None] = lambda: None
         self._booted = 0
         self._process: tuple[Presence, Committer] | None = None
+        _brokers.add(self)
         self._lock = threading.Lock()
 
     @property
@@ -387,6 +389,13 @@ class EventBroker(Broker):
         if not wait_until(lambda: is_idle(self.link, self.keys, queue_name), timeout):
             raise QueueJoinTimeout(queue_name)
 
+    def forget_process(self) -> None:
+        """Begin anew in a forked child, with a lease of its own."""
+        self._lock = threading.Lock()
+        self._process = None
+        self.in_flight = InFlight()
+        self.interrupts = Interrupts(self._recycle)
+
     def _processing(self) -> tuple[Presence, Committer]:
         if self._process is None:
             with self._lock:
@@ -405,3 +414,15 @@ class EventBroker(Broker):
                     )
                     self._process = (presence, committer)
         return self._process
+
+
+_brokers: weakref.WeakSet[EventBroker] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    """In a forked child: the lease, what it holds, and the threads that tend it are the parent's."""
+    for broker in list(_brokers):
+        broker.forget_process()
+
+
+os.register_at_fork(after_in_child=_forget_all)

@@ -33,7 +33,7 @@ class _Target(NamedTuple):
 
 class _Compiled(NamedTuple):
     version: str
-    index: PatternIndex[_Target]
+    patterns: PatternIndex[_Target]
 
 
 class Router:
@@ -73,7 +73,7 @@ class Router:
         event_id, event_type, _priority = header_target(envelope)
         fields: dict[str, Any] | None = None
         targets: list[Any] = []
-        for target in compiled.index.match(event_type):
+        for target in compiled.patterns.match(event_type):
             if target.where is not None:
                 fields = header_fields(decode_header(envelope)) if fields is None else fields
                 if not target.where.matches(fields):

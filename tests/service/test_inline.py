@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import Any
 
 import pytest
 
