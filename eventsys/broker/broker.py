@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -84,6 +85,7 @@ class EventBroker(Broker):
         )
         self.interrupts = Interrupts(self._recycle)
         self._booted = 0
+        _brokers.add(self)
 
     @property
     def link(self) -> Link:
@@ -268,3 +270,20 @@ class EventBroker(Broker):
         """
         if not wait_until(lambda: is_idle(self.link, self.keys, queue_name), timeout):
             raise QueueJoinTimeout(queue_name)
+
+    def forget_process(self) -> None:
+        """Begin anew in a forked child, with a lease of its own."""
+        self.work.forget_process()
+        self.interrupts = Interrupts(self._recycle)
+
+
+_brokers: weakref.WeakSet[EventBroker] = weakref.WeakSet()
+
+
+def _forget_all() -> None:
+    """In a forked child: the lease, what it holds, and the threads that tend it are the parent's."""
+    for broker in list(_brokers):
+        broker.forget_process()
+
+
+os.register_at_fork(after_in_child=_forget_all)

@@ -143,6 +143,12 @@ class Work:
             logger.warning("this process could not say that it ends: %s", error, extra={"action": "no_leave"})
         self._threads = None
 
+    def forget_process(self) -> None:
+        """Begin anew in a forked child: the lease, what it holds, and the threads that tend it are the parent's."""
+        self._lock = threading.Lock()
+        self._threads = None
+        self.in_flight = InFlight()
+
     def _ending_of(self, message: Received, *, succeeded: bool) -> Ending:
         number = self.presence.number
         if succeeded:

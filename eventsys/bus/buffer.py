@@ -124,7 +124,7 @@ class Buffer:
                 may_be_stored = may_be_stored or getattr(error, "may_have_run", False)
                 self._wait(len(batch), error, wait_s)
                 wait_s = min(_LONGEST_WAIT_S, wait_s * 2)
-            except EventsysError as error:
+            except Exception as error:
                 self._refused(batch, error)
                 return
             else:
@@ -142,7 +142,7 @@ class Buffer:
         with self._changed:
             self._changed.wait_for(lambda: self._closing, wait_s)
 
-    def _refused(self, batch: list[_Item], error: EventsysError) -> None:
+    def _refused(self, batch: list[_Item], error: Exception) -> None:
         if len(batch) == 1:
             [(draft, receipt)] = batch
             return self._fail(draft, receipt, error)
@@ -151,7 +151,7 @@ class Buffer:
             self._send([one])
         return None
 
-    def _fail(self, draft: Draft, receipt: Receipt, error: EventsysError) -> None:
+    def _fail(self, draft: Draft, receipt: Receipt, error: Exception) -> None:
         self.failed += 1
         receipt.fail(error)
         logger.error(
@@ -159,7 +159,10 @@ class Buffer:
             extra={"action": "publish_failed", "event_id": draft.event.id},
         )  # fmt: skip
         if self._on_error is not None:
-            self._on_error(draft.event, error)
+            try:
+                self._on_error(draft.event, error)
+            except Exception:
+                logger.exception("on_publish_error failed", extra={"action": "callback_failed"})
 
     def _give_up(self, unsent: list[_Item]) -> None:
         ids = [draft.event.id for draft, _ in unsent]

@@ -42,15 +42,13 @@ def find_events(link: Link, keys: Keys, wanted: EventFilter) -> tuple[list[str],
     """
     first = (wanted.page - 1) * wanted.page_size
     judge = _judge_of(wanted)
-    candidates: list[Any]
-    read: Callable[[Link, Keys, list[Any]], list[EventHeader]]
     if wanted.status is not None and wanted.status is not EventStatus.DELIVERED:
-        candidates, is_whole = _ids_of_status(link, keys, wanted, wanted.status)
-        read = _read_ids
+        ids, is_whole = _ids_of_status(link, keys, wanted, wanted.status)
+        candidates: list[Any] = ids
+        read: Callable[[Link, Keys, list[Any]], list[EventHeader]] = _read_ids
     else:
-        candidates, is_whole = _candidates(link, keys, wanted)
-        candidates.sort(reverse=wanted.order == "newest")
-        read = _read
+        places, is_whole = _candidates(link, keys, wanted)
+        candidates, read = sorted(places, reverse=wanted.order == "newest"), _read
     if judge is None and wanted.subscription is None:
         page = read(link, keys, candidates[first : first + wanted.page_size])
         return [header.id for header in page], len(candidates), is_whole

@@ -54,7 +54,9 @@ def _sentinel_maker(url: str, options: dict[str, Any]) -> Callable[[], Any]:
         raise ValueError("redis+sentinel:// needs hosts and a service name")
     user, _, password = credentials.partition(":")
     sentinels = [(host.partition(":")[0], int(host.partition(":")[2] or 26379)) for host in hosts.split(",")]
-    known: Any = redis.Sentinel(sentinels, sentinel_kwargs={"socket_timeout": options["socket_connect_timeout"]})
+    known: Any = redis.Sentinel(
+        sentinels, sentinel_kwargs={"socket_timeout": options["socket_connect_timeout"], "retry": options["retry"]}
+    )
     more = {"db": int(database or 0), **({"username": user or None, "password": password} if password else {})}
     client = known.master_for(service, **options, **more)
     maker: Callable[[], Any] = client.connection_pool.make_connection
