@@ -99,6 +99,7 @@ class Committer:
         self._forget = forget
         self._lease_ended = lease_ended
         self._committed_at = 0.0
+        self._may_have_run = False
         self._more_is_coming = more_is_coming
         self._waiting: deque[Finished] = deque()
         self._is_committing = False
@@ -173,10 +174,12 @@ class Committer:
             return False
 
     def _commit_or_wait(self, batch: list[Finished]) -> None:
+        self._may_have_run = False
         while not self._is_closing:
             try:
                 results = self._commit(batch)
             except RedisUnavailableError as error:
+                self._may_have_run = self._may_have_run or error.may_have_run
                 logger.warning(
                     "commit waits for Redis: %s", error, extra={"action": "commit_waits", "count": len(batch)}
                 )
@@ -208,16 +211,21 @@ class Committer:
         for at, one in enumerate(batch):
             lanes.setdefault(one.place.stream, []).append(at)
         packed_lanes = [packed((stream, [_packable(batch[at]) for at in places])) for stream, places in lanes.items()]
+        repeats: list[Exception] = []
         exceptions = run_script(
-            self._channel, self._script, self._prefix, self._clock.now_ms(), holder, self._retention_ms, *packed_lanes
-        )
+            self._channel, self._script, self._prefix, self._clock.now_ms(), holder, self._retention_ms, *packed_lanes,
+            on_repeat=repeats.append,
+        )  # fmt: skip
+        may_have_run = self._may_have_run or bool(repeats)
         if exceptions == [b"ended"]:
             self._lease_ended()
             return ["lost"] * len(batch)
         results = ["ok"] * len(batch)
         order = list(lanes.values())
         for lane, at, why in zip(exceptions[::3], exceptions[1::3], exceptions[2::3], strict=True):
-            results[order[lane - 1][at - 1]] = why.decode()
+            # After a lost reply, what has ended before was ended by this very commit.
+            if not (may_have_run and why == b"lost"):
+                results[order[lane - 1][at - 1]] = why.decode()
         return results
 
     def _settle(self, batch: list[Finished], results: list[str]) -> None:

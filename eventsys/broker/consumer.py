@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from dramatiq import Consumer, MessageProxy
@@ -119,8 +119,10 @@ class EventConsumer(Consumer):
 
     def _fetch(self) -> list[tuple[Entry, bool]]:
         work = self._work
-        if self._holder != work.presence.name and (unknown := self._begin()):
-            return unknown
+        if self._holder != work.presence.name:
+            self._begin()
+            if self._ready:
+                return []
         has_leftovers = work.presence.has_leftovers(self.queue)
         limit = self._prefetch.limit(work.in_flight.handled_count(self.queue))
         if has_leftovers:
@@ -147,16 +149,15 @@ class EventConsumer(Consumer):
         self._is_busy = bool(entries)
         return entries
 
-    def _begin(self) -> list[tuple[Entry, bool]]:
-        """Enter the queue, and return what this process holds there without knowing: the replies it lost."""
+    def _begin(self) -> None:
+        """Enter the queue, and take what this process holds there without knowing: the replies it lost."""
         work = self._work
         self._reader.ensure_groups()
         work.presence.enter(self.queue)
         self._holder = work.presence.name
         self._reader.process = self._holder
-        own = self._reader.read_own()
-        knows = work.in_flight.knows
-        return [(entry, False) for entry in own if not knows(self._streams[entry[0]], entry[1].decode(), self._holder)]
+        with work.in_flight.watch() as over:
+            self._take([(entry, False) for entry in self._reader.read_own()], over=over)
 
     def _leftovers(self, room: int) -> list[tuple[Entry, bool]]:
         """Return what others handed back, else one message that a dead process held.
@@ -186,12 +187,12 @@ class EventConsumer(Consumer):
         stream, entry, _crashes = suspect
         return [((self._lane_of[stream], entry[0], entry[1]), True)]
 
-    def _take(self, entries: list[tuple[Entry, bool]]) -> None:
+    def _take(self, entries: list[tuple[Entry, bool]], *, over: Collection[tuple[str, str, str]] = ()) -> None:
         places = [
             Place(self.queue, lane, self._streams[lane], entry.decode(), self._holder, is_suspect)
             for (lane, entry, _), is_suspect in entries
         ]
-        are_new = self._work.in_flight.add(places)
+        are_new = self._work.in_flight.add(places, over=over)
         for ((_, _, fields), _), place, is_new in zip(entries, places, are_new, strict=True):
             if not is_new:
                 continue

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 from .messages import Place, Received
+
+#: A message while it is held: the lane, the entry, and the name under which it was fetched.
+_Key = tuple[str, str, str]
 
 
 class InFlight:
@@ -16,12 +21,13 @@ class InFlight:
     """
 
     def __init__(self) -> None:
-        self._places: dict[tuple[str, str, str], Received | None] = {}
+        self._places: dict[_Key, Received | None] = {}
         self._held: Counter[str] = Counter()
         self._handled: Counter[str] = Counter()
         self._changed = threading.Condition()
         self._suspect: Place | None = None
         self._wanted: dict[str, int] = {}
+        self._watches: list[set[_Key]] = []
         self._running = 0
 
     @property
@@ -29,16 +35,32 @@ class InFlight:
         """Whether any message is held that is not over yet."""
         return self._running > 0
 
-    def add(self, places: list[Place]) -> list[bool]:
+    @contextmanager
+    def watch(self) -> Iterator[set[_Key]]:
+        """Gather what is forgotten meanwhile: Redis may have called it pending, and it is over by now."""
+        over: set[_Key] = set()
+        with self._changed:
+            self._watches.append(over)
+        try:
+            yield over
+        finally:
+            with self._changed:
+                self._watches.remove(over)
+
+    def add(self, places: list[Place], *, over: Collection[_Key] = ()) -> list[bool]:
         """Note fetched messages, and say of each whether it is new: what is held already must not run twice.
 
         What was held under an earlier name, before a lease ended, is new: that attempt cannot commit any more.
+
+        Args:
+            places: Where they stand.
+            over: Messages that are not new, though they are not held: what `watch` gathered.
         """
         are_new = []
         with self._changed:
             for place in places:
                 key = (place.stream, place.entry, place.holder)
-                are_new.append(key not in self._places)
+                are_new.append(key not in self._places and key not in over)
                 if are_new[-1]:
                     self._places[key] = None
                     self._held[place.queue] += 1
@@ -69,7 +91,10 @@ class InFlight:
         """Drop messages whose commit has returned."""
         with self._changed:
             for place in places:
-                self._places.pop((place.stream, place.entry, place.holder), None)
+                key = (place.stream, place.entry, place.holder)
+                self._places.pop(key, None)
+                for over in self._watches:
+                    over.add(key)
                 if self._suspect is place:
                     self._suspect = None
                     self._changed.notify_all()
