@@ -104,6 +104,7 @@ class Committer:
         self._waiting: deque[Finished] = deque()
         self._is_committing = False
         self._is_closing = False
+        self._is_asleep = True
         self._wake = threading.Event()
         self._settled = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -113,8 +114,7 @@ class Committer:
     def put(self, finished: Finished) -> None:
         """Take an attempt that is over; it is committed within a few milliseconds, at once when nothing else runs."""
         self._waiting.append(finished)
-        gathered = len(self._waiting)
-        if gathered == 1 or gathered >= ENOUGH or finished.place.is_suspect or not self._more_is_coming():
+        if self._is_asleep or len(self._waiting) >= ENOUGH or not self._more_is_coming():
             if self._thread is None:
                 self._start()
             self._wake.set()
@@ -143,8 +143,7 @@ class Committer:
 
     def _run(self) -> None:
         while not self._is_closing:
-            self._wake.wait()
-            self._wake.clear()
+            self._sleep()
             self._gather()
             while self._waiting:
                 self._is_committing = True
@@ -156,22 +155,22 @@ class Committer:
                 self._is_committing = False
                 self._settled.notify_all()
 
+    def _sleep(self) -> None:
+        """Wait until there is something to commit."""
+        self._is_asleep = True
+        if not self._waiting:
+            self._wake.wait()
+        self._is_asleep = False
+
     def _gather(self) -> None:
         """Give others a moment to end too, unless enough have, or nothing is going on."""
-        if len(self._waiting) >= ENOUGH or self._is_closing or self._ends_suspect():
+        self._wake.clear()
+        if len(self._waiting) >= ENOUGH or self._is_closing:
             return
         if self._more_is_coming():
             self._wake.wait(GATHER_S)
-        elif (left_s := self._committed_at + LEAST_GAP_S - time.monotonic()) > 0 and self._waiting:
-            self._wake.wait(left_s)
-        self._wake.clear()
-
-    def _ends_suspect(self) -> bool:
-        """Say whether the newest attempt was at a suspect: the next suspect waits for that commit."""
-        try:
-            return self._waiting[-1].place.is_suspect
-        except IndexError:
-            return False
+        elif self._waiting and (left_s := self._committed_at + LEAST_GAP_S - time.monotonic()) > 0:
+            time.sleep(left_s)
 
     def _commit_or_wait(self, batch: list[Finished]) -> None:
         self._may_have_run = False

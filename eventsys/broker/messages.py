@@ -44,16 +44,28 @@ class Received(MessageProxy):
         previous: How many attempts there were before this one.
     """
 
-    def __init__(self, message: Message[Any], place: Place) -> None:
-        super().__init__(message)
+    def __init__(
+        self,
+        place: Place,
+        *,
+        actor_name: str,
+        args: tuple[Any, ...],
+        options: dict[str, Any],
+        message_id: str,
+        kwargs: dict[str, Any] | None = None,
+        timestamp: int = 0,
+    ) -> None:
+        self.failed = False
+        self._exception = None
+        self._built: Message[Any] | None = None
         self.queue_name = place.queue
-        self.actor_name = message.actor_name
-        self.args = message.args
-        self.kwargs = message.kwargs
-        self.options = message.options
-        self.message_id = message.message_id
-        self.message_timestamp = message.message_timestamp
-        retries = message.options.get("retries", 0)
+        self.actor_name = actor_name
+        self.args = args
+        self.kwargs = {} if kwargs is None else kwargs
+        self.options = options
+        self.message_id = message_id
+        self.message_timestamp = timestamp
+        retries = options.get("retries", 0)
         self.previous = retries if isinstance(retries, int) else 0
         self.place = place
         self.actor: Actor[..., Any] | None = None
@@ -63,6 +75,21 @@ class Received(MessageProxy):
         self.began_ns = 0
         self.took_us = 0
         self.is_on_loop = False
+
+    @property
+    def _message(self) -> Message[Any]:  # type: ignore[override]
+        """Dramatiq's message, made when something asks for it; most messages end without."""
+        if self._built is None:
+            self._built = Message(
+                queue_name=self.queue_name,
+                actor_name=self.actor_name,
+                args=self.args,
+                kwargs=self.kwargs,
+                options=self.options,
+                message_id=self.message_id,
+                message_timestamp=self.message_timestamp,
+            )
+        return self._built
 
     def __str__(self) -> str:
         """Name the message without its arguments, which may be secret."""
@@ -112,7 +139,7 @@ class LogMessage(Received):
     """
 
     def __init__(self, envelope: str, place: Place) -> None:
-        super().__init__(_message(place.queue, DISPATCHER, (envelope,), {}, place.entry), place)
+        super().__init__(place, actor_name=DISPATCHER, args=(envelope,), options={}, message_id=place.entry)
         self.envelope = envelope
         self.event_id = ""
         self.targets: list[Any] | None = None
@@ -131,8 +158,8 @@ class DeliveryMessage(Received):
 
     def __init__(self, subscription: str, envelope: str, options: dict[str, Any], place: Place) -> None:
         header = decode_header(envelope)
-        message = _message(place.queue, subscription, (envelope,), options, f"{header.id}:{subscription}")
-        super().__init__(message, place)
+        message_id = f"{header.id}:{subscription}"
+        super().__init__(place, actor_name=subscription, args=(envelope,), options=options, message_id=message_id)
         self.subscription = subscription
         self.envelope = envelope
         self.header = header
@@ -153,7 +180,7 @@ def read_entry(fields: Sequence[bytes], place: Place) -> Received:
     try:
         kind = fields[0]
         if kind == b"m":
-            return PlainMessage(_decode_plain(fields[1]), place)
+            return _read_plain(fields[1], place)
         if kind == b"s":
             options = _json.decode(fields[5]) if len(fields) > 5 else {}
             return DeliveryMessage(fields[1].decode(), fields[3].decode(), options, place)
@@ -178,21 +205,23 @@ _json: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any
 _wire = msgspec.json.Decoder(_Wire)
 
 
-def _decode_plain(data: bytes) -> Message[Any]:
-    if type(get_encoder()) is not JSONEncoder:
-        return Message.decode(data)
-    try:
-        wire = _wire.decode(data)
-    except msgspec.MsgspecError:
-        # NaN and Infinity are JSON for Dramatiq's encoder and for nobody else.
-        return _checked(Message.decode(data))
-    return _message(
-        wire.queue_name,
-        wire.actor_name,
-        tuple(wire.args),
-        wire.options,
-        wire.message_id,
+def _read_plain(data: bytes, place: Place) -> PlainMessage:
+    """Return a plain message; what is asked of it is what Dramatiq's own encoder wrote."""
+    if type(get_encoder()) is JSONEncoder:
+        try:
+            wire: Any = _wire.decode(data)
+        except msgspec.MsgspecError:
+            # NaN and Infinity are JSON for Dramatiq's encoder and for nobody else.
+            wire = _checked(Message.decode(data))
+    else:
+        wire = Message.decode(data)
+    return PlainMessage(
+        place,
+        actor_name=wire.actor_name,
+        args=tuple(wire.args),
         kwargs=wire.kwargs,
+        options=wire.options,
+        message_id=wire.message_id,
         timestamp=wire.message_timestamp,
     )
 
@@ -201,28 +230,4 @@ def _checked(message: Message[Any]) -> Message[Any]:
     parts = (message.kwargs, message.options, message.actor_name, message.message_id)
     if not all(isinstance(part, kind) for part, kind in zip(parts, (dict, dict, str, str), strict=True)):
         raise ValueError("a part of the message has the wrong type")
-    return message
-
-
-def _message(
-    queue: str,
-    actor: str,
-    args: tuple[Any, ...],
-    options: dict[str, Any],
-    message_id: str,
-    *,
-    kwargs: dict[str, Any] | None = None,
-    timestamp: int = 0,
-) -> Message[Any]:
-    """Build a message without its frozen constructor, which takes as long as the rest of the decoding together."""
-    message: Message[Any] = Message.__new__(Message)
-    message.__dict__.update(
-        queue_name=queue,
-        actor_name=actor,
-        args=args,
-        kwargs=kwargs if kwargs is not None else {},
-        options=options,
-        message_id=message_id,
-        message_timestamp=timestamp,
-    )
     return message
