@@ -74,9 +74,13 @@ class EventService:
         self.store = EventStore(link, self.broker.keys, retention_ms=retention_ms)
         self.bus = EventBus(self.broker, self.store, self.settings, self.catalog, on_publish_error=on_publish_error)
         self.delayed = DelayedEventScheduler(self.broker, self.store, self.settings.scheduler)
-        for one in (PollerMiddleware(), *middleware):
+        for one in (self._poller(), *middleware):
             self.broker.add_middleware(one)
         dramatiq.set_broker(self.broker)
+
+    def _poller(self) -> PollerMiddleware:
+        figures = self.settings.scheduler
+        return PollerMiddleware(batch_size=figures.batch_size, poll_interval_s=figures.poll_interval.total_seconds())
 
     # Handling
 

@@ -233,6 +233,7 @@ class EventBroker(Broker):
 
     def _recycle(self, message: MessageProxy, error: BaseException) -> None:
         """End an attempt that cannot be interrupted, hand back what is not begun, and end the process with it."""
+        self.work.is_ending = True
         self.logger.critical("%s does not react to its timeout; this process ends and is replaced", message)
         if isinstance(message, Received):
             # What the hooks decide belongs to the attempt, though this is the watcher's thread.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import deque
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -119,6 +120,9 @@ class EventConsumer(Consumer):
 
     def _fetch(self) -> list[tuple[Entry, bool]]:
         work = self._work
+        if work.is_ending:
+            threading.Event().wait(self._timeout_ms / 1000)
+            return []
         if self._holder != work.presence.name:
             self._begin()
             if self._ready:

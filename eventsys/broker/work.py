@@ -36,7 +36,7 @@ logger = logging.getLogger(__name__)
 class Work:
     """The messages of one process, from fetching to commit; it belongs to the process, not to a consumer.
 
-    Nothing is opened or started before it is first used.
+    Nothing is opened or started before it is first used. Once it `is_ending` nothing more is fetched.
 
     Args:
         link: The way to Redis.
@@ -70,6 +70,7 @@ class Work:
         self.retention_ms = retention_ms
         self.in_flight = InFlight()
         self.is_stopping = False
+        self.is_ending = False
         self.after_scan: Callable[[], None] = lambda: None
         self._hooks = hooks
         self._parked_ms = parked_ms

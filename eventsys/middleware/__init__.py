@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dramatiq import Middleware
-from dramatiq.middleware import AgeLimit, AsyncIO, Callbacks, Pipelines, ShutdownNotifications
+from dramatiq.middleware import AgeLimit, Callbacks, Pipelines, ShutdownNotifications
 
 from .correlation import Chain, Correlation, current_chain, enter_chain, leave_chain
 from .delay import Delay
+from .event_loop import EventLoop
 from .outcome import Outcome
 from .retries import Retries
 from .timeout import Timeout
@@ -15,6 +16,7 @@ __all__ = [
     "Chain",
     "Correlation",
     "Delay",
+    "EventLoop",
     "Outcome",
     "Retries",
     "Timeout",
@@ -37,7 +39,7 @@ def default_middleware() -> list[Middleware]:
         Callbacks(),
         Pipelines(),
         Retries(),
-        AsyncIO(),
+        EventLoop(),
         Delay(),
         Correlation(),
         Outcome(),

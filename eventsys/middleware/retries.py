@@ -8,6 +8,7 @@ from typing import Any
 
 import dramatiq
 from dramatiq import Broker, MessageProxy
+from dramatiq.errors import ActorNotFound
 from dramatiq.middleware import Retries as DramatiqRetries
 
 from eventsys.broker.actor import HandlerActor
@@ -38,7 +39,9 @@ class Retries(DramatiqRetries):
         """Enqueue the message again, or mark it as failed, when its handler raised."""
         if exception is None or isinstance(message, LogMessage):
             return
-        if isinstance(exception, Reject) or (isinstance(message, DeliveryMessage) and message.is_inline):
+        if isinstance(message, DeliveryMessage) and isinstance(exception, ActorNotFound):
+            message.fail()  # its handler is gone: it waits for a process that has it, or is cancelled
+        elif isinstance(exception, Reject) or (isinstance(message, DeliveryMessage) and message.is_inline):
             message.fail()
         elif isinstance(message, DeliveryMessage):
             self._judge(broker, message, exception)

@@ -81,6 +81,7 @@ def test_unsubscribe_cancels_what_was_not_begun(events: EventService, quick_work
     quick_work(threads=1)
     first, second = events.publish("a.b", {}), events.publish("a.b", {})
     begun.wait(5)
+    eventually(lambda: all(events.get_event(one.id).deliveries for one in (first, second)))
     events.unsubscribe("a.b", "slow")
     goes_on.set()
     statuses = {events.wait(one.id).status for one in (first, second)}
