@@ -235,15 +235,20 @@ class EventBroker(Broker):
         """End an attempt that cannot be interrupted, hand back what is not begun, and end the process with it."""
         self.work.is_ending = True
         self.logger.critical("%s does not react to its timeout; this process ends and is replaced", message)
-        if isinstance(message, Received):
-            # What the hooks decide belongs to the attempt, though this is the watcher's thread.
-            message.token = enter_attempt(message.attempt)
-            message.stuff_exception(error)
-            self.emit_after("process_message", message, exception=error)
-            self.work.end(message, succeeded=not message.failed)
-        self.work.committer.join(5.0)
-        self.work.hand_back(self.work.in_flight.unstarted())
-        os._exit(RECYCLE_EXIT)
+        try:
+            if isinstance(message, Received):
+                # What the hooks decide belongs to the attempt, though this is the watcher's thread.
+                message.token = enter_attempt(message.attempt)
+                message.stuff_exception(error)
+                self.emit_after("process_message", message, exception=error)
+                self.work.end(message, succeeded=not message.failed)
+            self.work.committer.join(5.0)
+            self.work.hand_back(self.work.in_flight.unstarted())
+        except Exception:
+            # Redis is away, perhaps: then others take over what this process holds. It ends all the same.
+            self.logger.exception("what this process holds could not be handed back")
+        finally:
+            os._exit(RECYCLE_EXIT)
 
     # Tending
 

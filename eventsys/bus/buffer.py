@@ -19,6 +19,7 @@ from eventsys.errors import (
     RedisUnavailableError,
 )
 from eventsys.model.event import Event
+from eventsys.process_end import before_process_ends, not_before_process_ends
 from eventsys.settings import BusSettings
 
 #: Seconds between tries while Redis is away: the first, and the longest.
@@ -78,6 +79,7 @@ class Buffer:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="eventsys-flusher", daemon=True)
                 self._thread.start()
+                before_process_ends(self.close)
             self._changed.notify_all()
         return receipt
 
@@ -88,6 +90,7 @@ class Buffer:
 
     def close(self) -> list[Event[Any]]:
         """Send what waits for at most `flush_timeout`, and return what could not be sent; that is logged and kept."""
+        not_before_process_ends(self.close)
         complete = self.flush(self._settings.flush_timeout.total_seconds())
         with self._changed:
             self._closing = True

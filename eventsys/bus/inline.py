@@ -231,8 +231,8 @@ class InlineHandlers:
 
     def _run(self, message: InlineMessage) -> BaseException | None:
         actor = message.actor
-        self._begin(message)
         try:
+            self._begin(message)
             if actor is not None:
                 actor(message.envelope)
         except Exception as error:
@@ -248,10 +248,10 @@ class InlineHandlers:
         return self._end(message, None)
 
     async def _await(self, message: InlineMessage, actor: HandlerActor) -> BaseException | None:
-        self._begin(message)
         limit_s = None if actor.timeout_ms is None else actor.timeout_ms / 1000
         try:
             async with asyncio.timeout(limit_s) as limit:
+                self._begin(message)
                 await actor.run(message.envelope)
         except TimeoutError as error:
             return self._end(message, TimeLimitExceeded() if limit.expired() else error)
@@ -265,8 +265,6 @@ class InlineHandlers:
     def _begin(self, message: InlineMessage) -> None:
         message.is_on_loop = True  # an interrupt must not strike the publisher's own code
         self._broker.emit_before("process_message", message)
-        if message.attempt is not None:
-            message.attempt.when_over = message.recorded.set
 
     def _end(self, message: InlineMessage, error: BaseException | None) -> BaseException | None:
         if error is None:
@@ -274,6 +272,8 @@ class InlineHandlers:
         else:
             message.stuff_exception(error)
             self._broker.emit_after("process_message", message, exception=error)
+        if message.attempt is not None:
+            message.attempt.when_over = message.recorded.set
         self._broker.work.end(message, succeeded=not message.failed)
         return error
 

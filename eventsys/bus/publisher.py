@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import os
 import weakref
 from collections.abc import Callable, Sequence
@@ -152,10 +151,4 @@ def _forget_all() -> None:
         publisher.forget()
 
 
-def _close_all() -> None:
-    for publisher in list(_publishers):
-        publisher.buffer.close()
-
-
 os.register_at_fork(after_in_child=_forget_all)
-atexit.register(_close_all)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import threading
 import weakref
@@ -14,6 +13,7 @@ from typing import Self
 from urllib.parse import quote
 
 from eventsys.errors import EmbeddedRedisError
+from eventsys.process_end import before_process_ends, not_before_process_ends
 from eventsys.runtime.file_lock import FileLock
 from eventsys.runtime.server_binary import ServerBinary
 from eventsys.runtime.server_link import Answer
@@ -145,7 +145,7 @@ class EmbeddedRedis:
             try:
                 server.run()
                 self._server = server
-                atexit.register(self.stop)
+                before_process_ends(self.stop, last=True)
             except BaseException:  # Ctrl-C too: what was started for us must not stay behind
                 try:
                     self._leave(server)
@@ -181,7 +181,7 @@ class EmbeddedRedis:
     def _let_go(self) -> None:
         self._users.release()
         self._server = None
-        atexit.unregister(self.stop)
+        not_before_process_ends(self.stop)
 
     def _running(self) -> ServerProcess:
         if self._server is None:

@@ -9,6 +9,8 @@ import sys
 import threading
 
 import pytest
+from dramatiq import Broker, MessageProxy, Middleware
+from dramatiq.middleware import SkipMessage
 
 from eventsys import DeliveryStatus, Event, EventService, EventStatus, InlineHandlerError, SubscriptionOptions
 from tests.support.services import Services
@@ -142,3 +144,24 @@ def test_a_run_time_subscription_may_run_inline_too(events: EventService) -> Non
     events.subscribe("a.b", lambda event: seen.append(event.id), SubscriptionOptions(async_=False), name="inline")
     event = events.publish("a.b", {})
     assert seen == [event.id]
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_a_hook_that_refuses_it_fails_it_and_ends_its_attempt(events: EventService, is_async: bool) -> None:
+    class Guard(Middleware):
+        def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
+            raise SkipMessage("not now")
+
+    async def later(event: Event) -> None:
+        raise AssertionError("refused")
+
+    def now(event: Event) -> None:
+        raise AssertionError("refused")
+
+    events.broker.add_middleware(Guard())
+    events.on("a.b", name="inline", async_=False)(later if is_async else now)
+    with pytest.raises(InlineHandlerError, match="not now"):
+        events.publish("a.b", {}, id="mine")
+    assert events.get_event("mine").status is EventStatus.FAILED
+    events.publish("x.y", {}, id="next")
+    assert events.get_event("next").status is EventStatus.PENDING, "it went into an attempt that never ends"

@@ -151,3 +151,17 @@ def test_an_aware_time_is_taken_and_a_past_one_refused(events: EventService) -> 
         events.schedule("a.b", {}, at=now - timedelta(seconds=1))
     with pytest.raises(InvalidEventError, match="no time zone"):
         events.schedule("a.b", {}, at=now.replace(tzinfo=None))
+
+
+def test_the_id_of_a_cancelled_event_can_be_used_again(events: EventService, quick_work: Work) -> None:
+    quick_work()
+    events.schedule("a.b", {"n": 1}, id="mine", delay="1h")
+    events.cancel("mine")
+    events.schedule("a.b", {"n": 2}, id="mine", delay="20ms")
+    assert events.wait("mine", "5s").status is EventStatus.DELIVERED
+    assert events.get_event("mine").payload == {"n": 2}
+    events.schedule("a.b", {"n": 3}, id="other", delay="1h")
+    events.cancel("other")
+    events.publish("a.b", {"n": 4}, id="other")
+    assert events.wait("other", "5s").status is EventStatus.DELIVERED
+    assert events.get_event_records(EventFilter(status=EventStatus.CANCELLED)).total == 0

@@ -18,6 +18,7 @@ local prefix, id = KEYS[1], ARGV[2]
 local now_ms, retention_ms = tonumber(ARGV[1]), tonumber(ARGV[3])
 
 -- include: count
+-- include: forget_cancelled
 -- include: add_delayed
 
 local member = redis.call("HGET", delayed_ids(id), id)

@@ -24,6 +24,7 @@ redis.call("DEL", prefix .. ":scratch")
 -- include: finish_event
 -- include: end_delivery
 -- include: cancel_delivery
+-- include: forget_cancelled
 -- include: add_delayed
 
 local place = prefix .. ":delayed:flush"

@@ -8,7 +8,7 @@ member are, ten minus the priority, and a sequence number. The poller is woken w
 show}, kept as msgpack.
 Returns {"delayed", id}, or {"exists", id} when an entry of that id waits already.
 
-Uses: prefix
+Uses: prefix, forget_cancelled
 ]]
 local function delayed_ids(id)
   return prefix .. ":delayed:ids:" .. string.sub(redis.sha1hex(id), 1, 4)
@@ -18,6 +18,10 @@ local function add_delayed(step)
   local id, due_ms, priority, queue, body = step[2], step[3], step[4], step[5], step[6]
   local ids = delayed_ids(id)
   if redis.call("HEXISTS", ids, id) == 1 then return { "exists", id } end
+  if body[3][1] == "event" then
+    local status, place = unpack(redis.call("HMGET", prefix .. ":event:" .. id, "status", "log"))
+    if status and not place then forget_cancelled(id) end
+  end
 
   local sequence = redis.call("INCR", prefix .. ":delayed:sequence")
   local member = string.char(10 - priority) .. struct.pack(">I8", sequence)

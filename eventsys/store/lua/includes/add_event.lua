@@ -7,11 +7,15 @@ first one is returned instead.
 `step` is {"event", id, type, lane, envelope, key or false, window ms}
 Returns {"stored", id} or {"duplicate", id of the first, its envelope or false once that is trimmed}.
 
-Uses: prefix, now_ms, next_entry, count
+Uses: prefix, now_ms, next_entry, count, forget_cancelled
 ]]
 local function stored_event(event_id)
-  local place = redis.call("HGET", prefix .. ":event:" .. event_id, "log")
-  if not place then return nil end
+  local place, status = unpack(redis.call("HMGET", prefix .. ":event:" .. event_id, "log", "status"))
+  if not place then
+    -- It was cancelled before it fired, and its id is used again: that is a new event.
+    if status then forget_cancelled(event_id) end
+    return nil
+  end
   local lane, entry = string.match(place, "^(%d+):(.+)$")
   local found = redis.call("XRANGE", prefix .. ":log:" .. lane, entry, entry)
   return { "duplicate", event_id, found[1] and found[1][2][2] or false }

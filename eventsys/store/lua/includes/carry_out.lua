@@ -6,6 +6,7 @@ later. They come from a publisher, ride on a commit, or wait in the delayed stor
 ]]
 -- include: next_entry
 -- include: count
+-- include: forget_cancelled
 -- include: add_event
 -- include: add_message
 -- include: add_delayed
