@@ -26,6 +26,9 @@ PARKED_MS = 15 * 60 * 1000
 #: How long it waits between.
 PARKING_MS = 5_000
 
+#: Most parts kept of an entry that is no message: a script can pass on some thousand values and no more.
+MOST_JUNK = 200
+
 Ending = tuple[Any, ...]
 
 DONE: Ending = ("done",)
@@ -78,7 +81,7 @@ def ending_of_failure(
 def ending_of_junk(letter_id: str, why: str, fields: list[bytes]) -> Ending:
     """Return how an entry ends that is no message: a dead letter with its bytes, as far as they are text."""
     facts = ["reason", "undecodable", "error", why[:LONGEST_ERROR], "attempts", "0"]
-    facts += [part.decode("utf-8", "backslashreplace") for part in fields]
+    facts += [part.decode("utf-8", "backslashreplace") for part in fields[:MOST_JUNK]]
     if len(facts) % 2:
         facts.append("")
     return ("dead", False, 0, "", True, letter_id, facts)
@@ -113,7 +116,7 @@ def _line(letter: str, message: DeliveryMessage, worker: int) -> str:
 def _described(error: BaseException | None) -> tuple[str, str]:
     if error is None:
         return "", ""
-    text = f"{type(error).__name__}: {error}"[:LONGEST_ERROR]
+    text = f"{type(error).__name__}: {error}".removesuffix(": ")[:LONGEST_ERROR]
     trace = "".join(traceback.format_exception(error))
     return text, trace[-LONGEST_TRACEBACK:]
 

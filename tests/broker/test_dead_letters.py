@@ -29,6 +29,7 @@ JUNK = [
     [b"m", _MESSAGE.replace(b'"actor_name":"note"', b'"actor_name":7')],
     [b"m", b"[" * 100_000],
     [b"m", b'{"a":' * 50_000],
+    [b"many", b"fields"] * 5_000,
     [b"x", b"y"],
     [b"", b""],
     [b"\xff", b"\xff"],
