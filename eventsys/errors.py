@@ -45,7 +45,7 @@ class NotFoundError(EventsysError, LookupError):
 
 
 class AlreadyFiredError(EventsysError):
-    """The delayed event has been published already; `cancel` of it now cancels deliveries not yet started."""
+    """The delayed event has been published already, so it can no longer be taken back."""
 
 
 class EventConflictError(EventsysError):

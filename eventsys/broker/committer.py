@@ -30,6 +30,9 @@ LEAST_GAP_S = 0.002
 #: How long an attempt waits for others to end, while others run; the price of a round trip shared by them.
 GATHER_S = 0.010
 
+#: Seconds between tries while Redis refuses.
+_REFUSED_S = 2.0
+
 #: Seconds between tries while Redis is away.
 _RETRY_S = 0.25
 
@@ -184,12 +187,10 @@ class Committer:
                 )
                 time.sleep(_RETRY_S)
             except EventsysError:
-                # Redis refuses the batch as a whole. Nothing was done; the messages stay pending and come back when
-                # this process's lease ends.
+                # Redis refuses the script as a whole: a missing permission, say. Nothing was done, and nothing but
+                # this commit can end these attempts, so it is tried until somebody has mended that.
                 logger.exception("commit was refused", extra={"action": "commit_refused", "count": len(batch)})
-                results = ["lost"] * len(batch)
-                self._settle(batch, results)
-                return
+                time.sleep(_REFUSED_S)
             else:
                 self._settle(batch, results)
                 return
@@ -234,6 +235,11 @@ class Committer:
         over = [(one, result) for one, result in zip(batch, results, strict=True) if result != "stale"]
         self._forget([one.place for one, _ in over])
         for one, result in over:
+            if result == "refused":
+                logger.error(
+                    "an attempt could not be committed and is a dead letter now",
+                    extra={"action": "commit_failed", "entry": one.place.entry, "lane": one.place.stream},
+                )
             if result == "lost":
                 logger.warning(
                     "an attempt was taken over before it ended; what it did counts for nothing",

@@ -80,10 +80,11 @@ def ending_of_failure(
 
 def ending_of_junk(letter_id: str, why: str, fields: list[bytes]) -> Ending:
     """Return how an entry ends that is no message: a dead letter with its bytes, as far as they are text."""
-    facts = ["reason", "undecodable", "error", why[:LONGEST_ERROR], "attempts", "0"]
-    facts += [part.decode("utf-8", "backslashreplace") for part in fields[:MOST_JUNK]]
+    facts = [part.decode("utf-8", "backslashreplace") for part in fields[:MOST_JUNK]]
     if len(facts) % 2:
         facts.append("")
+    # Ours come last, so that nothing in the junk takes their place.
+    facts += ["reason", "undecodable", "error", why[:LONGEST_ERROR], "attempts", "0"]
     return ("dead", False, 0, "", True, letter_id, facts)
 
 

@@ -166,6 +166,7 @@ class EventBus:
             raise SubscriptionError(f"{name!r} cannot be unsubscribed from {pattern!r}: {what}")
         self.declarations.drop(name)
         self.inline.rebuild()
+        self._stop_worker_of(known.queue)
         self.subscriptions.remove(name)
         self.tending.settle(name, known.queue)
 
@@ -215,6 +216,14 @@ class EventBus:
         actor = make_actor(handler, subscription, self.broker, **rules)
         self.declarations.add(actor)
         return actor
+
+    def _stop_worker_of(self, queue: str) -> None:
+        """Stop the threads of a run-time subscription, from one of their own kind: a handler may unsubscribe itself."""
+        with self._lock:
+            self._at_run_time = [actor for actor in self._at_run_time if actor.queue_name != queue]
+            worker = self._workers.pop(queue, None)
+        if worker is not None:
+            threading.Thread(target=worker.stop, name="eventsys-unsubscribe", daemon=True).start()
 
     def _run(self, queue: str) -> None:
         if queue not in self._workers:

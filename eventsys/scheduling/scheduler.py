@@ -105,7 +105,7 @@ class DelayedEventScheduler:
         if result[0] == b"exists":
             event_id = draft.event.id
             raise EventConflictError(
-                f"an event {event_id!r} is delayed already; cancel it first, or give this one another id",
+                f"an event {event_id!r} is delayed or published already; cancel it first, or give this one another id",
                 event_id=event_id,
             )
 

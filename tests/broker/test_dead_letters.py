@@ -143,3 +143,26 @@ def test_a_lane_without_its_group_is_given_one(broker, start_worker) -> None:
     note.send()
     broker.join("default", timeout=10_000)
     assert len(handled) == 2
+
+
+def test_an_ending_that_fails_is_a_dead_letter_and_takes_no_other_with_it(broker, start_worker) -> None:
+    """Redis takes back nothing that a script wrote before an error, so one bad ending must not spoil a commit."""
+    handled = []
+
+    @dramatiq.actor(max_retries=3)
+    def note(number):
+        if number == 3:
+            raise ValueError
+        handled.append(number)
+
+    broker.link.call("SET", broker.keys.delayed_due, "no sorted set, so no retry can be kept")
+    for number in range(8):
+        note.send(number)
+    start_worker(broker)
+    until(lambda: len(handled) == 7)
+    until(lambda: letters_of(broker))
+    until(lambda: broker.link.call("XLEN", broker.keys.lane("default", 5)) == 0)
+    [letter] = letters_of(broker)
+    assert letter["reason"] == "commit_failed"
+    assert "WRONGTYPE" in letter["error"]
+    broker.link.call("DEL", broker.keys.delayed_due)

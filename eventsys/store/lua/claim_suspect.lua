@@ -54,7 +54,7 @@ end
 local function bury_crasher(stream, id, fields, crashes)
   local facts = {
     "reason", "crash_loop", "error", "the process died " .. crashes .. " times while it handled this message",
-    "attempts", crashes, "lane", stream,
+    "attempts", crashes, "lane", string.match(stream, "(%d+)$"), "queue", string.match(stream, ":queue:(.+):%d+$") or "",
   }
   -- A call takes some thousand values and no more; what has so many fields is no message.
   for at = 1, math.min(#fields, 200) do facts[#facts + 1] = fields[at] end
@@ -63,6 +63,8 @@ local function bury_crasher(stream, id, fields, crashes)
   local letter_id = stream .. "|" .. id
   if read and type(header) == "table" then
     letter_id = subscription and (tostring(header.id) .. ":" .. subscription) or tostring(header.message_id)
+    facts[#facts + 1] = "actor"
+    facts[#facts + 1] = subscription or tostring(header.actor_name)
   end
   bury(letter_id, facts)
   local number = subscription and redis.call("HGET", prefix .. ":subscriptions:numbers", subscription)

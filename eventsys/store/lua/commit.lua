@@ -25,7 +25,7 @@ ARGV
                                  {"waiting", subscription, fields}
 RETURNS
   "ended" when the process's lease was; else for each attempt that did not end the number of its lane, its number in
-  there, and why: "lost" when it had ended before; "stale" when the subscriptions changed after the targets were
+  there, and why: "lost" when it had ended before; "refused" when its ending failed, and it is a dead letter now; "stale" when the subscriptions changed after the targets were
   computed: resolve again
 ]]
 local prefix, process = KEYS[1], ARGV[2]
@@ -84,6 +84,15 @@ local function end_attempt(stream, entry, ending, steps)
   for _, step in ipairs(steps) do carry_out(step) end
 end
 
+-- Redis takes back nothing that was written before an error, so an ending that fails must not take others with it: the
+-- message is set aside for a person, and everything else goes on.
+local function set_aside(stream, entry, problem)
+  local facts = { "reason", "commit_failed", "error", type(problem) == "table" and problem.err or tostring(problem) }
+  local found = redis.call("XRANGE", stream, entry, entry)[1]
+  for at = 1, math.min(found and #found[2] or 0, 200) do facts[#facts + 1] = found[2][at] end
+  bury(stream .. "|" .. entry, facts)
+end
+
 local function end_lane(number, stream, attempts)
   local done, gone = {}, {}
   for at, attempt in ipairs(attempts) do
@@ -91,7 +100,12 @@ local function end_lane(number, stream, attempts)
       done[#done + 1] = attempt
       gone[#gone + 1] = attempt
     else
-      local why = end_attempt(stream, unpack(attempt))
+      local is_fine, why = pcall(end_attempt, stream, unpack(attempt))
+      if not is_fine then
+        pcall(set_aside, stream, attempt[1], why)
+        why = "refused"
+        if attempt[2][1] ~= "dispatched" then gone[#gone + 1] = attempt[1] end
+      end
       if why then
         exceptions[#exceptions + 1] = number
         exceptions[#exceptions + 1] = at

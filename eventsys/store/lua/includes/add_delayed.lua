@@ -20,7 +20,8 @@ local function add_delayed(step)
   if redis.call("HEXISTS", ids, id) == 1 then return { "exists", id } end
   if body[3][1] == "event" then
     local status, place = unpack(redis.call("HMGET", prefix .. ":event:" .. id, "status", "log"))
-    if status and not place then forget_cancelled(id) end
+    if place then return { "exists", id } end
+    if status then forget_cancelled(id) end
   end
 
   local sequence = redis.call("INCR", prefix .. ":delayed:sequence")
