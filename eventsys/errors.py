@@ -129,10 +129,6 @@ class InlineHandlerError(EventsysError):
         self.event = event
 
 
-class HandlerTimeoutError(EventsysError, TimeoutError):
-    """A handler ran longer than its subscription's timeout."""
-
-
 class WaitTimeoutError(EventsysError, TimeoutError):
     """What was waited for did not happen in time."""
 

@@ -10,7 +10,7 @@ from typing import Any
 from dramatiq.errors import ActorNotFound
 from dramatiq.middleware.time_limit import TimeLimitExceeded
 
-from eventsys.errors import HandlerTimeoutError, InvalidPayloadError, Reject
+from eventsys.errors import InvalidPayloadError, Reject
 from eventsys.store.steps import delayed_step, message_step
 
 from .actor import HandlerActor
@@ -130,7 +130,7 @@ def _reason(message: Received) -> str:
         return "invalid_payload"
     if isinstance(error, Reject):
         return "rejected"
-    if isinstance(error, (HandlerTimeoutError, TimeLimitExceeded)):
+    if isinstance(error, TimeLimitExceeded):
         return "timeout"
     if isinstance(message, PlainMessage) and error is None:
         return "rejected"

@@ -24,7 +24,8 @@ class InFlight:
         self._places: dict[_Key, Received | None] = {}
         self._held: Counter[str] = Counter()
         self._handled: Counter[str] = Counter()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._suspect: Place | None = None
         self._wanted: dict[str, int] = {}
         self._watches: list[set[_Key]] = []
@@ -39,12 +40,12 @@ class InFlight:
     def watch(self) -> Iterator[set[_Key]]:
         """Gather what is forgotten meanwhile: Redis may have called it pending, and it is over by now."""
         over: set[_Key] = set()
-        with self._changed:
+        with self._lock:
             self._watches.append(over)
         try:
             yield over
         finally:
-            with self._changed:
+            with self._lock:
                 self._watches.remove(over)
 
     def add(self, places: list[Place], *, over: Collection[_Key] = ()) -> list[bool]:
@@ -57,7 +58,7 @@ class InFlight:
             over: Messages that are not new, though they are not held: what `watch` gathered.
         """
         are_new = []
-        with self._changed:
+        with self._lock:
             for place in places:
                 key = (place.stream, place.entry, place.holder)
                 are_new.append(key not in self._places and key not in over)
@@ -75,12 +76,12 @@ class InFlight:
 
     def unstarted(self) -> list[Received]:
         """Return the messages that are fetched and not begun."""
-        with self._changed:
+        with self._lock:
             return [message for message in self._places.values() if message is not None and message.attempt is None]
 
     def handled(self, place: Place) -> None:
         """Note that a message has been worked on, which makes room for another one."""
-        with self._changed:
+        with self._lock:
             self._held[place.queue] -= 1
             self._handled[place.queue] += 1
             self._running -= 1
@@ -89,7 +90,7 @@ class InFlight:
 
     def forget(self, places: list[Place]) -> None:
         """Drop messages whose commit has returned."""
-        with self._changed:
+        with self._lock:
             for place in places:
                 key = (place.stream, place.entry, place.holder)
                 self._places.pop(key, None)
@@ -101,7 +102,7 @@ class InFlight:
 
     def hold_no_more(self, places: list[Place]) -> None:
         """Drop messages that were handed back unstarted."""
-        with self._changed:
+        with self._lock:
             for place in places:
                 if (place.stream, place.entry, place.holder) in self._places:
                     del self._places[place.stream, place.entry, place.holder]

@@ -22,7 +22,7 @@ _STATUS = {
 _OUTCOMES = {"s": "succeeded", "f": "failed", "d": "failed", "x": "expired", "c": "cancelled"}
 
 #: How the errors begin that mean that an attempt ran too long.
-_TIMEOUTS = ("TimeLimitExceeded", "HandlerTimeoutError")
+_TIMEOUTS = ("TimeLimitExceeded",)
 
 
 def read_record(
