@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from eventsys import DeliveryStatus, Event, EventService, EventStatus, SubscriptionError, SubscriptionOptions
+from eventsys.store.keys import LOG_QUEUE
 from tests.support.services import Services
 from tests.support.waiting import eventually
 
@@ -78,7 +79,8 @@ def test_unsubscribe_cancels_what_was_not_begun(events: EventService, quick_work
         begun.set()
         goes_on.wait(5)
 
-    quick_work(threads=1)
+    quick_work(threads=1, queues={events.broker.actors["slow"].queue_name})
+    quick_work(threads=1, queues={LOG_QUEUE})  # else the one thread that waits could not dispatch
     first, second = events.publish("a.b", {}), events.publish("a.b", {})
     begun.wait(5)
     eventually(lambda: all(events.get_event(one.id).deliveries for one in (first, second)))
