@@ -15,7 +15,6 @@ from dramatiq.errors import QueueNotFound
 from dramatiq.middleware import AsyncIO
 
 from eventsys.broker.broker import EventBroker
-from eventsys.broker.messages import Received
 from eventsys.middleware import default_middleware
 from eventsys.scheduling.poller import PollerMiddleware
 
@@ -36,6 +35,8 @@ class ShimBroker(EventBroker):
         self.fail_fast_default = fail_fast_default
         self.dead_letters_by_queue: defaultdict[str, list[Any]] = defaultdict(list)
         self._errors: dict[str, BaseException] = {}
+        self._work_end = self.work.end
+        self.work.end = self._end  # type: ignore[method-assign]
         self.link.call("FLUSHALL")
 
     @property
@@ -47,12 +48,12 @@ class ShimBroker(EventBroker):
             raise QueueNotFound(message.queue_name)
         return super().enqueue(message, delay=delay)
 
-    def end(self, message: Any, *, succeeded: bool) -> None:
-        if not succeeded and isinstance(message, Received):
+    def _end(self, message: Any, *, succeeded: bool) -> None:
+        if not succeeded:
             self.dead_letters_by_queue[message.queue_name].append(message)
             if message.error is not None and not _errors_are_cleared():
                 self._errors[message.message_id] = message.error
-        super().end(message, succeeded=succeeded)
+        self._work_end(message, succeeded=succeeded)
 
     def flush_all(self) -> None:
         super().flush_all()
