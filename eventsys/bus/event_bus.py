@@ -21,6 +21,7 @@ from eventsys.bus.inline import InlineHandlers
 from eventsys.bus.publisher import Publisher
 from eventsys.bus.receipt import Receipt
 from eventsys.bus.router import Router
+from eventsys.bus.system_events import SystemEvents
 from eventsys.bus.tending import OWN_QUEUE, Tending, TendingMiddleware
 from eventsys.errors import SubscriptionError
 from eventsys.model.catalog import Catalog
@@ -30,6 +31,7 @@ from eventsys.model.subscription import Subscription, SubscriptionOptions
 from eventsys.settings import Settings
 from eventsys.store.event_store import EventStore
 from eventsys.store.subscriptions import SubscriptionStore
+from eventsys.store.troubles import TroubleStore
 
 #: Milliseconds an idle run-time worker waits at a time, and so the longest that `stop` takes when nothing runs.
 _WORKER_TIMEOUT_MS = 500
@@ -65,6 +67,7 @@ class EventBus:
         self.router = Router(self.subscriptions)
         self.dispatcher = Dispatcher(broker, self.router)
         self.drafter = Drafter(settings, broker.clock, catalog)
+        self.system = SystemEvents(TroubleStore(broker.link, broker.keys), self.drafter, broker.clock)
         self.publisher = Publisher(self._carry_out, broker, settings, on_publish_error)
         self.inline = InlineHandlers(broker, self.router)
         self.declarations = Declarations(broker, self.subscriptions)
@@ -207,6 +210,7 @@ class EventBus:
         self.inline.rebuild()
         if mortal:
             self.tending.settle_ended()
+        self.system.close()
 
     def get_metrics(self) -> EventMetrics:
         """Return the totals of the bus."""

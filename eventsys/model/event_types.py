@@ -60,3 +60,8 @@ def _suggestion(text: str) -> str:
     if likely != text and len(likely) <= LONGEST_TYPE and _TYPE.fullmatch(likely):
         return f"; did you mean {likely!r}?"
     return ""
+
+
+def is_system_type(event_type: str) -> bool:
+    """Say whether events of a type tell of the system itself: `system`, or `system.` and more."""
+    return event_type.partition(".")[0] == "system"

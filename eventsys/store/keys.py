@@ -49,6 +49,7 @@ class Keys:
         self.delayed_bodies = f"{self.prefix}:delayed:bodies"
         self.delayed_queues = f"{self.prefix}:delayed:queues"
         self.dead = f"{self.prefix}:dead"
+        self.troubles = f"{self.prefix}:troubles"
         self.wake = f"{self.prefix}:wake"
 
     def record(self, event_id: str) -> str:
