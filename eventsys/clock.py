@@ -11,14 +11,17 @@ class Clock:
 
     Hosts whose wall clocks are wrong, or jump, agree all the same, because none of them is asked. Before the first
     reading the wall clock stands in.
+
+    A test may turn it: then it stands still until it is turned further, and only `real_ms` and `monotonic` go on.
     """
 
     def __init__(self) -> None:
         self._offset_ms = time.time() * 1000 - _boot_ms()
+        self._turned_ms: int | None = None
 
     def now_ms(self) -> int:
         """Return the time in whole milliseconds since 1970 (UTC)."""
-        return int(_boot_ms() + self._offset_ms)
+        return int(_boot_ms() + self._offset_ms) if self._turned_ms is None else self._turned_ms
 
     def now(self) -> datetime:
         """Return the time as an aware UTC datetime."""
@@ -27,6 +30,14 @@ class Clock:
     def real_ms(self) -> int:
         """Return the time that leases are measured in: `now_ms`, but never a time that a test has turned."""
         return int(_boot_ms() + self._offset_ms)
+
+    def turn_to(self, moment_ms: int) -> None:
+        """Stand still at a moment, in milliseconds since 1970: the time of a test."""
+        self._turned_ms = moment_ms
+
+    def go_on(self) -> None:
+        """Show the real time again after `turn_to`."""
+        self._turned_ms = None
 
     def monotonic(self) -> float:
         """Return seconds that only grow, while the host sleeps too; for leases and time-outs, never shown to a user."""

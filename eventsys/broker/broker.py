@@ -107,6 +107,11 @@ class EventBroker(Broker):
         """The lease of this process."""
         return self.work.presence
 
+    @property
+    def has_workers(self) -> bool:
+        """Whether a worker runs in this process."""
+        return self._booted > 0
+
     # Declaring
 
     def declare_queue(self, queue_name: str) -> None:

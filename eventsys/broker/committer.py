@@ -82,6 +82,7 @@ class Committer:
         forget: Called with the places whose commit has returned.
         lease_ended: Called when Redis says that the lease was ended under which something was held.
         more_is_coming: Whether this process holds messages that are not over yet.
+        by_hand: Whether `put` commits itself, in its caller's thread: then there is no other.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Committer:
         forget: Callable[[list[Place]], None],
         lease_ended: Callable[[], None],
         more_is_coming: Callable[[], bool],
+        by_hand: bool = False,
     ) -> None:
         self._channel = link.channel()
         self._prefix = prefix
@@ -112,12 +114,17 @@ class Committer:
         self._settled = threading.Condition()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
+        self._by_hand = threading.RLock() if by_hand else None
         self._script = script("commit")
 
     def put(self, finished: Finished) -> None:
         """Take an attempt that is over; it is committed within a few milliseconds, at once when nothing else runs."""
         self._waiting.append(finished)
-        if self._is_asleep or len(self._waiting) >= ENOUGH or not self._more_is_coming():
+        if self._by_hand is not None:
+            with self._by_hand:
+                while self._waiting:
+                    self._commit_next()
+        elif self._is_asleep or len(self._waiting) >= ENOUGH or not self._more_is_coming():
             if self._thread is None:
                 self._start()
             self._wake.set()
@@ -150,13 +157,15 @@ class Committer:
             self._gather()
             while self._waiting:
                 self._is_committing = True
-                batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_AT_ONCE))]
-                self._commit_or_wait(batch)
+                self._commit_next()
                 self._committed_at = time.monotonic()
                 self._gather()
             with self._settled:
                 self._is_committing = False
                 self._settled.notify_all()
+
+    def _commit_next(self) -> None:
+        self._commit_or_wait([self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_AT_ONCE))])
 
     def _sleep(self) -> None:
         """Wait until there is something to commit."""

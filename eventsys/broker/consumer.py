@@ -41,7 +41,7 @@ class EventConsumer(Consumer):
         work: What the process holds.
         queue: The queue.
         threads: How many threads handle its messages.
-        timeout_ms: How long an empty queue is waited for at a time.
+        timeout_ms: How long an empty queue is waited for at a time; 0: not at all.
     """
 
     def __init__(self, work: Work, queue: str, *, threads: int, timeout_ms: int) -> None:
@@ -145,7 +145,10 @@ class EventConsumer(Consumer):
     def _read(self, room: int) -> list[Entry]:
         # With leftovers, waiting in Redis would let each suspect wait for as long as an empty queue is waited for.
         has_leftovers = self._work.presence.has_leftovers(self.queue)
-        entries = self._reader.read_now(room) if self._is_busy or has_leftovers else []
+        never_waits = self._timeout_ms == 0
+        entries = self._reader.read_now(room) if self._is_busy or has_leftovers or never_waits else []
+        if never_waits:
+            return entries
         if not entries and has_leftovers:
             self._work.in_flight.wait_for_suspect(SUSPECT_PAUSE_S)
         elif not entries:

@@ -61,6 +61,7 @@ class Presence:
         clock: Set from Redis's own at every beat.
         lease: How soon it counts as dead without a beat.
         after_scan: Called, in the thread that beats, after every look for dead processes.
+        by_hand: Whether no thread beats: whoever runs the work calls `beat` and `scan`.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Presence:
         lease: Lease | None = None,
         *,
         after_scan: Callable[[], None] = lambda: None,
+        by_hand: bool = False,
     ) -> None:
         self.name = _new_name()
         self.number = 0
@@ -85,6 +87,8 @@ class Presence:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._after_scan = after_scan
+        self._by_hand = by_hand
+        self._has_appeared = False
 
     def holds(self, holder: str) -> bool:
         """Say whether what was fetched under the name `holder` is still this process's to begin.
@@ -106,8 +110,11 @@ class Presence:
             RedisUnavailableError: If Redis cannot be told.
         """
         with self._lock:
-            if self._thread is None:
-                self._introduce()
+            if self._has_appeared:
+                return
+            self._introduce()
+            self._has_appeared = True
+            if not self._by_hand:
                 self._thread = threading.Thread(target=self._run, name="eventsys-presence", daemon=True)
                 self._thread.start()
 
@@ -168,9 +175,10 @@ class Presence:
     def leave(self) -> None:
         """End the lease now, so that nobody waits for it; what is still running is taken over at once."""
         self._stop.set()
-        if self._thread is None:
+        if not self._has_appeared:
             return
-        self._thread.join(2.0)
+        if self._thread is not None:
+            self._thread.join(2.0)
         commands: list[tuple[str, ...]] = [("ZADD", self._keys.processes, "0", self.name)]
         self._link.pipeline(commands)
         self._link.run(script("take_over"), self._keys.prefix, 1, _MOST_MOVED)

@@ -36,7 +36,8 @@ logger = logging.getLogger(__name__)
 class Work:
     """The messages of one process, from fetching to commit; it belongs to the process, not to a consumer.
 
-    Nothing is opened or started before it is first used. Once it `is_ending` nothing more is fetched.
+    Nothing is opened or started before it is first used. Once it `is_ending` nothing more is fetched. Done `by_hand`,
+    by a test that turns the clock, it has no threads: ending an attempt commits it.
 
     Args:
         link: The way to Redis.
@@ -71,7 +72,9 @@ class Work:
         self.in_flight = InFlight()
         self.is_stopping = False
         self.is_ending = False
+        self.by_hand = False
         self.after_scan: Callable[[], None] = lambda: None
+        self._forgetful: list[Callable[[], None]] = []
         self._hooks = hooks
         self._parked_ms = parked_ms
         self.lease = lease
@@ -143,6 +146,27 @@ class Work:
         except EventsysError as error:
             logger.warning("this process could not say that it ends: %s", error, extra={"action": "no_leave"})
         self._threads = None
+
+    def when_rebound(self, forget: Callable[[], None]) -> None:
+        """Have `forget` called whenever another Redis is used: it drops what its owner read from the one before."""
+        self._forgetful.append(forget)
+
+    def rebind(self, url: str | Callable[[], str], *, by_hand: bool) -> str | Callable[[], str]:
+        """End what this process has in its Redis, and go on with another, where nothing is known of it.
+
+        Args:
+            url: Leads to the other Redis.
+            by_hand: Whether no thread commits or beats there.
+
+        Returns:
+            What led to the one before.
+        """
+        self.close()
+        before = self.link.lead_to(url)
+        self.in_flight, self.by_hand = InFlight(), by_hand
+        for forget in self._forgetful:
+            forget()
+        return before
 
     def forget_process(self) -> None:
         """Begin anew in a forked child: the lease, what it holds, and the threads that tend it are the parent's."""
@@ -218,7 +242,12 @@ class Work:
             with self._lock:
                 if self._threads is None:
                     presence = Presence(
-                        self.link, self.keys, self.clock, self.lease, after_scan=lambda: self.after_scan()
+                        self.link,
+                        self.keys,
+                        self.clock,
+                        self.lease,
+                        after_scan=lambda: self.after_scan(),
+                        by_hand=self.by_hand,
                     )
                     committer = Committer(
                         self.link,
@@ -228,6 +257,7 @@ class Work:
                         forget=self.in_flight.forget,
                         lease_ended=presence.beat,
                         more_is_coming=lambda: self.in_flight.is_busy,
+                        by_hand=self.by_hand,
                     )
                     self._threads = (presence, committer)
         return self._threads

@@ -67,6 +67,14 @@ class Declarations:
                 self._save(self._undeclared[0])
                 self._undeclared.pop(0)
 
+    def begin_again(self) -> None:
+        """Know of nothing that Redis was told: it is another one."""
+        with self._lock:
+            actors, self._is_checked = self.hosted(), False
+            self._undeclared, self._unhosted, self._mortal = [], [], {}
+            for actor in actors:
+                self.add(actor)
+
     def host_all(self) -> None:
         """Host the subscriptions that are not persistent too: this process runs a worker."""
         with self._lock:

@@ -76,6 +76,8 @@ class EventBus:
         self._at_run_time: list[HandlerActor] = []
         self._lock = threading.RLock()
         broker.work.after_scan = self.tending.make_round
+        for forget in (self.router.forget, self.declarations.begin_again, self.tending.forget):
+            broker.work.when_rebound(forget)
         broker.add_middleware(TendingMiddleware(self.declarations, self.tending))
 
     # Publishing
@@ -230,7 +232,7 @@ class EventBus:
             threading.Thread(target=worker.stop, name="eventsys-unsubscribe", daemon=True).start()
 
     def _run(self, queue: str) -> None:
-        if queue not in self._workers:
+        if queue not in self._workers and not self.broker.work.by_hand:
             threads = self.settings.bus.worker_count
             worker = DramatiqWorker(
                 self.broker, queues={queue}, worker_threads=threads, worker_timeout=_WORKER_TIMEOUT_MS

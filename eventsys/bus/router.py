@@ -51,6 +51,10 @@ class Router:
         self._compiled: _Compiled | None = None
         self._lock = threading.Lock()
 
+    def forget(self) -> None:
+        """Know nothing of the set: it is another bus's from now on."""
+        self._compiled = None
+
     def refresh(self, *, older_than: str | None = None) -> None:
         """Read the set again, unless that has happened since version `older_than`."""
         with self._lock:

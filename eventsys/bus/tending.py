@@ -51,6 +51,10 @@ class Tending:
         self._version: str | None = None
         self._mortal: list[str] = []
 
+    def forget(self) -> None:
+        """Begin anew, on a bus that this process has not seen."""
+        self._name, self._version, self._mortal = "", None, []
+
     def make_round(self) -> None:
         """Do what there is to do.
 

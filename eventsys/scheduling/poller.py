@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from typing import Any
+from typing import Any, NamedTuple
 
 from dramatiq import Broker, Middleware
 
@@ -22,6 +22,18 @@ from eventsys.store.scripts import script
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
 
 logger = logging.getLogger(__name__)
+
+
+class LetGo(NamedTuple):
+    """What came of letting go what was due.
+
+    Attributes:
+        moved: How many entries went.
+        next_ms: When the next one is due; None when none waits.
+    """
+
+    moved: int
+    next_ms: int | None
 
 
 class Poller:
@@ -89,6 +101,16 @@ class Poller:
             thread.join(1.0 + self._figures.renew_s)
         self._close()
 
+    def let_go(self, now_ms: int) -> LetGo:
+        """Move what is due at `now_ms`, a batch at a time; a test that turns the clock takes just this step."""
+        moved = 0
+        while True:
+            arguments = (now_ms, self._batch_size)
+            count, next_ms = run_script(self._commands, script("claim_due"), self._keys.prefix, *arguments)
+            moved += count
+            if count < self._batch_size or self._stopping.is_set():
+                return LetGo(moved, None if next_ms < 0 else int(next_ms))
+
     def _run(self) -> None:
         pause = _FIRST_PAUSE_S
         while not self._stopping.is_set():
@@ -121,22 +143,14 @@ class Poller:
     def _serve(self) -> None:
         renew_at = self._clock.monotonic() + self._figures.renew_s
         self._listen()
-        due_ms = self._let_go()
+        due_ms = self.let_go(self._clock.now_ms()).next_ms
         while not self._stopping.is_set() and (left_s := renew_at - self._clock.monotonic()) > 0:
             if due_ms is not None and due_ms <= self._clock.now_ms():
-                due_ms = self._let_go()
+                due_ms = self.let_go(self._clock.now_ms()).next_ms
                 continue
             wait_s = left_s if due_ms is None else min(left_s, (due_ms - self._clock.now_ms()) / 1000)
             for heard_ms in self._hear(wait_s):
                 due_ms = heard_ms if due_ms is None else min(due_ms, heard_ms)
-
-    def _let_go(self) -> int | None:
-        """Move what is due, and return when the next entry is, None when none waits."""
-        while True:
-            arguments = (self._clock.now_ms(), self._batch_size)
-            moved, next_ms = run_script(self._commands, script("claim_due"), self._keys.prefix, *arguments)
-            if moved < self._batch_size or self._stopping.is_set():
-                return None if next_ms < 0 else int(next_ms)
 
     def _listen(self) -> None:
         """Subscribe to wake-ups; the head of the store must be read after this, not before."""
@@ -189,7 +203,7 @@ class PollerMiddleware(Middleware):
 
     def after_worker_boot(self, broker: Broker, worker: Any) -> None:  # noqa: ARG002
         """Start it."""
-        if not isinstance(broker, EventBroker):
+        if not isinstance(broker, EventBroker) or broker.work.by_hand:
             return
         self.poller = Poller(
             broker.link,

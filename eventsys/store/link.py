@@ -243,6 +243,12 @@ class Link:
         for channel in list(self._channels):
             channel.close()
 
+    def lead_to(self, url: str | Callable[[], str]) -> str | Callable[[], str]:
+        """Lead to another Redis from the next call on, over the channels made here too; return what led before."""
+        before, self._url, self._maker = self._url, url, None
+        self.close()
+        return before
+
     def forget(self) -> None:
         """Drop all connections without a word to Redis: in a forked child they belong to the parent."""
         self._own = threading.local()

@@ -39,6 +39,17 @@ def _gone(link: Link) -> int:
     return link.call("XLEN", Keys("default").lane("default", 5))
 
 
+def test_a_step_lets_go_what_is_due_at_its_moment_and_tells_what_comes_next(redis_client, redis_url) -> None:
+    link = Link(redis_url)
+    poller = Poller(link, Keys("default"), Clock(), process="one", batch_size=2)
+    for number, due_ms in enumerate([1_000, 1_000, 1_000, 2_000]):
+        _schedule(link, f"entry-{number}", due_ms)
+    assert poller.let_go(999) == (0, 1_000)
+    assert poller.let_go(1_000) == (3, 2_000)
+    assert poller.let_go(2_000) == (1, None)
+    assert _gone(link) == 4
+
+
 @pytest.mark.redis62
 def test_an_earlier_entry_wakes_a_sleeping_poller(make_poller, redis_url) -> None:
     link, clock = Link(redis_url), Clock()
