@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from eventsys.clock import Clock
 from eventsys.errors import EventsysError, RedisUnavailableError
@@ -65,6 +65,16 @@ class Finished:
         self.steps = steps
         self.done = done
         self.resolve = resolve
+
+
+class _Lane(NamedTuple):
+    """The attempts of one lane as the script reads them, and what the batch calls those that end with more than an
+    acknowledgement.
+    """
+
+    acknowledged: list[str]
+    attempts: list[tuple[str, Ending, list[Step]]]
+    numbers: list[int]
 
 
 class Committer:
@@ -216,10 +226,15 @@ class Committer:
         return results
 
     def _commit_held(self, holder: str, batch: list[Finished]) -> list[str]:
-        lanes: dict[str, list[int]] = {}
+        lanes: dict[str, _Lane] = {}
         for at, one in enumerate(batch):
-            lanes.setdefault(one.place.stream, []).append(at)
-        packed_lanes = [packed((stream, [_packable(batch[at]) for at in places])) for stream, places in lanes.items()]
+            lane = lanes.setdefault(one.place.stream, _Lane([], [], []))
+            if one.ending is DONE and not one.steps:
+                lane.acknowledged.append(one.place.entry)
+            else:
+                lane.attempts.append((one.place.entry, one.ending, one.steps))
+                lane.numbers.append(at)
+        packed_lanes = [packed((stream, lane.acknowledged, lane.attempts)) for stream, lane in lanes.items()]
         repeats: list[Exception] = []
         exceptions = run_script(
             self._channel, self._script, self._prefix, self._clock.now_ms(), holder, self._retention_ms, *packed_lanes,
@@ -231,10 +246,10 @@ class Committer:
             return ["lost"] * len(batch)
         results = ["ok"] * len(batch)
         order = list(lanes.values())
-        for lane, at, why in zip(exceptions[::3], exceptions[1::3], exceptions[2::3], strict=True):
+        for lane_number, at, why in zip(exceptions[::3], exceptions[1::3], exceptions[2::3], strict=True):
             # After a lost reply, what has ended before was ended by this very commit.
             if not (may_have_run and why == b"lost"):
-                results[order[lane - 1][at - 1]] = why.decode()
+                results[order[lane_number - 1].numbers[at - 1]] = why.decode()
         return results
 
     def _settle(self, batch: list[Finished], results: list[str]) -> None:
@@ -268,10 +283,3 @@ class Committer:
             done(result)
         except Exception:
             logger.exception("a callback after a commit failed", extra={"action": "callback_failed"})
-
-
-def _packable(one: Finished) -> Any:
-    """Return an attempt as the script reads it."""
-    if one.ending is DONE and not one.steps:
-        return one.place.entry
-    return (one.place.entry, one.ending, one.steps)

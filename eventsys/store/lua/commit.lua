@@ -14,9 +14,9 @@ ARGV
   1     now_ms          the caller's clock
   2     process         who held the entries
   3     retention_ms    how long the record of a finished event is kept
-  4..   lanes           msgpack: {lane's key, {attempt, ...}}
-                        an attempt is its entry, when it ends with nothing but an acknowledgement, else
-                        {entry, ending, steps to carry out}
+  4..   lanes           msgpack: {lane's key, {entry, ...}, {attempt, ...}}
+                        the entries end with nothing but an acknowledgement
+                        an attempt is {entry, ending, steps to carry out}
                         endings: {"done"}
                                  {"dispatched", event id, version, lane, envelope, targets}
                                  {"ended", event id, number, line, is first}
@@ -93,38 +93,33 @@ local function set_aside(stream, entry, problem)
   bury(stream .. "|" .. entry, facts)
 end
 
-local function end_lane(number, stream, attempts)
-  local done, gone = {}, {}
-  for at, attempt in ipairs(attempts) do
-    if type(attempt) == "string" then
-      done[#done + 1] = attempt
-      gone[#gone + 1] = attempt
-    else
-      local is_fine, why = pcall(end_attempt, stream, unpack(attempt))
-      if not is_fine then
-        pcall(set_aside, stream, attempt[1], why)
-        why = "refused"
-        if attempt[2][1] ~= "dispatched" then gone[#gone + 1] = attempt[1] end
-      end
-      if why then
-        exceptions[#exceptions + 1] = number
-        exceptions[#exceptions + 1] = at
-        exceptions[#exceptions + 1] = why
-      elseif attempt[2][1] ~= "dispatched" then
-        gone[#gone + 1] = attempt[1]
-      end
-    end
-  end
+local function end_lane(number, stream, done, attempts)
   if #done > 0 then
     redis.call("XACK", stream, "workers", unpack(done))
     clear_crashes(stream, done)
+  end
+  local gone = done
+  for at, attempt in ipairs(attempts) do
+    local is_fine, why = pcall(end_attempt, stream, unpack(attempt))
+    if not is_fine then
+      pcall(set_aside, stream, attempt[1], why)
+      why = "refused"
+      if attempt[2][1] ~= "dispatched" then gone[#gone + 1] = attempt[1] end
+    end
+    if why then
+      exceptions[#exceptions + 1] = number
+      exceptions[#exceptions + 1] = at
+      exceptions[#exceptions + 1] = why
+    elseif attempt[2][1] ~= "dispatched" then
+      gone[#gone + 1] = attempt[1]
+    end
   end
   if #gone > 0 then redis.call("XDEL", stream, unpack(gone)) end
 end
 
 for at = 4, #ARGV do
   local lane = cmsgpack.unpack(ARGV[at])
-  end_lane(at - 3, lane[1], lane[2])
+  end_lane(at - 3, lane[1], lane[2], lane[3])
 end
 keep_counts()
 keep_entry_clock()
