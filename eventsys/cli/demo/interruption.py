@@ -34,6 +34,9 @@ class Interruption:
 
     A signal that raised at once could strike between the start of a process and the line that remembers it. So it is
     heeded at every wait, a fiftieth of a second apart, and never while something is being started or ended.
+
+    After one, the others are ignored until the process has ended: whoever is impatient, or signals the whole group
+    twice, must not strike what says how it ended.
     """
 
     def __init__(self) -> None:
@@ -51,7 +54,8 @@ class Interruption:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            # The interpreter takes its handlers back before it ends, but leaves alone what is ignored.
+            signal.signal(number, handler if self._number is None else signal.SIG_IGN)
 
     def check(self) -> None:
         """Go on if no signal has come.
