@@ -43,6 +43,13 @@ class FreshRedis:
         self.embedded.stop()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_is_heard() -> None:
+    """Hear SIGINT, in the commands that tests start too: a shell has its background jobs ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(scope="session")
 def server_binary() -> ServerBinary:
     """The server the tests run on: EVENTSYS_TEST_REDIS if set to a path, else the one eventsys finds."""
