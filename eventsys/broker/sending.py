@@ -7,7 +7,7 @@ from typing import Any
 
 from dramatiq import Message
 
-from eventsys.store.steps import Step, delayed_step, message_step
+from eventsys.store.steps import Step, delayed_step, message_step, tick_step
 
 from .attempt import Attempt
 from .messages import DeliveryMessage
@@ -20,13 +20,14 @@ def step_of(message: Message[Any], attempt: Attempt | None, *, usual_lane: str |
     """Return the step that sends a message, now or when it is due.
 
     Args:
-        message: The message; its option `due_ms` or `eta` says when, in milliseconds since 1970.
+        message: The message; its option `due_ms` or `eta` says when, in milliseconds since 1970, and its option `claim`
+            which tick of a periodic actor it is for.
         attempt: The attempt it is sent from. A delivery under attempt that is sent again is its own retry.
         usual_lane: The lane of its actor, for a message that names none.
     """
     lane = LANE_NAMES.get(message.options.get("lane") or usual_lane or "normal", 5)
     options = dict(message.options)
-    due_ms, eta = options.pop("due_ms", None), options.pop("eta", None)
+    due_ms, eta, claim = options.pop("due_ms", None), options.pop("eta", None), options.pop("claim", None)
     if due_ms is None and isinstance(eta, (int, float)):
         due_ms = eta
     under_attempt = attempt.message if attempt is not None else None
@@ -37,9 +38,9 @@ def step_of(message: Message[Any], attempt: Attempt | None, *, usual_lane: str |
     else:
         fields = {"m": _with_options(message, options).encode().decode()}
     step = message_step(message.queue_name, lane, fields)
-    if due_ms is None:
-        return step
-    return delayed_step(message.message_id, int(due_ms), lane, step, queue=message.queue_name)
+    if due_ms is not None:
+        step = delayed_step(message.message_id, int(due_ms), lane, step, queue=message.queue_name)
+    return step if claim is None else tick_step(message.actor_name, step=step, **claim)
 
 
 def _with_options(message: Any, options: dict[str, Any]) -> Message[Any]:

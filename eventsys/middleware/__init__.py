@@ -9,6 +9,7 @@ from .correlation import Chain, Correlation, current_chain, enter_chain, leave_c
 from .delay import Delay
 from .event_loop import EventLoop
 from .outcome import Outcome
+from .periodic import Periodic
 from .retries import Retries
 from .timeout import Timeout
 
@@ -18,6 +19,7 @@ __all__ = [
     "Delay",
     "EventLoop",
     "Outcome",
+    "Periodic",
     "Retries",
     "Timeout",
     "current_chain",
@@ -31,13 +33,15 @@ def default_middleware() -> list[Middleware]:
     """Return what an event broker works with: Dramatiq's own, with our time limit and retries in place of its.
 
     The order matters: hooks before a message run from the first to the last, those after it from the last to the first,
-    so the outcome is measured next to the handler and the retry is decided before callbacks and pipelines are.
+    so the outcome is measured next to the handler, and the retry is decided before a run is called over and before
+    callbacks and pipelines are.
     """
     return [
         AgeLimit(),
         ShutdownNotifications(),
         Callbacks(),
         Pipelines(),
+        Periodic(),
         Retries(),
         EventLoop(),
         Delay(),

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -53,6 +53,30 @@ def delayed_step(
         facts: What a listing shows beside the event.
     """
     return ("delayed", entry_id, due_ms, priority, queue, (entry_id, queue, step, facts or {}))
+
+
+def tick_step(
+    actor: str,
+    tick_ms: int,
+    fields: str,
+    step: Step,
+    *,
+    told: Sequence[Step] = (),
+    if_new: Step | None = None,
+    if_changed: Step | None = None,
+) -> Step:
+    """Return the step that sends a periodic actor its message for one tick, if nobody did before.
+
+    Args:
+        actor: The actor's name.
+        tick_ms: The tick, in milliseconds since 1970.
+        fields: When it is due, as five cron fields.
+        step: What sends the message, now or later.
+        told: Events that tell of the run.
+        if_new: The event that tells of an actor never seen before.
+        if_changed: The event that tells of one whose fields changed.
+    """
+    return ("tick", actor, tick_ms, fields, step, list(told), if_new or False, if_changed or False)
 
 
 def packed(step: Step | list[Any]) -> bytes:

@@ -7,13 +7,14 @@ by its id. The steps of one call are taken in together or, when Redis is out of 
 KEYS
   1  prefix of the bus
      Reads and writes below it: clock, counts, log:<lane>, type:<type>, event:<id>, pending, once:<key>,
-     queue:<queue>:<lane>, delayed:due, delayed:bodies, delayed:ids:<bucket>, delayed:queues, delayed:sequence
+     queue:<queue>:<lane>, delayed:due, delayed:bodies, delayed:ids:<bucket>, delayed:queues, delayed:sequence,
+     periodic:ticks, periodic:last, periodic:specs
 ARGV
   1    now_ms    the caller's clock
   2..  steps     msgpack, as includes/carry_out describes them
 RETURNS
-  for each step what came of it: {"stored", id}, {"duplicate", id, envelope}, {"queued", entry}, {"delayed", id} or
-  {"exists", id}
+  for each step what came of it: {"stored", id}, {"duplicate", id, envelope}, {"queued", entry}, {"delayed", id},
+  {"exists", id} or {"taken", actor}
 ]]
 local prefix = KEYS[1]
 local now_ms = tonumber(ARGV[1])

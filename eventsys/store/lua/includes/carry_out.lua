@@ -2,7 +2,7 @@
 carry_out: do what a step says, and return what came of it.
 
 Steps are how everything that enters eventsys is written down: an event to store, a message to queue, either of them
-later. They come from a publisher, ride on a commit, or wait in the delayed store.
+later, the tick of a periodic actor. They come from a publisher, ride on a commit, or wait in the delayed store.
 ]]
 -- include: next_entry
 -- include: count
@@ -15,3 +15,6 @@ local steps = { event = add_event, message = add_message, delayed = add_delayed 
 local function carry_out(step)
   return steps[step[1]](step)
 end
+
+-- include: add_tick
+steps.tick = add_tick
