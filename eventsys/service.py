@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -11,15 +11,13 @@ import dramatiq
 from dramatiq import Middleware
 from pydantic import BaseModel
 
-from eventsys.broker.attempt import current_attempt, enter_attempt, leave_attempt
 from eventsys.broker.broker import EventBroker
-from eventsys.broker.joining import wait_until
 from eventsys.bus.buffer import OnError
 from eventsys.bus.event_bus import EventBus
 from eventsys.bus.handlers import ExceptionTypes
 from eventsys.bus.receipt import Receipt
-from eventsys.errors import WaitTimeoutError
-from eventsys.middleware import current_chain, default_middleware, enter_chain, leave_chain
+from eventsys.bus.waiting import wait_for_end
+from eventsys.middleware import carried_attempt, default_middleware
 from eventsys.model.catalog import Catalog
 from eventsys.model.durations import DurationLike, parse_duration, to_milliseconds
 from eventsys.model.event import DelayedEvent, Event, EventRecord
@@ -29,6 +27,7 @@ from eventsys.model.retry_policy import Backoff
 from eventsys.model.subscription import Subscription, SubscriptionOptions
 from eventsys.scheduling.poller import PollerMiddleware
 from eventsys.scheduling.scheduler import DelayedEventScheduler
+from eventsys.scheduling.sweeps import Sweeps
 from eventsys.settings import Settings, load_settings
 from eventsys.store.event_store import EventStore
 from eventsys.store.link import Link
@@ -74,13 +73,16 @@ class EventService:
         self.store = EventStore(link, self.broker.keys, retention_ms=retention_ms)
         self.bus = EventBus(self.broker, self.store, self.settings, self.catalog, on_publish_error=on_publish_error)
         self.delayed = DelayedEventScheduler(self.broker, self.store, self.settings.scheduler)
+        self.sweeps = Sweeps(self.broker)
         for one in (self._poller(), *middleware):
             self.broker.add_middleware(one)
         dramatiq.set_broker(self.broker)
 
     def _poller(self) -> PollerMiddleware:
         figures = self.settings.scheduler
-        return PollerMiddleware(batch_size=figures.batch_size, poll_interval_s=figures.poll_interval.total_seconds())
+        return PollerMiddleware(
+            self.sweeps, batch_size=figures.batch_size, poll_interval_s=figures.poll_interval.total_seconds()
+        )
 
     # Handling
 
@@ -221,7 +223,7 @@ class EventService:
             InvalidEventError: If one of them breaks a rule; nothing was stored.
             PartialPublishError: If a later chunk failed; it tells which are stored.
         """
-        drafts = [self._draft(one) for one in events]
+        drafts = [self.bus.drafter.draft_any(one) for one in events]
         self.bus.prepare()
         return self.bus.publisher.publish_many(drafts, immediately=immediately)
 
@@ -299,15 +301,7 @@ class EventService:
             WaitTimeoutError: If that takes longer than `timeout`.
             NotFoundError: If there is no such event by then.
         """
-
-        def is_over() -> bool:
-            status = self.store.status_of(event_id)
-            return status is not None and status.is_final
-
-        if not wait_until(is_over, to_milliseconds(timeout)):
-            status = self.get_event(event_id).status
-            raise WaitTimeoutError(f"event {event_id!r} is still {status} after {timeout}")
-        return self.get_event(event_id)
+        return wait_for_end(self.store, event_id, timeout)
 
     # Running
 
@@ -320,26 +314,6 @@ class EventService:
         self.bus.stop()
         self.broker.close()
 
-    @contextmanager
-    def _carried(self, attempt: Any, chain: Any) -> Any:
-        attempt_token, chain_token = enter_attempt(attempt), enter_chain(chain)
-        try:
-            yield
-        finally:
-            leave_chain(chain_token)
-            leave_attempt(attempt_token)
-
     def attempt_context(self) -> AbstractContextManager[None]:
         """Return what carries the current attempt into another thread: `with context: events.publish(...)` there."""
-        return self._carried(current_attempt(), current_chain())
-
-    def _draft(self, one: Any) -> Any:
-        drafter = self.bus.drafter
-        if isinstance(one, Event):
-            return drafter.adopt(one)
-        if isinstance(one, BaseModel):
-            return drafter.draft(one)
-        if isinstance(one, Mapping):
-            return drafter.draft(**one)
-        event_type, payload = one
-        return drafter.draft(event_type, payload)
+        return carried_attempt()

@@ -71,7 +71,7 @@ class EventBroker(Broker):
         self._hooks = Hooks(self)
         super().__init__(middleware=middleware)
         self.queues: set[str] = set()
-        self.actor_options |= {"lane", "transactional"}
+        self.actor_options |= {"lane", "periodic", "transactional"}
         self.work = Work(
             link or Link(url or "redis://127.0.0.1:6379/0"),
             Keys(name),

@@ -124,6 +124,17 @@ class Drafter:
             )
         return chain
 
+    def draft_any(self, one: Any) -> Draft:
+        """Return the event that one of `publish_many` is: a mapping of arguments, type and payload, model, or event."""
+        if isinstance(one, Event):
+            return self.adopt(one)
+        if isinstance(one, BaseModel):
+            return self.draft(one)
+        if isinstance(one, Mapping):
+            return self.draft(**one)
+        event_type, payload = one
+        return self.draft(event_type, payload)
+
     def adopt(self, event: Event[Any]) -> Draft:
         """Return an event that exists already, ready to be published; its payload is checked again.
 

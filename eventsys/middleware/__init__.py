@@ -5,6 +5,7 @@ from __future__ import annotations
 from dramatiq import Middleware
 from dramatiq.middleware import AgeLimit, Callbacks, Pipelines, ShutdownNotifications
 
+from .carrying import carried_attempt
 from .correlation import Chain, Correlation, current_chain, enter_chain, leave_chain
 from .delay import Delay
 from .event_loop import EventLoop
@@ -22,6 +23,7 @@ __all__ = [
     "Periodic",
     "Retries",
     "Timeout",
+    "carried_attempt",
     "current_chain",
     "default_middleware",
     "enter_chain",

@@ -13,6 +13,8 @@ from eventsys.broker.broker import EventBroker
 from eventsys.broker.presence import Lease
 from eventsys.clock import Clock
 from eventsys.errors import EventsysError
+from eventsys.scheduling.sweeper import Sweeper
+from eventsys.scheduling.sweeps import Sweeps
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link, run_script
 from eventsys.store.redis_time import read_clock
@@ -189,15 +191,18 @@ def _announced_ms(message: Any) -> int:
 
 
 class PollerMiddleware(Middleware):
-    """Runs a poller in every worker process, from its boot to its shutdown.
+    """Runs a poller in every worker process, from its boot to its shutdown, and beside it the overdue sweeps.
 
     Args:
+        sweeps: What else the leader sees to; None: nothing.
         batch_size: As for `Poller`.
         poll_interval_s: As for `Poller`.
     """
 
-    def __init__(self, *, batch_size: int = 50, poll_interval_s: float = 30.0) -> None:
+    def __init__(self, sweeps: Sweeps | None = None, *, batch_size: int = 50, poll_interval_s: float = 30.0) -> None:
         self.poller: Poller | None = None
+        self._sweeps = sweeps
+        self._sweeper: Sweeper | None = None
         self._batch_size = batch_size
         self._poll_interval_s = poll_interval_s
 
@@ -215,9 +220,18 @@ class PollerMiddleware(Middleware):
             lease=broker.work.lease,
         )
         self.poller.start()
+        if self._sweeps is not None:
+            self._sweeper = Sweeper(self._sweeps, self._is_leading)
+            self._sweeper.start()
 
     def before_worker_shutdown(self, broker: Broker, worker: Any) -> None:  # noqa: ARG002
         """Stop it first: what falls due from here on is for the others."""
         poller, self.poller = self.poller, None
+        sweeper, self._sweeper = self._sweeper, None
+        if sweeper is not None:
+            sweeper.stop()
         if poller is not None:
             poller.stop()
+
+    def _is_leading(self) -> bool:
+        return self.poller is not None and self.poller.is_leading

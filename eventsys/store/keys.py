@@ -21,6 +21,9 @@ LOG_QUEUE = "eventsys.log"
 #: The queue of deliveries that a publisher runs itself. Nobody reads it; should the publisher die, they are moved.
 INLINE_QUEUE = "eventsys.inline"
 
+#: The queue of the sweeps: periodiq's messages to them, and nothing else.
+SWEEP_QUEUE = "eventsys.sweeps"
+
 #: The number of the stored format. A newer one than this is refused.
 FORMAT = 1
 
@@ -83,6 +86,10 @@ class Keys:
     def letter(self, letter_id: str) -> str:
         """Return the hash of one dead letter."""
         return f"{self.prefix}:dead:{letter_id}"
+
+    def sweep(self, name: str) -> str:
+        """Return the hash that says when a sweep was run, and how it ended."""
+        return f"{self.prefix}:sweep:{name}"
 
     def process(self, process: str) -> str:
         """Return the hash that describes a running process."""
