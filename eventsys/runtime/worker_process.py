@@ -84,6 +84,7 @@ def _started(given: argparse.Namespace, workers: list[Worker]) -> tuple[Any, Wor
     for name in given.modules:
         discover(name)
     service = find_service(given.modules)
+    _tell_unknown(given.queues or (), service.broker.get_declared_queues())
     worker = Worker(
         service.broker,
         queues=given.queues,
@@ -96,6 +97,17 @@ def _started(given: argparse.Namespace, workers: list[Worker]) -> tuple[Any, Wor
     service.broker.emit_after("process_boot")
     worker.start()
     return service, worker
+
+
+def _tell_unknown(asked_for: Sequence[str], declared: set[str]) -> None:
+    """Warn of queues that nothing uses yet: run-time subscriptions may come, but most likely it is a slip."""
+    for queue in asked_for:
+        if queue not in declared:
+            known = ", ".join(sorted(declared))
+            logger.warning(
+                "queue %r is to be read and no handler uses it; those that are used: %s", queue, known,
+                extra={"action": "queue_unknown", "queue": queue},
+            )  # fmt: skip
 
 
 def _run(service: Any, worker: Worker, stop: threading.Event, report: _Report) -> int:

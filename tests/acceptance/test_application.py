@@ -12,7 +12,7 @@ import dramatiq
 import pytest
 
 from eventsys import EventService
-from tests.acceptance.processes import Command
+from tests.acceptance.processes import Command, wait_for
 from tests.conftest import FreshRedis
 from tests.quality.tree import ROOT
 
@@ -78,6 +78,23 @@ def test_what_the_command_publishes_a_worker_handles(events: EventService, start
     assert code == 0, stderr
     event: dict[str, Any] = json.loads(stdout)
     assert "cleanup.delete" in {one.subscription for one in events.wait(event["id"]).deliveries}
+
+
+def test_one_process_may_dispatch_and_another_handle(events: EventService, start: Start) -> None:
+    command, url = WORKERS["eventsys worker"], url_of(events)
+    login = events.publish("user.login", {"user_id": "1"})
+    start(*command, "--queues", "eventsys.log", EVENTSYS_REDIS_URL=url)
+    wait_for(lambda: len(events.get_event(login.id).deliveries) == 3, "the dispatch")
+    assert {one.attempts for one in events.get_event(login.id).deliveries} == {0}
+    start(*command, "--queues", "actors", EVENTSYS_REDIS_URL=url)
+    assert events.wait(login.id).status == "delivered"
+
+
+def test_a_queue_that_no_handler_uses_is_told_with_those_that_are(events: EventService, start: Start) -> None:
+    worker = start(*WORKERS["eventsys worker"], "--queues", "actor", EVENTSYS_REDIS_URL=url_of(events))
+    assert worker.process.stderr is not None
+    told = next(line for line in worker.process.stderr if "WARNING" in line)
+    assert "queue 'actor' is to be read and no handler uses it; those that are used: actors, eventsys.log" in told
 
 
 def test_a_module_that_cannot_be_imported_ends_the_worker_with_its_reason(
