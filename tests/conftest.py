@@ -14,6 +14,8 @@ from eventsys.runtime.embedded import EmbeddedRedis
 from eventsys.runtime.file_lock import FileLock
 from eventsys.runtime.server_binary import ServerBinary, examine_server, find_server
 
+pytest_plugins = ["tests.support.fixtures"]
+
 
 class FreshRedis:
     """A test's own server, which it may kill and start again."""

@@ -1,4 +1,4 @@
-"""Services and workers for the tests of what users see."""
+"""Fixtures for every test: services and workers, for what users see."""
 
 from __future__ import annotations
 
