@@ -32,6 +32,7 @@ from eventsys.settings import Settings, load_settings
 from eventsys.store.event_store import EventStore
 from eventsys.store.link import Link
 from eventsys.store.location import redis_url_of
+from eventsys.store.machinery import Machinery
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -74,6 +75,7 @@ class EventService:
         self.bus = EventBus(self.broker, self.store, self.settings, self.catalog, on_publish_error=on_publish_error)
         self.delayed = DelayedEventScheduler(self.broker, self.store, self.settings.scheduler)
         self.sweeps = Sweeps(self.broker)
+        self.machinery = Machinery(link, self.broker.keys, self.broker.clock)
         for one in (self._poller(), *middleware):
             self.broker.add_middleware(one)
         dramatiq.set_broker(self.broker)

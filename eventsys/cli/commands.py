@@ -5,9 +5,12 @@ from __future__ import annotations
 import typer
 
 from eventsys.cli.demo.command import demo
+from eventsys.cli.events import events
 from eventsys.cli.publish import publish
+from eventsys.cli.queues import queue
 from eventsys.cli.version import version
 from eventsys.cli.worker import worker
+from eventsys.cli.workers import workers
 
 # Modules of commands import what they need when they run: `--help` and completion must not wait for it.
 app = typer.Typer(
@@ -19,3 +22,5 @@ app = typer.Typer(
 )
 for command in (demo, worker, publish, version):
     app.command()(command)
+for name, family in {"events": events, "queue": queue, "workers": workers}.items():
+    app.add_typer(family, name=name)

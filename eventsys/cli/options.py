@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+
+from eventsys.cli.faults import MISUSED, refuse
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -17,6 +21,20 @@ RedisUrl = Annotated[
         help="Which Redis; else what EVENTSYS_REDIS_URL or REDIS_URL says, else an embedded one in .eventsys/.",
     ),
 ]
+Types = Annotated[
+    list[str] | None,
+    typer.Option("--type", metavar="TYPE", help="A type, or a pattern such as 'user.*'; may be repeated."),
+]
+Subscription = Annotated[str | None, typer.Option("--sub", metavar="NAME", help="The name of a subscription.")]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", metavar="WHEN", help="From then on: so long before now (2h, 7d), or a date and time."),
+]
+Until = Annotated[str | None, typer.Option("--until", metavar="WHEN", help="Before then; written as for --since.")]
+Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=500, help="Most to show.")]
+Cursor = Annotated[str | None, typer.Option("--cursor", help="Go on where a page ended: its next_cursor.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 def use_redis(redis_url: str | None) -> None:
@@ -24,3 +42,32 @@ def use_redis(redis_url: str | None) -> None:
     if redis_url is not None:
         os.environ.pop("REDIS_URL", None)
         os.environ["EVENTSYS_REDIS_URL"] = redis_url
+
+
+def moment_of(text: str | None) -> datetime | None:
+    """Return the moment that `--since` or `--until` names: an aware datetime, None where nothing was given."""
+    if text is None:
+        return None
+    from eventsys.errors import InvalidDurationError
+    from eventsys.model.durations import parse_duration
+
+    try:
+        return datetime.now(UTC) - parse_duration(text)
+    except InvalidDurationError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        refuse(
+            f"{text!r} is no time; give a duration before now such as 2h, or a date such as 2026-11-25T08:00", MISUSED
+        )
+    return moment.astimezone() if moment.tzinfo is None else moment
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Go on only if a person says so, or `--yes` did; where nobody can be asked, refuse."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        refuse(f"{question} There is nobody to ask here; say --yes to do it, or --dry-run to see", MISUSED)
+    typer.confirm(question, abort=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from eventsys.store.records import read_record
 from eventsys.store.scripts import script
 from eventsys.store.steps import Step, packed
 from eventsys.store.subscriptions import SubscriptionStore
+from eventsys.store.tail import follow_log
 
 _TOTALS = ("total", "delivered", "failed", "expired", "cancelled", "unrouted")
 
@@ -90,6 +92,10 @@ class EventStore:
             page=wanted.page,
             page_size=wanted.page_size,
         )
+
+    def follow(self, patterns: Sequence[str] = ()) -> Iterator[Event[Any]]:
+        """Give every event as it is stored, from now on; only those of some types where patterns are given."""
+        return follow_log(self._link, self._keys, patterns)
 
     def get_metrics(self) -> EventMetrics:
         """Return the totals since the bus began; pending alone counts what is so now."""

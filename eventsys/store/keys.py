@@ -53,6 +53,7 @@ class Keys:
         self.delayed_queues = f"{self.prefix}:delayed:queues"
         self.dead = f"{self.prefix}:dead"
         self.troubles = f"{self.prefix}:troubles"
+        self.poller = f"{self.prefix}:poller"
         self.wake = f"{self.prefix}:wake"
 
     def record(self, event_id: str) -> str:

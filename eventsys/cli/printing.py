@@ -1,0 +1,127 @@
+"""What commands print: tables that people read in a terminal, text for pipes, JSON for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import typer
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+#: Colours of the words that say how something stands.
+STYLES = {
+    "delivered": "green", "succeeded": "green", "active": "green", "ok": "green",
+    "pending": "cyan", "waiting": "cyan", "running": "cyan",
+    "failed": "red", "dead": "red", "problem": "red", "open": "red", "timeout": "red",
+    "expired": "yellow", "cancelled": "yellow", "paused": "yellow", "warning": "yellow", "unhosted": "yellow",
+}  # fmt: skip
+
+
+class Column(NamedTuple):
+    """One column of a table.
+
+    Attributes:
+        title: What stands above it.
+        value: What it shows of a row.
+        is_number: Whether it is set to the right.
+        is_whole: Whether it is never broken into lines: what people copy.
+    """
+
+    title: str
+    value: Callable[[Any], object]
+    is_number: bool = False
+    is_whole: bool = False
+
+
+def print_model(model: BaseModel) -> None:
+    """Print a model as JSON, in one line; it reads back with `model_validate_json`."""
+    typer.echo(model.model_dump_json())
+
+
+def print_models(models: Iterable[BaseModel]) -> None:
+    """Print models as a JSON array, in one line."""
+    typer.echo(f"[{','.join(model.model_dump_json() for model in models)}]")
+
+
+def print_table(columns: Sequence[Column], rows: Iterable[Any], *, caption: str = "") -> None:
+    """Print rows: a table in a terminal, else lines of values between tabs, which `cut` and `awk` take apart.
+
+    Args:
+        columns: What is shown of each row.
+        rows: The rows, in order.
+        caption: A line below the table; for people only.
+    """
+    texts = [[shown(column.value(row)) for column in columns] for row in rows]
+    if not sys.stdout.isatty():
+        typer.echo("\t".join(column.title for column in columns))
+        for line in texts:
+            typer.echo("\t".join(line))
+        return
+    _print_rich_table(columns, texts, caption)
+
+
+def print_facts(facts: Iterable[tuple[str, object]]) -> None:
+    """Print names and values below each other; what is None is left out."""
+    lines = [(name, shown(value)) for name, value in facts if value is not None]
+    width = max((len(name) for name, _ in lines), default=0)
+    for name, value in lines:
+        typer.echo(f"{name:<{width}}  {value}")
+
+
+def shown(value: object) -> str:
+    """Return a value as people read it; nothing in it can move the cursor, colour the screen or begin a new line."""
+    if value is None:
+        return "-"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, timedelta):
+        return span(value)
+    if isinstance(value, float):
+        return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return visible(str(value))
+
+
+def visible(text: str) -> str:
+    """Return `text` with everything that is not printable written as an escape."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def span(length: timedelta) -> str:
+    """Return a length of time in its two largest units: `3 d 4 h`, `1.2 s`, `640 ms`."""
+    seconds = length.total_seconds()
+    sign, seconds = ("-", -seconds) if seconds < 0 else ("", seconds)
+    if seconds < 0.001:
+        return f"{sign}{seconds * 1e6:.0f} µs"
+    if seconds < 1:
+        return f"{sign}{seconds * 1e3:.3g} ms"
+    if seconds < 60:
+        return f"{sign}{seconds:.3g} s"
+    units = (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1))
+    left = round(seconds)
+    parts: list[str] = []
+    for unit, size in units:
+        count, left = divmod(left, size)
+        if count or parts:
+            parts.append(f"{count} {unit}")
+    return sign + " ".join(part for part in parts[:2] if not part.startswith("0 "))
+
+
+def _print_rich_table(columns: Sequence[Column], texts: list[list[str]], caption: str) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console, JustifyMethod
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, caption=caption or None, caption_justify="left", pad_edge=False)
+    for column in columns:
+        justify: JustifyMethod = "right" if column.is_number else "left"
+        table.add_column(column.title, justify=justify, overflow="fold", no_wrap=column.is_whole)
+    for line in texts:
+        table.add_row(*(Text(text, style=STYLES.get(text, "")) for text in line))
+    Console().print(table)

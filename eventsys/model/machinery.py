@@ -1,0 +1,52 @@
+"""What runs a bus: its queues, and the processes that read them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from eventsys.model.event import UtcTime
+
+
+class QueueState(BaseModel):
+    """How one queue stands. The queue `eventsys.log` is the event log: what waits there is not dispatched yet."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    waiting: int = Field(ge=0)
+    """Messages that no process has fetched; at least so many where `is_exact` is false."""
+    running: int = Field(ge=0)
+    """Messages that a process holds: fetched, handled now, or not committed yet."""
+    suspects: int = Field(default=0, ge=0)
+    """Messages that a dead process held, and that wait to be handed out one by one."""
+    delayed: int = Field(default=0, ge=0)
+    """Its messages in the delayed store: retries, and what was sent with a delay."""
+    oldest_waiting: timedelta | None = None
+    """For how long the oldest one waits; None when none does."""
+    readers: list[str] = Field(default_factory=list)
+    """The living processes that read it."""
+    is_paused: bool = False
+    is_exact: bool = True
+
+
+class WorkerProcess(BaseModel):
+    """One process that handles messages."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    """Of its lease; another one after it was away for too long."""
+    host: str
+    pid: int
+    number: int
+    """What records call it."""
+    queues: list[str]
+    started_at: UtcTime
+    lease_ends_in: timedelta
+    """Until it counts as dead, unless it beats before; negative when it is overdue."""
+    running: int = Field(default=0, ge=0)
+    """Messages it holds now."""
+    is_leader: bool = False
+    """Whether its poller lets go what is due."""

@@ -1,0 +1,61 @@
+"""Following the log as it grows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from eventsys.errors import InvalidEventError
+from eventsys.model.envelope import decode_event
+from eventsys.model.event import Event
+from eventsys.model.patterns import check_pattern, pattern_matches
+from eventsys.model.priority import LANES
+from eventsys.store.keys import Keys
+from eventsys.store.link import Link
+
+#: How long Redis is asked to wait at a time; the question is asked again, from where the answer before left off.
+WAIT_MS = 5_000
+
+#: Most events of a lane taken at once.
+_AT_ONCE = 100
+
+
+def follow_log(link: Link, keys: Keys, patterns: Sequence[str] = ()) -> Iterator[Event[Any]]:
+    """Give every event that is stored from now on, as soon as it is; those of one lane in their order.
+
+    Redis holds the question until there is an answer: nothing is polled. What is published while the connection is
+    broken is given afterwards, as far as it is still in the log.
+
+    Args:
+        link: The way to Redis.
+        keys: The keys of the bus.
+        patterns: Types or patterns that are wanted; none given: all.
+
+    Raises:
+        InvalidPatternError: If a pattern cannot be.
+        RedisUnavailableError: If Redis does not answer.
+    """
+    wanted = [check_pattern(pattern) for pattern in patterns]
+    channel = link.channel()
+    streams = [keys.log(lane) for lane in LANES]
+    newest = channel.pipeline([("XREVRANGE", stream, "+", "-", "COUNT", 1) for stream in streams])
+    places = {stream.encode(): found[0][0] if found else b"0" for stream, found in zip(streams, newest, strict=True)}
+    try:
+        while True:
+            command = ("XREAD", "COUNT", _AT_ONCE, "BLOCK", WAIT_MS, "STREAMS", *places, *places.values())
+            for stream, entries in channel.call(*command, timeout_s=WAIT_MS / 1000 + 5) or ():
+                places[stream] = entries[-1][0]
+                for _, fields in entries:
+                    event = _readable(fields[1])
+                    if event is not None and (not wanted or any(pattern_matches(one, event.type) for one in wanted)):
+                        yield event
+    finally:
+        channel.close()
+
+
+def _readable(envelope: bytes) -> Event[Any] | None:
+    """Return the event, or None for what cannot be read: the dispatcher makes a dead letter of it."""
+    try:
+        return decode_event(envelope, dict[str, Any])
+    except InvalidEventError:
+        return None

@@ -1,0 +1,140 @@
+"""`eventsys events`, `queue` and `workers`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import typer
+from pydantic import TypeAdapter
+from typer.testing import CliRunner
+
+from eventsys import Event, EventRecord, EventService, Page
+from eventsys.cli.commands import app
+from eventsys.cli.options import confirm
+from eventsys.model.machinery import QueueState, WorkerProcess
+
+Run = Callable[..., str]
+
+
+def test_events_are_listed_by_what_is_asked_for(events: EventService, run: Run) -> None:
+    events.publish("order.paid", {"amount": 1}, id="one", source="shop")
+    events.publish("order.sent", {}, id="two")
+    events.publish("user.login", {"user_id": "1"}, id="three")
+
+    def listed(*arguments: str) -> list[str]:
+        page = Page[EventRecord[Any]].model_validate_json(run("events", "ls", "--json", *arguments))
+        return [record.id for record in page.items]
+
+    assert listed() == ["three", "two", "one"]
+    assert listed("--type", "order.*", "--oldest-first") == ["one", "two"]
+    assert listed("--source", "shop") == ["one"]
+    assert len(listed("--status", "pending", "--limit", "2")) == 2
+    assert listed("--status", "failed") == []
+    assert listed("--since", "1h") == ["three", "two", "one"]
+    assert listed("--until", "2020-01-01") == []
+
+
+def test_a_pipe_gets_a_line_an_event_with_tabs_between(events: EventService, run: Run) -> None:
+    events.publish("order.paid", {}, id="one", source="shop")
+    head, line = run("events", "ls").splitlines()
+    assert head.split("\t") == ["TIME (UTC)", "TYPE", "ID", "STATUS", "HANDLED", "SOURCE", "ERROR"]
+    assert line.split("\t")[1:] == ["order.paid", "one", "pending", "0/0", "shop", ""]
+
+
+def test_nothing_in_an_event_reaches_the_terminal_as_a_control_character(events: EventService, run: Run) -> None:
+    events.publish("order.paid", {"note": "\x1b]0;owned\x07"}, id="one", source="\x1b[31mred\nforged line")
+    for said in (run("events", "ls"), run("events", "show", "one")):
+        assert "\x1b" not in said
+        assert "\\x1b[31mred\\nforged line" in said
+
+
+def test_an_event_is_shown_with_every_attempt_of_every_delivery(
+    events: EventService, work: Callable[[], Any], run: Run
+) -> None:
+    @events.on("order.paid", name="ship", max_retries=0)
+    def ship(event: Event) -> None:
+        raise RuntimeError("no parcels left")
+
+    event = events.publish("order.paid", {"amount": 5})
+    work()
+    events.wait(event.id, "10s")
+    said = run("events", "show", event.id)
+    assert "ship: dead, attempts 1" in said
+    assert "RuntimeError: no parcels left" in said
+    assert '"amount": 5' in said
+    record = EventRecord[Any].model_validate_json(run("events", "show", event.id, "--json"))
+    assert record.deliveries[0].error == "RuntimeError: no parcels left"
+
+
+def test_an_unknown_event_is_told_in_a_sentence(events: EventService) -> None:
+    result = CliRunner().invoke(app, ["events", "show", "nobody"])
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("error: no event 'nobody' is recorded")
+
+
+def test_following_gives_what_is_stored_from_then_on(events: EventService) -> None:
+    events.publish("order.paid", {}, id="before")
+    following = events.store.follow(["order.*"])
+    seen: list[str] = []
+    begun, enough = threading.Event(), threading.Event()
+
+    def follow() -> None:
+        begun.set()
+        for event in following:
+            seen.append(event.id)
+            if len(seen) == 2:
+                enough.set()
+                return
+
+    threading.Thread(target=follow, daemon=True).start()
+    begun.wait(5)
+    published = 0
+    # The first may come before the question is asked; from then on none is missed.
+    while not enough.wait(0.05):
+        events.publish("user.login", {"user_id": "1"})
+        events.publish("order.paid", {}, id=f"after-{published}")
+        published += 1
+        assert published < 200
+    assert "before" not in seen
+    first, second = (int(one.removeprefix("after-")) for one in seen)
+    assert second == first + 1
+
+
+def test_a_queue_is_listed_with_what_waits_and_who_reads_it(
+    events: EventService, work: Callable[[], Any], run: Run
+) -> None:
+    handling, go_on = threading.Event(), threading.Event()
+
+    @events.on("order.paid", name="ship")
+    def ship(event: Event) -> None:
+        handling.set()
+        go_on.wait(10)
+
+    states = {state.name: state for state in TypeAdapter(list[QueueState]).validate_json(run("queue", "ls", "--json"))}
+    assert list(states) == ["eventsys.log"]
+    events.publish("order.paid", {})
+    [log] = TypeAdapter(list[QueueState]).validate_json(run("queue", "ls", "--json"))
+    assert (log.waiting, log.running, log.readers, log.is_exact) == (1, 0, [], True)
+    assert log.oldest_waiting is not None
+
+    worker = work()
+    assert handling.wait(10)
+    states = {state.name: state for state in TypeAdapter(list[QueueState]).validate_json(run("queue", "ls", "--json"))}
+    assert (states["eventsys.log"].waiting, states["tests"].running) == (0, 1)
+    [process] = TypeAdapter(list[WorkerProcess]).validate_json(run("workers", "ls", "--json"))
+    assert states["tests"].readers == [process.name]
+    assert "tests" in process.queues
+    assert process.running >= 1
+    assert run("workers", "ls").splitlines()[1].startswith(process.name)
+    go_on.set()
+    worker.stop()
+
+
+def test_a_command_that_destroys_asks_and_where_nobody_is_there_refuses() -> None:
+    with pytest.raises(typer.Exit) as ended:
+        confirm("Purge 3 dead letters?", yes=False)
+    assert ended.value.exit_code == 2
+    confirm("Purge 3 dead letters?", yes=True)
