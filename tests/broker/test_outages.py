@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import dramatiq
 import dramatiq.worker
 import pytest
 
+from eventsys.errors import RedisRefusedError
 from tests.broker.conftest import until
 
 _COUNT = 600
@@ -83,6 +85,37 @@ def test_nothing_is_lost_when_redis_is_killed_and_restarted(load, fresh_redis) -
 
     handled = load(restart, server.url)
     assert len(handled) == _COUNT
+
+
+def _become_a_replica(broker) -> None:
+    """As the old node of a failover: it is there, and takes no writes; its master never answers."""
+    broker.link.call("REPLICAOF", "127.0.0.1", "1")
+    threading.Event().wait(0.3)
+    broker.link.call("REPLICAOF", "NO", "ONE")
+
+
+def _be_busy(broker) -> None:
+    """As while somebody's script runs for too long."""
+    broker.link.call("CONFIG", "SET", "lua-time-limit", "20")
+    with ThreadPoolExecutor(1) as thread:
+        stuck = thread.submit(broker.link.call, "EVAL", "while true do end", "0")
+        threading.Event().wait(0.3)
+        broker.link.call("SCRIPT", "KILL")
+        assert isinstance(stuck.exception(10), RedisRefusedError)
+
+
+def _deny_scripts(broker) -> None:
+    """As when an operator got the permissions wrong."""
+    broker.link.call("ACL", "SETUSER", "default", "-eval", "-evalsha")
+    threading.Event().wait(0.3)
+    broker.link.call("ACL", "SETUSER", "default", "+eval", "+evalsha")
+
+
+@pytest.mark.redis62
+@pytest.mark.parametrize("disturb", [_become_a_replica, _be_busy, _deny_scripts])
+def test_nothing_is_lost_or_doubled_while_redis_answers_with_errors(load, fresh_redis, disturb) -> None:
+    handled = load(disturb, fresh_redis().url)
+    assert set(handled.values()) == {1}
 
 
 @pytest.mark.redis62
