@@ -25,8 +25,8 @@ ARGV
                                  {"waiting", subscription, fields}
 RETURNS
   "ended" when the process's lease was; else for each attempt that did not end the number of its lane, its number in
-  there, and why: "lost" when it had ended before; "refused" when its ending failed, and it is a dead letter now; "stale" when the subscriptions changed after the targets were
-  computed: resolve again
+  there, and why: "lost" when it had ended before; "refused" when its ending failed, and it is a dead letter now; "stale" when
+  the subscriptions changed after the targets were computed: resolve again
 ]]
 local prefix, process = KEYS[1], ARGV[2]
 local now_ms, retention_ms = tonumber(ARGV[1]), tonumber(ARGV[3])
