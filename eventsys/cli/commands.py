@@ -5,9 +5,12 @@ from __future__ import annotations
 import typer
 
 from eventsys.cli.demo.command import demo
+from eventsys.cli.doctor import doctor
 from eventsys.cli.events import events
 from eventsys.cli.publish import publish
 from eventsys.cli.queues import queue
+from eventsys.cli.schema import schema
+from eventsys.cli.settings import settings
 from eventsys.cli.version import version
 from eventsys.cli.worker import worker
 from eventsys.cli.workers import workers
@@ -20,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, worker, publish, version):
+for command in (demo, worker, publish, doctor, settings, version):
     app.command()(command)
-for name, family in {"events": events, "queue": queue, "workers": workers}.items():
+for name, family in {"events": events, "queue": queue, "workers": workers, "schema": schema}.items():
     app.add_typer(family, name=name)

@@ -1,0 +1,47 @@
+"""`eventsys doctor`."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated
+
+import typer
+
+from eventsys.cli.faults import FAILED
+from eventsys.cli.options import AsJson, Debug, RedisUrl
+from eventsys.cli.printing import STYLES, print_model, visible
+from eventsys.cli.session import service_of
+
+WaitForRedis = Annotated[
+    bool, typer.Option("--wait-for-redis", help="First wait until Redis answers, for at most a minute.")
+]
+
+#: Seconds that Redis is waited for, and between two tries.
+_LONGEST_WAIT_S, _TRY_EVERY_S = 60.0, 0.5
+
+
+def doctor(
+    wait_for_redis: WaitForRedis = False, as_json: AsJson = False, redis_url: RedisUrl = None, debug: Debug = False
+) -> None:
+    """Find out what is wrong, and what to do about it. It changes nothing.
+
+    Ends with 1 when something stands still or may be lost; with 0 when all is well, or there are only warnings.
+    """
+    with service_of(redis_url, debug=debug) as service:
+        from eventsys.runtime.doctor import examine
+
+        diagnosis = examine(service)
+        deadline = time.monotonic() + _LONGEST_WAIT_S
+        while wait_for_redis and diagnosis.findings[0].check == "redis.reached" and time.monotonic() < deadline:
+            time.sleep(_TRY_EVERY_S)
+            diagnosis = examine(service)
+        if as_json:
+            print_model(diagnosis)
+        else:
+            for finding in diagnosis.findings:
+                word = typer.style(f"{finding.severity.value:<8}", fg=STYLES[finding.severity.value])
+                typer.echo(f"{word} {finding.check:<18} {visible(finding.said)}")
+                if finding.remedy:
+                    typer.echo(f"{'':<27} -> {finding.remedy}")
+        if not diagnosis.is_healthy:
+            raise typer.Exit(FAILED)

@@ -1,0 +1,128 @@
+"""Whether events find their handlers, and handlers cope with them."""
+
+from __future__ import annotations
+
+import difflib
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+
+from eventsys.errors import InvalidEventError
+from eventsys.model.diagnosis import Finding, fine, warning
+from eventsys.model.envelope import decode_header
+from eventsys.model.event_types import is_system_type
+from eventsys.model.patterns import PatternIndex
+from eventsys.model.priority import LANES
+
+from .patient import Patient
+
+#: Newest events of each lane that are looked at.
+_EVENTS = 500
+
+#: Retries that wait at once from which on it is a storm rather than an accident.
+MANY_RETRIES = 1_000
+
+#: Most things named in one sentence.
+_NAMED = 5
+
+
+def check_events(patient: Patient) -> Iterator[Finding]:
+    """Look at types without handlers, subscriptions without workers, retries, crashes and dead letters."""
+    yield _unhandled_types(patient)
+    yield _left_behind(patient)
+    yield _retries(patient)
+    yield _crashes(patient)
+    yield _dead_letters(patient)
+
+
+def _unhandled_types(patient: Patient) -> Finding:
+    # A trail that takes everything hides a misspelt type from the count of unrouted events.
+    narrow = [one.pattern for one in patient.subscriptions if one.pattern != "#"]
+    takes_all = len(narrow) < len(patient.subscriptions)
+    index = PatternIndex([(pattern, pattern) for pattern in narrow])
+    seen = _recent_types(patient)
+    unhandled = [one for one, _ in seen.most_common() if not is_system_type(one) and not index.match(one)]
+    suspicious = [one for one in unhandled if not takes_all or _nearest(one, narrow)]
+    if not suspicious:
+        return fine("events.types", f"every type of the last {sum(seen.values()):,} events has a subscription")
+    told = [f"{one!r}{_nearest(one, narrow)}" for one in suspicious[:_NAMED]]
+    more = f" and {len(suspicious) - _NAMED} more" if len(suspicious) > _NAMED else ""
+    only = "nobody but those who take everything subscribes" if takes_all else "nobody subscribes"
+    return warning(
+        "events.types",
+        f"{only} to {', '.join(told)}{more}",
+        "mend the type where it is published, or subscribe a handler: @events.on(...)",
+    )
+
+
+def _recent_types(patient: Patient) -> Counter[str]:
+    commands = [("XREVRANGE", patient.keys.log(lane), "+", "-", "COUNT", _EVENTS) for lane in LANES]
+    types: Counter[str] = Counter()
+    for entries in patient.link.pipeline(commands):
+        for _, fields in entries:
+            try:
+                types[decode_header(fields[1]).type] += 1
+            except InvalidEventError:
+                continue  # what cannot be read becomes a dead letter, and is told of there
+    return types
+
+
+def _nearest(event_type: str, patterns: list[str]) -> str:
+    near = difflib.get_close_matches(event_type, patterns, n=1, cutoff=0.7)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def _left_behind(patient: Patient) -> Finding:
+    read = {queue for one in patient.processes if one.lease_ends_in > timedelta(0) for queue in one.queues}
+    unread = [one.name for one in patient.subscriptions if one.queue not in read]
+    if not unread:
+        return fine("subscriptions", f"the queues of all {len(patient.subscriptions)} subscriptions are read")
+    return warning(
+        "subscriptions",
+        f"no worker runs that reads the queue of {_some(unread)}",
+        "start the worker of the application that declares them, or end them: eventsys subs delete NAME",
+    )
+
+
+def _retries(patient: Patient) -> Finding:
+    flat = patient.link.call("HGETALL", patient.keys.delayed_queues)
+    waiting = {name.decode(): int(count) for name, count in zip(flat[::2], flat[1::2], strict=True)}
+    total = sum(waiting.values())
+    if total >= MANY_RETRIES:
+        worst = max(waiting, key=lambda name: waiting[name])
+        return warning(
+            "retries",
+            f"{total:,} retries and delayed messages wait, most of queue {worst}: something fails again and again",
+            "see which handler fails, and why: eventsys events ls --status pending, eventsys events show ID",
+        )
+    return fine("retries", f"{total:,} retries and delayed messages wait")
+
+
+def _crashes(patient: Patient) -> Finding:
+    marks = patient.link.call("HLEN", f"{patient.keys.prefix}:crashes")
+    if marks:
+        return warning(
+            "crashes",
+            f"{marks:,} messages were in hand when their process died",
+            "see why processes die in the log of eventsys worker; a message that kills five becomes a dead letter",
+        )
+    return fine("crashes", "no message is suspected of killing its process")
+
+
+def _dead_letters(patient: Patient) -> Finding:
+    count = patient.link.call("ZCARD", patient.keys.dead)
+    if not count:
+        return fine("dead", "there are no dead letters")
+    [newest] = patient.link.call("ZREVRANGE", patient.keys.dead, 0, 0)
+    facts = patient.link.call("HMGET", patient.keys.letter(newest.decode()), "reason", "error", "actor")
+    reason, error, actor = (value.decode("utf-8", "replace") if value else "?" for value in facts)
+    return warning(
+        "dead",
+        f"{count:,} dead letters wait for a decision; the newest is {actor}'s: {reason}: {error[:120]}",
+        "see them: eventsys dead ls; after mending the cause: eventsys dead redrive; or drop them: eventsys dead purge",
+    )
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

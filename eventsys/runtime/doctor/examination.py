@@ -1,0 +1,57 @@
+"""The examination: every check, in the order in which a cause comes before its effects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from eventsys.errors import EventsysError, RedisRefusedError
+from eventsys.model.diagnosis import Diagnosis, Finding, warning
+from eventsys.service import EventService
+from eventsys.store.redis_time import read_clock
+from eventsys.store.subscriptions import SubscriptionStore
+
+from .event_checks import check_events
+from .patient import Patient, read_info
+from .process_checks import check_processes
+from .redis_checks import check_reached, check_redis
+
+Check = Callable[[Patient], Iterator[Finding]]
+
+CHECKS: tuple[Check, ...] = (check_redis, check_processes, check_events)
+
+
+def examine(events: EventService) -> Diagnosis:
+    """Look at a bus, change nothing, and return what was found.
+
+    Args:
+        events: A service on the bus; no worker need run.
+    """
+    try:
+        patient = _admit(events)
+    except EventsysError as error:
+        return Diagnosis(findings=[check_reached(error)])
+    return Diagnosis(findings=[finding for check in CHECKS for finding in _carried_out(check, patient)])
+
+
+def _admit(events: EventService) -> Patient:
+    link, keys = events.broker.link, events.broker.keys
+    read_clock(events.broker.clock, link.call)
+    return Patient(
+        events=events,
+        info=read_info(link),
+        processes=events.machinery.processes(),
+        queues=events.machinery.queues(),
+        subscriptions=SubscriptionStore(link, keys).all()[1],
+    )
+
+
+def _carried_out(check: Check, patient: Patient) -> Iterator[Finding]:
+    """Give what a check finds; where Redis forbids a command to this user, say so and go on with the next check."""
+    try:
+        yield from check(patient)
+    except RedisRefusedError as error:
+        yield warning(
+            check.__name__.removeprefix("check_"),
+            f"some of this could not be looked at: {error}",
+            "run the doctor as a Redis user who may use INFO, SLOWLOG and TIME",
+        )

@@ -1,0 +1,111 @@
+"""Whether somebody does the work: workers, readers of queues, the poller, the sweeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from eventsys.model.diagnosis import Finding, fine, problem, warning
+from eventsys.scheduling.sweeps import OVERDUE_MS
+from eventsys.store.keys import LOG_QUEUE
+
+from .patient import Patient
+
+#: For how long a message may wait on a queue that is read before the backlog is worth a word.
+LONG_WAIT = timedelta(minutes=1)
+
+#: How late an entry of the delayed store may be, in milliseconds, before nobody seems to let it go.
+LATE_MS = 5_000
+
+
+def check_processes(patient: Patient) -> Iterator[Finding]:
+    """Look at worker processes, queues, poller and sweeps."""
+    yield _workers(patient)
+    yield from _queues(patient)
+    yield _poller(patient)
+    yield _sweeps(patient)
+
+
+def _workers(patient: Patient) -> Finding:
+    alive = [one for one in patient.processes if one.lease_ends_in > timedelta(0)]
+    overdue = len(patient.processes) - len(alive)
+    if not alive:
+        left = f"; {overdue} ended without a word, and nobody takes over what they held" if overdue else ""
+        return problem("workers", f"no worker process is alive{left}", "start one: eventsys worker MODULE")
+    if overdue:
+        return warning(
+            "workers",
+            f"{len(alive)} worker processes are alive, {overdue} stopped beating and are being taken over",
+            "if this lasts longer than 15 s, look at the log of the workers",
+        )
+    return fine("workers", f"{len(alive)} worker processes are alive")
+
+
+def _queues(patient: Patient) -> Iterator[Finding]:
+    found = False
+    for state in patient.queues:
+        name = "the event log" if state.name == LOG_QUEUE else f"queue {state.name}"
+        if state.waiting and not state.readers:
+            found = True
+            yield problem(
+                "queue.readers",
+                f"{state.waiting:,} messages wait on {name} and no process reads it",
+                f"start a worker for the modules whose handlers use it: eventsys worker MODULE --queues {state.name}",
+            )
+        elif state.oldest_waiting is not None and state.oldest_waiting > LONG_WAIT:
+            found = True
+            yield warning(
+                "queue.backlog",
+                f"{state.waiting:,} messages wait on {name}, the oldest for {_seconds(state.oldest_waiting)}",
+                "the workers do not keep up: start more of them (--processes), or find the slow handler: eventsys top",
+            )
+        if state.suspects:
+            found = True
+            yield warning(
+                "queue.suspects",
+                f"{state.suspects:,} messages on {name} were held by processes that died; they run one at a time",
+                "see why the processes died in their log; a message that kills five becomes a dead letter",
+            )
+    if not found:
+        yield fine("queues", f"{len(patient.queues)} queues are read, and none is behind")
+
+
+def _poller(patient: Patient) -> Finding:
+    link, keys = patient.link, patient.keys
+    head, lead = link.pipeline([("ZRANGE", keys.delayed_due, 0, 0, "WITHSCORES"), ("GET", keys.poller)])
+    now_ms = patient.now_ms
+    late_ms = now_ms - int(float(head[1])) if head else 0
+    lease_end, _, leader = (lead or b"0 nobody").decode().partition(" ")
+    leads = int(lease_end) > now_ms
+    if late_ms > LATE_MS:
+        waiting = link.call("ZCOUNT", keys.delayed_due, "-inf", now_ms)
+        who = f"{leader} leads" if leads else "no poller leads"
+        return problem(
+            "poller",
+            f"{waiting:,} delayed entries are overdue, the first by {late_ms / 1000:.0f} s; {who}",
+            "every worker process has a poller: start a worker, or see in its log why it cannot reach Redis",
+        )
+    return fine("poller", f"{leader} leads, nothing is overdue" if leads else "nothing is overdue; no poller leads")
+
+
+def _sweeps(patient: Patient) -> Finding:
+    states = patient.events.sweeps.states()
+    late = [
+        one["name"]
+        for one in states
+        if one["ended_ms"] is not None and patient.now_ms - one["ended_ms"] > one["interval_ms"] + 2 * OVERDUE_MS
+    ]
+    failed = [f"{one['name']} ({one['error']})" for one in states if one["error"]]
+    if failed:
+        return warning("sweeps", f"sweeps failed the last time: {', '.join(failed)}", "see the log of the workers")
+    if late:
+        return warning(
+            "sweeps",
+            f"sweeps were not run for too long: {', '.join(late)}",
+            "start a worker, and a scheduler beside it: eventsys scheduler MODULE",
+        )
+    return fine("sweeps", f"{len(states)} sweeps are on time")
+
+
+def _seconds(length: timedelta) -> str:
+    return f"{length.total_seconds():,.0f} s"

@@ -1,0 +1,163 @@
+"""Whether Redis is one that events are safe with."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+
+from eventsys.errors import EventsysError
+from eventsys.model.diagnosis import Finding, fine, problem, warning
+
+from .patient import Patient
+
+#: The oldest Redis that has every command the scripts use.
+OLDEST = (6, 2)
+
+#: Shares of its memory limit from which on there is something to say; publishing is refused near the second.
+MUCH_MEMORY, TOO_MUCH_MEMORY = 0.80, 0.95
+
+#: Seconds that the clock of this host may differ from Redis's before people are misled by what logs say.
+CLOCK_OFF_S = 2.0
+
+#: Milliseconds of a round trip above which every publish is felt.
+SLOW_ROUND_TRIP_MS = 20.0
+
+#: How old an entry of the slow log may be, in seconds, to be news.
+_NEWS_S = 3600
+
+_ROUND_TRIPS = 11
+
+
+def check_redis(patient: Patient) -> Iterator[Finding]:
+    """Look at version, role, persistence, memory, slow commands, distance and clock."""
+    yield _version(patient)
+    yield _role(patient)
+    yield _persistence(patient)
+    yield _policy(patient)
+    yield _memory(patient)
+    yield _slow_commands(patient)
+    yield _distance(patient)
+    yield _clock(patient)
+
+
+def _version(patient: Patient) -> Finding:
+    is_valkey = patient.info.get("server_name") == "valkey"
+    text = patient.info.get("valkey_version" if is_valkey else "redis_version", "0")
+    name = f"{'Valkey' if is_valkey else 'Redis'} {text}"
+    version = tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
+    if not is_valkey and version < OLDEST:
+        return problem("redis.version", f"{name} is older than 6.2 and lacks commands", "upgrade Redis to 6.2 or later")
+    if not is_valkey and version < (7, 0):
+        return warning(
+            "redis.version",
+            f"{name} works, and no longer gets security fixes",
+            "use it for development only; run Redis 7 or later, or Valkey, in production",
+        )
+    return fine("redis.version", name)
+
+
+def _role(patient: Patient) -> Finding:
+    role = patient.info.get("role", "master")
+    if role != "master":
+        return problem(
+            "redis.role",
+            f"this Redis is a {role} and accepts no writes",
+            "point EVENTSYS_REDIS_URL at the master, or use redis+sentinel://",
+        )
+    return fine("redis.role", "it is the master")
+
+
+def _persistence(patient: Patient) -> Finding:
+    if patient.number("aof_enabled") != 1:
+        return problem(
+            "redis.persistence",
+            "the append-only file is off: a crash of Redis loses events",
+            "set `appendonly yes` in redis.conf, or now: redis-cli CONFIG SET appendonly yes",
+        )
+    for name in ("aof_last_write_status", "aof_last_bgrewrite_status"):
+        if patient.info.get(name, "ok") != "ok":
+            return problem(
+                "redis.persistence",
+                f"the append-only file cannot be written ({name} is {patient.info[name]})",
+                "look at the disk of the Redis host: full, read-only or failing; Redis's own log tells which",
+            )
+    return fine("redis.persistence", "the append-only file is on")
+
+
+def _policy(patient: Patient) -> Finding:
+    policy = patient.info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        return problem(
+            "redis.policy",
+            f"the eviction policy is {policy}: at its memory limit Redis would delete events in silence",
+            "set `maxmemory-policy noeviction`, or now: redis-cli CONFIG SET maxmemory-policy noeviction",
+        )
+    return fine("redis.policy", "nothing is evicted")
+
+
+def _memory(patient: Patient) -> Finding:
+    used, limit = patient.number("used_memory"), patient.number("maxmemory")
+    if limit == 0:
+        return fine("redis.memory", f"{_mebibytes(used)} used, no limit set")
+    share = used / limit
+    said = f"{_mebibytes(used)} of {_mebibytes(limit)} used ({share:.0%})"
+    remedy = "raise `maxmemory`, keep less history (EVENTSYS_RETENTION), or find what piles up: eventsys queue ls"
+    if share >= TOO_MUCH_MEMORY:
+        return problem("redis.memory", f"{said}: publishing is refused, what is stored goes on", remedy)
+    if share >= MUCH_MEMORY:
+        return warning("redis.memory", f"{said}: above 95 % publishing is refused", remedy)
+    return fine("redis.memory", said)
+
+
+def _slow_commands(patient: Patient) -> Finding:
+    since = patient.now_ms / 1000 - _NEWS_S
+    recent = [entry for entry in patient.link.call("SLOWLOG", "GET", 128) if entry[1] >= since]
+    if not recent:
+        return fine("redis.slow", "no slow commands in the last hour")
+    worst = max(recent, key=lambda entry: entry[2])
+    name = worst[3][0].decode("utf-8", "replace").upper()
+    who = "a script of eventsys" if name in {"EVALSHA", "EVAL"} else name
+    return warning(
+        "redis.slow",
+        f"{len(recent)} slow commands in the last hour, the slowest {worst[2] / 1000:.0f} ms, {who}",
+        "see them with redis-cli SLOWLOG GET; other applications on this Redis, or a busy host, are the usual cause",
+    )
+
+
+def _distance(patient: Patient) -> Finding:
+    times = []
+    for _ in range(_ROUND_TRIPS):
+        began = time.perf_counter()
+        patient.link.call("PING")
+        times.append((time.perf_counter() - began) * 1000)
+    median = statistics.median(times)
+    said = f"a round trip takes {median:.2f} ms"
+    if median > SLOW_ROUND_TRIP_MS:
+        return warning("redis.distance", f"{said}: every publish waits for one", "run workers nearer to Redis")
+    return fine("redis.distance", said)
+
+
+def _clock(patient: Patient) -> Finding:
+    seconds, micros = patient.link.call("TIME")
+    off = time.time() - int(seconds) - int(micros) / 1e6
+    if abs(off) > CLOCK_OFF_S:
+        return warning(
+            "redis.clock",
+            f"this host's clock is {abs(off):.1f} s {'ahead of' if off > 0 else 'behind'} Redis's",
+            "set both by NTP; nothing fires at a wrong time (Redis's clock counts), but logs will not agree",
+        )
+    return fine("redis.clock", "this host's clock and Redis's agree")
+
+
+def check_reached(patient_error: EventsysError) -> Finding:
+    """Return that Redis could not be asked at all, and why."""
+    return problem(
+        "redis.reached",
+        " ".join(str(patient_error).split()),
+        "start Redis, or name it with --redis-url or EVENTSYS_REDIS_URL; eventsys settings shows which is used",
+    )
+
+
+def _mebibytes(count: int) -> str:
+    return f"{count / 2**20:,.0f} MiB"

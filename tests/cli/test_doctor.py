@@ -1,0 +1,29 @@
+"""`eventsys doctor`."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from eventsys import EventService
+from eventsys.cli.commands import app
+from eventsys.model.diagnosis import Diagnosis, Severity
+
+
+def test_a_problem_ends_with_1_and_is_told_with_its_remedy(events: EventService) -> None:
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == 1
+    assert "problem  workers            no worker process is alive" in result.stdout
+    assert "-> start one: eventsys worker MODULE" in result.stdout
+
+
+def test_json_is_the_diagnosis(events: EventService) -> None:
+    diagnosis = Diagnosis.model_validate_json(CliRunner().invoke(app, ["doctor", "--json"]).stdout)
+    assert not diagnosis.is_healthy
+    assert {one.check for one in diagnosis.findings if one.severity is Severity.PROBLEM} == {"workers"}
+
+
+def test_a_redis_that_is_away_is_told_as_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = CliRunner().invoke(app, ["doctor", "--redis-url", "redis://127.0.0.1:1"])
+    assert result.exit_code == 1
+    assert result.stdout.startswith("problem  redis.reached      Redis does not answer")

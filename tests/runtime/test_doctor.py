@@ -1,0 +1,165 @@
+"""The doctor names the cause of what is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dramatiq
+import pytest
+import redis
+
+from eventsys import Event, EventService
+from eventsys.model.diagnosis import Finding, Severity
+from eventsys.runtime.doctor import examine
+from eventsys.store.scripts import script
+from eventsys.store.steps import delayed_step, message_step, packed
+from tests.support.services import Services
+
+
+@pytest.fixture
+def services(redis_url: str, redis_client: redis.Redis) -> Iterator[Services]:
+    """Services on an empty Redis."""
+    made = Services(redis_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def events(services: Services) -> EventService:
+    """A service whose bus is looked at."""
+    return services.make()
+
+
+def finding(events: EventService, check: str) -> Finding:
+    found = {one.check: one for one in examine(events).findings}
+    assert check in found, sorted(found)
+    return found[check]
+
+
+def test_a_bus_that_is_well_has_no_problem_and_every_check_says_so(services: Services, events: EventService) -> None:
+    @events.on("order.paid", name="ship")
+    def ship(event: Event) -> None:
+        pass
+
+    services.work(events)
+    event = events.publish("order.paid", {})
+    events.wait(event.id, "10s")
+    diagnosis = examine(events)
+    assert diagnosis.is_healthy
+    wrong = [one.check for one in diagnosis.findings if one.severity is not Severity.OK]
+    assert set(wrong) <= {"redis.version", "redis.slow"}  # the oldest Redis, and what other tests did
+
+
+def test_a_redis_that_is_away_is_the_one_thing_told(services: Services) -> None:
+    [only] = examine(services.make(redis_url="redis://127.0.0.1:1")).findings
+    assert (only.check, only.severity) == ("redis.reached", Severity.PROBLEM)
+    assert "--redis-url" in (only.remedy or "")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "check", "said"),
+    [
+        ("appendonly", "no", "redis.persistence", "a crash of Redis loses events"),
+        ("maxmemory-policy", "allkeys-lru", "redis.policy", "would delete events in silence"),
+        ("maxmemory", "1", "redis.memory", "publishing is refused"),
+    ],
+)
+def test_a_redis_that_loses_events_is_a_problem(
+    fresh_redis: Callable[[], Any], services: Services, setting: str, value: str, check: str, said: str
+) -> None:
+    server = fresh_redis()
+    with redis.Redis.from_url(server.url) as client:
+        client.config_set(setting, value)
+    found = finding(services.make(redis_url=server.url), check)
+    assert found.severity is Severity.PROBLEM
+    assert said in found.said
+
+
+def test_a_replica_is_a_problem(fresh_redis: Callable[[], Any], services: Services) -> None:
+    server = fresh_redis()
+    with redis.Redis.from_url(server.url) as client:
+        client.execute_command("REPLICAOF", "127.0.0.1", "1")
+        assert finding(services.make(redis_url=server.url), "redis.role").severity is Severity.PROBLEM
+
+
+def test_messages_that_nobody_reads_are_a_problem_that_names_the_queue(events: EventService) -> None:
+    events.publish("order.paid", {})
+    found = finding(events, "queue.readers")
+    assert found.severity is Severity.PROBLEM
+    assert found.said == "1 messages wait on the event log and no process reads it"
+    assert finding(events, "workers").severity is Severity.PROBLEM
+
+
+def test_a_misspelt_type_is_told_with_the_one_that_was_meant(events: EventService) -> None:
+    @events.on("order.placed", name="ship")
+    def ship(event: Event) -> None:
+        pass
+
+    events.publish("order.plcaed", {})
+    assert "nobody subscribes to 'order.plcaed' (did you mean 'order.placed'?)" in finding(events, "events.types").said
+
+    @events.on("#", name="trail")
+    def trail(event: Event) -> None:
+        pass
+
+    events.publish("something.else", {})
+    said = finding(events, "events.types").said
+    assert "nobody but those who take everything subscribes to 'order.plcaed'" in said
+    assert "something.else" not in said
+
+
+def test_a_subscription_whose_worker_does_not_run_is_named(services: Services, events: EventService) -> None:
+    @events.on("order.paid", name="ship")
+    def ship(event: Event) -> None:
+        pass
+
+    event = events.publish("order.paid", {})
+    found = finding(events, "subscriptions")
+    assert (found.severity, "ship" in found.said) == (Severity.WARNING, True)
+    services.work(events)
+    events.wait(event.id, "10s")
+    assert "are read" in finding(events, "subscriptions").said
+
+
+def test_a_delayed_entry_that_nobody_lets_go_is_a_problem(events: EventService) -> None:
+    now_ms = events.broker.clock.now_ms()
+    step = delayed_step("late", now_ms - 60_000, 5, message_step("default", 5, {"m": "late"}), queue="default")
+    events.broker.link.run(script("add"), events.broker.keys.prefix, now_ms, packed(step))
+    found = finding(events, "poller")
+    assert found.severity is Severity.PROBLEM
+    assert "overdue, the first by 60 s; no poller leads" in found.said
+
+
+def test_dead_letters_are_told_with_the_newest_error(services: Services, events: EventService) -> None:
+    @events.on("order.paid", name="ship", max_retries=0)
+    def ship(event: Event) -> None:
+        raise RuntimeError("no parcels left")
+
+    services.work(events, dramatiq.Worker)
+    events.wait(events.publish("order.paid", {}).id, "10s")
+    assert "1 dead letters wait for a decision; the newest is ship's: failed: RuntimeError: no parcels left" in (
+        finding(events, "dead").said
+    )
+
+
+def test_a_backlog_is_told_by_how_long_its_oldest_waits(services: Services, events: EventService) -> None:
+    running, go_on = threading.Event(), threading.Event()
+
+    @events.on("order.paid", name="ship")
+    def ship(event: Event) -> None:
+        running.set()
+        go_on.wait(10)
+
+    services.work(events, dramatiq.Worker, threads=1)
+    events.publish("order.paid", {})
+    assert running.wait(10)
+    # As a queue looks that has grown for two minutes: an old entry behind the last one fetched, on a lane of its own.
+    link, keys = events.broker.link, events.broker.keys
+    old_ms = events.broker.clock.now_ms() - 120_000
+    link.call("XADD", keys.lane("tests", 1), f"{old_ms}-0", "m", "{}")
+    found = finding(events, "queue.backlog")
+    assert found.severity is Severity.WARNING
+    assert "1 messages wait on queue tests, the oldest for 120 s" in found.said
+    go_on.set()
