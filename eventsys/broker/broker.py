@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from dramatiq import Broker, Message, MessageProxy, Middleware
@@ -129,6 +129,19 @@ class EventBroker(Broker):
         """Add a middleware, as Dramatiq does."""
         super().add_middleware(middleware, **where)
         self._hooks.forget()
+
+    def remember(self) -> Callable[[], None]:
+        """Return what puts actors, queues and middleware back as they are now."""
+        actors, queues = dict(self.actors), set(self.queues)
+        middleware, options = list(self.middleware), set(self.actor_options)
+
+        def put_back() -> None:
+            self.actors.clear()  # the same dictionary: the consumers look into it too
+            self.actors.update(actors)
+            self.queues, self.middleware, self.actor_options = queues, middleware, options
+            self._hooks.forget()
+
+        return put_back
 
     # Sending
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 from dramatiq import MessageProxy
+from dramatiq.middleware import Interrupt
 from dramatiq.middleware.time_limit import TimeLimitExceeded
 from dramatiq.threading import raise_thread_exception
 
@@ -18,6 +19,16 @@ from dramatiq.threading import raise_thread_exception
 GRACE_S = 5.0
 
 logger = logging.getLogger(__name__)
+
+
+def time_limit_error() -> BaseException:
+    """Return what a handler raises that is ended at its time limit."""
+    return TimeLimitExceeded()
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Say whether an error is one of those that end a handler from outside: a fault of its attempt, not of ours."""
+    return isinstance(error, Interrupt)
 
 
 class _Running:

@@ -129,57 +129,69 @@ class LoopRunner:
     async def _process(self, message: Received) -> None:
         loop = asyncio.get_running_loop()
         context = contextvars.Context()
-        if not await loop.run_in_executor(self._hooks, context.run, self._begin, message):
+        if not await loop.run_in_executor(self._hooks, context.run, begin, self._broker, message):
             return
         error: BaseException | None = None
         if not message.failed:
             error = await loop.create_task(self._handle(message), context=context)
-        await loop.run_in_executor(self._hooks, context.run, self._end, message, error)
-
-    def _begin(self, message: Received) -> bool:
-        """Call the hooks before the handler, and say whether it is to run."""
-        if not is_current(self._broker, message):
-            return False
-        message.is_on_loop = True
-        # Dramatiq would raise its shutdown notice in the thread that calls the hooks, not in the handler.
-        message.options["notify_shutdown"] = False
-        try:
-            self._broker.emit_before("process_message", message)
-        except SkipMessage as skip:
-            skipped(self._broker, message, skip)
-        except BaseException as error:  # a hook may refuse the message with any error
-            failed(self._broker, message, error)
-        else:
-            return True
-        end(self._broker, message)
-        return False
+        await loop.run_in_executor(self._hooks, context.run, conclude, self._broker, message, error)
 
     async def _handle(self, message: Received) -> BaseException | None:
-        """Run the handler, and return what it raised; its limit is raised too when it comes back late."""
         actor: Any = message.actor
         limit_ms = actor.timeout_ms
         if limit_ms is not None:
             self.limits.enter(message, limit_ms)
         try:
-            async with asyncio.timeout(None if limit_ms is None else limit_ms / 1000) as limit:
-                await actor.run(*message.args, **message.kwargs)
-        except BaseException as error:  # a handler may raise anything, and the loop goes on
-            return TimeLimitExceeded() if limit.expired() else error
+            return await handle(message, limit_ms)
         finally:
             self.limits.leave(message)
-        return TimeLimitExceeded() if limit.expired() else None
-
-    def _end(self, message: Received, error: BaseException | None) -> None:
-        if error is None:
-            succeeded(self._broker, message, None)
-        elif isinstance(error, SkipMessage):
-            skipped(self._broker, message, error)
-        else:
-            failed(self._broker, message, error)
-        end(self._broker, message)
 
     def _recycle(self, message: Received, error: BaseException) -> None:
         # The context of the attempt may be in use by the very handler that is stuck, so this thread enters the attempt
         # itself: what the hooks enqueue must still commit with it.
         message.token = enter_attempt(message.attempt)
         self._broker._recycle(message, error)  # noqa: SLF001 - the broker gives the same to its own time limits
+
+
+# The parts of one attempt at a coroutine handler, as the loop of a worker runs them, and a test in its own thread.
+
+
+def begin(broker: EventBroker, message: Received) -> bool:
+    """Call the hooks before the handler, and say whether it is to run."""
+    if not is_current(broker, message):
+        return False
+    message.is_on_loop = True
+    # Dramatiq would raise its shutdown notice in the thread that calls the hooks, not in the handler.
+    message.options["notify_shutdown"] = False
+    try:
+        broker.emit_before("process_message", message)
+    except SkipMessage as skip:
+        skipped(broker, message, skip)
+    except BaseException as error:  # a hook may refuse the message with any error
+        failed(broker, message, error)
+    else:
+        return True
+    end(broker, message)
+    return False
+
+
+async def handle(message: Received, limit_ms: float | None) -> BaseException | None:
+    """Run the handler, and return what it raised; its limit is raised too when it comes back late."""
+    actor: Any = message.actor
+    try:
+        async with asyncio.timeout(None if limit_ms is None else limit_ms / 1000) as limit:
+            await actor.run(*message.args, **message.kwargs)
+    except BaseException as error:  # a handler may raise anything, and the loop goes on
+        return TimeLimitExceeded() if limit.expired() else error
+    return TimeLimitExceeded() if limit.expired() else None
+
+
+def conclude(broker: EventBroker, message: Received, error: BaseException | None) -> None:
+    """Call the hooks after the handler, and end the attempt."""
+    if error is None:
+        succeeded(broker, message, None)
+    elif isinstance(error, SkipMessage):
+        skipped(broker, message, error)
+    else:
+        failed(broker, message, error)
+    end(broker, message)

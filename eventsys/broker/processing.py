@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from dramatiq import Actor
-from dramatiq.errors import RateLimitExceeded, Retry
+from dramatiq.errors import ActorNotFound, RateLimitExceeded, Retry
 from dramatiq.middleware import SkipMessage
 from dramatiq.results import Results
 
@@ -28,6 +28,14 @@ def process(broker: EventBroker, message: Received) -> None:
         _attempt(broker, message)
     except BaseException as error:  # an interrupt that came between two hooks: nothing was decided yet
         failed(broker, message, error)
+    end(broker, message)
+
+
+def refuse(broker: EventBroker, message: Received) -> None:
+    """End a message whose actor this process does not have: it waits, or is given up, as the commit finds."""
+    broker.logger.error("This process has no actor %r for %s.", message.actor_name, message)
+    message.fail()
+    message.stuff_exception(ActorNotFound(message.actor_name))
     end(broker, message)
 
 
@@ -87,9 +95,14 @@ def failed(broker: EventBroker, message: Received, error: BaseException) -> None
         broker.logger.debug("Rate limit exceeded in message %s.", message)
     elif throws and isinstance(error, throws):
         broker.logger.info("Failed to process message %s with expected exception %s.", message, type(error).__name__)
-    elif not isinstance(error, (Retry, eventsys.errors.Retry)):
+    elif not asks_for_retry(error):
         broker.logger.error("Failed to process message %s with unhandled exception.", message, exc_info=error)
     broker.emit_after("process_message", message, exception=error)
+
+
+def asks_for_retry(error: BaseException) -> bool:
+    """Say whether an error is no failure but the wish for another attempt."""
+    return isinstance(error, (Retry, eventsys.errors.Retry))
 
 
 def end(broker: EventBroker, message: Received) -> None:

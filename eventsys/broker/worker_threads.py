@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 
-from dramatiq.errors import ActorNotFound, ConnectionClosed
+from dramatiq.errors import ConnectionClosed
 
 from eventsys.errors import EventsysError
 
@@ -13,7 +13,7 @@ from .broker import EventBroker
 from .consumer import EventConsumer
 from .handoff import Handoff
 from .messages import LogMessage, Received
-from .processing import end, process
+from .processing import process, refuse
 
 #: Seconds before a queue is read again after an error: the first time, and at most.
 RESTART_S = (0.2, 2.0)
@@ -164,16 +164,10 @@ class ConsumerThread(WorkerPart):
         if any(message.actor is None for message in messages):
             for message in messages:
                 if message.actor is None:
-                    self._refuse(message)
+                    refuse(self.broker, message)
             messages = [message for message in messages if message.actor is not None]
         if messages:
             self._deliver(messages)
-
-    def _refuse(self, message: Received) -> None:
-        self.broker.logger.error("This process has no actor %r for %s.", message.actor_name, message)
-        message.fail()
-        message.stuff_exception(ActorNotFound(message.actor_name))
-        end(self.broker, message)
 
     def _restart(self, text: str, *facts: object, exc_info: bool = False) -> None:
         self.broker.logger.critical(text, *facts, exc_info=exc_info)

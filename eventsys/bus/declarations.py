@@ -67,8 +67,8 @@ class Declarations:
                 self._save(self._undeclared[0])
                 self._undeclared.pop(0)
 
-    def begin_again(self) -> None:
-        """Know of nothing that Redis was told: it is another one."""
+    def forget(self) -> None:
+        """Know of nothing that Redis was told: it is another one from now on."""
         with self._lock:
             actors, self._is_checked = self.hosted(), False
             self._undeclared, self._unhosted, self._mortal = [], [], {}

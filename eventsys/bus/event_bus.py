@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import re
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from dramatiq import Worker as DramatiqWorker
@@ -76,8 +77,9 @@ class EventBus:
         self._at_run_time: list[HandlerActor] = []
         self._lock = threading.RLock()
         broker.work.after_scan = self.tending.make_round
-        for forget in (self.router.forget, self.declarations.begin_again, self.tending.forget):
-            broker.work.when_rebound(forget)
+        parts = (self.router, self.declarations, self.tending, self.system)
+        for part in parts:
+            broker.work.when_rebound(part.forget)
         broker.add_middleware(TendingMiddleware(self.declarations, self.tending))
 
     # Publishing
@@ -175,6 +177,16 @@ class EventBus:
         self.subscriptions.remove(name)
         self.tending.settle(name, known.queue)
 
+    def remember(self) -> Callable[[], None]:
+        """Return what puts the handlers of this process back as they are now."""
+        put_broker_back, at_run_time = self.broker.remember(), list(self._at_run_time)
+
+        def put_back() -> None:
+            put_broker_back()
+            self._at_run_time = at_run_time
+
+        return put_back
+
     # Running
 
     def prepare(self) -> None:
@@ -195,6 +207,10 @@ class EventBus:
             for actor in self._at_run_time:
                 self._run(actor.queue_name)
             self._workers.setdefault("", None)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until what this process published without waiting is stored, and say whether it is."""
+        return self.publisher.buffer.flush(timeout_s) and self.system.flush(timeout_s)
 
     def stop(self) -> None:
         """Send what is buffered, let running handlers finish, and end the subscriptions that end with this process."""

@@ -133,6 +133,11 @@ class SystemEvents:
         """Publish what was said, for at most `timeout_s`; what is said later begins anew."""
         self._reporter.close(timeout_s)
 
+    def forget(self) -> None:
+        """Say anew what was said: it was said on another bus."""
+        with self._lock:
+            self._said.clear()
+
     def _begins(
         self,
         event_type: str,

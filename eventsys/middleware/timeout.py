@@ -35,7 +35,7 @@ class Timeout(Middleware):
         """Begin to watch, unless the attempt runs on the event loop, which watches its own."""
         if not isinstance(broker, EventBroker) or not isinstance(message, Received) or isinstance(message, LogMessage):
             return
-        limit_ms = self._limit_ms(message)
+        limit_ms = time_limit_ms(message, usual_ms=self.time_limit)
         if limit_ms is not None and not message.is_on_loop:
             broker.interrupts.enter(message, limit_ms)
 
@@ -44,10 +44,17 @@ class Timeout(Middleware):
         if isinstance(broker, EventBroker):
             broker.interrupts.leave()
 
-    def _limit_ms(self, message: Received) -> float | None:
-        actor: Any = message.actor
-        if isinstance(actor, HandlerActor):
-            return actor.timeout_ms
-        limit = message.options.get("time_limit") or (actor.options.get("time_limit") if actor else None)
-        limit = self.time_limit if limit is None else limit
-        return None if limit == float("inf") else float(limit)
+
+def time_limit_ms(message: Received, *, usual_ms: float = PLAIN_LIMIT_MS) -> float | None:
+    """Return how long the handler of a message may run, None for as long as it takes.
+
+    Args:
+        message: The message.
+        usual_ms: The limit of a plain actor that names none.
+    """
+    actor: Any = message.actor
+    if isinstance(actor, HandlerActor):
+        return actor.timeout_ms
+    limit = message.options.get("time_limit") or (actor.options.get("time_limit") if actor else None)
+    limit = usual_ms if limit is None else limit
+    return None if limit == float("inf") else float(limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
 
@@ -124,6 +125,16 @@ class Catalog:
         raise InvalidEventError(
             f"{model.__name__} is the payload of no registered type; register one: events.type('...', {model.__name__})"
         )
+
+    def remember(self) -> Callable[[], None]:
+        """Return what takes back every registration that comes after this."""
+        models, versions = dict(self._models), dict(self._versions)
+        types = {model: list(names) for model, names in self._types.items()}
+
+        def put_back() -> None:
+            self._models, self._versions, self._types = models, versions, types
+
+        return put_back
 
     def registered(self) -> dict[str, type[BaseModel]]:
         """Return every registered type with its payload model."""
