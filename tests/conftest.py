@@ -10,9 +10,14 @@ from pathlib import Path
 import pytest
 import redis
 
+from eventsys import EventService
 from eventsys.runtime.embedded import EmbeddedRedis
 from eventsys.runtime.file_lock import FileLock
-from eventsys.runtime.server_binary import ServerBinary, examine_server, find_server
+from eventsys.runtime.server_binary import ServerBinary
+from eventsys.testing import EventHarness, SessionRedis, server_for_tests
+
+#: The URL of a service that must not reach any Redis but that of its harness.
+NOWHERE = "redis://127.0.0.1:1/0"
 
 pytest_plugins = ["tests.support.fixtures"]
 
@@ -55,8 +60,7 @@ def ctrl_c_is_heard() -> None:
 @pytest.fixture(scope="session")
 def server_binary() -> ServerBinary:
     """The server the tests run on: EVENTSYS_TEST_REDIS if set to a path, else the one eventsys finds."""
-    chosen = os.environ.get("EVENTSYS_TEST_REDIS")
-    return examine_server(Path(chosen)) if chosen else find_server()
+    return server_for_tests()
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +68,20 @@ def redis_url(server_binary: ServerBinary, tmp_path_factory: pytest.TempPathFact
     """The URL of one server for the whole session."""
     with EmbeddedRedis(tmp_path_factory.mktemp("redis") / "data", binary=server_binary) as embedded:
         yield embedded.url
+
+
+@pytest.fixture(scope="session")
+def harness_redis(server_binary: ServerBinary) -> Iterator[SessionRedis]:
+    """The server of all harnesses of the session."""
+    with SessionRedis(server_binary) as redis_of_harnesses:
+        yield redis_of_harnesses
+
+
+@pytest.fixture
+def harness(harness_redis: SessionRedis) -> Iterator[EventHarness]:
+    """A service of the test's own, `harness.events`, under a clock the test turns."""
+    with EventHarness(EventService(redis_url=NOWHERE, app="tests"), redis=harness_redis) as made:
+        yield made
 
 
 @pytest.fixture

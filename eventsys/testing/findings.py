@@ -1,0 +1,92 @@
+"""What a test asks a harness after something was to happen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eventsys.errors import EventsysError
+from eventsys.service import EventService
+from eventsys.testing.chronicle import Chronicle, Deliveries, is_about
+from eventsys.testing.letters import DeadLetter, dead_letters_of
+from eventsys.testing.waiting import Waiting, what_waits
+
+#: Most lines a story has of what waits, and of what is dead.
+_MOST_LISTED = 20
+
+
+class Findings:
+    """What happened under a harness, what waits, and what was given up.
+
+    Args:
+        events: The service.
+        chronicle: What was seen.
+    """
+
+    def __init__(self, events: EventService, chronicle: Chronicle) -> None:
+        self.events = events
+        self._chronicle = chronicle
+
+    def delivered(self, what: Any = "#") -> Deliveries:
+        """Return the deliveries that succeeded, in the order they ended; false when there are none.
+
+        Args:
+            what: A type, a pattern such as `user.*`, the name of a subscription or of a plain actor, or a handler.
+        """
+        return self._chronicle.delivered(self._name_of(what))
+
+    def attempts(self, what: Any = "#") -> Deliveries:
+        """Return all attempts, failed ones too, in the order they ended; `what` as for `delivered`."""
+        return self._chronicle.attempted(self._name_of(what))
+
+    def assert_delivered(self, what: Any, *, times: int | None = None) -> Deliveries:
+        """Return what `delivered` does, or fail with everything that did happen.
+
+        Args:
+            what: As for `delivered`.
+            times: How many there must be; None: any but none.
+
+        Raises:
+            AssertionError: If there are none, or not so many.
+        """
+        found = self.delivered(what)
+        if len(found) == times or (times is None and found):
+            return found
+        wanted = "none was" if times is None else f"{len(found)} and not {times} were"
+        raise AssertionError(f"of {self._name_of(what)!r} {wanted} delivered: {found!r}\n{self.story()}")
+
+    def dead_letters(self, what: Any = "#") -> list[DeadLetter]:
+        """Return the dead letters, the oldest first; `what` as for `delivered`."""
+        name = self._name_of(what)
+        return [
+            one
+            for one in dead_letters_of(self.events)
+            if is_about(name, one.subscription, one.event.type if one.event is not None else None)
+        ]
+
+    def pending(self, what: Any = "#") -> list[Waiting]:
+        """Return what has not ended: delayed events, retries and messages by due time, then events; empty: all is done.
+
+        Args:
+            what: A type or pattern, a subscription whose retries are meant, or a handler.
+        """
+        name = self._name_of(what)
+        return [one for one in what_waits(self.events) if is_about(name, one.name, one.name)]
+
+    def story(self) -> str:
+        """Return what happened, a line each, then what waits and what is dead: for a person whose test failed."""
+        waiting = [f"  {one.kind} {one.name} {one.id}, due {one.due or 'now'}" for one in what_waits(self.events)]
+        dead = [f"  {one.subscription} {one.id}: {one.reason}, {one.error}" for one in dead_letters_of(self.events)]
+        parts = [f"under the harness, until {self.events.broker.clock.now()}:", self._chronicle.story()]
+        for title, lines in (("waiting:", waiting), ("dead letters:", dead)):
+            if lines:
+                left_out = [f"  ... and {len(lines) - _MOST_LISTED} more"] if len(lines) > _MOST_LISTED else []
+                parts += [title, *lines[:_MOST_LISTED], *left_out]
+        return "\n".join(parts)
+
+    def _name_of(self, what: Any) -> str:
+        if isinstance(what, str):
+            return what
+        for name, actor in self.events.broker.actors.items():
+            if what in (getattr(actor, "handler", None), actor):
+                return name
+        raise EventsysError(f"{what!r} handles nothing on this service; give a type, a subscription, or a handler")

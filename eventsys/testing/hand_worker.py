@@ -1,0 +1,162 @@
+"""A worker that a test runs in its own thread."""
+
+from __future__ import annotations
+
+import contextvars
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from eventsys.broker.broker import EventBroker
+from eventsys.broker.consumer import EventConsumer
+from eventsys.broker.loop_runner import begin, belongs_on_loop, conclude, handle
+from eventsys.broker.messages import LogMessage, Received
+from eventsys.broker.processing import process, refuse
+from eventsys.errors import EventsysError
+from eventsys.model.priority import LANES
+from eventsys.store.keys import INLINE_QUEUE, LOG_QUEUE
+from eventsys.testing.coroutines import Coroutines
+
+#: Messages of a queue fetched at once: the most a real worker takes, so that the order does not depend on its speed.
+FETCHED_AT_ONCE = 512
+
+#: Real seconds after which the lease is renewed, and dead processes are looked for.
+_TEND_S = 2.0
+
+
+class WorkerDiedError(BaseException):
+    """Leaves a handler whose worker dies; no `except Exception` in it holds it up."""
+
+
+class HandWorker:
+    """Fetches, handles and commits what the queues of a broker hold, when it is told to.
+
+    Everything but the threads is a worker's own: the consumers with their lanes, the hooks, the attempt and its commit.
+    It dispatches what is in the log first; then it handles the queues, one after another, each as a worker fetches it.
+
+    Args:
+        broker: The broker; its work is done by hand.
+        handled: Called after every message; what it raises ends the run, and what is not begun stays for the next.
+        enforce_limits: Whether coroutine handlers are ended at their limit, in real time.
+    """
+
+    def __init__(
+        self, broker: EventBroker, *, handled: Callable[[Received], None], enforce_limits: bool = True
+    ) -> None:
+        self.broker = broker
+        self._handled = handled
+        self._enforce_limits = enforce_limits
+        self._consumers: dict[str, EventConsumer] = {}
+        self._fetched: dict[str, deque[Received]] = {}
+        self._coroutines = Coroutines()
+        self._tended_at = float("-inf")
+        self._addressed: set[str] = set()
+        self._dispatched_to: dict[int, bytes] = {}
+
+    def start(self) -> None:
+        """Tell the middleware that a worker starts, as every worker does."""
+        self.broker.emit_before("worker_boot", self)
+        self.broker.presence.appear()
+        self.broker.emit_after("worker_boot", self)
+
+    def stop(self) -> None:
+        """Hand back what is not begun, and tell the middleware that the worker is gone."""
+        self.broker.emit_before("worker_shutdown", self)
+        for queue, fetched in self._fetched.items():
+            self._consumers[queue].requeue(fetched)
+            fetched.clear()
+        for consumer in self._consumers.values():
+            consumer.close()
+        self._coroutines.close()
+        self.broker.emit_after("worker_shutdown", self)
+
+    def drain(self) -> int:
+        """Handle what there is, and what comes of it, until no queue holds anything; return how many messages."""
+        count, queues, has_looked = 0, [LOG_QUEUE], False
+        while True:
+            self.tend()
+            found = sum(self._serve(queue) for queue in queues)
+            count += found
+            if has_looked and not found:
+                return count  # what is there is others': a lease has to end first
+            addressed, self._addressed = self._addressed & self.broker.get_declared_queues(), set()
+            queues, has_looked = (sorted(addressed), False) if addressed else (self._occupied(), True)
+            if not queues:
+                return count
+
+    def tend(self, *, at_once: bool = False) -> None:
+        """Renew the lease, take over from dead processes, and look after subscriptions; by itself each few seconds."""
+        clock, presence = self.broker.clock, self.broker.presence
+        if not at_once and clock.monotonic() - self._tended_at < _TEND_S:
+            return
+        presence.beat()
+        presence.scan()
+        self.broker.work.after_scan()
+        self._tended_at = clock.monotonic()
+
+    def die(self) -> NoReturn:
+        """End the lease, as the supervisor does for a dead worker, and leave the handler: nothing of it can commit."""
+        broker = self.broker
+        broker.link.call("ZADD", broker.keys.processes, 0, broker.presence.name)
+        self._tended_at = float("-inf")
+        raise WorkerDiedError
+
+    def _occupied(self) -> list[str]:
+        """Return the queues that hold something, with one look at all of them.
+
+        An entry leaves its queue with its commit, and stays in the log: there it is the newest that tells.
+        """
+        keys = self.broker.keys
+        queues = sorted(self.broker.get_declared_queues() - {LOG_QUEUE, INLINE_QUEUE})
+        commands: list[tuple[Any, ...]] = [("XREVRANGE", keys.log(lane), "+", "-", "COUNT", 1) for lane in LANES]
+        commands += [("XLEN", keys.lane(queue, lane)) for queue in queues for lane in LANES]
+        replies = self.broker.link.pipeline(commands)
+        newest, lengths = dict(zip(LANES, replies, strict=False)), replies[len(LANES) :]
+        held = [sum(lengths[at : at + len(LANES)]) for at in range(0, len(lengths), len(LANES))]
+        occupied = [queue for queue, length in zip(queues, held, strict=True) if length or self._fetched.get(queue)]
+        is_behind = any(found and found[0][0] != self._dispatched_to.get(lane) for lane, found in newest.items())
+        if is_behind or self._fetched.get(LOG_QUEUE) or self.broker.presence.has_leftovers(LOG_QUEUE):
+            occupied.insert(0, LOG_QUEUE)
+        return occupied
+
+    def _serve(self, queue: str) -> int:
+        """Handle what is fetched of a queue, or else can be fetched now."""
+        fetched = self._fetched.setdefault(queue, deque())
+        if not fetched:
+            fetched.extend(self._consumer(queue).take_all())
+        count = 0
+        while fetched:
+            self._handle(fetched.popleft())
+            count += 1
+        return count
+
+    def _consumer(self, queue: str) -> EventConsumer:
+        if queue not in self._consumers:
+            self._consumers[queue] = self.broker.consume(queue, prefetch=2 * FETCHED_AT_ONCE, timeout=0)
+        return self._consumers[queue]
+
+    def _handle(self, message: Received) -> None:
+        if message.actor is None:
+            refuse(self.broker, message)
+        elif belongs_on_loop(message):
+            self._handle_on_loop(message)
+        else:
+            process(self.broker, message)
+        if isinstance(message, LogMessage) and message.targets is None:
+            # It is handed back, and would come again for ever.
+            raise EventsysError(f"an event could not be dispatched: {message.error}") from message.error
+        if isinstance(message, LogMessage):
+            self._addressed.update((message.targets or [])[2::4])
+            self._dispatched_to[message.place.lane] = message.place.entry.encode()
+        self._handled(message)
+
+    def _handle_on_loop(self, message: Received) -> None:
+        actor: Any = message.actor
+        context = contextvars.copy_context()
+        if not context.run(begin, self.broker, message):
+            return
+        error: BaseException | None = None
+        if not message.failed:
+            limit_ms = actor.timeout_ms if self._enforce_limits else None
+            error = self._coroutines.run(handle(message, limit_ms), context)
+        context.run(conclude, self.broker, message, error)

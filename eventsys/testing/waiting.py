@@ -1,0 +1,53 @@
+"""What has not ended yet: events in a queue, and what waits in the delayed store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from eventsys.clock import from_ms
+from eventsys.service import EventService
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Something that has not ended.
+
+    Attributes:
+        kind: `event`, stored and not ended; `delayed event`; `retry` of a delivery; `delayed message` of a plain actor.
+        id: Of the event; of a retry `<event id>:<subscription>`; of a message its message id.
+        name: The type of an event, the subscription of a retry, the queue of a message.
+        due: When it goes on by itself; None: now, with `run()`, or never: `harness.events.get_event(id)` tells.
+    """
+
+    kind: Literal["event", "delayed event", "retry", "delayed message"]
+    id: str
+    name: str
+    due: datetime | None = None
+
+
+def what_waits(events: EventService) -> list[Waiting]:
+    """Return what has not ended: the delayed by due time, then the events, by the time they were stored."""
+    link, keys = events.broker.link, events.broker.keys
+    flat = link.call("ZRANGE", keys.delayed_due, 0, -1, "WITHSCORES")
+    members, scores = flat[::2], flat[1::2]
+    bodies = link.call("HMGET", keys.delayed_bodies, *members) if members else []
+    delayed = [_delayed(body, int(float(score))) for body, score in zip(bodies, scores, strict=True)]
+    open_ids = [one.decode() for one in link.call("ZRANGE", keys.pending, 0, -1)]
+    retried = {one.id.rpartition(":")[0] for one in delayed if one.kind == "retry"}
+    records = events.store.get_events([one for one in open_ids if one not in retried])
+    return [*delayed, *(Waiting("event", record.id, record.type) for record in records)]
+
+
+def _delayed(body: bytes, due_ms: int) -> Waiting:
+    entry_id, queue, step, _facts = msgspec.msgpack.decode(body)
+    due = from_ms(due_ms)
+    if step[0] == "event":
+        return Waiting("delayed event", entry_id, step[2], due)
+    fields: dict[str, Any] = dict(zip(step[3][::2], step[3][1::2], strict=True))
+    if "s" in fields:
+        return Waiting("retry", entry_id, fields["s"], due)
+    return Waiting("delayed message", entry_id, queue, due)

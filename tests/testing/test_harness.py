@@ -1,0 +1,221 @@
+"""Under a harness, things happen at their time, by the same code as in a worker."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import dramatiq
+import pytest
+
+from eventsys import (
+    Event,
+    EventService,
+    EventStatus,
+    InlineHandlerError,
+    InvalidDurationError,
+    InvalidEventError,
+    NotFoundError,
+    Priority,
+    Reject,
+    Retry,
+    WaitTimeoutError,
+)
+from eventsys.clock import to_ms
+from eventsys.testing import EventHarness
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def events(harness: EventHarness) -> EventService:
+    return harness.events
+
+
+def test_nothing_is_handled_before_the_test_says_so(harness: EventHarness, events: EventService) -> None:
+    events.on("a.b", name="h")(lambda event: None)
+    event = harness.publish("a.b", {})
+    assert events.get_event(event.id).status is EventStatus.PENDING
+    assert [one.kind for one in harness.pending()] == ["event"]
+    [delivery] = harness.run()
+    assert (delivery.subscription, delivery.event.id, delivery.attempt) == ("h", event.id, 1)
+    assert events.get_event(event.id).status is EventStatus.DELIVERED
+    assert harness.pending() == []
+
+
+def test_the_clock_stands_at_the_due_time_while_a_handler_runs(harness: EventHarness, events: EventService) -> None:
+    seen: list[tuple[int, datetime]] = []
+    events.on("a.b", name="h")(lambda event: seen.append((event.payload["n"], harness.now)))
+    began = harness.now
+    for n, delay in enumerate(["2h", "1ms", "90d", "2h", "1s"]):
+        harness.schedule("a.b", {"n": n}, delay=delay)
+    harness.advance(days=91)
+    waits = [
+        timedelta(milliseconds=1),
+        timedelta(seconds=1),
+        timedelta(hours=2),
+        timedelta(hours=2),
+        timedelta(days=90),
+    ]
+    assert seen == [(n, began + wait) for n, wait in zip([1, 4, 0, 3, 2], waits, strict=True)]
+    assert harness.now == began + timedelta(days=91)
+
+
+def test_a_millisecond_early_nothing_has_fired(harness: EventHarness, events: EventService) -> None:
+    events.on("a.b", name="h")(lambda event: None)
+    harness.schedule("a.b", {}, delay="24h")
+    harness.advance(timedelta(hours=24) - timedelta(milliseconds=1))
+    assert not harness.delivered("a.b")
+    assert harness.advance(milliseconds=1)
+
+
+def test_what_handlers_schedule_inside_the_window_runs_in_it(harness: EventHarness, events: EventService) -> None:
+    seen: list[datetime] = []
+
+    @events.on("a.b", name="h")
+    def handler(event: Event) -> None:
+        seen.append(harness.now)
+        events.schedule("a.b", {}, delay="10m")
+
+    harness.publish("a.b", {})
+    began = harness.now
+    harness.advance("1h")
+    assert seen == [began + timedelta(minutes=10 * n) for n in range(7)]
+    assert [one.due for one in harness.pending()] == [began + timedelta(minutes=70)]
+
+
+def test_priority_decides_among_what_is_due_at_one_moment(harness: EventHarness, events: EventService) -> None:
+    seen: list[str] = []
+    events.on("a.b", name="h")(lambda event: seen.append(event.payload["name"]))
+    for priority in (Priority.LOW, Priority.NORMAL, Priority.CRITICAL, Priority.HIGH):
+        harness.schedule("a.b", {"name": priority.name}, delay="1h", priority=priority)
+    harness.advance(hours=1)
+    assert seen == ["CRITICAL", "HIGH", "NORMAL", "LOW"]
+
+
+def test_retries_come_at_their_time_with_backoff(harness: EventHarness, events: EventService) -> None:
+    seen: list[timedelta] = []
+    began = harness.now
+
+    @events.on("a.b", name="h", max_retries=4, retry_delay="1m", backoff="exponential")
+    def handler(event: Event) -> None:
+        seen.append(harness.now - began)
+        raise ValueError("always")
+
+    record = harness.finish(harness.publish("a.b", {}))
+    waits = [later - earlier for earlier, later in pairwise(seen)]
+    for wait, longest in zip(waits, [1, 2, 4, 8], strict=True):
+        assert timedelta(minutes=0.8 * longest) <= wait <= timedelta(minutes=longest)
+    assert (record.status, record.retry_count) == (EventStatus.FAILED, 4)
+    [letter] = harness.dead_letters("h")
+    assert (letter.reason, letter.error, letter.attempts) == ("failed", "ValueError: always", 5)
+    assert letter.died_at == harness.now == began + seen[-1]
+
+
+def test_a_retry_and_a_rejection_take_their_course(harness: EventHarness, events: EventService) -> None:
+    @events.on("a.b", name="h")
+    def handler(event: Event) -> None:
+        if not harness.attempts("h"):
+            raise Retry("not yet", delay="3h")
+        raise Reject("no such user")
+
+    harness.publish("a.b", {})
+    harness.run(raise_errors=True)  # the wish for another attempt is no error
+    assert [one.kind for one in harness.pending("h")] == ["retry"]
+    harness.advance("3h")
+    assert [one.reason for one in harness.dead_letters("a.b")] == ["rejected"]
+
+
+def test_what_a_handler_publishes_goes_with_its_success_only(harness: EventHarness, events: EventService) -> None:
+    @events.on("a.b", name="h", retry_delay="1m")
+    def handler(event: Event) -> None:
+        events.publish("c.d", {"attempt": len(harness.attempts("h")) + 1})
+        if not harness.attempts("h"):
+            raise ValueError
+
+    events.on("c.d", name="next")(lambda event: None)
+    first = harness.publish("a.b", {})
+    harness.run()
+    assert not harness.attempts("next")
+    harness.advance("1m")
+    [delivery] = harness.delivered("next")
+    assert (delivery.event.payload, delivery.event.causation_id) == ({"attempt": 2}, first.id)
+
+
+def test_plain_actors_and_inline_handlers_take_part(harness: EventHarness, events: EventService) -> None:
+    actor = dramatiq.actor(lambda n: None, actor_name="plain", broker=events.broker)
+
+    @events.on("a.b", name="inline", async_=False)
+    def inline(event: Event) -> None:
+        if event.payload.get("fails"):
+            raise ValueError
+
+    actor.send_with_options(args=(1,), delay=3_600_000)
+    harness.publish("a.b", {})
+    assert harness.delivered("inline")
+    with pytest.raises(InlineHandlerError):
+        harness.publish("a.b", {"fails": True})
+    assert not harness.delivered("plain")
+    harness.advance("1h")
+    assert harness.delivered("plain")
+
+
+def test_a_handler_subscribed_at_run_time_needs_no_start(harness: EventHarness, events: EventService) -> None:
+    events.subscribe("a.b", lambda event: None, name="h")
+    events.start()
+    harness.publish("a.b", {})
+    harness.run()
+    assert harness.delivered("h")
+    harness.publish("a.b", {})
+    events.unsubscribe("a.b", "h")
+    harness.run()
+    assert len(harness.attempts("h")) == 1
+
+
+def test_buffered_events_are_sent_first(harness: EventHarness, events: EventService) -> None:
+    events.on("a.b", name="h")(lambda event: None)
+    receipts = [events.publish_async("a.b", {"n": n}) for n in range(20)]
+    harness.run()
+    assert [one["n"] for one in harness.delivered("h").payloads] == list(range(20))
+    assert all(receipt.result(timeout=1) for receipt in receipts)
+
+
+def test_wait_turns_the_clock(harness: EventHarness, events: EventService) -> None:
+    events.on("a.b", name="h")(lambda event: None)
+    delayed = harness.schedule("a.b", {}, delay="20s")
+    with pytest.raises(WaitTimeoutError, match="still pending"):
+        events.wait(delayed.id, "19s")
+    assert events.wait(delayed.id, "1s").status is EventStatus.DELIVERED
+
+
+def test_the_start_can_be_chosen_and_the_clock_only_goes_on(harness_redis: Any) -> None:
+    events = EventService(redis_url="redis://127.0.0.1:1/0", app="tests")
+    with EventHarness(events, start=START, redis=harness_redis) as harness:
+        assert harness.now == START == harness.publish("a.b", {}).time
+        harness.advance_to(START + timedelta(days=1))
+        assert harness.now == START + timedelta(days=1)
+        with pytest.raises(InvalidEventError, match="has passed"):
+            harness.advance_to(START)
+        with pytest.raises(InvalidEventError, match="aware"):
+            harness.advance_to(datetime(2030, 1, 1))  # noqa: DTZ001
+        with pytest.raises(InvalidDurationError):
+            harness.advance("1h", hours=1)
+
+
+def test_leases_keep_real_time(harness: EventHarness, events: EventService) -> None:
+    clock = events.broker.clock
+    harness.advance(days=3650)
+    assert clock.real_ms() < to_ms(harness.now) - 3_600_000
+    lease_end = events.broker.link.call("ZSCORE", events.broker.keys.processes, events.broker.presence.name)
+    assert abs(float(lease_end) - clock.real_ms()) < 60_000
+
+
+def test_cancelled_events_never_come(harness: EventHarness, events: EventService) -> None:
+    events.on("a.b", name="h")(lambda event: None)
+    kept, gone = harness.schedule("a.b", {}, delay="1h"), harness.schedule("a.b", {}, delay="1h")
+    events.cancel(gone.id)
+    harness.advance("2h")
+    assert [one.id for one in harness.delivered("a.b").events] == [kept.id]
+    with pytest.raises(NotFoundError):
+        harness.finish("unknown")
