@@ -39,7 +39,7 @@ def request_text(phone: str, content: str) -> Event[Any]:
     retry_on=ProviderDownError,
 )
 def send_text(event: Event[Text]) -> None:
-    """Send a text message. Tries are one second apart, then two, then four; other errors are not worth another."""
+    """Send a text message. Tries are a second apart, or a little less, then two, then four; other errors end it."""
     hand_to_provider(event)
     logger.info("text to %s sent", event.payload.phone)
 

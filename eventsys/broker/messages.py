@@ -19,8 +19,6 @@ from .attempt import Attempt
 #: The actor that gives every matching subscription its delivery.
 DISPATCHER = "eventsys.dispatch"
 
-Fields = dict[bytes, bytes]
-
 
 class UndecodableError(Exception):
     """An entry of a lane that is no message.

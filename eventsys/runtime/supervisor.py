@@ -131,7 +131,10 @@ class Supervisor:
 
     @contextmanager
     def signals(self) -> Iterator[None]:
-        """Take SIGTERM and SIGINT as requests to end, and wake up when a child dies."""
+        """Take SIGTERM and SIGINT as requests to end, and wake up when a child dies.
+
+        After one of them the others are ignored for good: this process is about to end, and says with which code.
+        """
         handlers = {signal.SIGTERM: self._on_stop, signal.SIGINT: self._on_stop, signal.SIGCHLD: _nothing}
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         waker = signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
@@ -140,7 +143,8 @@ class Supervisor:
         finally:
             signal.set_wakeup_fd(waker)
             for number, handler in before.items():
-                signal.signal(number, handler)
+                is_over = self._stops and number != signal.SIGCHLD
+                signal.signal(number, signal.SIG_IGN if is_over else handler)
 
     def _on_stop(self, number: int, _: FrameType | None) -> None:
         self._was_interrupted_twice |= self._stops > 0 and number == signal.SIGINT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,21 @@ def test_one_process_may_dispatch_and_another_handle(events: EventService, start
     assert {one.attempts for one in events.get_event(login.id).deliveries} == {0}
     start(*command, "--queues", "actors", EVENTSYS_REDIS_URL=url)
     assert events.wait(login.id).status == "delivered"
+
+
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 0), (signal.SIGINT, 1)])
+def test_a_worker_that_is_told_to_end_again_and_again_says_how_it_ended(
+    events: EventService, start: Start, number: signal.Signals, expected: int
+) -> None:
+    """A second Ctrl-C ends everything now, which is no clean end; no signal strikes the command's own end."""
+    worker = start(*WORKERS["eventsys worker"], EVENTSYS_REDIS_URL=url_of(events))
+    events.wait(events.publish("user.logout", {"user_id": "1"}).id)
+    while worker.process.poll() is None:
+        worker.process.send_signal(number)
+        time.sleep(0.002)
+    code, _, stderr = worker.finish()
+    assert (code, "Traceback" in stderr) == (expected, False), stderr
+    assert worker.left_processes() == []
 
 
 def test_a_queue_that_no_handler_uses_is_told_with_those_that_are(events: EventService, start: Start) -> None:
