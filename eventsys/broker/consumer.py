@@ -76,6 +76,8 @@ class EventConsumer(Consumer):
             except EventsysError as error:
                 raise ConnectionClosed(str(error)) from error
             self._take(entries)
+            if self._work.is_ending:
+                self._give_back()
             if not self._ready:
                 return None
 
@@ -117,6 +119,11 @@ class EventConsumer(Consumer):
             # They stay pending for this process. It must not believe to hold them, or nobody would ever run them: the
             # next consumer finds them in its own list, or they are taken over.
             self._work.in_flight.hold_no_more([message.place for message in left])
+
+    def _give_back(self) -> None:
+        """Hand back what a read brought that was waiting when this process began to end: it must not begin here."""
+        left, self._ready = list(self._ready), deque()
+        self.requeue(left)
 
     def _fetch(self) -> list[tuple[Entry, bool]]:
         work = self._work

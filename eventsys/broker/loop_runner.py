@@ -20,7 +20,7 @@ from .attempt import enter_attempt
 from .broker import EventBroker
 from .hard_limits import HardLimits
 from .messages import Received
-from .processing import end, failed, is_current, skipped, succeeded
+from .processing import end, failed, may_begin, skipped, succeeded
 
 #: Threads that call hooks for the loop: a hook may ask Redis, and the loop must not wait for that.
 _HOOK_THREADS = 4
@@ -158,7 +158,7 @@ class LoopRunner:
 
 def begin(broker: EventBroker, message: Received) -> bool:
     """Call the hooks before the handler, and say whether it is to run."""
-    if not is_current(broker, message):
+    if not may_begin(broker, message):
         return False
     message.is_on_loop = True
     # Dramatiq would raise its shutdown notice in the thread that calls the hooks, not in the handler.

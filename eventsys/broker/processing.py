@@ -22,7 +22,7 @@ RETRY_S = (0.2, 2.0)
 
 def process(broker: EventBroker, message: Received) -> None:
     """Make one attempt at a message and end it; nothing is raised, whatever the handler or a hook does."""
-    if not is_current(broker, message):
+    if not may_begin(broker, message):
         return
     try:
         _attempt(broker, message)
@@ -39,8 +39,14 @@ def refuse(broker: EventBroker, message: Received) -> None:
     end(broker, message)
 
 
-def is_current(broker: EventBroker, message: Received) -> bool:
-    """Say whether this process still holds a message it fetched; if its lease ended since, the message is dropped."""
+def may_begin(broker: EventBroker, message: Received) -> bool:
+    """Say whether this process may begin a message it fetched.
+
+    If its lease ended since, the message is dropped. If the process is about to end, whoever ends it hands back what is
+    not begun.
+    """
+    if broker.work.is_ending:
+        return False
     if broker.presence.holds(message.place.holder):
         return True
     broker.work.in_flight.hold_no_more([message.place])

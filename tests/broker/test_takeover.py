@@ -8,11 +8,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import dramatiq
 import pytest
 from dramatiq import Worker
 
+from eventsys.broker import processing
 from eventsys.broker.presence import Lease
 from eventsys.store.keys import RETURNED
 from tests.broker import crash_app
@@ -161,3 +163,27 @@ def test_a_process_that_lost_its_lease_commits_nothing(make_broker, start_worker
     quick.join("following", timeout=10_000)
     assert followed == ["quick"]
     assert handled == ["slow", "quick"]
+
+
+def test_a_process_that_is_about_to_end_begins_nothing_more(broker) -> None:
+    """Its fetch may wait in Redis when the end is decided, and bring the retry of the very message that decided it."""
+    begun = []
+
+    @dramatiq.actor
+    def note(number):
+        begun.append(number)
+
+    consumer = broker.consume("default", prefetch=8, timeout=5_000)
+    note.send(1)
+    fetched = next(consumer)
+    with ThreadPoolExecutor(1) as thread:
+        fetch = thread.submit(next, consumer)
+        until(lambda: broker.link.call("INFO", "clients").count(b"blocked_clients:1"))
+        broker.work.is_ending = True
+        note.send(2)
+        assert fetch.result(10) is None
+    processing.process(broker, fetched)
+    assert begun == []
+    assert broker.work.in_flight.unstarted() == [fetched]  # for whoever ends the process to hand back
+    lane = broker.keys.lane("default", 5)
+    assert len(broker.link.call("XPENDING", lane, "workers", "-", "+", 100, RETURNED)) == 1
