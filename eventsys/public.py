@@ -31,11 +31,14 @@ from eventsys.errors import (
 from eventsys.model import catalog
 from eventsys.model.cloudevents import from_cloudevent, to_cloudevent
 from eventsys.model.event import Attempt, DelayedEvent, DeliveryRecord, Event, EventRecord
+from eventsys.model.histogram import Timings
+from eventsys.model.metrics import EventMetrics, Rates, SubscriptionMetrics, TypeMetrics
 from eventsys.model.priority import Priority
-from eventsys.model.queries import EventFilter, EventMetrics, Page
+from eventsys.model.queries import EventFilter, Page
 from eventsys.model.retry_policy import RetryPolicy
 from eventsys.model.status import DeliveryStatus, EventStatus
 from eventsys.model.subscription import Subscription, SubscriptionOptions
+from eventsys.model.trouble import Trouble
 from eventsys.runtime.default_redis import use_embedded_redis_by_default
 from eventsys.runtime.discovery import discover
 from eventsys.scheduling.scheduler import DelayedEventScheduler
@@ -71,6 +74,11 @@ __all__ = [  # noqa: RUF022 - reads as a table of contents
     "DeliveryStatus",
     "EventFilter",
     "EventMetrics",
+    "TypeMetrics",
+    "SubscriptionMetrics",
+    "Rates",
+    "Timings",
+    "Trouble",
     "EventRecord",
     "EventStatus",
     "Page",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 import dramatiq
 from dramatiq import Middleware
@@ -21,8 +21,9 @@ from eventsys.middleware import carried_attempt, default_middleware
 from eventsys.model.catalog import Catalog
 from eventsys.model.durations import DurationLike, parse_duration, to_milliseconds
 from eventsys.model.event import DelayedEvent, Event, EventRecord
+from eventsys.model.metrics import EventMetrics, SubscriptionMetrics, TypeMetrics
 from eventsys.model.priority import Priority
-from eventsys.model.queries import EventFilter, EventMetrics, Page
+from eventsys.model.queries import EventFilter, Page
 from eventsys.model.retry_policy import Backoff
 from eventsys.model.subscription import Subscription, SubscriptionOptions
 from eventsys.scheduling.poller import PollerMiddleware
@@ -71,7 +72,7 @@ class EventService:
             link=link, name=self.settings.name, middleware=default_middleware(), retention_ms=retention_ms
         )
         self.catalog = Catalog()
-        self.store = EventStore(link, self.broker.keys, retention_ms=retention_ms)
+        self.store = EventStore(link, self.broker.keys, retention_ms=retention_ms, clock=self.broker.clock)
         self.bus = EventBus(self.broker, self.store, self.settings, self.catalog, on_publish_error=on_publish_error)
         self.delayed = DelayedEventScheduler(self.broker, self.store, self.settings.scheduler)
         self.sweeps = Sweeps(self.broker)
@@ -292,9 +293,19 @@ class EventService:
         """
         return self.delayed.get_delayed_event(event_id)
 
-    def get_metrics(self) -> EventMetrics:
-        """Return the totals of the bus."""
-        return self.store.get_metrics()
+    @overload
+    def get_metrics(self) -> EventMetrics: ...
+    @overload
+    def get_metrics(self, by: Literal["type"]) -> dict[str, TypeMetrics]: ...
+    @overload
+    def get_metrics(self, by: Literal["subscription"]) -> dict[str, SubscriptionMetrics]: ...
+    def get_metrics(self, by: Literal["type", "subscription"] | None = None) -> Any:
+        """Return the figures of the bus, or of each event type or subscription by its name.
+
+        Raises:
+            InvalidEventError: If `by` is something else.
+        """
+        return self.store.get_metrics() if by is None else self.store.metrics.by(by)
 
     def wait(self, event_id: str, timeout: DurationLike = "30s") -> EventRecord[Any]:
         """Wait until all deliveries of an event have ended, and return its record.

@@ -39,12 +39,24 @@ def ending_of_success(message: Received, worker: int) -> Ending:
     attempt = message.attempt
     retry = attempt.retry if attempt is not None else None
     if isinstance(message, LogMessage):
-        return ("dispatched", message.event_id, message.version, message.place.lane, message.envelope, message.targets)
+        return (
+            "dispatched",
+            message.event_id,
+            message.version,
+            message.place.lane,
+            message.envelope,
+            message.targets,
+            message.event_type,
+        )
     if isinstance(message, DeliveryMessage):
         number, is_first = _number(message), message.previous == 0
         if retry is None:
-            return ("ended", message.event_id, number, _line("s", message, worker), is_first)
-        return ("retry", message.event_id, number, _line("f", message, worker), is_first, retry)
+            # As `_measures` has it, but this is the end of nearly all.
+            stored_ms, event_type = message.stored_ms, message.header.type
+            waited_ms = max(0, message.started_ms - stored_ms) if stored_ms and is_first else -1
+            line = _line("s", message, worker)
+            return ("ended", message.event_id, number, line, is_first, event_type, waited_ms, message.took_us)
+        return ("retry", message.event_id, number, _line("f", message, worker), is_first, retry, *_measures(message))
     if retry is None:
         return DONE
     return ("retry", False, 0, "", True, retry)
@@ -73,7 +85,8 @@ def ending_of_failure(
     if isinstance(message, DeliveryMessage):
         facts += ["s", message.subscription, "e", message.envelope]
         line = _line("d", message, worker)
-        return ("dead", message.event_id, _number(message), line, message.previous == 0, message.message_id, facts)
+        is_first, letter_id = message.previous == 0, message.message_id
+        return ("dead", message.event_id, _number(message), line, is_first, letter_id, facts, *_measures(message))
     facts += ["m", message.encode().decode()]
     return ("dead", False, 0, "", True, message.message_id, facts)
 
@@ -90,8 +103,19 @@ def ending_of_junk(letter_id: str, why: str, fields: list[bytes]) -> Ending:
 
 def _unhosted(message: DeliveryMessage, worker: int, number: int, exists: bool) -> Ending:
     if not exists:
-        return ("ended", message.event_id, number, f"c{message.started_ms},0,{worker}", message.previous == 0)
+        return (
+            "ended",
+            message.event_id,
+            number,
+            f"c{message.started_ms},0,{worker}",
+            message.previous == 0,
+            message.header.type,
+            -1,
+            -1,
+        )
     fields = ["s", message.subscription, "e", message.envelope, "o", json.dumps(message.options)]
+    if message.stored_ms:
+        fields += ["t", str(message.stored_ms)]
     return ("waiting", message.subscription, [*fields, "lane", str(message.place.lane)])
 
 
@@ -104,6 +128,13 @@ def _parked(message: Received, now_ms: int) -> Ending:
 
 def _number(message: DeliveryMessage) -> int:
     return message.actor.subscription.number if isinstance(message.actor, HandlerActor) else 0
+
+
+def _measures(message: DeliveryMessage) -> tuple[str, int, int]:
+    """Return what the metrics get: the event's type, the wait until its first attempt began, how long this one took."""
+    if not message.stored_ms or message.previous:
+        return message.header.type, -1, message.took_us
+    return message.header.type, max(0, message.started_ms - message.stored_ms), message.took_us
 
 
 def _line(letter: str, message: DeliveryMessage, worker: int) -> str:

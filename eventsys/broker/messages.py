@@ -133,6 +133,8 @@ class LogMessage(Received):
 
     Attributes:
         envelope: Its stored form.
+        event_id: The event's id, once it is resolved.
+        event_type: Its type, once it is resolved.
         targets: What the dispatcher resolved: number, subscription, queue, for each, and the version of the set.
     """
 
@@ -140,6 +142,7 @@ class LogMessage(Received):
         super().__init__(place, actor_name=DISPATCHER, args=(envelope,), options={}, message_id=place.entry)
         self.envelope = envelope
         self.event_id = ""
+        self.event_type = ""
         self.targets: list[Any] | None = None
         self.version = ""
 
@@ -152,6 +155,7 @@ class DeliveryMessage(Received):
         envelope: The event's stored form.
         header: That, read as far as its payload.
         event_id: The event's id.
+        stored_ms: When the event was stored; 0 where the entry does not say, as after its first attempt.
     """
 
     def __init__(self, subscription: str, envelope: str, options: dict[str, Any], place: Place) -> None:
@@ -162,6 +166,7 @@ class DeliveryMessage(Received):
         self.envelope = envelope
         self.header = header
         self.event_id = header.id
+        self.stored_ms = 0
         self.is_inline = False
 
 
@@ -180,13 +185,29 @@ def read_entry(fields: Sequence[bytes], place: Place) -> Received:
         if kind == b"m":
             return _read_plain(fields[1], place)
         if kind == b"s":
-            options = _json.decode(fields[5]) if len(fields) > 5 else {}
-            return DeliveryMessage(fields[1].decode(), fields[3].decode(), options, place)
+            return _read_delivery(fields, place)
         if kind == b"e" and place.queue == LOG_QUEUE:
             return LogMessage(fields[1].decode(), place)
     except Exception as error:  # whatever the bytes made of it, a recursion too deep among them: the rest must go on
         raise UndecodableError(f"{type(error).__name__}: {error}", fields) from error
     raise UndecodableError(f"an entry that begins with the field {kind[:40]!r} is no message", fields)
+
+
+def _read_delivery(fields: Sequence[bytes], place: Place) -> DeliveryMessage:
+    if len(fields) == 6 and fields[4] == b"t":  # nearly all of them
+        message = DeliveryMessage(fields[1].decode(), fields[3].decode(), {}, place)
+        message.stored_ms = int(fields[5])
+        return message
+    options: dict[str, Any] = {}
+    stored_ms = 0
+    for at in range(4, len(fields), 2):
+        if fields[at] == b"t":
+            stored_ms = int(fields[at + 1])
+        elif fields[at] == b"o":
+            options = _json.decode(fields[at + 1])
+    message = DeliveryMessage(fields[1].decode(), fields[3].decode(), options, place)
+    message.stored_ms = stored_ms
+    return message
 
 
 class _Wire(msgspec.Struct):

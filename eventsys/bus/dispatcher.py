@@ -56,7 +56,7 @@ class Dispatcher(Actor[..., None]):
                 logger.warning("dispatch waits for Redis: %s", error, extra={"action": "dispatch_waits"})
                 self._never.wait(_RETRY_S)
             else:
-                message.event_id, message.version, message.targets = route
+                message.event_id, message.event_type, message.version, message.targets = route
                 return
 
     def resolve_again(self, message: LogMessage) -> None:

@@ -27,7 +27,7 @@ from eventsys.bus.tending import OWN_QUEUE, Tending, TendingMiddleware
 from eventsys.errors import SubscriptionError
 from eventsys.model.catalog import Catalog
 from eventsys.model.event import Event
-from eventsys.model.queries import EventMetrics
+from eventsys.model.metrics import EventMetrics
 from eventsys.model.subscription import Subscription, SubscriptionOptions
 from eventsys.settings import Settings
 from eventsys.store.event_store import EventStore

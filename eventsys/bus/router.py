@@ -17,11 +17,13 @@ class Route(NamedTuple):
 
     Attributes:
         event_id: The event.
+        event_type: Its type.
         version: The version of the set of subscriptions it was computed with.
         targets: Number, subscription, queue and lane (0: the event's own) of each, in a row, as the scripts read them.
     """
 
     event_id: str
+    event_type: str
     version: str
     targets: list[Any]
 
@@ -83,7 +85,7 @@ class Router:
                 if not target.where.matches(fields):
                     continue
             targets += target.flat
-        return Route(event_id, compiled.version, targets)
+        return Route(event_id, event_type, compiled.version, targets)
 
 
 def _target(subscription: Subscription) -> _Target:

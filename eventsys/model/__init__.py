@@ -19,11 +19,12 @@ from eventsys.model.event import Attempt, DelayedEvent, DeliveryRecord, Event, E
 from eventsys.model.event_types import check_event_type
 from eventsys.model.filters import PayloadFilter, compile_filter
 from eventsys.model.identifiers import check_event_id, new_event_id
+from eventsys.model.metrics import EventMetrics
 from eventsys.model.new_events import new_event
 from eventsys.model.patterns import Pattern, PatternIndex, check_pattern, pattern_matches
 from eventsys.model.payloads import encode_payload
 from eventsys.model.priority import LANES, Priority
-from eventsys.model.queries import EventFilter, EventMetrics, Page
+from eventsys.model.queries import EventFilter, Page
 from eventsys.model.retry_policy import RetryPolicy
 from eventsys.model.status import DeliveryStatus, EventStatus, event_status
 from eventsys.model.subscription import Subscription, SubscriptionOptions, SubscriptionState

@@ -68,20 +68,3 @@ class Page(BaseModel, Generic[T]):
     def pages(self) -> int:
         """How many pages `total` makes; 0 when there is nothing."""
         return -(-self.total // self.page_size)
-
-
-class EventMetrics(BaseModel):
-    """Counts of events. All but `pending_events` only grow, and outlive the history."""
-
-    model_config = ConfigDict(frozen=True)
-
-    total_events: int = 0
-    """Published so far, each counted once."""
-    pending_events: int = 0
-    """Not ended now."""
-    delivered_events: int = 0
-    failed_events: int = 0
-    expired_events: int = 0
-    cancelled_events: int = 0
-    unrouted_events: int = 0
-    """Delivered to nobody, because no subscription wanted them."""

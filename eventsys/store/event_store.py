@@ -8,22 +8,22 @@ from typing import Any
 
 import msgspec
 
-from eventsys.clock import from_ms, to_ms
+from eventsys.clock import Clock, from_ms, to_ms
 from eventsys.errors import AlreadyFiredError, InvalidEventError, NotFoundError
 from eventsys.model.envelope import decode_event
 from eventsys.model.event import DelayedEvent, Event, EventRecord
-from eventsys.model.queries import EventFilter, EventMetrics, Page
+from eventsys.model.metrics import EventMetrics
+from eventsys.model.queries import EventFilter, Page
 from eventsys.model.status import EventStatus
 from eventsys.store.history import find_events
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
+from eventsys.store.metrics import MetricsStore
 from eventsys.store.records import read_record
 from eventsys.store.scripts import script
 from eventsys.store.steps import Step, packed
 from eventsys.store.subscriptions import SubscriptionStore
 from eventsys.store.tail import follow_log
-
-_TOTALS = ("total", "delivered", "failed", "expired", "cancelled", "unrouted")
 
 
 class EventStore:
@@ -33,9 +33,11 @@ class EventStore:
         link: The way to Redis.
         keys: The keys of the bus.
         retention_ms: How long the record of a finished event is kept.
+        clock: The time; None: this host's.
     """
 
-    def __init__(self, link: Link, keys: Keys, *, retention_ms: int) -> None:
+    def __init__(self, link: Link, keys: Keys, *, retention_ms: int, clock: Clock | None = None) -> None:
+        self.metrics = MetricsStore(link, keys, clock or Clock())
         self._link = link
         self._keys = keys
         self._retention_ms = retention_ms
@@ -98,17 +100,11 @@ class EventStore:
         return follow_log(self._link, self._keys, patterns)
 
     def get_metrics(self) -> EventMetrics:
-        """Return the totals since the bus began; pending alone counts what is so now."""
-        *totals, pending = self._link.pipeline(
-            [
-                *(("HGET", self._keys.counts, f"{name}_events") for name in _TOTALS),
-                ("ZCARD", self._keys.pending),
-            ]
+        """Return the figures of all events and deliveries together."""
+        waiting, in_queues = self._link.pipeline(
+            [("ZCARD", self._keys.delayed_due), ("HVALS", self._keys.delayed_queues)]
         )
-        waiting = self._link.call("ZCARD", self._keys.delayed_due)
-        retries = sum(int(count) for count in self._link.call("HVALS", self._keys.delayed_queues))
-        counted = {f"{name}_events": int(total or 0) for name, total in zip(_TOTALS, totals, strict=True)}
-        return EventMetrics(**counted, pending_events=int(pending) + max(0, int(waiting) - retries))
+        return self.metrics.totals(max(0, int(waiting) - sum(int(count) for count in in_queues)))
 
     def status_of(self, event_id: str) -> EventStatus | None:
         """Return an event's status, or None when there is no such event."""

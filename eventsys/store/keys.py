@@ -52,6 +52,9 @@ class Keys:
         self.delayed_bodies = f"{self.prefix}:delayed:bodies"
         self.delayed_queues = f"{self.prefix}:delayed:queues"
         self.dead = f"{self.prefix}:dead"
+        self.measured_types = f"{self.prefix}:metrics:types"
+        self.measured_deliveries = f"{self.prefix}:metrics:deliveries"
+        self.lateness = f"{self.prefix}:metrics:lateness"
         self.troubles = f"{self.prefix}:troubles"
         self.poller = f"{self.prefix}:poller"
         self.wake = f"{self.prefix}:wake"
@@ -91,6 +94,22 @@ class Keys:
     def sweep(self, name: str) -> str:
         """Return the hash that says when a sweep was run, and how it ended."""
         return f"{self.prefix}:sweep:{name}"
+
+    def type_metrics(self, event_type: str) -> str:
+        """Return the hash of what was counted of the events of a type."""
+        return f"{self.prefix}:metrics:type:{event_type}"
+
+    def delivery_metrics(self, pair: str) -> str:
+        """Return the hash of what was counted of deliveries, `<type>:<number of the subscription>`."""
+        return f"{self.prefix}:metrics:delivery:{pair}"
+
+    def delivery_times(self, pair: str) -> str:
+        """Return the string of how long those waited and took."""
+        return f"{self.prefix}:metrics:times:{pair}"
+
+    def minute_metrics(self, minute: int) -> str:
+        """Return the hash of what happened in a minute, counted from 1970."""
+        return f"{self.prefix}:metrics:minute:{minute}"
 
     def process(self, process: str) -> str:
         """Return the hash that describes a running process."""

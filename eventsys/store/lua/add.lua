@@ -6,7 +6,7 @@ by its id. The steps of one call are taken in together or, when Redis is out of 
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: clock, counts, log:<lane>, type:<type>, event:<id>, pending, once:<key>,
+     Reads and writes below it: clock, counts, metrics:<...>, log:<lane>, type:<type>, event:<id>, pending, once:<key>,
      queue:<queue>:<lane>, delayed:due, delayed:bodies, delayed:ids:<bucket>, delayed:queues, delayed:sequence,
      periodic:ticks, periodic:last, periodic:specs
 ARGV

@@ -5,7 +5,7 @@ Exactly one side wins: either the poller let it go before, or it never goes.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: delayed:due, delayed:bodies, delayed:ids:<bucket>, delayed:queues, event:<id>, counts,
+     Reads and writes below it: delayed:due, delayed:bodies, delayed:ids:<bucket>, delayed:queues, event:<id>, counts, metrics:<...>,
      status:cancelled
 ARGV
   1  now_ms          the caller's clock
@@ -32,8 +32,8 @@ local body = redis.call("HGET", prefix .. ":delayed:bodies", member)
 local entry = cmsgpack.unpack(body)
 remove_delayed(id, entry[2], member)
 if entry[3][1] == "event" then
-  count("total_events", 1)
-  count("cancelled_events", 1)
+  count_event(entry[3][3], "published")
+  count_event(entry[3][3], "cancelled")
   redis.call("ZADD", prefix .. ":status:cancelled", now_ms, id)
   redis.call(
     "HSET", prefix .. ":event:" .. id, "status", "cancelled", "envelope", entry[3][5], "due_ms", due_ms,

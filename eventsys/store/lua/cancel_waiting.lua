@@ -4,7 +4,7 @@ left.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: waiting:<subscription>, subscriptions:numbers, event:<id>, pending, counts,
+     Reads and writes below it: waiting:<subscription>, subscriptions:numbers, event:<id>, pending, counts, metrics:<...>,
      status:cancelled
 ARGV
   1  now_ms          the caller's clock

@@ -26,6 +26,7 @@ for at = 1, #due, 2 do
   local body = redis.call("HGET", prefix .. ":delayed:bodies", member)
   if body then
     local entry = cmsgpack.unpack(body)
+    measure_lateness(now_ms - tonumber(due[at + 1]))
     local result = carry_out(entry[3])
     if result[1] == "stored" then
       local created_ms = string.format("%.0f", entry[4].created_ms or now_ms)

@@ -7,7 +7,7 @@ run alone once and are cleared by their commit.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: the lanes given, crashes, subscriptions:numbers, event:<id>, pending, counts, status:failed,
+     Reads and writes below it: the lanes given, crashes, subscriptions:numbers, event:<id>, pending, counts, metrics:<...>, status:failed,
      dead, dead:<letter id>
 ARGV
   1    now_ms          the caller's clock
@@ -70,7 +70,7 @@ local function bury_crasher(stream, id, fields, crashes)
   local number = subscription and redis.call("HGET", prefix .. ":subscriptions:numbers", subscription)
   if number and read then
     local said = cjson.encode({ "the process died " .. crashes .. " times while it handled this message", "" })
-    end_delivery(header.id, number, string.format("d%.0f,0,0,%s", now_ms, said), false)
+    end_delivery(header.id, number, string.format("d%.0f,0,0,%s", now_ms, said), false, header.type)
   end
 end
 

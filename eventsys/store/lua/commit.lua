@@ -18,10 +18,11 @@ ARGV
                         the entries end with nothing but an acknowledgement
                         an attempt is {entry, ending, steps to carry out}
                         endings: {"done"}
-                                 {"dispatched", event id, version, lane, envelope, targets}
-                                 {"ended", event id, number, line, is first}
-                                 {"retry", event id or false, number, line, is first, step}
-                                 {"dead", event id or false, number, line, is first, letter id, facts}
+                                 {"dispatched", event id, version, lane, envelope, targets, type}
+                                 {"ended", event id, number, line, is first, type, waited ms or -1, took µs}
+                                 {"retry", event id or false, number, line, is first, step, type, waited ms, took µs}
+                                 {"dead", event id or false, number, line, is first, letter id, facts, type, waited
+                                  ms, took µs}
                                  {"waiting", subscription, fields}
 RETURNS
   "ended" when the process's lease was; else for each attempt that did not end the number of its lane, its number in
@@ -47,19 +48,23 @@ local version = redis.call("GET", prefix .. ":subscriptions:version") or "0"
 
 local endings = {
   done = function() end,
-  dispatched = function(ending)
-    dispatch_event(ending[2], ending[4], ending[5], ending[6])
+  dispatched = function(ending, entry)
+    dispatch_event(ending[2], ending[4], ending[5], ending[6], ending[7], string.match(entry, "^%d+"))
   end,
   ended = function(ending)
-    end_delivery(ending[2], ending[3], ending[4], ending[5])
+    end_delivery(ending[2], ending[3], ending[4], ending[5], ending[6], ending[7], ending[8])
   end,
   retry = function(ending)
-    if ending[2] then write_line(ending[2], ending[3], ending[4], ending[5]) end
+    if ending[2] then
+      write_line(ending[2], ending[3], ending[4], ending[5], ending[7], ending[8], ending[9])
+    end
     carry_out(ending[6])
   end,
   dead = function(ending)
     bury(ending[6], ending[7])
-    if ending[2] then end_delivery(ending[2], ending[3], ending[4], ending[5]) end
+    if ending[2] then
+      end_delivery(ending[2], ending[3], ending[4], ending[5], ending[8], ending[9], ending[10])
+    end
   end,
   waiting = function(ending)
     redis.call("XADD", prefix .. ":waiting:" .. ending[2], next_entry(), unpack(ending[3]))
@@ -80,7 +85,7 @@ local function end_attempt(stream, entry, ending, steps)
   if ending[1] == "dispatched" and ending[3] ~= version then return "stale" end
   if redis.call("XACK", stream, "workers", entry) == 0 then return "lost" end
   clear_crashes(stream, { entry })
-  endings[ending[1]](ending)
+  endings[ending[1]](ending, entry)
   for _, step in ipairs(steps) do carry_out(step) end
 end
 

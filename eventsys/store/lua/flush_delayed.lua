@@ -6,7 +6,7 @@ A delivery that waits for its next attempt ends as cancelled.
 KEYS
   1  prefix of the bus
      Reads and writes below it: delayed:due, delayed:bodies, delayed:ids:<bucket>, delayed:queues, delayed:flush,
-     subscriptions:numbers, event:<id>, pending, counts, status:cancelled
+     subscriptions:numbers, event:<id>, pending, counts, metrics:<...>, status:cancelled
 ARGV
   1  now_ms          the caller's clock
   2  retention_ms    how long the record of a finished event is kept

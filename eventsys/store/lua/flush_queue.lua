@@ -5,7 +5,7 @@ A dropped delivery ends as cancelled, so its event does not stay pending for eve
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: the lane given, crashes, subscriptions:numbers, event:<id>, pending, counts, status:cancelled
+     Reads and writes below it: the lane given, crashes, subscriptions:numbers, event:<id>, pending, counts, metrics:<...>, status:cancelled
 ARGV
   1  now_ms          the caller's clock
   2  retention_ms    how long the record of a finished event is kept

@@ -44,6 +44,6 @@ local function add_event(step)
   redis.call("XADD", prefix .. ":type:" .. event_type, entry, "l", lane)
   redis.call("HSET", prefix .. ":event:" .. event_id, "log", lane .. ":" .. entry)
   redis.call("ZADD", prefix .. ":pending", now_ms, event_id)
-  count("total_events", 1)
+  count_event(event_type, "published")
   return { "stored", event_id }
 end

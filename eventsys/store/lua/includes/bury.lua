@@ -11,4 +11,7 @@ local function bury(letter_id, facts)
   redis.call("HSET", letter, "died_ms", string.format("%.0f", now_ms), unpack(facts))
   redis.call("ZADD", prefix .. ":dead", now_ms, letter_id)
   count("dead_letters", 1)
+  for at = 1, #facts, 2 do
+    if facts[at] == "reason" then count("dead_letters_" .. facts[at + 1], 1) end
+  end
 end

@@ -11,6 +11,6 @@ local function cancel_delivery(fields)
   local number = redis.call("HGET", prefix .. ":subscriptions:numbers", fields[2])
   local read, header = pcall(cjson.decode, fields[4] or "")
   if number and read and type(header) == "table" then
-    end_delivery(header.id, number, string.format("c%.0f,0,0", now_ms), false)
+    end_delivery(header.id, number, string.format("c%.0f,0,0", now_ms), false, header.type)
   end
 end

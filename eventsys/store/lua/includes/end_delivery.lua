@@ -2,37 +2,35 @@
 end_delivery: write down how a delivery ended, and finish its event when it was the last one open.
 
 A line is `<letter><started ms>,<took µs>,<worker number>[,<JSON of the error>]`; the letter is s succeeded, f failed
-and to be tried again, d dead, x expired, c cancelled. Attempts after the first append theirs.
+and to be tried again, d dead, x expired, c cancelled. Attempts after the first append theirs. Metrics get the type of
+the event, how long the delivery waited since its event was stored (-1: not to be measured), and how long it took.
 
 Uses: prefix, finish_event, count
 ]]
-local letter_totals = {
-  s = "deliveries_succeeded", f = "retries", d = "deliveries_dead", x = "deliveries_expired", c = "deliveries_cancelled",
-}
-
--- Returns the record's key, or nil when there is no such record any more.
-local function write_line(event_id, number, line, is_first)
+-- Returns the record's key, or nil when there is no such record any more, and the letter of the line.
+local function write_line(event_id, number, line, is_first, event_type, waited_ms, took_us)
   local record = prefix .. ":event:" .. event_id
   local lines = line
   if not is_first then
     local before = redis.call("HGET", record, number)
     if before and before ~= "" then lines = before .. "\n" .. line end
   end
-  count(letter_totals[string.sub(line, 1, 1)], 1)
+  local letter = string.sub(line, 1, 1)
+  count_delivery(event_type, number, letter, waited_ms, took_us)
   if redis.call("HSET", record, number, lines) == 1 then
     redis.call("HDEL", record, number)
-    return nil
+    return nil, letter
   end
-  return record
+  return record, letter
 end
 
-local function end_delivery(event_id, number, line, is_first)
-  local record = write_line(event_id, number, line, is_first)
+local function end_delivery(event_id, number, line, is_first, event_type, waited_ms, took_us)
+  local record, letter = write_line(event_id, number, line, is_first, event_type, waited_ms, took_us)
   if not record then return end
-  if string.sub(line, 1, 1) ~= "s" then
+  if letter ~= "s" then
     redis.call("HSET", record, "trouble", "1")
   end
   if redis.call("HINCRBY", record, "open", -1) == 0 then
-    finish_event(event_id, record, redis.call("HEXISTS", record, "trouble") == 1)
+    finish_event(event_id, record, redis.call("HEXISTS", record, "trouble") == 1, event_type)
   end
 end

@@ -30,7 +30,7 @@ local function status_of_deliveries(record)
   return "delivered"
 end
 
-local function finish_event(event_id, record, has_trouble)
+local function finish_event(event_id, record, has_trouble, event_type)
   local status = "delivered"
   if has_trouble then
     status = status_of_deliveries(record)
@@ -42,5 +42,5 @@ local function finish_event(event_id, record, has_trouble)
   end
   redis.call("ZREM", prefix .. ":pending", event_id)
   redis.call("PEXPIRE", record, 2 * retention_ms)
-  count(status .. "_events", 1)
+  count_event(event_type, status)
 end

@@ -1,0 +1,148 @@
+"""Reading what the scripts have counted."""
+
+from __future__ import annotations
+
+import struct
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from eventsys.model.histogram import Histogram
+from eventsys.store.keys import Keys
+from eventsys.store.link import Link
+
+#: What is counted together because there was no room for it.
+OTHER = "*"
+
+#: Minutes that rates look back.
+MINUTES = 60
+
+#: Keys read in one round trip: each is small, and others want Redis too.
+_AT_ONCE = 200
+
+_MS, _US = timedelta(milliseconds=1), timedelta(microseconds=1)
+
+#: Where waits and durations begin in a string of times, and where they end; `includes/measure.lua` writes them.
+_WAITS, _DURATIONS, _END = 2, 30, 66
+
+Counts = Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What was counted of the deliveries of one type to one subscription.
+
+    Attributes:
+        event_type: The type, `*` for others.
+        subscription: Its name, `*` for others.
+        counts: `opened`, `succeeded`, `failed`, `dead`, `expired`, `cancelled`, `redriven`.
+        waits: From when the event was stored until the first attempt began.
+        durations: Of attempts.
+    """
+
+    event_type: str
+    subscription: str
+    counts: Counts
+    waits: Histogram
+    durations: Histogram
+
+
+class Measurements:
+    """Reads the counters of a bus; they were added up by the scripts of all its processes.
+
+    Args:
+        link: The way to Redis.
+        keys: The keys of the bus.
+    """
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+
+    def totals(self) -> Counts:
+        """Return the totals of the bus."""
+        return _counts(self._link.call("HGETALL", self._keys.counts))
+
+    def types(self) -> dict[str, Counts]:
+        """Return what was counted of events, by their type."""
+        names = sorted(name.decode() for name in self._link.call("SMEMBERS", self._keys.measured_types))
+        flats = self._read([("HGETALL", self._keys.type_metrics(name)) for name in names])
+        return {name: _counts(flat) for name, flat in zip(names, flats, strict=True)}
+
+    def pairs(self) -> list[Pair]:
+        """Return what was counted of deliveries, by type and subscription."""
+        members, flat_names = self._link.pipeline(
+            [("SMEMBERS", self._keys.measured_deliveries), ("HGETALL", self._keys.subscription_names)]
+        )
+        names = {"0": OTHER, **_texts(flat_names)}
+        pairs = sorted(member.decode() for member in members)
+        counts = self._read([("HGETALL", self._keys.delivery_metrics(pair)) for pair in pairs])
+        times = self._read([("GET", self._keys.delivery_times(pair)) for pair in pairs])
+        return [
+            _pair(pair, names, _counts(flat), stored or b"")
+            for pair, flat, stored in zip(pairs, counts, times, strict=True)
+        ]
+
+    def lateness(self) -> Histogram:
+        """Return how late the poller let entries of the delayed store go."""
+        return _waits(_numbers(self._link.call("GET", self._keys.lateness) or b""))
+
+    def minutes(self, now_ms: int) -> list[dict[str, int]]:
+        """Return what happened in each minute, this one first, then 60 before it."""
+        this = now_ms // 60_000
+        flats = self._read([("HGETALL", self._keys.minute_metrics(this - back)) for back in range(MINUTES + 1)])
+        return [dict(_counts(flat)) for flat in flats]
+
+    def _read(self, commands: Sequence[tuple[str, ...]]) -> list[Any]:
+        replies: list[Any] = []
+        for start in range(0, len(commands), _AT_ONCE):
+            replies += self._link.pipeline(commands[start : start + _AT_ONCE])
+        return replies
+
+
+def rate(minutes: Sequence[float], now_ms: int, span: int) -> float:
+    """Return how often a second something happened in the last `span` minutes.
+
+    Args:
+        minutes: How often in this minute, and in each before it.
+        now_ms: The time. Of the oldest minute, as much counts as of this one is still to come.
+        span: From 1 to 60.
+    """
+    begun = now_ms % 60_000 / 60_000
+    happened = sum(minutes[:span]) + minutes[span] * (1 - begun)
+    return happened / (span * 60)
+
+
+def _pair(pair: str, names: Mapping[str, str], counts: Counts, stored: bytes) -> Pair:
+    event_type, _, number = pair.rpartition(":")
+    numbers = _numbers(stored)
+    durations = {at - _DURATIONS: numbers[at] for at in range(_DURATIONS, _END) if numbers[at]}
+    return Pair(
+        event_type=event_type,
+        subscription=names.get(number, f"subscription {number}"),
+        counts=counts,
+        waits=_waits(numbers),
+        durations=Histogram(_US, durations, numbers[1], _END - _DURATIONS - 1),
+    )
+
+
+def _waits(numbers: Mapping[int, int]) -> Histogram:
+    counts = {at - _WAITS: numbers[at] for at in range(_WAITS, _DURATIONS) if numbers[at]}
+    return Histogram(_MS, counts, numbers[0], _DURATIONS - _WAITS - 1)
+
+
+def _numbers(stored: bytes) -> Mapping[int, int]:
+    """Return the numbers of a string by their place; those beyond its end are 0."""
+    whole = len(stored) // 8
+    found = struct.unpack(f">{whole}q", stored[: 8 * whole])
+    return defaultdict(int, enumerate(found))
+
+
+def _counts(flat: Sequence[bytes]) -> dict[str, int]:
+    return {name: int(value) for name, value in _texts(flat).items()}
+
+
+def _texts(flat: Sequence[bytes]) -> dict[str, str]:
+    return {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
