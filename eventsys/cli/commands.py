@@ -7,6 +7,7 @@ import typer
 from eventsys.cli.demo.command import demo
 from eventsys.cli.doctor import doctor
 from eventsys.cli.events import events
+from eventsys.cli.health import health
 from eventsys.cli.publish import publish
 from eventsys.cli.queues import queue
 from eventsys.cli.schema import schema
@@ -23,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, worker, publish, doctor, settings, version):
+for command in (demo, worker, publish, doctor, health, settings, version):
     app.command()(command)
 for name, family in {"events": events, "queue": queue, "workers": workers, "schema": schema}.items():
     app.add_typer(family, name=name)

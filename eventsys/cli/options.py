@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -34,6 +35,12 @@ Until = Annotated[str | None, typer.Option("--until", metavar="WHEN", help="Befo
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=500, help="Most to show.")]
 Cursor = Annotated[str | None, typer.Option("--cursor", help="Go on where a page ended: its next_cursor.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+LivenessPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--liveness-file", envvar="EVENTSYS_LIVENESS_FILE", help="A file that is touched every second: eventsys health."
+    ),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from eventsys.cli.faults import MISUSED, refuse, told_in_a_sentence
-from eventsys.cli.options import Debug, RedisUrl, use_redis
+from eventsys.cli.options import Debug, LivenessPath, RedisUrl, use_redis
 
 Modules = Annotated[
     list[str], typer.Argument(metavar="MODULE...", help="Packages or modules with handlers; packages are searched.")
@@ -36,6 +36,7 @@ def worker(
     processes: Processes = None,
     threads: Threads = None,
     queues: Queues = None,
+    liveness_file: LivenessPath = None,
     redis_url: RedisUrl = None,
     debug: Debug = False,
 ) -> None:
@@ -51,7 +52,10 @@ def worker(
         from eventsys.runtime.supervisor import supervise
 
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
-        raise typer.Exit(supervise(modules, processes=processes or _cpu_count(), threads=threads, queues=queues))
+        count = processes or _cpu_count()
+        raise typer.Exit(
+            supervise(modules, processes=count, threads=threads, queues=queues, liveness_file=liveness_file)
+        )
 
 
 def _refuse_unknown(modules: list[str]) -> None:

@@ -18,6 +18,7 @@ from eventsys.errors import EmbeddedRedisError
 from eventsys.runtime.child import Child
 from eventsys.runtime.embedded import EmbeddedRedis
 from eventsys.runtime.leases import LeaseKeeper
+from eventsys.runtime.liveness import LivenessFile
 from eventsys.runtime.worker_process import START_FAILED
 from eventsys.settings import load_settings
 
@@ -49,6 +50,7 @@ def supervise(
     threads: int | None = None,
     queues: Sequence[str] | None = None,
     directory: Path = Path(".eventsys"),
+    liveness_file: Path | None = None,
 ) -> int:
     """Run worker processes until SIGTERM or SIGINT, and return the exit code.
 
@@ -60,6 +62,7 @@ def supervise(
         threads: Threads in each; None: as the service is configured.
         queues: The queues to read; None: all.
         directory: Where the embedded Redis keeps its data.
+        liveness_file: What is touched every second as long as this goes on; None: nothing is.
 
     Returns:
         0 after a clean stop, 1 when the application cannot be started or a handler had to be killed at the end.
@@ -71,7 +74,7 @@ def supervise(
         arguments += ["--queues", *queues]
     embedded = EmbeddedRedis(directory)
     environ = dict(os.environ)
-    supervisor = Supervisor(arguments, processes=processes, environ=environ)
+    supervisor = Supervisor(arguments, processes=processes, environ=environ, liveness_file=liveness_file)
     with supervisor.signals():
         if load_settings().redis_url is None:
             try:
@@ -96,12 +99,21 @@ class Supervisor:
         arguments: Those of every worker process.
         processes: How many.
         environ: Their environment.
+        liveness_file: As for `supervise`.
     """
 
-    def __init__(self, arguments: Sequence[str], *, processes: int, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        *,
+        processes: int,
+        environ: Mapping[str, str],
+        liveness_file: Path | None = None,
+    ) -> None:
         self._arguments = arguments
         self._processes = processes
         self._environ = environ
+        self._liveness = LivenessFile(liveness_file)
         self._children: list[Child] = []
         self._starts_at: list[float] = []
         self._wait_s = BACK_OFF_S[0]
@@ -119,11 +131,13 @@ class Supervisor:
         self._starts_at = [0.0] * self._processes
         while not self._stops and self._start_error is None:
             self._start_due()
+            self._liveness.beat()
             self._wait(self._next_look_s())
             self._tend()
         is_clean = self._end_children()
         if self._keeper is not None:
             self._keeper.close()
+        self._liveness.remove()
         if self._start_error is not None:
             sys.stderr.write(f"the workers cannot start: {self._start_error}\n")
             return 1
@@ -230,6 +244,7 @@ class Supervisor:
                 is_clean = False
                 for child in self._children:
                     child.kill()
+            self._liveness.beat()
             self._wait(_LOOK_S)
             self._tend()
         return is_clean

@@ -64,9 +64,11 @@ hard_limits.GRACE_S = interrupts.GRACE_S = 0.1
 #: Supervises with the times of a test.
 PROGRAM = """
 import sys
+from pathlib import Path
 from eventsys.runtime import supervisor
 supervisor.KILL_AFTER_S = 0.1
-sys.exit(supervisor.supervise(["shop"], processes=int(sys.argv[1]), threads=2))
+alive = Path("alive")
+sys.exit(supervisor.supervise(["shop"], processes=int(sys.argv[1]), threads=2, liveness_file=alive))
 """
 
 
@@ -249,3 +251,13 @@ def test_an_application_that_cannot_be_imported_ends_the_supervisor_with_its_err
     assert supervised.process.wait(30) == 1
     last = supervised.errors().strip().splitlines()[-1]
     assert last == "the workers cannot start: ModuleNotFoundError: No module named 'no_such_module'"
+
+
+def test_a_supervisor_shows_that_it_is_alive_until_it_ends(
+    supervise: Callable[..., Supervised], tmp_path: Path
+) -> None:
+    supervised = supervise(1)
+    supervised.pid_from("started")
+    assert (tmp_path / "alive").read_text() == f"{supervised.process.pid}\n"
+    assert supervised.end() == 0
+    assert not (tmp_path / "alive").exists()
