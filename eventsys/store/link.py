@@ -132,6 +132,9 @@ class Channel:
             self._stage = _CONNECTING
             connection = self._connect()
             connection.connect()
+            # From here on for writes too: a large one may take longer than a connect.
+            connection.socket_timeout = REPLY_TIMEOUT_S
+            connection.update_current_socket_timeout(REPLY_TIMEOUT_S)
             self._connection = connection
         self._stage = _CONNECTED
         return self._connection
@@ -257,9 +260,7 @@ class Link:
     def _make_connection(self) -> Any:
         if self._maker is None:
             url = self._url if isinstance(self._url, str) else self._url()
-            self._maker = connection_maker(
-                url, connect_timeout_s=self._connect_timeout_s, reply_timeout_s=REPLY_TIMEOUT_S
-            )
+            self._maker = connection_maker(url, connect_timeout_s=self._connect_timeout_s)
         return self._maker()
 
     def _mine(self) -> Channel:

@@ -12,20 +12,20 @@ from redis.retry import Retry
 from eventsys.errors import SettingsError
 
 
-def connection_maker(url: str, *, connect_timeout_s: float, reply_timeout_s: float) -> Callable[[], Any]:
+def connection_maker(url: str, *, connect_timeout_s: float) -> Callable[[], Any]:
     """Return what opens connections to `url`.
 
     Args:
         url: `redis://`, `rediss://`, `unix://` or `redis+sentinel://host:port[,host:port]/service[/db]`.
-        connect_timeout_s: Seconds until an unanswered connect counts as Redis being away.
-        reply_timeout_s: Seconds a reply may take.
+        connect_timeout_s: Seconds until an unanswered connect counts as Redis being away; each reply to what a new
+            connection says first counts too, since the kernel connects to a Redis that hangs.
 
     Raises:
         SettingsError: If the URL is of no known kind.
     """
     options: dict[str, Any] = {
         "socket_connect_timeout": connect_timeout_s,
-        "socket_timeout": reply_timeout_s,
+        "socket_timeout": connect_timeout_s,
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
         # The pool only makes connections here, and counts those it ever made: at its default of 100 a process could not

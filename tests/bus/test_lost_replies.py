@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -15,6 +18,7 @@ from eventsys import (
     RedisUnavailableError,
     SettingsError,
 )
+from tests.conftest import FreshRedis
 from tests.support.proxy import CuttingProxy
 from tests.support.services import Services
 
@@ -96,6 +100,33 @@ def test_a_redis_that_is_away_is_told_within_the_connect_timeout(services: Servi
         events.publish("a.b", {})
     assert not isinstance(caught.value, PublishUnknownError)
     assert time.monotonic() - began_at < 2
+
+
+def test_a_redis_that_hangs_is_told_within_the_connect_timeout_too(
+    services: Services, fresh_redis: Callable[[], FreshRedis]
+) -> None:
+    """The kernel connects to it all the same; only its first reply does not come."""
+    server = fresh_redis()
+    events = services.make(redis_url=server.url, connect_timeout="500ms")
+    os.kill(server.pid, signal.SIGSTOP)
+    began_at = time.monotonic()
+    try:
+        with pytest.raises(RedisUnavailableError, match="Redis") as caught:
+            events.publish("a.b", {})
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    assert not isinstance(caught.value, PublishUnknownError)
+    assert time.monotonic() - began_at < 3
+
+
+def test_a_reply_may_take_longer_than_a_connect(services: Services, fresh_redis: Callable[[], FreshRedis]) -> None:
+    server = fresh_redis()
+    events = services.make(redis_url=server.url, connect_timeout="100ms")
+    events.publish("a.b", {})
+    os.kill(server.pid, signal.SIGSTOP)
+    threading.Timer(0.5, os.kill, (server.pid, signal.SIGCONT)).start()
+    assert not events.publish("a.b", {}).duplicate
+    assert events.get_metrics().total_events == 2
 
 
 def test_sentinels_that_are_away_are_told_too(services: Services) -> None:
