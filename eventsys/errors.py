@@ -36,6 +36,22 @@ class SubscriptionError(EventsysError, ValueError):
     """A subscription that cannot be declared: a name taken twice, a handler of the wrong shape."""
 
 
+class InvalidScheduleError(EventsysError, ValueError):
+    """A cron expression or a time zone that cannot be: the message names the field, what it says, and an example.
+
+    Attributes:
+        field: The field that is wrong, such as `hour`; None when it is the expression as a whole, or the time zone.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class CronTaskError(EventsysError, ValueError):
+    """A cron task that cannot be: its name, its target or an option breaks a rule."""
+
+
 class SettingsError(EventsysError, ValueError):
     """A setting that is missing or out of range."""
 
