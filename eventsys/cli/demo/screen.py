@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, OverflowMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -26,8 +26,9 @@ class Screen:
     def __init__(self) -> None:
         # Values are printed as they are: no colours guessed for numbers, no markup read in payloads.
         self._console = Console(highlight=False, markup=False, emoji=False)
-        self._status = self._console.status("")
         can_draw = (self._console.encoding or "").lower().startswith("utf")
+        self._status = self._console.status("", spinner="dots" if can_draw else "line")
+        self._overflow: OverflowMethod = "ellipsis" if can_draw else "crop"
         self._arrow, self._done, self._failed, self._later = "→✓✗◷" if can_draw else ">+x@"
 
     def title(self) -> None:
@@ -38,7 +39,7 @@ class Screen:
         """Print one line, whole; with `cut` a terminal shows what fits."""
         line = Text(" " * indent) + (text if isinstance(text, Text) else Text(text))
         if cut and self._console.is_terminal:
-            self._console.print(line, no_wrap=True, overflow="ellipsis")
+            self._console.print(line, no_wrap=True, overflow=self._overflow)
         else:
             self._console.print(line, soft_wrap=True)
 
@@ -98,9 +99,9 @@ class Screen:
         # Fits into 80 columns, title and all.
         table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
         for name in ("event", "priority", "status"):
-            table.add_column(name, no_wrap=True)
+            table.add_column(name, no_wrap=True, overflow=self._overflow)
         for name in ("events", "deliveries", "retries", "took"):
-            table.add_column(name, justify="right")
+            table.add_column(name, justify="right", overflow=self._overflow)
         for row in summary.rows:
             numbers = (str(row.events), str(row.deliveries), str(row.retries or ""), duration(row.longest))
             table.add_row(row.event_type, row.priority, row.status, *numbers)

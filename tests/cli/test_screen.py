@@ -1,0 +1,33 @@
+"""What the demo shows, on terminals of every kind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+from datetime import timedelta
+from rich.text import Text
+from eventsys.cli.demo.screen import Screen
+from eventsys.cli.demo.summary import Row, Summary
+
+screen = Screen()
+screen.title()
+with screen.live():
+    screen.waits_for("something")
+    screen.say(Text("a line that is longer than any narrow terminal is wide"), cut=True)
+row = Row("workflow.step.execute", "critical", "delivered", 3, 6, 12, timedelta(seconds=2))
+screen.summary(Summary((row,), (timedelta(milliseconds=4),), True))
+"""
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+@pytest.mark.parametrize("columns", [30, 80])
+def test_it_can_be_shown_in_every_encoding_and_width(encoding: str, columns: int) -> None:
+    environ = os.environ | {"PYTHONIOENCODING": encoding, "COLUMNS": str(columns), "FORCE_COLOR": "1"}
+    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environ, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"every delivery succeeded" in done.stdout
