@@ -76,6 +76,10 @@ class CausationDepthError(EventsysError):
     """A chain of events that publish events has reached `max_depth`: most likely a handler feeds itself."""
 
 
+class InvalidCursorError(EventsysError, ValueError):
+    """A cursor that no page of this query gave."""
+
+
 # The way to Redis
 
 

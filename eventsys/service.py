@@ -27,6 +27,7 @@ from eventsys.model.queries import EventFilter, Page
 from eventsys.model.retry_policy import Backoff
 from eventsys.model.subscription import Subscription, SubscriptionOptions
 from eventsys.scheduling.poller import PollerMiddleware
+from eventsys.scheduling.retention_sweeps import add_retention_sweeps
 from eventsys.scheduling.scheduler import DelayedEventScheduler
 from eventsys.scheduling.sweeps import Sweeps
 from eventsys.settings import Settings, load_settings
@@ -76,6 +77,7 @@ class EventService:
         self.bus = EventBus(self.broker, self.store, self.settings, self.catalog, on_publish_error=on_publish_error)
         self.delayed = DelayedEventScheduler(self.broker, self.store, self.settings.scheduler)
         self.sweeps = Sweeps(self.broker)
+        add_retention_sweeps(self.sweeps, self.bus.housekeeping, self.settings.scheduler)
         self.machinery = Machinery(link, self.broker.keys, self.broker.clock)
         for one in (self._poller(), *middleware):
             self.broker.add_middleware(one)

@@ -87,7 +87,9 @@ class Settings(BaseSettings):
     retention: Duration = timedelta(hours=24)
     """How long the history of a finished event is kept."""
     retention_count: PositiveInt = 1_000_000
-    """How many events the history keeps."""
+    """How many events the history keeps; beyond, the oldest go, though they are younger than `retention`."""
+    retention_bytes: PositiveInt | None = None
+    """The same for the bytes of stored events, None: no limit; so many that nobody dispatched refuse `publish`."""
     async_concurrency: PositiveInt = 100
     """Coroutine handlers that run at once in one worker process."""
     bus: BusSettings = BusSettings()

@@ -112,7 +112,7 @@ class Drafter:
             max_retries=None if max_retries is None else _whole(max_retries),
             retry_delay_ms=None if retry_delay is None else to_milliseconds(retry_delay),
         )
-        return _draft(event, envelope, self._window_ms if window is None else _window_ms(window))
+        return _draft(event, envelope, self._window_ms if window is None else _window_ms(window), is_own_id=id is None)
 
     def _chain_of(self, event_type: str) -> Chain:
         """Return the chain of what is published here, if it may grow."""
@@ -146,9 +146,11 @@ class Drafter:
         return _draft(event, encode_event(event, written), self._window_ms)
 
 
-def _draft(event: Event[Any], written: bytes, window_ms: int) -> Draft:
+def _draft(event: Event[Any], written: bytes, window_ms: int, *, is_own_id: bool = False) -> Draft:
+    """Return an event as it is published; no other can share the chain of one whose id was made just now."""
     envelope, key = written.decode(), event.idempotency_key
-    step = event_step(event.id, event.type, int(event.priority), envelope, key=key, window_ms=window_ms)
+    chain = None if is_own_id and event.correlation_id == event.id else event.correlation_id
+    step = event_step(event.id, event.type, int(event.priority), envelope, key=key, window_ms=window_ms, chain=chain)
     return Draft(event, envelope, step)
 
 

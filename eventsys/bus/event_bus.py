@@ -18,6 +18,7 @@ from eventsys.bus.declarations import Declarations
 from eventsys.bus.dispatcher import Dispatcher
 from eventsys.bus.drafting import Draft, Drafter
 from eventsys.bus.handlers import ExceptionTypes, home_of, make_actor, name_of
+from eventsys.bus.housekeeping import Housekeeping
 from eventsys.bus.inline import InlineHandlers
 from eventsys.bus.publisher import Publisher
 from eventsys.bus.receipt import Receipt
@@ -26,11 +27,14 @@ from eventsys.bus.system_events import SystemEvents
 from eventsys.bus.tending import OWN_QUEUE, Tending, TendingMiddleware
 from eventsys.errors import SubscriptionError
 from eventsys.model.catalog import Catalog
+from eventsys.model.durations import to_milliseconds
 from eventsys.model.event import Event
 from eventsys.model.metrics import EventMetrics
 from eventsys.model.subscription import Subscription, SubscriptionOptions
 from eventsys.settings import Settings
 from eventsys.store.event_store import EventStore
+from eventsys.store.keys import LOG_QUEUE
+from eventsys.store.retention import Retention, RetentionLimits
 from eventsys.store.subscriptions import SubscriptionStore
 from eventsys.store.troubles import TroubleStore
 
@@ -73,11 +77,16 @@ class EventBus:
         self.inline = InlineHandlers(broker, self.router)
         self.declarations = Declarations(broker, self.subscriptions)
         self.tending = Tending(broker, self.subscriptions, self.declarations, self.inline)
+        self.housekeeping = Housekeeping(
+            broker.link, Retention(broker.link, broker.keys, _limits_of(settings)), self.system, broker.clock,
+            dispatches=lambda: broker.presence.reads(LOG_QUEUE),
+        )  # fmt: skip
+        self.tending.duties.append(self.housekeeping.make_round)
         self._workers: dict[str, Any] = {}
         self._at_run_time: list[HandlerActor] = []
         self._lock = threading.RLock()
         broker.work.after_scan = self.tending.make_round
-        parts = (self.router, self.declarations, self.tending, self.system)
+        parts = (self.router, self.declarations, self.tending, self.system, self.housekeeping)
         for part in parts:
             broker.work.when_rebound(part.forget)
         broker.add_middleware(TendingMiddleware(self.declarations, self.tending))
@@ -199,6 +208,7 @@ class EventBus:
         if not self.declarations.is_complete:
             self.declarations.complete()
             self.inline.rebuild()
+            self.housekeeping.declare()
 
     def start(self) -> None:
         """Run the handlers that this process subscribed at run time, in threads of its own; later ones too."""
@@ -259,6 +269,10 @@ class EventBus:
     def _carry_out(self, steps: list[Any]) -> list[Any]:
         self.prepare()
         return self.store.carry_out(self.broker.clock.now_ms(), steps)
+
+
+def _limits_of(settings: Settings) -> RetentionLimits:
+    return RetentionLimits(to_milliseconds(settings.retention), settings.retention_count, settings.retention_bytes)
 
 
 def _own_queue(name: str) -> str:

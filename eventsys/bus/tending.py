@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 
 from dramatiq import Broker, Middleware
 from dramatiq.middleware import MiddlewareError
@@ -34,6 +35,9 @@ class Tending:
         subscriptions: Where the set is stored.
         declarations: What this process subscribed.
         inline: What runs handlers inside `publish`.
+
+    Attributes:
+        duties: What others have done in each round, at its end.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class Tending:
         self._name = ""
         self._version: str | None = None
         self._mortal: list[str] = []
+        self.duties: list[Callable[[], None]] = []
 
     def forget(self) -> None:
         """Begin anew, on a bus that this process has not seen."""
@@ -68,6 +73,8 @@ class Tending:
         self.settle_ended()
         self._inline.give_away_strays()
         self.release()
+        for duty in self.duties:
+            duty()
 
     def release(self) -> None:
         """Put deliveries that waited for a host back on their queue, where this process handles them."""

@@ -15,10 +15,11 @@ from eventsys.model.event import DelayedEvent, Event, EventRecord
 from eventsys.model.metrics import EventMetrics
 from eventsys.model.queries import EventFilter, Page
 from eventsys.model.status import EventStatus
-from eventsys.store.history import find_events
+from eventsys.store.history import History
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.metrics import MetricsStore
+from eventsys.store.places import envelope_in, place_of_log
 from eventsys.store.records import read_record
 from eventsys.store.scripts import script
 from eventsys.store.steps import Step, packed
@@ -34,10 +35,15 @@ class EventStore:
         keys: The keys of the bus.
         retention_ms: How long the record of a finished event is kept.
         clock: The time; None: this host's.
+
+    Attributes:
+        metrics: Counts and percentiles.
+        history: The queries behind `get_event_records`.
     """
 
     def __init__(self, link: Link, keys: Keys, *, retention_ms: int, clock: Clock | None = None) -> None:
         self.metrics = MetricsStore(link, keys, clock or Clock())
+        self.history = History(link, keys, clock or Clock())
         self._link = link
         self._keys = keys
         self._retention_ms = retention_ms
@@ -70,27 +76,24 @@ class EventStore:
 
     def get_events(self, event_ids: list[str]) -> list[EventRecord[Any]]:
         """Return the events of these ids that are recorded or delayed, in three round trips at most."""
-        if not event_ids:
-            return []
-        *flats, workers = self._link.pipeline(
-            [*(("HGETALL", self._keys.record(one)) for one in event_ids), ("HGETALL", self._keys.workers)]
-        )
-        records = [_fields(flat) or self._fields_of_delayed(one) for one, flat in zip(event_ids, flats, strict=True)]
-        envelopes = self._link.pipeline([self._envelope_command(fields) for fields in records])
-        names, hosts = self._subscriptions.names(), _fields(workers)
-        return [
-            read_record(fields, envelope, names, hosts)
-            for fields, reply in zip(records, envelopes, strict=True)
-            if (envelope := _envelope_in(fields, reply)) is not None
-        ]
+        return self._records([(event_id, None) for event_id in event_ids])
 
     def get_event_records(self, wanted: EventFilter) -> Page[EventRecord[Any]]:
-        """Return a page of events, by time, type and status."""
-        event_ids, total, is_exact = find_events(self._link, self._keys, wanted)
+        """Return a page of events.
+
+        Time, type, correlation id and status other than delivered are looked up: any page is read in some milliseconds
+        and `total` is exact. Source, priority, text, subscription, and `delivered`, are judged event by event, at most
+        10,000 of them or for 15 ms: `total` counts what was found so far, and `next_cursor` leads on.
+
+        Raises:
+            InvalidCursorError: If the cursor is none of such a query.
+        """
+        found = self.history.find(wanted)
         return Page[EventRecord[Any]](
-            items=self.get_events(event_ids),
-            total=total,
-            total_is_exact=is_exact,
+            items=self._records(found.events),
+            total=found.total,
+            total_is_exact=found.total_is_exact,
+            next_cursor=found.next_cursor,
             page=wanted.page,
             page_size=wanted.page_size,
         )
@@ -98,6 +101,33 @@ class EventStore:
     def follow(self, patterns: Sequence[str] = ()) -> Iterator[Event[Any]]:
         """Give every event as it is stored, from now on; only those of some types where patterns are given."""
         return follow_log(self._link, self._keys, patterns)
+
+    def _records(self, events: Sequence[tuple[str, bytes | None]]) -> list[EventRecord[Any]]:
+        """Return the records of events whose ids, and perhaps envelopes, are known."""
+        if not events:
+            return []
+        flats = self._link.pipeline([("HGETALL", self._keys.record(event_id)) for event_id, _ in events])
+        records = [
+            _fields(flat) or self._fields_of_delayed(event_id)
+            for (event_id, _), flat in zip(events, flats, strict=True)
+        ]
+        *envelopes, names, workers = self._link.pipeline(
+            [
+                *(
+                    _no_command() if envelope else self._envelope_command(fields)
+                    for (_, envelope), fields in zip(events, records, strict=True)
+                ),
+                ("HGETALL", self._keys.subscription_names),
+                ("HGETALL", self._keys.workers),
+            ]
+        )
+        known = {int(number): name for number, name in _fields(names).items()}
+        hosts = _fields(workers)
+        return [
+            read_record(fields, envelope, known, hosts)
+            for (_, given), fields, reply in zip(events, records, envelopes, strict=True)
+            if fields and (envelope := given or _envelope_in(fields, reply)) is not None
+        ]
 
     def get_metrics(self) -> EventMetrics:
         """Return the figures of all events and deliveries together."""
@@ -165,10 +195,8 @@ class EventStore:
         return {"envelope": step[4], "due_ms": str(due_ms), "created_ms": str(created_ms), "status": "pending"}
 
     def _envelope_command(self, fields: dict[str, str]) -> tuple[str, ...]:
-        lane, _, entry = fields.get("log", "").partition(":")
-        if not entry:
-            return ("ECHO", "")
-        return ("XRANGE", self._keys.log(int(lane)), entry, entry)
+        log = fields.get("log", "")
+        return place_of_log(log).command(self._keys) if log and "envelope" not in fields else _no_command()
 
 
 def own_result(step: Step, result: Any) -> Any:
@@ -208,7 +236,10 @@ def _fields(flat: list[bytes]) -> dict[str, str]:
     return {name.decode(): value.decode("utf-8", "replace") for name, value in zip(flat[::2], flat[1::2], strict=True)}
 
 
+def _no_command() -> tuple[str, ...]:
+    return ("ECHO", "")
+
+
 def _envelope_in(fields: dict[str, str], reply: Any) -> bytes | str | None:
-    if "log" in fields:
-        return reply[0][1][1] if reply else None
-    return fields.get("envelope")
+    """Return a record's own envelope, which it has when the log has not: not yet, or not any more."""
+    return fields.get("envelope") or envelope_in(reply)

@@ -2,171 +2,218 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from eventsys.clock import to_ms
+from eventsys.clock import Clock, to_ms
+from eventsys.errors import InvalidEventError
 from eventsys.model.envelope import EventHeader, decode_header
 from eventsys.model.patterns import pattern_matches
 from eventsys.model.priority import LANES
 from eventsys.model.queries import EventFilter
 from eventsys.model.status import EventStatus
-from eventsys.store.keys import Keys
+from eventsys.store.chain_index import ChainIndex
+from eventsys.store.index import Index
+from eventsys.store.judging import Judge
+from eventsys.store.keys import CLASSES, Keys
 from eventsys.store.link import Link
+from eventsys.store.log_index import LogIndex, Stream
+from eventsys.store.places import OLDEST, Logged, Place
+from eventsys.store.status_index import StatusIndex
 
-#: Most events a query looks at. Beyond, what it counts is a lower bound.
-MOST_SCANNED = 10_000
+#: Most events one query judges, and milliseconds after which it judges no more; its cursor leads on.
+MOST_SCANNED, LONGEST_SCAN_MS = 10_000, 15
 
-#: Events looked at in one round trip, when they have to be read to be judged.
-_CHUNK = 500
+#: Bytes of envelopes that one command is to return at most, so that large events do not block Redis.
+_MOST_BYTES = 500_000
 
+#: Most events read in one round trip.
+_MOST_READ = 500
 
-class Place(NamedTuple):
-    """Where an event stands in the log; places sort by time."""
-
-    ms: int
-    number: int
-    lane: int
-
-    @property
-    def entry(self) -> str:
-        """The name of its entry."""
-        return f"{self.ms}-{self.number}"
+_INDEXED = frozenset({EventStatus.PENDING, EventStatus.FAILED, EventStatus.EXPIRED, EventStatus.CANCELLED})
 
 
-def find_events(link: Link, keys: Keys, wanted: EventFilter) -> tuple[list[str], int, bool]:
-    """Return the ids on the wanted page, how many events fit, and whether that number is exact.
+class Found(NamedTuple):
+    """What a query found.
 
-    Type, status and time are looked up; what else is asked is judged event by event.
+    Attributes:
+        events: Ids and envelopes of the page.
+        total: How many events fit, on all pages.
+        total_is_exact: Whether it is that, and not the least there are.
+        next_cursor: Where to go on; None at the end.
     """
-    first = (wanted.page - 1) * wanted.page_size
-    judge = _judge_of(wanted)
-    if wanted.status is not None and wanted.status is not EventStatus.DELIVERED:
-        ids, is_whole = _ids_of_status(link, keys, wanted, wanted.status)
-        candidates: list[Any] = ids
-        read: Callable[[Link, Keys, list[Any]], list[EventHeader]] = _read_ids
-    else:
-        places, is_whole = _candidates(link, keys, wanted)
-        candidates, read = sorted(places, reverse=wanted.order == "newest"), _read
-    if judge is None and wanted.subscription is None:
-        page = read(link, keys, candidates[first : first + wanted.page_size])
-        return [header.id for header in page], len(candidates), is_whole
-    fitting: list[str] = []
-    for start in range(0, len(candidates), _CHUNK):
-        headers = read(link, keys, candidates[start : start + _CHUNK])
-        fitting += _fitting(link, keys, [one.id for one in headers if judge is None or judge(one)], wanted)
-    return fitting[first : first + wanted.page_size], len(fitting), is_whole
+
+    events: list[tuple[str, bytes]]
+    total: int
+    total_is_exact: bool
+    next_cursor: str | None
 
 
-def _candidates(link: Link, keys: Keys, wanted: EventFilter) -> tuple[list[Place], bool]:
-    if wanted.types and not _has_wildcard(wanted):
-        streams = [(keys.type_index(event_type), 0) for event_type in dict.fromkeys(wanted.types)]
-    else:
-        lanes = LANES if wanted.priority is None else (int(wanted.priority),)
-        streams = [(keys.log(lane), lane) for lane in lanes]
-    oldest, newest = _first_ms(wanted, "-"), _last_ms(wanted, "+")
-    commands = [
-        ("XREVRANGE", stream, newest, oldest, "COUNT", MOST_SCANNED + 1)
-        if wanted.order == "newest"
-        else ("XRANGE", stream, oldest, newest, "COUNT", MOST_SCANNED + 1)
-        for stream, _ in streams
-    ]
-    places: list[Place] = []
-    for (_, lane), entries in zip(streams, link.pipeline(commands), strict=True):
-        places += [_place(entry, lane or int(fields[1])) for entry, fields in entries]
-    return _cut(places, newest_first=wanted.order == "newest")
+class History:
+    """Queries of the history.
+
+    Time, type, correlation id, and status other than delivered are looked up, whatever page is asked for. The rest is
+    judged event by event, in the most selective index, for as long as a query may take.
+
+    Args:
+        link: The way to Redis.
+        keys: The keys of the bus.
+        clock: Tells how long a query takes.
+    """
+
+    def __init__(self, link: Link, keys: Keys, clock: Clock) -> None:
+        self._link = link
+        self._keys = keys
+        self._clock = clock
+
+    def find(self, wanted: EventFilter) -> Found:
+        """Return the wanted page.
+
+        Raises:
+            InvalidCursorError: If the cursor is none of such a query.
+        """
+        index, judge = self.index_of(wanted), self.judge_of(wanted)
+        offset = 0 if wanted.cursor is not None else (wanted.page - 1) * wanted.page_size
+        if judge.accepts_all:
+            return self._look_up(index, wanted, offset)
+        return self._scan(index, judge, wanted, offset)
+
+    def index_of(self, wanted: EventFilter) -> Index:
+        """Return the index that leads to the wanted events: all of them are in it, in the order asked for."""
+        first_ms, last_ms = _first_ms(wanted), _last_ms(wanted)
+        newest_first = wanted.order == "newest"
+        if wanted.status in _INDEXED:
+            return StatusIndex(
+                self._link, self._keys, wanted.status,
+                first_ms=first_ms, last_ms=last_ms, newest_first=newest_first,
+            )  # fmt: skip
+        begins = self._begins()
+        if wanted.correlation_id is not None:
+            return ChainIndex(
+                self._link, self._keys, wanted.correlation_id,
+                begins=begins[""], first_ms=first_ms or 0, last_ms=last_ms, newest_first=newest_first,
+            )  # fmt: skip
+        if wanted.types:
+            streams = [_stream_of(event_type, begins) for event_type in self._types_of(wanted)]
+        else:
+            streams = [Stream(f"log:{home}", begins.get(home, begins[""]), home) for home in _homes()]
+        return LogIndex(
+            self._link, self._keys, streams, first_ms=first_ms or 0, last_ms=last_ms, newest_first=newest_first
+        )
+
+    def judge_of(self, wanted: EventFilter) -> Judge:
+        """Return what judges the conditions that the index of `index_of` leaves open."""
+        by_status = wanted.status in _INDEXED
+        by_chain = wanted.correlation_id is not None and not by_status
+        return Judge(
+            self._link, self._keys, wanted,
+            types=wanted.types if by_status or by_chain else (),
+            correlation_id=wanted.correlation_id if by_status else None,
+            is_delivered=wanted.status is EventStatus.DELIVERED,
+        )  # fmt: skip
+
+    def _look_up(self, index: Index, wanted: EventFilter, offset: int) -> Found:
+        total = index.count()
+        cursor = wanted.cursor if wanted.cursor is not None else index.cursor_at(offset)
+        found: list[tuple[Logged, EventHeader]] = []
+        while len(found) <= wanted.page_size:
+            chunk = index.chunk(cursor, wanted.page_size + 1 - len(found))
+            found += headers_of(chunk.found)
+            cursor = chunk.cursor
+            if cursor is None:
+                break
+        return _page(found, wanted, total, is_exact=True, scanned_to=None)
+
+    def _scan(self, index: Index, judge: Judge, wanted: EventFilter, offset: int) -> Found:
+        deadline = self._clock.monotonic() + LONGEST_SCAN_MS / 1000
+        cursor, scanned, size = wanted.cursor, 0, 100
+        fitting: list[tuple[Logged, EventHeader]] = []
+        while scanned < MOST_SCANNED and (not scanned or self._clock.monotonic() < deadline):
+            chunk = index.chunk(cursor, size)
+            fitting += judge.fitting(headers_of(chunk.found))
+            cursor, scanned = chunk.cursor, scanned + max(1, len(chunk.found))
+            if cursor is None or (wanted.cursor is not None and len(fitting) > wanted.page_size):
+                break
+            size = next_size(size, chunk.found)
+        return _page(fitting[offset:], wanted, len(fitting), is_exact=cursor is None, scanned_to=cursor)
+
+    def _begins(self) -> dict[str, Place]:
+        """Return where the history begins, by class; "" for what is in no class."""
+        fields = ("begins", *(f"begins:{one}" for one in CLASSES))
+        places = self._link.call("HMGET", self._keys.history, *fields)
+        return {
+            home: OLDEST if place is None else Place.of(place.decode())
+            for home, place in zip(("", *CLASSES), places, strict=True)
+        }
+
+    def _types_of(self, wanted: EventFilter) -> list[str]:
+        """Return the types of the history that fit; those given without a wildcard need not be there."""
+        exact = [pattern for pattern in wanted.types if not has_wildcard(pattern)]
+        wildcards = [pattern for pattern in wanted.types if has_wildcard(pattern)]
+        known = [one.decode() for one in self._link.call("HKEYS", self._keys.types)] if wildcards else []
+        fitting = [one for one in known if any(pattern_matches(pattern, one) for pattern in wildcards)]
+        return list(dict.fromkeys([*exact, *fitting]))
 
 
-def _ids_of_status(link: Link, keys: Keys, wanted: EventFilter, status: EventStatus) -> tuple[list[str], bool]:
-    """Return the events of a status other than delivered, in the order asked for; some never reached the log."""
-    index = keys.pending if status is EventStatus.PENDING else keys.status_index(status)
-    oldest, newest = _first_ms(wanted, "-inf"), _last_ms(wanted, "+inf")
-    limit = ("LIMIT", 0, MOST_SCANNED + 1)
-    if wanted.order == "newest":
-        found = link.call("ZREVRANGEBYSCORE", index, newest, oldest, *limit)
-    else:
-        found = link.call("ZRANGEBYSCORE", index, oldest, newest, *limit)
-    ids = [event_id.decode() for event_id in found]
-    return ids[:MOST_SCANNED], len(ids) <= MOST_SCANNED
+def next_size(size: int, found: list[Logged]) -> int:
+    """Return how many events to read next, by the size of those read last."""
+    if not found:
+        return size
+    average = sum(len(one.envelope or b"") for one in found) / len(found)
+    return max(1, min(_MOST_READ, int(_MOST_BYTES / max(1.0, average))))
 
 
-def _read_ids(link: Link, keys: Keys, ids: list[str]) -> list[EventHeader]:
-    if not ids:
-        return []
-    records = link.pipeline([("HMGET", keys.record(event_id), "log", "envelope") for event_id in ids])
-    logged = {
-        at: _place(log.partition(b":")[2], int(log.partition(b":")[0])) for at, (log, _) in enumerate(records) if log
-    }
-    entries = link.pipeline([("XRANGE", keys.log(one.lane), one.entry, one.entry) for one in logged.values()])
-    envelopes = {at: found[0][1][1] for at, found in zip(logged, entries, strict=True) if found}
-    envelopes |= {at: envelope for at, (_, envelope) in enumerate(records) if envelope}
-    return [decode_header(envelopes[at]) for at in range(len(ids)) if at in envelopes]
+def headers_of(found: list[Logged]) -> list[tuple[Logged, EventHeader]]:
+    """Return the events that can be read, with their headers."""
+    readable = []
+    for one in found:
+        if one.envelope is None:
+            continue
+        try:
+            readable.append((one, decode_header(one.envelope)))
+        except InvalidEventError:
+            continue  # a dead letter tells of it; history goes on without
+    return readable
 
 
-def _cut(places: list[Place], *, newest_first: bool) -> tuple[list[Place], bool]:
-    if len(places) <= MOST_SCANNED:
-        return places, True
-    return sorted(places, reverse=newest_first)[:MOST_SCANNED], False
+def has_wildcard(pattern: str) -> bool:
+    """Say whether a pattern may match more than one type."""
+    return "*" in pattern or "#" in pattern
 
 
-def _judge_of(wanted: EventFilter) -> Callable[[EventHeader], bool] | None:
-    tests: list[Callable[[EventHeader], bool]] = []
-    if wanted.types and (_has_wildcard(wanted) or wanted.status not in {None, EventStatus.DELIVERED}):
-        tests.append(lambda header: any(pattern_matches(pattern, header.type) for pattern in wanted.types))
-    if wanted.sources:
-        tests.append(lambda header: header.source in wanted.sources)
-    if wanted.priority is not None and (wanted.types or wanted.status is not None):
-        tests.append(lambda header: header.priority == wanted.priority)
-    if wanted.correlation_id is not None:
-        tests.append(lambda header: header.chain_id == wanted.correlation_id)
-    if wanted.text:
-        text = wanted.text.encode()
-        tests.append(lambda header: text in bytes(header.payload) or text in header.type.encode())
-    if not tests and wanted.status is not EventStatus.DELIVERED:
-        return None
-    return lambda header: all(test(header) for test in tests)
+def _page(
+    found: list[tuple[Logged, EventHeader]],
+    wanted: EventFilter,
+    total: int,
+    *,
+    is_exact: bool,
+    scanned_to: str | None,
+) -> Found:
+    page = found[: wanted.page_size]
+    has_more = len(found) > wanted.page_size
+    return Found(
+        [(header.id, one.envelope or b"") for one, header in page],
+        total,
+        is_exact,
+        page[-1][0].cursor if has_more else scanned_to,
+    )
 
 
-def _fitting(link: Link, keys: Keys, ids: list[str], wanted: EventFilter) -> list[str]:
-    """Return those of the events whose record fits: the status delivered, a delivery to a subscription."""
-    if not ids or (wanted.status is not EventStatus.DELIVERED and wanted.subscription is None):
-        return ids
-    number = b"open"
-    if wanted.subscription is not None:
-        number = link.call("HGET", keys.subscription_numbers, wanted.subscription)
-        if number is None:
-            return []
-    states = link.pipeline([("HMGET", keys.record(event_id), "open", "status", number) for event_id in ids])
-    return [
-        event_id
-        for event_id, (opened, status, delivery) in zip(ids, states, strict=True)
-        if delivery is not None
-        and (wanted.status is not EventStatus.DELIVERED or (opened == b"0" and status in {None, b"delivered"}))
-    ]
+def _stream_of(event_type: str, begins: dict[str, Place]) -> Stream:
+    service = event_type.partition(".")[0]
+    is_of_class = service in CLASSES and "." in event_type
+    return Stream(f"type:{event_type}", begins[service if is_of_class else ""])
 
 
-def _read(link: Link, keys: Keys, places: list[Place]) -> list[EventHeader]:
-    if not places:
-        return []
-    found = link.pipeline([("XRANGE", keys.log(place.lane), place.entry, place.entry) for place in places])
-    return [decode_header(entries[0][1][1]) for entries in found if entries]
+def _homes() -> tuple[str, ...]:
+    return (*(str(lane) for lane in LANES), *CLASSES)
 
 
-def _place(entry: bytes, lane: int) -> Place:
-    ms, _, number = entry.partition(b"-")
-    return Place(int(ms), int(number), lane)
-
-
-def _has_wildcard(wanted: EventFilter) -> bool:
-    return any("*" in pattern or "#" in pattern for pattern in wanted.types)
-
-
-def _first_ms(wanted: EventFilter, otherwise: str) -> Any:
+def _first_ms(wanted: EventFilter) -> int | None:
     if wanted.start_time is None:
-        return otherwise
+        return None
     return to_ms(wanted.start_time + timedelta(microseconds=999))  # the first whole millisecond from there on
 
 
-def _last_ms(wanted: EventFilter, otherwise: str) -> Any:
-    return otherwise if wanted.end_time is None else to_ms(wanted.end_time - timedelta(microseconds=1))
+def _last_ms(wanted: EventFilter) -> int | None:
+    return None if wanted.end_time is None else to_ms(wanted.end_time - timedelta(microseconds=1))

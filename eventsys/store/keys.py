@@ -24,6 +24,9 @@ INLINE_QUEUE = "eventsys.inline"
 #: The queue of the sweeps: periodiq's messages to them, and nothing else.
 SWEEP_QUEUE = "eventsys.sweeps"
 
+#: The classes of what the system says of itself, which have logs of their own.
+CLASSES = ("system", "cron")
+
 #: The number of the stored format. A newer one than this is refused.
 FORMAT = 1
 
@@ -40,6 +43,8 @@ class Keys:
         self.format = f"{self.prefix}:format"
         self.counts = f"{self.prefix}:counts"
         self.pending = f"{self.prefix}:pending"
+        self.history = f"{self.prefix}:history"
+        self.types = f"{self.prefix}:types"
         self.queues = f"{self.prefix}:queues"
         self.processes = f"{self.prefix}:processes"
         self.workers = f"{self.prefix}:workers"
@@ -63,9 +68,13 @@ class Keys:
         """Return the hash that says where an event stands and how its deliveries went."""
         return f"{self.prefix}:event:{event_id}"
 
-    def log(self, lane: int) -> str:
-        """Return the stream that is the log of one priority."""
-        return f"{self.prefix}:log:{lane}"
+    def log(self, home: int | str) -> str:
+        """Return the stream that is the log of one priority, or of a class of system events."""
+        return f"{self.prefix}:log:{home}"
+
+    def chain(self, correlation_id: str) -> str:
+        """Return the list of the places of a chain's events in the log."""
+        return f"{self.prefix}:chain:{correlation_id}"
 
     def type_index(self, event_type: str) -> str:
         """Return the stream that lists the places of all events of a type in the log."""

@@ -39,8 +39,19 @@ Command = Sequence[Any]
 
 #: Commands that only read: they may be sent again when their reply was lost.
 _READING = frozenset(
-    {"ECHO", "EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HMGET", "HVALS", "SMEMBERS", "TIME", "XLEN", "XRANGE"}
-    | {"XREVRANGE", "ZCARD", "ZRANGE", "ZRANGEBYSCORE", "ZREVRANGEBYSCORE", "ZSCORE"}
+    {"ECHO", "EXISTS", "GET", "GETRANGE", "HEXISTS", "HGET", "HGETALL", "HKEYS", "HMGET", "HVALS", "SMEMBERS", "STRLEN"}
+    | {
+        "TIME",
+        "XLEN",
+        "XRANGE",
+        "XREVRANGE",
+        "ZCARD",
+        "ZCOUNT",
+        "ZRANGE",
+        "ZRANGEBYSCORE",
+        "ZREVRANGEBYSCORE",
+        "ZSCORE",
+    }
 )
 
 
@@ -167,6 +178,10 @@ class Channel:
             return self._unavailable(f"Redis does not answer: {text}")
         if isinstance(error, OutOfMemoryError) or "OOM " in text:
             return BackpressureError("Redis is at its memory limit and takes no more events; what it holds goes on")
+        if "HISTORYFULL" in text[:_ERROR_HEAD]:
+            return BackpressureError(
+                "events that nobody dispatched have reached retention_bytes; start a worker, or raise that limit"
+            )
         if isinstance(error, NoScriptError):
             return error
         if "NOGROUP" in text:

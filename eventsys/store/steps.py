@@ -16,7 +16,14 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def event_step(
-    event_id: str, event_type: str, lane: int, envelope: str, *, key: str | None = None, window_ms: int = 0
+    event_id: str,
+    event_type: str,
+    lane: int,
+    envelope: str,
+    *,
+    key: str | None = None,
+    window_ms: int = 0,
+    chain: str | None = None,
 ) -> Step:
     """Return the step that stores an event.
 
@@ -27,8 +34,9 @@ def event_step(
         envelope: Its stored form.
         key: Its idempotency key, if it has one.
         window_ms: How long that key is remembered.
+        chain: Its correlation id, where other events may share it.
     """
-    return ("event", event_id, event_type, lane, envelope, key or False, window_ms)
+    return ("event", event_id, event_type, lane, envelope, key or False, window_ms, chain or False)
 
 
 def message_step(queue: str, lane: int, fields: Mapping[str, str]) -> Step:

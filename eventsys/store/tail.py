@@ -10,11 +10,14 @@ from eventsys.model.envelope import decode_event
 from eventsys.model.event import Event
 from eventsys.model.patterns import check_pattern, pattern_matches
 from eventsys.model.priority import LANES
-from eventsys.store.keys import Keys
+from eventsys.store.keys import CLASSES, Keys
 from eventsys.store.link import Link
 
 #: How long Redis is asked to wait at a time; the question is asked again, from where the answer before left off.
 WAIT_MS = 5_000
+
+#: Names and values of an entry without a number: it is for the dispatcher, and its event stands in another log too.
+_UNNUMBERED = 2
 
 #: Most events of a lane taken at once.
 _AT_ONCE = 100
@@ -37,7 +40,7 @@ def follow_log(link: Link, keys: Keys, patterns: Sequence[str] = ()) -> Iterator
     """
     wanted = [check_pattern(pattern) for pattern in patterns]
     channel = link.channel()
-    streams = [keys.log(lane) for lane in LANES]
+    streams = [keys.log(str(home)) for home in (*LANES, *CLASSES)]
     newest = channel.pipeline([("XREVRANGE", stream, "+", "-", "COUNT", 1) for stream in streams])
     places = {stream.encode(): found[0][0] if found else b"0" for stream, found in zip(streams, newest, strict=True)}
     try:
@@ -46,7 +49,7 @@ def follow_log(link: Link, keys: Keys, patterns: Sequence[str] = ()) -> Iterator
             for stream, entries in channel.call(*command, timeout_s=WAIT_MS / 1000 + 5) or ():
                 places[stream] = entries[-1][0]
                 for _, fields in entries:
-                    event = _readable(fields[1])
+                    event = _readable(fields[1]) if len(fields) > _UNNUMBERED else None
                     if event is not None and (not wanted or any(pattern_matches(one, event.type) for one in wanted)):
                         yield event
     finally:

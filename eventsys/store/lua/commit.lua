@@ -8,7 +8,7 @@ what it held was taken over before anybody else could touch it.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: what add.lua does, and processes, crashes, subscriptions:version, status:<status>, dead,
+     Reads and writes below it: what add.lua does, and processes, crashes, subscriptions:version, status:<status>, history, dead,
      dead:<letter id>, waiting:<subscription>
 ARGV
   1     now_ms          the caller's clock
@@ -49,7 +49,9 @@ local version = redis.call("GET", prefix .. ":subscriptions:version") or "0"
 local endings = {
   done = function() end,
   dispatched = function(ending, entry)
-    dispatch_event(ending[2], ending[4], ending[5], ending[6], ending[7], string.match(entry, "^%d+"))
+    local stored_ms = string.match(entry, "^%d+")
+    local _, stays = dispatch_event(ending[2], ending[4], ending[5], ending[6], ending[7], stored_ms)
+    return stays
   end,
   ended = function(ending)
     end_delivery(ending[2], ending[3], ending[4], ending[5], ending[6], ending[7], ending[8])
@@ -80,13 +82,14 @@ end
 
 local exceptions = {}
 
--- Returns nil, or why the attempt did not end.
+-- Returns nil, or why the attempt did not end; and whether its entry stays: what is dispatched is history.
 local function end_attempt(stream, entry, ending, steps)
   if ending[1] == "dispatched" and ending[3] ~= version then return "stale" end
   if redis.call("XACK", stream, "workers", entry) == 0 then return "lost" end
   clear_crashes(stream, { entry })
-  endings[ending[1]](ending, entry)
+  local stays = endings[ending[1]](ending, entry)
   for _, step in ipairs(steps) do carry_out(step) end
+  return nil, stays
 end
 
 -- Redis takes back nothing that was written before an error, so an ending that fails must not take others with it: the
@@ -105,7 +108,7 @@ local function end_lane(number, stream, done, attempts)
   end
   local gone = done
   for at, attempt in ipairs(attempts) do
-    local is_fine, why = pcall(end_attempt, stream, unpack(attempt))
+    local is_fine, why, stays = pcall(end_attempt, stream, unpack(attempt))
     if not is_fine then
       pcall(set_aside, stream, attempt[1], why)
       why = "refused"
@@ -115,7 +118,7 @@ local function end_lane(number, stream, done, attempts)
       exceptions[#exceptions + 1] = number
       exceptions[#exceptions + 1] = at
       exceptions[#exceptions + 1] = why
-    elseif attempt[2][1] ~= "dispatched" then
+    elseif not stays then
       gone[#gone + 1] = attempt[1]
     end
   end

@@ -1,24 +1,26 @@
 --[[
-add_event: store one event: in the log of its lane, in the index of its type, as a record, as pending.
+add_event: store one event: in the log of its lane, in the indexes of its type and its chain, as a record, as pending.
 
 An event whose id is stored already, or whose idempotency key was used within its window, is not stored again; the
-first one is returned instead.
+first one is returned instead. What the system says of itself is kept in a log of its own class, so that neither it nor
+the others crowd each other out; its entry in the lane is the dispatcher's, and goes when it is dispatched.
 
-`step` is {"event", id, type, lane, envelope, key or false, window ms}
+`step` is {"event", id, type, lane, envelope, key or false, window ms, chain or false}; the chain is the correlation id,
+where that may be shared with another event.
 Returns {"stored", id} or {"duplicate", id of the first, its envelope or false once that is trimmed}.
 
-Uses: prefix, now_ms, next_entry, count, forget_cancelled
+Uses: prefix, now_ms, at_end, next_entry, number_entry, chain_place, count, forget_cancelled
 ]]
 local function stored_event(event_id)
-  local place, status = unpack(redis.call("HMGET", prefix .. ":event:" .. event_id, "log", "status"))
+  local place, status, kept = unpack(redis.call("HMGET", prefix .. ":event:" .. event_id, "log", "status", "envelope"))
   if not place then
     -- It was cancelled before it fired, and its id is used again: that is a new event.
     if status then forget_cancelled(event_id) end
     return nil
   end
-  local lane, entry = string.match(place, "^(%d+):(.+)$")
-  local found = redis.call("XRANGE", prefix .. ":log:" .. lane, entry, entry)
-  return { "duplicate", event_id, found[1] and found[1][2][2] or false }
+  local home, entry = string.match(place, "^(%w+):(.+)$")
+  local found = redis.call("XRANGE", prefix .. ":log:" .. home, entry, entry)
+  return { "duplicate", event_id, found[1] and found[1][2][2] or kept }
 end
 
 local function first_under_key(once, event_id, window_ms)
@@ -34,16 +36,33 @@ local function first_under_key(once, event_id, window_ms)
   return nil
 end
 
+local function class_of(event_type)
+  return string.match(event_type, "^(system)%.") or string.match(event_type, "^(cron)%.")
+end
+
+local added_bytes = 0
+
+at_end[#at_end + 1] = function()
+  if added_bytes > 0 then redis.call("HINCRBY", prefix .. ":history", "added_bytes", added_bytes) end
+end
+
 local function add_event(step)
   local event_id, event_type, lane, envelope, once, window_ms = step[2], step[3], step[4], step[5], step[6], step[7]
   local first = stored_event(event_id) or (once and first_under_key(once, event_id, window_ms))
   if first then return first end
 
-  local entry = next_entry()
-  redis.call("XADD", prefix .. ":log:" .. lane, entry, "e", envelope)
-  redis.call("XADD", prefix .. ":type:" .. event_type, entry, "l", lane)
-  redis.call("HSET", prefix .. ":event:" .. event_id, "log", lane .. ":" .. entry)
+  local entry, class = next_entry(), class_of(event_type)
+  local home = class or lane
+  if class then
+    redis.call("XADD", prefix .. ":log:" .. lane, entry, "e", envelope)
+  else
+    added_bytes = added_bytes + #envelope
+  end
+  redis.call("XADD", prefix .. ":log:" .. home, entry, "e", envelope, "n", number_entry(":history", "number:" .. home))
+  redis.call("XADD", prefix .. ":type:" .. event_type, entry, "l", home, "n", number_entry(":types", event_type))
+  redis.call("HSET", prefix .. ":event:" .. event_id, "log", home .. ":" .. entry)
   redis.call("ZADD", prefix .. ":pending", now_ms, event_id)
+  if step[8] then chain_place(step[8], event_id, home, entry) end
   count_event(event_type, "published")
   return { "stored", event_id }
 end

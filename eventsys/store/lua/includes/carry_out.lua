@@ -5,6 +5,8 @@ Steps are how everything that enters eventsys is written down: an event to store
 later, the tick of a periodic actor. They come from a publisher, ride on a commit, or wait in the delayed store.
 ]]
 -- include: next_entry
+-- include: number_entry
+-- include: chain_place
 -- include: count
 -- include: forget_cancelled
 -- include: add_event

@@ -6,13 +6,23 @@ a delivery must outlive the history.
 
 `targets` is a flat list of fours: number, subscription, queue, lane or 0 for the event's own. `stored_ms` is when the
 event was stored: deliveries carry it, so that the wait until they begin can be measured.
-Returns the entries added, in the order of the targets, or nil when the event was dispatched before.
+Returns the entries added, in the order of the targets, or nil when the event was dispatched before; and whether the
+entry in the lane is the event's place in the history, and stays.
 
-Uses: prefix, next_entry, finish_event, count
+Uses: prefix, next_entry, at_end, finish_event, count
 ]]
+local dispatched_bytes = 0
+
+at_end[#at_end + 1] = function()
+  if dispatched_bytes > 0 then redis.call("HINCRBY", prefix .. ":history", "dispatched_bytes", dispatched_bytes) end
+end
+
 local function dispatch_event(event_id, lane, envelope, targets, event_type, stored_ms)
   local record = prefix .. ":event:" .. event_id
-  if redis.call("HEXISTS", record, "open") == 1 then return nil end
+  local opened, place = unpack(redis.call("HMGET", record, "open", "log"))
+  local stays = not place or string.match(place, "^%d") ~= nil
+  if opened then return nil, stays end
+  if stays then dispatched_bytes = dispatched_bytes + #envelope end
   local deliveries = #targets / 4
   local fields = { "open", deliveries }
   local entries = {}
@@ -29,5 +39,5 @@ local function dispatch_event(event_id, lane, envelope, targets, event_type, sto
     count_event(event_type, "unrouted")
     finish_event(event_id, record, false, event_type)
   end
-  return entries
+  return entries, stays
 end

@@ -2,12 +2,14 @@
 next_entry: name the next stream entry, `<ms>-<number>`.
 
 The names only grow, over all streams of the bus and whatever the callers' clocks do, so an event's name in the log
-serves in every index too. `keep_entry_clock` must end every script that used it.
+serves in every index too. `keep_entry_clock` must end every script that used it; it does what others have put into
+`at_end` for then, too.
 
 Uses: prefix, now_ms
 ]]
 local entry_clock = prefix .. ":clock"
 local entry_ms, entry_number
+local at_end = {}
 
 local function next_entry()
   if not entry_ms then
@@ -31,4 +33,5 @@ local function keep_entry_clock()
   if entry_ms then
     redis.call("SET", entry_clock, string.format("%.0f-%.0f", entry_ms, entry_number))
   end
+  for _, finish in ipairs(at_end) do finish() end
 end

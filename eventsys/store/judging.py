@@ -1,0 +1,89 @@
+"""Judging events by the conditions of a filter that no index answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from eventsys.model.envelope import EventHeader
+from eventsys.model.patterns import pattern_matches
+from eventsys.model.queries import EventFilter
+from eventsys.store.keys import Keys
+from eventsys.store.link import Link
+from eventsys.store.places import Logged
+
+Readable = tuple[Logged, EventHeader]
+
+
+class Judge:
+    """The conditions that are left open by the index an event was found in.
+
+    Args:
+        link: The way to Redis.
+        keys: The keys of the bus.
+        wanted: Source, priority, text and subscription are judged as it says.
+        types: Types and patterns to judge; none: the index did.
+        correlation_id: The chain to judge; None: the index did.
+        is_delivered: Whether only delivered events fit.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        keys: Keys,
+        wanted: EventFilter,
+        *,
+        types: Sequence[str] = (),
+        correlation_id: str | None = None,
+        is_delivered: bool = False,
+    ) -> None:
+        self._link = link
+        self._keys = keys
+        self._is_delivered = is_delivered
+        self._subscription = wanted.subscription
+        self._tests = _tests(wanted, types, correlation_id)
+
+    @property
+    def accepts_all(self) -> bool:
+        """Whether every event of the index fits."""
+        return not self._tests and not self._needs_records
+
+    @property
+    def _needs_records(self) -> bool:
+        return self._is_delivered or self._subscription is not None
+
+    def fitting(self, found: list[Readable]) -> list[Readable]:
+        """Return those of the events that fit."""
+        fit = [one for one in found if all(test(one[1]) for test in self._tests)]
+        return self._by_record(fit) if fit and self._needs_records else fit
+
+    def _by_record(self, found: list[Readable]) -> list[Readable]:
+        """Return those whose record fits: the status delivered, a delivery to the subscription."""
+        number = b"open"
+        if self._subscription is not None:
+            number = self._link.call("HGET", self._keys.subscription_numbers, self._subscription)
+            if number is None:
+                return []
+        commands = [("HMGET", self._keys.record(header.id), "open", "status", number) for _, header in found]
+        return [
+            one
+            for one, (opened, status, delivery) in zip(found, self._link.pipeline(commands), strict=True)
+            if delivery is not None and (not self._is_delivered or (opened == b"0" and status in {None, b"delivered"}))
+        ]
+
+
+def _tests(
+    wanted: EventFilter, types: Sequence[str], correlation_id: str | None
+) -> list[Callable[[EventHeader], bool]]:
+    tests: list[Callable[[EventHeader], bool]] = []
+    if types:
+        tests.append(lambda header: any(pattern_matches(pattern, header.type) for pattern in types))
+    if wanted.sources:
+        tests.append(lambda header: header.source in wanted.sources)
+    if wanted.priority is not None:
+        tests.append(lambda header: header.priority == wanted.priority)
+    if correlation_id is not None:
+        tests.append(lambda header: header.chain_id == correlation_id)
+    if wanted.text:
+        text = wanted.text.encode()
+        tests.append(lambda header: text in bytes(header.payload) or text in header.type.encode())
+    return tests

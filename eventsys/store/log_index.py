@@ -1,0 +1,163 @@
+"""Reading several streams of the history as one: the lanes of the log, or the indexes of types."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from eventsys.store.index import Chunk
+from eventsys.store.keys import Keys
+from eventsys.store.link import Link
+from eventsys.store.places import HIGHEST, NEWEST, OLDEST, Logged, Place, envelope_in, place_of_cursor
+from eventsys.store.scripts import script
+
+
+class Stream(NamedTuple):
+    """One stream of the history.
+
+    Attributes:
+        name: Its key, below the prefix of the bus.
+        begins: Its first entry that counts; what is left before it is on its way out.
+        home: The log it is; empty for the index of a type.
+    """
+
+    name: str
+    begins: Place
+    home: str = ""
+
+
+class LogIndex:
+    """Streams in the order of their entries' names, which no two entries of a bus share.
+
+    New entries have higher names than all before, so a cursor loses and repeats nothing while events arrive.
+
+    Args:
+        link: The way to Redis.
+        keys: The keys of the bus.
+        streams: What is read.
+        first_ms: The earliest time, included.
+        last_ms: The latest time, included; None: no end.
+        newest_first: The order.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        keys: Keys,
+        streams: Sequence[Stream],
+        *,
+        first_ms: int = 0,
+        last_ms: int | None = None,
+        newest_first: bool = True,
+    ) -> None:
+        self._link = link
+        self._keys = keys
+        self._streams = list(streams)
+        self._first = Place(first_ms, 0)
+        self._last = None if last_ms is None else Place(last_ms, HIGHEST)
+        self._newest_first = newest_first
+
+    def count(self) -> int:
+        """Return how many entries lie between the times asked for."""
+        return self._count_between(self._first, self._last)
+
+    def cursor_at(self, offset: int) -> str | None:
+        """Return the name of the entry behind which `offset` are left out, found by halving the time.
+
+        Each step counts by two entries a stream, so any page of a million is found in some thirty round trips.
+        """
+        ends = self._ends() if offset > 0 else None
+        if ends is None:
+            return None
+        if self.count() < offset:
+            return NEWEST.entry if not self._newest_first else OLDEST.entry
+        ms = self._bisect(*ends, lambda ms: self._reaches(Place(ms, 0 if self._newest_first else HIGHEST), offset))
+        most = 1
+        while self._reaches(Place(ms, most), offset) is self._newest_first:
+            most *= 2
+        return Place(ms, self._bisect(0, most, lambda number: self._reaches(Place(ms, number), offset))).entry
+
+    def chunk(self, after: str | None, size: int) -> Chunk:
+        """Return events behind a cursor, as far as every stream was read."""
+        cursor = None if after is None else place_of_cursor(after)
+        if cursor is not None and self._is_past(cursor):
+            return Chunk([], None)
+        replies = self._link.pipeline([self._command(stream, cursor, size) for stream in self._streams])
+        entries: list[tuple[Place, list[bytes]]] = []
+        read_to: list[Place] = []
+        for stream, reply in zip(self._streams, replies, strict=True):
+            places = [(Place.of(entry.decode(), stream.home), fields) for entry, fields in reply]
+            entries += places
+            if len(places) == size:
+                read_to.append(places[-1][0])
+        entries.sort(key=lambda one: one[0], reverse=self._newest_first)
+        end: Place | None = None
+        if read_to:
+            # Compared without their logs: the dispatcher's entry of a system event has the name of its place elsewhere.
+            end = max(read_to) if self._newest_first else min(read_to)
+            entries = [
+                one for one in entries if (one[0][:2] >= end[:2] if self._newest_first else one[0][:2] <= end[:2])
+            ]
+        return Chunk(self._logged(entries), None if end is None else end.entry)
+
+    def _logged(self, entries: list[tuple[Place, list[bytes]]]) -> list[Logged]:
+        """Return the events of entries; one without a number stands there for the dispatcher only."""
+        listed = [(place, fields) for place, fields in entries if len(fields) == 4 and fields[2] == b"n"]
+        if not listed:
+            return []
+        if self._streams[0].home:
+            return [Logged(place.entry, None, fields[1]) for place, fields in listed]
+        homes = [place._replace(home=fields[1].decode()) for place, fields in listed]
+        replies = self._link.pipeline([place.command(self._keys) for place in homes])
+        return [Logged(one.entry, None, envelope_in(reply)) for one, reply in zip(homes, replies, strict=True)]
+
+    def _command(self, stream: Stream, cursor: Place | None, size: int) -> tuple[Any, ...]:
+        oldest = max(self._first, stream.begins).entry
+        newest = "+" if self._last is None else self._last.entry
+        key = f"{self._keys.prefix}:{stream.name}"
+        if self._newest_first:
+            newest = newest if cursor is None else f"({cursor.entry}"
+            return ("XREVRANGE", key, newest, oldest, "COUNT", size)
+        oldest = oldest if cursor is None or cursor < max(self._first, stream.begins) else f"({cursor.entry}"
+        return ("XRANGE", key, oldest, newest, "COUNT", size)
+
+    def _is_past(self, cursor: Place) -> bool:
+        """Say whether nothing asked for lies behind a cursor."""
+        if self._newest_first:
+            return cursor <= self._first
+        return self._last is not None and cursor >= self._last
+
+    def _reaches(self, place: Place, offset: int) -> bool:
+        """Say whether at least `offset` entries lie from the beginning to a place, which is included."""
+        if self._newest_first:
+            return self._count_between(max(place, self._first), self._last) >= offset
+        return self._count_between(self._first, place if self._last is None else min(place, self._last)) >= offset
+
+    def _bisect(self, low: int, high: int, reaches: Callable[[int], bool]) -> int:
+        """Return the number nearest to the beginning that reaches far enough; `low` or `high` does."""
+        while low < high:
+            middle = (low + high + 1) // 2 if self._newest_first else (low + high) // 2
+            if reaches(middle) is self._newest_first:
+                low = middle if self._newest_first else middle + 1
+            else:
+                high = middle - 1 if self._newest_first else middle
+        return low
+
+    def _ends(self) -> tuple[int, int] | None:
+        """Return the milliseconds of the oldest and the newest entry; None when there is none."""
+        outer = [command for stream in self._streams for command in self._outermost(stream)]
+        found = [Place.of(reply[0][0].decode()).ms for reply in self._link.pipeline(outer) if reply]
+        return (min(found), max(found)) if found else None
+
+    def _outermost(self, stream: Stream) -> list[tuple[Any, ...]]:
+        command = self._command(stream, None, 1)
+        turned = "XRANGE" if self._newest_first else "XREVRANGE"
+        return [command, (turned, command[1], command[3], command[2], *command[4:])]
+
+    def _count_between(self, first: Place, last: Place | None) -> int:
+        ranges: list[str] = []
+        for stream in self._streams:
+            ranges += (stream.name, max(first, stream.begins).entry, "+" if last is None else last.entry)
+        if not ranges:
+            return 0
+        return sum(self._link.run(script("count_range"), self._keys.prefix, *ranges))

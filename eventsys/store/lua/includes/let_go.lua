@@ -1,0 +1,35 @@
+--[[
+let_go: take what belongs to one event of the history away together with its entry.
+
+The record goes with it when nothing of the event is open; else it keeps the envelope, and expires by the commit that
+ends it. Id, type and chain are read off the beginning of the envelope, without decoding it.
+
+Uses: prefix
+]]
+local function read_envelope(envelope)
+  local event_id, event_type = string.match(envelope, '^{"id":"([^"\\]+)","type":"([^"\\]+)"')
+  if not event_id then
+    local is_json, header = pcall(cjson.decode, envelope)
+    if not is_json or type(header) ~= "table" then return nil end
+    return header.id, header.type, header.correlation_id
+  end
+  local header = string.match(envelope, '^(.-),"headers":{') or envelope
+  header = string.match(header, '^(.-),"payload":') or header
+  return event_id, event_type, string.match(header, '"correlation_id":"([^"\\]+)"') or event_id
+end
+
+-- Returns the event's type and chain; nil when the entry is no event.
+local function let_go(home, entry, envelope)
+  local event_id, event_type, chain = read_envelope(envelope)
+  if not event_id then return nil end
+  local record = prefix .. ":event:" .. event_id
+  local place, opened, replays = unpack(redis.call("HMGET", record, "log", "open", "replays"))
+  if place == home .. ":" .. entry then
+    if opened == "0" and (not replays or replays == "0") then
+      redis.call("DEL", record)
+    else
+      redis.call("HSET", record, "envelope", envelope)
+    end
+  end
+  return event_type, chain
+end

@@ -1,0 +1,53 @@
+--[[
+trim_names: forget the numbers by which records name subscriptions and processes that are gone for good.
+
+A number is forgotten when its owner has been gone, at each look since the first, for longer than any record may be kept.
+What is not gone after all is left alone.
+
+KEYS
+  1  prefix of the bus
+     Reads and writes below it: names:gone, subscriptions, subscriptions:names, subscriptions:numbers, workers
+ARGV
+  1    now_ms     the caller's clock
+  2    kept_ms    how long a number is kept after its owner was first seen gone
+  3    workers    how many of the following numbers are those of processes; the others are those of subscriptions
+  4..  numbers    whose owners seem to be gone
+RETURNS
+  how many were forgotten
+]]
+local prefix = KEYS[1]
+local now_ms, kept_ms, workers = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local gone = prefix .. ":names:gone"
+
+redis.call("DEL", prefix .. ":scratch")
+
+-- Says whether a number has been seen gone for long enough.
+local function is_over(mark)
+  redis.call("ZADD", gone, "NX", now_ms, mark)
+  if tonumber(redis.call("ZSCORE", gone, mark)) > now_ms - kept_ms then return false end
+  redis.call("ZREM", gone, mark)
+  return true
+end
+
+local forgotten = 0
+for at = 4, #ARGV do
+  local number = ARGV[at]
+  if at < 4 + workers then
+    if is_over("worker " .. number) then
+      redis.call("HDEL", prefix .. ":workers", number)
+      forgotten = forgotten + 1
+    end
+  else
+    local name = redis.call("HGET", prefix .. ":subscriptions:names", number)
+    if name and redis.call("HEXISTS", prefix .. ":subscriptions", name) == 1 then
+      redis.call("ZREM", gone, "subscription " .. number)
+    elseif name and is_over("subscription " .. number) then
+      redis.call("HDEL", prefix .. ":subscriptions:names", number)
+      if redis.call("HGET", prefix .. ":subscriptions:numbers", name) == number then
+        redis.call("HDEL", prefix .. ":subscriptions:numbers", name)
+      end
+      forgotten = forgotten + 1
+    end
+  end
+end
+return forgotten

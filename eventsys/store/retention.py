@@ -1,0 +1,159 @@
+"""Taking out of the history what is past its retention."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from eventsys.clock import from_ms
+from eventsys.model.history_size import HistorySize
+from eventsys.model.priority import LANES
+from eventsys.store.keys import CLASSES, Keys
+from eventsys.store.link import Link
+from eventsys.store.scripts import script
+
+#: Events that each class of system events keeps.
+OF_CLASS = 10_000
+
+#: Most events one script takes out of the log: it blocks Redis for about 5 µs each.
+_AT_ONCE = 250
+
+#: Most entries of an index looked at by one script.
+_ENTRIES_AT_ONCE = 500
+
+#: Most numbers looked at by one script.
+_NAMES_AT_ONCE = 200
+
+
+class RetentionLimits(NamedTuple):
+    """For how long, and how much, history is kept.
+
+    Attributes:
+        age_ms: How long.
+        events: Most events; beyond, the oldest go though they are young.
+        bytes: The same for the bytes of stored events; None: any number.
+        of_class: Most events of each class of system events.
+    """
+
+    age_ms: int
+    events: int
+    bytes: int | None = None
+    of_class: int = OF_CLASS
+
+
+class Trimmed(NamedTuple):
+    """What one step took out.
+
+    Attributes:
+        events: Out of the log.
+        young: How many of these were younger than the retention.
+        of_classes: Out of the classes of system events.
+        has_more: Whether another step would take out more.
+    """
+
+    events: int
+    young: int
+    of_classes: int
+    has_more: bool
+
+
+class Retention:
+    """The oldest part of the history, and how it is taken out: in steps that are safe to repeat, by any process.
+
+    An event that is not dispatched is never taken out, nor one stored after it. What is open keeps its record with the
+    envelope; deliveries, waiting retries and dead letters carry theirs.
+
+    Args:
+        link: The way to Redis.
+        keys: The keys of the bus.
+        limits: What is kept.
+    """
+
+    def __init__(self, link: Link, keys: Keys, limits: RetentionLimits) -> None:
+        self._link = link
+        self._keys = keys
+        self.limits = limits
+
+    def declare(self) -> None:
+        """Let publishing be refused when events that nobody dispatched reach the limit of bytes."""
+        if self.limits.bytes is None:
+            self._link.call("HDEL", self._keys.history, "most_bytes")
+        else:
+            self._link.call("HSET", self._keys.history, "most_bytes", self.limits.bytes)
+
+    def trim(self, now_ms: int, *, takes_young: bool) -> Trimmed:
+        """Take the oldest events out, at most 250 of the log and of each class.
+
+        Args:
+            now_ms: The time.
+            takes_young: Whether the limits of number and bytes count, or only age.
+        """
+        limits = self.limits
+        gone, young, of_classes, has_more = self._link.run(
+            script("trim_history"), self._keys.prefix, now_ms - limits.age_ms, limits.events, limits.bytes or 0,
+            limits.of_class, int(takes_young), _AT_ONCE,
+        )  # fmt: skip
+        return Trimmed(gone, young, of_classes, bool(has_more))
+
+    def trim_indexes(self, now_ms: int) -> tuple[int, bool]:
+        """Take out of the indexes what the history no longer tells of; return how much, and whether there is more."""
+        gone, has_more = self._link.run(
+            script("trim_indexes"), self._keys.prefix, now_ms - self.limits.age_ms, _ENTRIES_AT_ONCE
+        )
+        return int(gone), bool(has_more)
+
+    def trim_names(self, now_ms: int) -> int:
+        """Forget the numbers of subscriptions and processes that are gone for as long as any record may last."""
+        names, rows, workers, living = self._link.pipeline(
+            [
+                ("HGETALL", self._keys.subscription_names),
+                ("HKEYS", self._keys.subscriptions),
+                ("HKEYS", self._keys.workers),
+                ("ZRANGE", self._keys.processes, 0, -1),
+            ]
+        )
+        kept = self._link.pipeline([("HGET", self._keys.process(one.decode()), "number") for one in living])
+        gone_workers = sorted(set(workers) - set(kept) - {b"next"})[:_NAMES_AT_ONCE]
+        subscribed = set(rows)
+        numbers = [number for number, name in zip(names[::2], names[1::2], strict=True) if name not in subscribed]
+        numbers = numbers[:_NAMES_AT_ONCE]
+        if not gone_workers and not numbers:
+            return 0
+        # A record outlives its last delivery by two retentions; one more for what was open meanwhile.
+        kept_ms = 3 * self.limits.age_ms
+        return int(
+            self._link.run(
+                script("trim_names"), self._keys.prefix, now_ms, kept_ms, len(gone_workers), *gone_workers, *numbers
+            )
+        )
+
+    def size(self) -> HistorySize:
+        """Return how much history there is."""
+        lanes = [str(lane) for lane in LANES]
+        facts, trimmed, young = self._link.pipeline(
+            [
+                ("HGETALL", self._keys.history),
+                ("HGET", self._keys.counts, "trimmed_events"),
+                ("HGET", self._keys.counts, "trimmed_young_events"),
+            ]
+        )
+        kept = {name.decode(): value for name, value in zip(facts[::2], facts[1::2], strict=True)}
+        counts = {
+            home: max(0, int(kept.get(f"number:{home}", 0)) - int(kept.get(f"trimmed:{home}", 0)))
+            for home in (*lanes, *CLASSES)
+        }
+        added = int(kept.get("added_bytes", 0))
+        return HistorySize(
+            events=sum(counts[lane] for lane in lanes),
+            bytes=max(0, added - int(kept.get("trimmed_bytes", 0))),
+            undispatched_bytes=max(0, added - int(kept.get("dispatched_bytes", 0))),
+            system_events=counts["system"],
+            cron_events=counts["cron"],
+            oldest_at=self._oldest_at(kept.get("begins", b"-").decode()),
+            trimmed_events=int(trimmed or 0),
+            trimmed_young_events=int(young or 0),
+        )
+
+    def _oldest_at(self, begins: str) -> Any:
+        commands = [("XRANGE", self._keys.log(lane), begins, "+", "COUNT", 1) for lane in LANES]
+        found = [int(reply[0][0].partition(b"-")[0]) for reply in self._link.pipeline(commands) if reply]
+        return from_ms(min(found)) if found else None

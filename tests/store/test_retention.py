@@ -1,0 +1,241 @@
+"""What leaves the history, and what never does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from eventsys import BackpressureError, EventFilter, EventService, EventStatus, NotFoundError
+from eventsys.store.retention import Retention, RetentionLimits
+from tests.support.histories import LANES, Historian
+
+T0 = 1_800_000_000_000
+HOUR = 3_600_000
+
+
+def _retention(service: EventService, **limits: Any) -> Retention:
+    given = {"age_ms": HOUR, "events": 1_000_000, **limits}
+    return Retention(service.broker.link, service.broker.keys, RetentionLimits(**given))
+
+
+def _trim(retention: Retention, now_ms: int, *, takes_young: bool = True) -> int:
+    gone = 0
+    while True:
+        step = retention.trim(now_ms, takes_young=takes_young)
+        gone += step.events + step.of_classes
+        if not step.has_more:
+            return gone
+
+
+def _ids(events: EventService, **wanted: Any) -> list[str]:
+    page = events.get_event_records(EventFilter(order="oldest", page_size=500, **wanted))
+    assert page.total == len(page.items)
+    return [one.id for one in page.items]
+
+
+def _keys_left(historian: Historian, pattern: str) -> list[bytes]:
+    return sorted(historian.link.call("KEYS", f"{historian.keys.prefix}:{pattern}"))
+
+
+@pytest.mark.redis62
+def test_what_is_too_old_leaves_the_log_the_records_and_every_index(events: EventService, historian: Historian) -> None:
+    historian.store("a.old", T0, event_id="root")
+    historian.store("a.b", T0 + 1, chain="root")
+    historian.store("a.b", T0 + HOUR, event_id="young")
+    historian.dispatch(T0 + HOUR)
+    retention = _retention(events)
+    assert _trim(retention, T0 + HOUR + 2) == 2
+    assert _ids(events) == ["young"]
+    assert _ids(events, types=("a.*",)) == ["young"]
+    assert _ids(events, correlation_id="root") == []
+    with pytest.raises(NotFoundError):
+        events.get_event("root")
+    assert _keys_left(historian, "type:*") == [historian.keys.type_index("a.b").encode()]
+    assert _keys_left(historian, "chain:*") == []
+    assert _keys_left(historian, "event:*") == [historian.keys.record("young").encode()]
+    assert retention.size().model_dump(include={"events", "trimmed_events", "trimmed_young_events"}) == {
+        "events": 1, "trimmed_events": 2, "trimmed_young_events": 0,
+    }  # fmt: skip
+    assert _trim(retention, T0 + HOUR + 2) == 0
+
+
+class _Model:
+    """A history, and what it must hold: the events stored, in their order, less the past ones that were dispatched."""
+
+    def __init__(self, events: EventService, data: st.DataObject) -> None:
+        self.events, self.data, self.historian = events, data, Historian(events)
+        self.now_ms = T0
+        self.stored: dict[str, int] = {}
+        self.open: set[str] = set()
+        self.held: list[tuple[str, str, str]] = []
+        self.most = data.draw(st.integers(1, 8))
+        self.retention = _retention(events, age_ms=20, events=self.most)
+
+    def store(self) -> None:
+        event_id = self.historian.store("a.b", self.now_ms, priority=self.data.draw(st.sampled_from(LANES)))
+        self.stored[event_id] = self.now_ms
+        self.open.add(event_id)
+
+    def fetch(self) -> None:
+        self.held += self.historian.fetch(self.data.draw(st.integers(1, 3)))
+
+    def commit(self) -> None:
+        if self.held:
+            self.dispatched([self.held.pop(self.data.draw(st.integers(0, len(self.held) - 1)))])
+
+    def later(self) -> None:
+        self.now_ms += self.data.draw(st.integers(1, 30))
+
+    def trim(self) -> None:
+        _trim(self.retention, self.now_ms)
+        for event_id, stored_ms in list(self.stored.items()):
+            is_past = stored_ms < self.now_ms - 20 or len(self.stored) > self.most
+            if not is_past or event_id in self.open:
+                break
+            del self.stored[event_id]
+
+    def dispatched(self, fetched: list[tuple[str, str, str]]) -> None:
+        self.historian.commit_dispatch(fetched, self.now_ms, [])
+        self.open.difference_update(envelope.split('"')[3] for _, _, envelope in fetched)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_nothing_that_is_not_dispatched_is_taken_out_and_all_else_is(services: Any, data: st.DataObject) -> None:
+    """Whatever is stored, fetched, dispatched and trimmed in whatever order, by age or by number."""
+    events = services.make()
+    model = _Model(events, data)
+    steps = st.sampled_from([_Model.store, _Model.store, _Model.fetch, _Model.commit, _Model.later, _Model.trim])
+    for step in data.draw(st.lists(steps, max_size=40)):
+        step(model)
+        assert _ids(events) == _ids(events, types=("a.b",)) == list(model.stored)
+    assert model.retention.size().events == len(model.stored)
+    model.dispatched(model.held)
+    while fetched := model.historian.fetch():
+        model.dispatched(fetched)
+    assert model.retention.size().undispatched_bytes == 0
+
+
+def test_young_events_are_spared_until_somebody_says_otherwise(events: EventService, historian: Historian) -> None:
+    for _ in range(5):
+        historian.store("a.b", T0)
+    historian.dispatch(T0)
+    retention = _retention(events, events=2)
+    assert _trim(retention, T0, takes_young=False) == 0
+    assert _trim(retention, T0) == 3
+    assert (_ids(events), retention.size().trimmed_young_events) == (["e4", "e5"], 3)
+
+
+@pytest.mark.redis62
+def test_bytes_count_those_of_stored_events(events: EventService, historian: Historian) -> None:
+    for _ in range(4):
+        historian.store("a.b", T0, payload=b'{"text":"' + b"x" * 1000 + b'"}')
+    historian.dispatch(T0)
+    size = _retention(events).size().bytes
+    assert size > 4_000
+    assert _trim(_retention(events, bytes=size // 2 + 1), T0) == 2
+    assert _retention(events).size().bytes == size // 2
+
+
+@pytest.mark.redis62
+def test_an_open_event_keeps_its_record_with_the_envelope_and_ends_as_usual(
+    events: EventService, historian: Historian
+) -> None:
+    events.subscribe("a.b", lambda event: None, name="h")
+    number = historian.link.call("HGET", historian.keys.subscription_numbers, "h").decode()
+    historian.store("a.b", T0, payload=b'{"n":1}')
+    historian.dispatch(T0, targets=[number, "h", "somewhere", 0])
+    assert _trim(_retention(events), T0 + 2 * HOUR) == 1
+    assert _ids(events) == []
+    record = events.get_event("e1")
+    assert (record.status, record.payload) == (EventStatus.PENDING, {"n": 1})
+    assert _ids(events, status=EventStatus.PENDING) == ["e1"]
+    lane = historian.keys.lane("somewhere", 5)
+    historian.link.call("XGROUP", "CREATE", lane, "workers", "0")
+    [[_, [[entry, _]]]] = historian.link.call("XREADGROUP", "GROUP", "workers", "historian", "STREAMS", lane, ">")
+    historian.commit(T0 + 2 * HOUR, lane, entry.decode(), ("ended", "e1", number, f"s{T0},1,1", True, "a.b", 1, 1))
+    assert events.get_event("e1").status is EventStatus.DELIVERED
+    assert historian.link.call("PTTL", historian.keys.record("e1")) > 0
+
+
+@pytest.mark.redis62
+def test_each_class_of_system_events_keeps_its_own_number_and_takes_nobodys_room(
+    events: EventService, historian: Historian
+) -> None:
+    for number in range(6):
+        historian.store("system.warning", T0 + number)
+        historian.store("a.b", T0 + number)
+    historian.store("cron.task.failed", T0 + 9)
+    historian.dispatch(T0 + 9)
+    retention = _retention(events, events=6, of_class=2)
+    assert _trim(retention, T0 + 9) == 4
+    assert _ids(events, types=("system.*",)) == ["e9", "e11"]
+    assert _ids(events, types=("a.b",)) == [f"e{n}" for n in (2, 4, 6, 8, 10, 12)]
+    assert _trim(retention, T0 + 2 * HOUR) == 6
+    assert _ids(events) == ["e9", "e11", "e13"]
+    size = retention.size()
+    assert (size.events, size.system_events, size.cron_events) == (0, 2, 1)
+
+
+def test_indexes_by_status_forget_what_the_history_forgot(events: EventService, historian: Historian) -> None:
+    historian.store("a.b", T0)
+    historian.dispatch(T0)
+    link, keys = historian.link, historian.keys
+    link.call("ZADD", keys.status_index("failed"), T0, "e1", T0 + HOUR, "young")
+    link.call("ZADD", keys.status_index("cancelled"), T0, "never-fired")
+    link.call("HSET", keys.record("never-fired"), "status", "cancelled", "envelope", "{}")
+    link.call("ZADD", keys.pending, T0, "leftover")
+    historian.store("a.b", T0 + 1, event_id="open")
+    retention = _retention(events)
+    assert retention.trim_indexes(T0 + HOUR + 5) == (3, False)
+    assert link.call("ZRANGE", keys.status_index("failed"), 0, -1) == [b"young"]
+    assert link.call("ZRANGE", keys.pending, 0, -1) == [b"open"]
+    assert link.call("EXISTS", keys.record("never-fired")) == 0
+    assert retention.trim_indexes(T0 + HOUR + 5) == (0, False)
+
+
+def test_numbers_of_what_is_gone_are_forgotten_when_no_record_can_name_them(
+    events: EventService, historian: Historian
+) -> None:
+    events.subscribe("a.b", lambda event: None, name="gone")
+    events.subscribe("a.b", lambda event: None, name="here")
+    events.unsubscribe("a.b", "gone")
+    link, keys = historian.link, historian.keys
+    link.call("HSET", keys.workers, "77", "host:1")
+    retention = _retention(events)
+    assert retention.trim_names(T0) == 0
+    assert retention.trim_names(T0 + 3 * HOUR - 1) == 0
+    events.subscribe("a.b", lambda event: None, name="gone")
+    assert retention.trim_names(T0 + 3 * HOUR) == 1
+    assert link.call("HEXISTS", keys.workers, "77") == 0
+    events.unsubscribe("a.b", "gone")
+    assert retention.trim_names(T0 + 4 * HOUR) == 1
+    assert set(link.call("HVALS", keys.subscription_names)) == {b"here"}
+    assert link.call("HKEYS", keys.subscription_numbers) == [b"here"]
+
+
+@pytest.mark.redis62
+def test_publishing_is_refused_when_undispatched_events_fill_the_history(services: Any) -> None:
+    events = services.make(retention_bytes=2_000)
+    historian = Historian(events)
+    events.publish("a.b", {"text": "x" * 3_000})
+    with pytest.raises(BackpressureError, match="retention_bytes"):
+        events.publish("a.b", {}, id="refused")
+    events.schedule("a.b", {}, delay="1h")
+    assert events.store.status_of("refused") is None
+    historian.dispatch(events.broker.clock.now_ms())
+    assert events.publish("a.b", {}, id="refused").id == "refused"
+
+
+def test_a_history_written_to_by_others_goes_on(events: EventService, historian: Historian) -> None:
+    historian.link.call("XADD", historian.keys.log(5), f"{T0}-0", "e", "no event")
+    historian.link.call("SET", f"{historian.keys.prefix}:clock", f"{T0}-0")
+    historian.store("a.b", T0 + 1)
+    assert _ids(events) == ["e1"]
+    [junk, _] = historian.fetch()
+    historian.link.call("XACK", junk[0], "workers", junk[1])
+    assert _trim(_retention(events), T0 + 2 * HOUR) == 1
+    assert historian.link.call("XLEN", historian.keys.log(5)) <= 2
