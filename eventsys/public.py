@@ -8,6 +8,7 @@ from eventsys.errors import (
     BackpressureError,
     BufferFullError,
     CausationDepthError,
+    CronTaskError,
     EmbeddedRedisError,
     EventConflictError,
     EventsysError,
@@ -17,6 +18,7 @@ from eventsys.errors import (
     InvalidEventError,
     InvalidPatternError,
     InvalidPayloadError,
+    InvalidScheduleError,
     NotCommittedError,
     NotFoundError,
     PartialPublishError,
@@ -31,6 +33,7 @@ from eventsys.errors import (
 )
 from eventsys.model import catalog
 from eventsys.model.cloudevents import from_cloudevent, to_cloudevent
+from eventsys.model.cron_task import CronRun, CronTask, Overlap, RunOutcome, TaskState
 from eventsys.model.event import Attempt, DelayedEvent, DeliveryRecord, Event, EventRecord
 from eventsys.model.histogram import Timings
 from eventsys.model.metrics import EventMetrics, Rates, SubscriptionMetrics, TypeMetrics
@@ -42,6 +45,7 @@ from eventsys.model.subscription import Subscription, SubscriptionOptions
 from eventsys.model.trouble import Trouble
 from eventsys.runtime.default_redis import use_embedded_redis_by_default
 from eventsys.runtime.discovery import discover
+from eventsys.scheduling.cron import CronService
 from eventsys.scheduling.scheduler import DelayedEventScheduler
 from eventsys.service import EventService
 from eventsys.settings import Settings
@@ -83,7 +87,14 @@ __all__ = [  # noqa: RUF022 - reads as a table of contents
     "EventRecord",
     "EventStatus",
     "Page",
-    # The working parts, held by the service as `bus`, `store` and `delayed`
+    # Cron tasks, by `events.cron`
+    "CronRun",
+    "CronTask",
+    "Overlap",
+    "RunOutcome",
+    "TaskState",
+    # The working parts, held by the service as `bus`, `store`, `delayed` and `cron`
+    "CronService",
     "DelayedEventScheduler",
     "EventBus",
     "EventStore",
@@ -93,6 +104,7 @@ __all__ = [  # noqa: RUF022 - reads as a table of contents
     "BackpressureError",
     "BufferFullError",
     "CausationDepthError",
+    "CronTaskError",
     "EmbeddedRedisError",
     "EventConflictError",
     "EventsysError",
@@ -102,6 +114,7 @@ __all__ = [  # noqa: RUF022 - reads as a table of contents
     "InvalidEventError",
     "InvalidPatternError",
     "InvalidPayloadError",
+    "InvalidScheduleError",
     "NotCommittedError",
     "NotFoundError",
     "PartialPublishError",

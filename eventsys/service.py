@@ -26,6 +26,7 @@ from eventsys.model.priority import Priority
 from eventsys.model.queries import EventFilter, Page
 from eventsys.model.retry_policy import Backoff
 from eventsys.model.subscription import Subscription, SubscriptionOptions
+from eventsys.scheduling.cron import CronService
 from eventsys.scheduling.poller import PollerMiddleware
 from eventsys.scheduling.retention_sweeps import add_retention_sweeps
 from eventsys.scheduling.scheduler import DelayedEventScheduler
@@ -78,6 +79,7 @@ class EventService:
         self.delayed = DelayedEventScheduler(self.broker, self.store, self.settings.scheduler)
         self.sweeps = Sweeps(self.broker)
         add_retention_sweeps(self.sweeps, self.bus.housekeeping, self.settings.scheduler)
+        self.cron = CronService(self.broker, self.bus, self.store, self.sweeps)
         self.machinery = Machinery(link, self.broker.keys, self.broker.clock)
         for one in (self._poller(), *middleware):
             self.broker.add_middleware(one)

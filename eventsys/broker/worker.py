@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dramatiq import Broker, Middleware
 
 from eventsys.errors import EventsysError
-from eventsys.store.keys import LOG_QUEUE
+from eventsys.store.keys import CRON_QUEUE, LOG_QUEUE
 
 from .actor import HandlerActor
 from .broker import EventBroker
@@ -29,8 +29,9 @@ class Worker:
     """Handles the messages of all declared queues, those declared later too.
 
     It has the interface of `dramatiq.Worker` and sends the same signals to the middleware, but is three things more: it
-    passes messages to its threads in chunks, which is faster; it dispatches events in a thread of its own, which long
-    handlers cannot hold up; and it runs coroutine handlers on the event loop, where they need no thread.
+    passes messages to its threads in chunks, which is faster; it dispatches events and looks at the ticks of cron tasks
+    in threads of their own, which long handlers cannot hold up; and it runs coroutine handlers on the event loop, where
+    they need no thread.
 
     Of Dramatiq's parts that its documentation does not describe it uses these, each covered by a test:
     `MessageProxy.failed`, `.fail`, `.stuff_exception` and `.clear_exception`; `Actor.fn`, `.priority` and `.options`;
@@ -82,7 +83,7 @@ class Worker:
         if queue_name in self.consumers or (self.queues is not None and queue_name not in self.queues):
             return
         consumer: ConsumerThread
-        if queue_name == LOG_QUEUE:
+        if queue_name in {LOG_QUEUE, CRON_QUEUE}:
             consumer = DispatcherThread(self.broker, queue_name, timeout_ms=self.worker_timeout)
         else:
             threads = self.worker_threads + (self.async_concurrency if self._hosts_coroutines(queue_name) else 0)

@@ -1,4 +1,4 @@
-"""The threads of a worker: those that fetch, those that handle, and the one that dispatches."""
+"""The threads of a worker: those that fetch, those that handle, and those that dispatch."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ class ConsumerThread(WorkerPart):
 
 
 class DispatcherThread(ConsumerThread):
-    """Fetches events from the log and dispatches them itself, so that handlers never stand in their way."""
+    """Fetches events from the log, or ticks, and sees to them itself, so that handlers never stand in their way."""
 
     #: What it fetches at first; at 50 µs an event this is two milliseconds.
     AT_ONCE = 32

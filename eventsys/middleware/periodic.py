@@ -28,6 +28,9 @@ MINUTE_MS = 60_000
 #: How wrong a scheduler's clock may be. What it says beyond is not believed, and the bus's own minute counts instead.
 MOST_WRONG_MS = 6 * 3600 * 1000
 
+#: Longest error that is told, in letters.
+LONGEST_ERROR = 1_000
+
 #: Names that begin so are eventsys's own actors, whose runs are not told of.
 OWN_ACTORS = "eventsys."
 
@@ -73,14 +76,14 @@ class Periodic(Middleware):
         result: Any = None,  # noqa: ARG002
         exception: BaseException | None = None,
     ) -> None:
-        """Tell how the run of a tick ended, unless it is tried again."""
-        if not isinstance(message, PlainMessage) or "tick_ms" not in message.options or message.attempt is None:
+        """Tell how the run of a tick, or of a cron task, ended, unless it is tried again."""
+        if not isinstance(broker, EventBroker) or not isinstance(message, PlainMessage) or message.attempt is None:
             return
-        if message.actor_name.startswith(OWN_ACTORS) or message.attempt.retry is not None:
+        is_tick = "tick_ms" in message.options and not message.actor_name.startswith(OWN_ACTORS)
+        if message.attempt.retry is not None or not (is_tick or "cron" in message.options):
             return
-        if isinstance(broker, EventBroker):
-            step = _told_end(message, exception, broker.clock.now_ms())
-            message.attempt.add(step, len(packed(step)))
+        step = _end(message, exception, broker.clock.now_ms())
+        message.attempt.add(step, len(packed(step)))
 
     after_skip_message = after_process_message
 
@@ -117,18 +120,41 @@ def _claim(message: Message[Any], fields: str, tick_ms: int, now_ms: int) -> dic
     }
 
 
-def _told_end(message: PlainMessage, exception: BaseException | None, now_ms: int) -> Step:
-    scheduled_for, seconds = from_ms(message.options["tick_ms"]), message.took_us / 1e6
-    chain_id, cause_id, _ = message.options.get("chain") or (None, None, 0)
-    name, run_id = message.actor_name, message.message_id
-    payload: CronTaskCompleted | CronTaskFailed
-    if message.failed:
-        error = f"{type(exception).__name__}: {exception}" if exception is not None else "it was rejected"
-        payload = CronTaskFailed(
-            task=name, run_id=run_id, scheduled_for=scheduled_for, duration_seconds=seconds, error=error[:1_000]
-        )
-        event_type = CRON_TASK_FAILED
-    else:
-        payload = CronTaskCompleted(task=name, run_id=run_id, scheduled_for=scheduled_for, duration_seconds=seconds)
-        event_type = CRON_TASK_COMPLETED
+def _end(message: PlainMessage, exception: BaseException | None, now_ms: int) -> Step:
+    options = message.options
+    chain_id, cause_id, _ = options.get("chain") or (None, None, 0)
+    run = options.get("cron") or {
+        "task": message.actor_name, "run_id": message.message_id, "scheduled_ms": options.get("tick_ms")
+    }  # fmt: skip
+    error = None
+    if message.failed or exception is not None:
+        error = "it was rejected" if exception is None else f"{type(exception).__name__}: {exception}"[:LONGEST_ERROR]
+    scheduled_ms = run["scheduled_ms"]
+    told = told_end(
+        run["task"], run["run_id"], None if scheduled_ms is None else from_ms(scheduled_ms),
+        seconds=message.took_us / 1e6, now_ms=now_ms, error=error, chain_id=chain_id, cause_id=cause_id,
+    )  # fmt: skip
+    if "cron" not in options:
+        return told
+    outcome = "completed" if error is None else "failed"
+    facts = {"name": run["task"], "run_id": run["run_id"], "outcome": outcome, "error": error or "", "told": told}
+    return ("cron_end", facts)
+
+
+def told_end(
+    task: str,
+    run_id: str,
+    scheduled_for: datetime | None,
+    *,
+    seconds: float,
+    now_ms: int,
+    error: str | None,
+    chain_id: str | None,
+    cause_id: str | None,
+) -> Step:
+    """Return the event that tells how a run ended: well, unless there is an `error`."""
+    facts: dict[str, Any] = {"task": task, "run_id": run_id, "scheduled_for": scheduled_for}
+    facts["duration_seconds"] = seconds
+    payload = CronTaskCompleted(**facts) if error is None else CronTaskFailed(**facts, error=error)
+    event_type = CRON_TASK_COMPLETED if error is None else CRON_TASK_FAILED
     return cron_event_step(event_type, payload, now_ms=now_ms, correlation_id=chain_id, causation_id=cause_id)

@@ -29,7 +29,7 @@ def cron_event_step(
         event_type: One of the built-in types.
         payload: Its payload.
         now_ms: The clock's time.
-        event_id: Its id; None makes one.
+        event_id: Its id, which others may follow from; None makes one.
         correlation_id: The chain of the run it tells of; None begins one.
         causation_id: The event it follows from.
     """
@@ -43,4 +43,6 @@ def cron_event_step(
         causation_id=causation_id,
     )
     envelope = encode_event(event, encode_payload(payload)).decode()
-    return event_step(event.id, event_type, int(event.priority), envelope)
+    is_alone = event_id is None and correlation_id is None
+    chain = None if is_alone else event.correlation_id
+    return event_step(event.id, event_type, int(event.priority), envelope, chain=chain)

@@ -27,6 +27,9 @@ SWEEP_QUEUE = "eventsys.sweeps"
 #: The classes of what the system says of itself, which have logs of their own.
 CLASSES = ("system", "cron")
 
+#: The queue of the ticks of cron tasks, and of the ends of their runs.
+CRON_QUEUE = "eventsys.cron"
+
 #: The number of the stored format. A newer one than this is refused.
 FORMAT = 1
 
@@ -62,6 +65,9 @@ class Keys:
         self.lateness = f"{self.prefix}:metrics:lateness"
         self.troubles = f"{self.prefix}:troubles"
         self.poller = f"{self.prefix}:poller"
+        self.cron_tasks = f"{self.prefix}:cron:tasks"
+        self.cron_declared = f"{self.prefix}:cron:declared"
+        self.periodic_last = f"{self.prefix}:periodic:last"
         self.wake = f"{self.prefix}:wake"
 
     def record(self, event_id: str) -> str:
@@ -99,6 +105,18 @@ class Keys:
     def letter(self, letter_id: str) -> str:
         """Return the hash of one dead letter."""
         return f"{self.prefix}:dead:{letter_id}"
+
+    def cron_task(self, name: str) -> str:
+        """Return the hash of one cron task."""
+        return f"{self.prefix}:cron:task:{name}"
+
+    def cron_open(self, name: str) -> str:
+        """Return the hash of the runs of a cron task that are on."""
+        return f"{self.prefix}:cron:open:{name}"
+
+    def cron_history(self, name: str) -> str:
+        """Return the list of the runs of a cron task that are over, the newest first."""
+        return f"{self.prefix}:cron:history:{name}"
 
     def sweep(self, name: str) -> str:
         """Return the hash that says when a sweep was run, and how it ended."""

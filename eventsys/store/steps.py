@@ -87,6 +87,6 @@ def tick_step(
     return ("tick", actor, tick_ms, fields, step, list(told), if_new or False, if_changed or False)
 
 
-def packed(step: Step | list[Any]) -> bytes:
+def packed(step: Step | list[Any] | bool) -> bytes:
     """Return `step` as the scripts read it."""
     return _encoder.encode(step)

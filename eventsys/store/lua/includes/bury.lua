@@ -5,6 +5,7 @@ bury: keep a dead letter until a person decides.
 
 Uses: prefix, now_ms, count
 ]]
+-- include: notice_run_end
 local function bury(letter_id, facts)
   local letter = prefix .. ":dead:" .. letter_id
   redis.call("DEL", letter)
@@ -14,4 +15,5 @@ local function bury(letter_id, facts)
   for at = 1, #facts, 2 do
     if facts[at] == "reason" then count("dead_letters_" .. facts[at + 1], 1) end
   end
+  notice_run_end(letter_id)
 end

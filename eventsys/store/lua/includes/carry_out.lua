@@ -2,7 +2,7 @@
 carry_out: do what a step says, and return what came of it.
 
 Steps are how everything that enters eventsys is written down: an event to store, a message to queue, either of them
-later, the tick of a periodic actor. They come from a publisher, ride on a commit, or wait in the delayed store.
+later, the tick of a periodic actor, the tick or the run of a cron task. They come from a publisher, ride on a commit, or wait in the delayed store.
 ]]
 -- include: next_entry
 -- include: number_entry
@@ -20,3 +20,8 @@ end
 
 -- include: add_tick
 steps.tick = add_tick
+
+-- include: cron_steps
+steps.cron_tick = cron_tick
+steps.cron_start = cron_start
+steps.cron_end = cron_end

@@ -7,6 +7,7 @@ miss.
 
 Uses: prefix, now_ms, retention_ms, count
 ]]
+-- include: notice_run_end
 local function last_line_letter(lines)
   local last = string.match(lines, "([^\n]*)$")
   return string.sub(last, 1, 1)
@@ -43,4 +44,5 @@ local function finish_event(event_id, record, has_trouble, event_type)
   redis.call("ZREM", prefix .. ":pending", event_id)
   redis.call("PEXPIRE", record, 2 * retention_ms)
   count_event(event_type, status)
+  notice_run_end(event_id)
 end

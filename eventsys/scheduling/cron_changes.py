@@ -1,0 +1,134 @@
+"""What a change of a cron task writes: decided from the row as it was read, and nothing else."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from eventsys.clock import to_ms
+from eventsys.errors import CronTaskError
+from eventsys.model.catalog import CRON_TASK_CREATED, CRON_TASK_DELETED, CRON_TASK_UPDATED
+from eventsys.model.cron_task import CronDefinition, TaskState
+from eventsys.scheduling.cron_runs import arming
+from eventsys.store.cron_tasks import CronRow
+
+#: Why a task is paused that no process declares any more; declared again, it is resumed.
+UNDECLARED = "no process has declared it for an hour"
+
+_KEEP, _DISARM = ("keep",), ("disarm",)
+
+#: What decides when a task is due. Anything else can change without another next tick.
+_TIMING = ("schedule", "timezone", "jitter", "ends_at", "max_runs")
+
+
+class Change(NamedTuple):
+    """A change of one task.
+
+    Attributes:
+        event_type: What tells of it.
+        definition: The task, as it then is.
+        is_paused: Whether it then is paused.
+        row: The fields to set; None deletes the task.
+        arming: What becomes of its next tick.
+    """
+
+    event_type: str
+    definition: CronDefinition
+    is_paused: bool
+    row: dict[str, str] | None
+    arming: tuple[Any, ...]
+
+
+def created(definition: CronDefinition, now: datetime, *, is_declared: bool) -> Change:
+    """Return what creates a task.
+
+    Raises:
+        CronTaskError: If it would never be due.
+    """
+    tick = definition.next_tick(now)
+    if tick is None:
+        raise CronTaskError(
+            f"cron task {definition.name!r} would never be due: ends_at is {definition.ends_at}, before its first tick"
+        )
+    row = {
+        **_written(definition, now),
+        "state": str(TaskState.ACTIVE),
+        "reason": "",
+        "created_ms": str(to_ms(now)),
+        "declared": "1" if is_declared else "0",
+        "declared_hash": definition.declaration_hash,
+    }
+    return Change(CRON_TASK_CREATED, definition, False, row, ("arm", arming(definition, tick)))
+
+
+def changed(row: CronRow, definition: CronDefinition, now: datetime, *, declared_hash: str | None = None) -> Change:
+    """Return what gives a task another definition; `declared_hash` if that is what code declares."""
+    fields = _written(definition, now)
+    if declared_hash is not None:
+        fields["declared_hash"] = declared_hash
+    is_paused = row.task.state is TaskState.PAUSED
+    keeps = all(getattr(row.task, name) == getattr(definition, name) for name in _TIMING)
+    if is_paused or keeps:
+        return Change(CRON_TASK_UPDATED, definition, is_paused, fields, _KEEP)
+    state, how = _armed(row, definition, now)
+    return Change(CRON_TASK_UPDATED, definition, False, fields | state, how)
+
+
+def paused(row: CronRow, now: datetime, reason: str) -> Change | None:
+    """Return what pauses a task; None where it is paused or has ended."""
+    if row.task.state is not TaskState.ACTIVE:
+        return None
+    fields = {"state": str(TaskState.PAUSED), "reason": reason, "updated_ms": str(to_ms(now))}
+    return Change(CRON_TASK_UPDATED, row.task, True, fields, _DISARM)
+
+
+def resumed(row: CronRow, now: datetime) -> Change | None:
+    """Return what resumes a task with its next tick from now on; None where it is not paused."""
+    if row.task.state is not TaskState.PAUSED:
+        return None
+    state, how = _armed(row, row.task, now)
+    fields = {"updated_ms": str(to_ms(now))} | state
+    return Change(CRON_TASK_UPDATED, row.task, False, fields, how)
+
+
+def repaired(row: CronRow, now: datetime) -> Change | None:
+    """Return what gives an active task the tick that it lost, under a new name; None where it is not active.
+
+    The tick it waited for is kept: should its message still be on the way, that one no longer counts.
+    """
+    if row.task.state is not TaskState.ACTIVE:
+        return None
+    if row.task.next_tick_at is not None:
+        return Change("", row.task, False, {}, ("arm", arming(row.task, row.task.next_tick_at)))
+    state, how = _armed(row, row.task, now)
+    return Change("", row.task, False, state, how)
+
+
+def declared(row: CronRow, definition: CronDefinition, now: datetime) -> Change | None:
+    """Return what a declaration changes about a task; None where it was applied before.
+
+    What an operator has edited since stays until the declaration itself changes.
+    """
+    if row.declared_hash != definition.declaration_hash:
+        return changed(row, definition, now, declared_hash=definition.declaration_hash)
+    return resumed(row, now) if row.task.reason == UNDECLARED else None
+
+
+def deleted(row: CronRow) -> Change:
+    """Return what deletes a task."""
+    return Change(CRON_TASK_DELETED, row.task, row.task.state is TaskState.PAUSED, None, _DISARM)
+
+
+def _armed(row: CronRow, definition: CronDefinition, now: datetime) -> tuple[dict[str, str], tuple[Any, ...]]:
+    """Return the state of a task that is to run by its definition from now on, and its next tick."""
+    if definition.max_runs is not None and row.task.runs >= definition.max_runs:
+        return {"state": str(TaskState.ENDED), "reason": f"its {definition.max_runs} runs are done"}, _DISARM
+    tick = definition.next_tick(now)
+    if tick is None:
+        return {"state": str(TaskState.ENDED), "reason": "its last tick has come"}, _DISARM
+    return {"state": str(TaskState.ACTIVE), "reason": ""}, ("arm", arming(definition, tick))
+
+
+def _written(definition: CronDefinition, now: datetime) -> dict[str, str]:
+    fields = set(CronDefinition.model_fields)
+    return {"definition": definition.model_dump_json(include=fields), "updated_ms": str(to_ms(now))}

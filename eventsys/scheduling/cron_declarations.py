@@ -1,0 +1,243 @@
+"""Cron tasks that code declares: kept in memory until Redis is told, and watched for as long as they are declared."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import logging
+import re
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from dramatiq import Broker, Middleware
+
+from eventsys.broker.broker import EventBroker
+from eventsys.bus.event_bus import EventBus
+from eventsys.bus.handlers import name_of
+from eventsys.bus.system_events import SystemEvents
+from eventsys.clock import from_ms
+from eventsys.errors import CronTaskError, EventsysError
+from eventsys.model.cron_task import CronDefinition, TaskState, check_task_name
+from eventsys.model.durations import DurationLike, parse_duration
+from eventsys.model.event import Event
+from eventsys.model.event_types import LONGEST_TYPE
+from eventsys.model.subscription import SubscriptionOptions
+from eventsys.scheduling.cron_changes import UNDECLARED, paused, repaired
+from eventsys.scheduling.cron_editor import CronEditor
+from eventsys.scheduling.sweeps import Sweeps
+from eventsys.store.cron_tasks import CronRow, CronTaskStore
+
+#: After how long without a process that declares it a task is paused, in real time.
+UNDECLARED_MS = 3_600_000
+
+#: How often a process says again what it declares; several times an hour, so that a lost one does no harm.
+_DECLARED_AGAIN_MS = 300_000
+
+#: How long the message of a tick may be on its way before the task counts as one that lost it.
+_ON_ITS_WAY_MS = 60_000
+
+#: Tasks that a sweep reads at a time.
+_AT_ONCE = 200
+
+#: How the types of the events begin that functions decorated with `@events.cron` are run by.
+RUN_TYPE = "cron.run."
+
+logger = logging.getLogger(__name__)
+
+
+class CronDeclarations:
+    """The tasks that this process declares, and what has to be seen to about all tasks.
+
+    Args:
+        broker: Whose workers declare them, and whose clock counts.
+        system: What warns of tasks that nobody declares any more.
+        tasks: Where tasks are stored.
+        editor: What changes them.
+    """
+
+    def __init__(self, broker: EventBroker, system: SystemEvents, tasks: CronTaskStore, editor: CronEditor) -> None:
+        self._broker = broker
+        self._system = system
+        self._tasks = tasks
+        self._editor = editor
+        self._undeclared: list[CronDefinition] = []
+        self._definitions: dict[str, CronDefinition] = {}
+        self._said_ms = 0
+        self._lock = threading.RLock()
+        after_scan = broker.work.after_scan
+
+        def make_round() -> None:
+            after_scan()
+            self.make_round()
+
+        broker.work.after_scan = make_round
+        broker.work.when_rebound(self._forget)
+        broker.add_middleware(_Boot(self))
+
+    def tend(self, sweeps: Sweeps) -> None:
+        """Have what goes wrong with tasks noticed each minute."""
+        sweeps.add("cron-ticks", timedelta(minutes=1), self.mend_ticks)
+        sweeps.add("cron-declarations", timedelta(minutes=5), self.pause_undeclared)
+
+    def add(self, definition: CronDefinition) -> None:
+        """Note a task that Redis has to be told of.
+
+        Raises:
+            CronTaskError: If this process declares another of this name.
+        """
+        with self._lock:
+            if definition.name in self._definitions:
+                raise CronTaskError(f"two cron tasks are named {definition.name!r}; give one of them another name=")
+            self._definitions[definition.name] = definition
+            self._undeclared.append(definition)
+
+    def complete(self) -> None:
+        """Declare what Redis does not know yet.
+
+        Raises:
+            RedisUnavailableError: If Redis does not answer; the next use tries again.
+        """
+        with self._lock:
+            while self._undeclared:
+                self._editor.declare(self._undeclared[0], is_declared=True)
+                self._tasks.declare([self._undeclared[0].name], self._broker.clock.real_ms())
+                self._undeclared.pop(0)
+
+    def make_round(self) -> None:
+        """Declare what is new, and say now and then what is declared still; cheap when there is nothing to do."""
+        self.complete()
+        real_ms = self._broker.clock.real_ms()
+        if self._definitions and real_ms - self._said_ms >= _DECLARED_AGAIN_MS:
+            self._tasks.declare(list(self._definitions), real_ms)
+            self._said_ms = real_ms
+            self._declare_paused()
+
+    def mend_ticks(self, now_ms: int) -> int:
+        """Give active tasks a tick that wait for none: a sweep. Return how many did.
+
+        A tick on its way from the store to the cron actor is in neither, so it is given a minute; should its message
+        come after all, it no longer counts.
+        """
+        mended = 0
+        names = self._tasks.names()
+        for start in range(0, len(names), _AT_ONCE):
+            strays = self._tasks.strays(names[start : start + _AT_ONCE])
+            for row in self._tasks.read(strays):
+                if _has_lost_its_tick(row, now_ms):
+                    self._editor.edit(row.task.name, self._mending(row))
+                    logger.warning("cron task %s had lost its tick", row.task.name, extra={"action": "cron_mended"})
+                    mended += 1
+        return mended
+
+    def pause_undeclared(self, now_ms: int) -> int:  # noqa: ARG002 - processes live in real time
+        """Pause the declared tasks that no process has declared for an hour: a sweep. Return how many."""
+        oldest_ms = self._broker.clock.real_ms() - UNDECLARED_MS
+        old = [name for name, said_ms in self._tasks.declared().items() if said_ms < oldest_ms]
+        gone = [row.task.name for row in self._tasks.read(old) if row.task.state is TaskState.ACTIVE]
+        for name in gone:
+            self._editor.edit(name, lambda row, now: None if row is None else paused(row, now, UNDECLARED))
+            self._system.warn(
+                f"cron_undeclared:{name}",
+                f"cron task {name!r} is paused, because {UNDECLARED}; delete it, or start what declares it",
+                lasts="1h",
+            )
+        return len(gone)
+
+    def _forget(self) -> None:
+        """Begin anew on another Redis, which knows nothing of what this process declares."""
+        with self._lock:
+            self._undeclared = list(self._definitions.values())
+            self._said_ms = 0
+
+    def _declare_paused(self) -> None:
+        """Declare again what was paused while Redis was away from this process for too long."""
+        for row in self._tasks.read(list(self._definitions)):
+            if row.task.reason == UNDECLARED:
+                self._editor.declare(self._definitions[row.task.name], is_declared=True)
+
+    @staticmethod
+    def _mending(seen: CronRow) -> Callable[[CronRow | None, Any], Any]:
+        def decide(row: CronRow | None, now: Any) -> Any:
+            is_same = row is not None and row.armed == seen.armed and not row.waits
+            return repaired(row, now) if row is not None and is_same else None
+
+        return decide
+
+
+class _Boot(Middleware):
+    """Declares the tasks of a worker before it begins to work; what Redis could not be told then is told in a round."""
+
+    def __init__(self, declarations: CronDeclarations) -> None:
+        self._declarations = declarations
+
+    def before_worker_boot(self, broker: Broker, worker: object) -> None:  # noqa: ARG002
+        """Declare them."""
+        try:
+            self._declarations.complete()
+        except EventsysError as error:
+            logger.warning("cron tasks are not declared yet: %s", error, extra={"action": "cron_undeclared"})
+
+
+def _has_lost_its_tick(row: CronRow, now_ms: int) -> bool:
+    task = row.task
+    if task.state is not TaskState.ACTIVE or row.waits:
+        return False
+    due = task.next_run_at
+    # A tick that is not due and not in the store is lost; one that was due may be on its way.
+    return due is None or due > from_ms(now_ms) or due < from_ms(now_ms - _ON_ITS_WAY_MS)
+
+
+def declare_function(
+    bus: EventBus,
+    function: Callable[..., Any],
+    name: str | None,
+    *,
+    max_retries: int,
+    retry_delay: DurationLike,
+    timeout: DurationLike | None,
+    **options: Any,
+) -> CronDefinition:
+    """Subscribe a function to the event of its own runs, and return the task that publishes it.
+
+    Raises:
+        InvalidScheduleError: If the schedule or the zone cannot be.
+        CronTaskError: If the name or an option cannot be.
+        SubscriptionError: If it is no function of one argument, the event, or of none.
+    """
+    own_name = check_task_name(name_of(function) if name is None else name)
+    event_type = run_type_of(own_name)
+    definition = CronDefinition.make(name=own_name, event_type=event_type, **options)
+    subscription = SubscriptionOptions(
+        max_retries=max_retries,
+        retry_delay=parse_duration(retry_delay),
+        timeout=None if timeout is None else parse_duration(timeout),
+    )
+    bus.declare(event_type, _as_handler(function), subscription, name=own_name, persistent=True)
+    return definition
+
+
+def run_type_of(name: str) -> str:
+    """Return the type of the events of a task's runs: its name, as far as a type may have its letters."""
+    plain = ".".join(part for part in re.sub(r"[^a-z0-9._-]+", "-", name.lower()).split(".") if part)
+    event_type = f"{RUN_TYPE}{plain}"
+    if plain == name and len(event_type) <= LONGEST_TYPE:
+        return event_type
+    return f"{event_type[: LONGEST_TYPE - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _as_handler(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function of one argument, the event."""
+    if inspect.signature(function).parameters:
+        return function
+
+    async def await_it(event: Event[Any]) -> None:  # noqa: ARG001
+        await function()
+
+    def call_it(event: Event[Any]) -> None:  # noqa: ARG001
+        function()
+
+    handler: Any = await_it if inspect.iscoroutinefunction(function) else call_it
+    handler.__module__, handler.__qualname__ = function.__module__, function.__qualname__
+    return handler  # type: ignore[no-any-return]

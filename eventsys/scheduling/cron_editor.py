@@ -1,0 +1,98 @@
+"""Changing cron tasks, whoever else changes them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import datetime
+
+from eventsys.clock import Clock, from_ms
+from eventsys.errors import NotFoundError
+from eventsys.model.builtin_payloads import CronTaskChanged
+from eventsys.model.cron_task import CronDefinition, CronTask
+from eventsys.scheduling.cron_changes import Change, created, declared
+from eventsys.store.cron_events import cron_event_step
+from eventsys.store.cron_tasks import CronRow, CronTaskStore
+from eventsys.store.steps import Step
+
+Decide = Callable[[CronRow | None, datetime], Change | None]
+
+
+class CronEditor:
+    """Reads a task, decides, and writes if nobody changed it meanwhile; else it begins anew.
+
+    Each time round means that another change was made, so this ends.
+
+    Args:
+        clock: The time.
+        tasks: Where tasks are stored.
+    """
+
+    def __init__(self, clock: Clock, tasks: CronTaskStore) -> None:
+        self._clock = clock
+        self._tasks = tasks
+
+    def edit(self, name: str, decide: Decide) -> CronTask:
+        """Change a task, and return it as it then is; if it is deleted, as it was.
+
+        Args:
+            name: The task.
+            decide: Returns what to change about the row it is given, None for nothing. May be called several times.
+
+        Raises:
+            RedisUnavailableError: If Redis does not answer. The change may have been made; making it again is safe.
+        """
+        change_id = secrets.token_hex(8)
+        while True:
+            row, now_ms = self.read(name), self._clock.now_ms()
+            change = decide(row, from_ms(now_ms))
+            if change is None:
+                return known(row, name).task
+            is_changed = self._tasks.change(
+                now_ms, name, expected=None if row is None else row.task.revision, change_id=change_id,
+                row=change.row, arming=change.arming, told=_told(change, now_ms),
+            )  # fmt: skip
+            if is_changed:
+                found = None if change.row is None else self.read(name)
+                return known(found or row, name).task
+
+    def declare(self, definition: CronDefinition, *, is_declared: bool = False) -> CronTask:
+        """Create a task, or change it if this definition is not the one that was declared last.
+
+        Raises:
+            CronTaskError: If it would never be due.
+        """
+
+        def decide(row: CronRow | None, now: datetime) -> Change | None:
+            if row is None:
+                return created(definition, now, is_declared=is_declared)
+            return declared(row, definition, now)
+
+        return self.edit(definition.name, decide)
+
+    def read(self, name: str) -> CronRow | None:
+        """Return a task's row, None when there is no such task."""
+        found = self._tasks.read([name])
+        return found[0] if found else None
+
+
+def known(row: CronRow | None, name: str) -> CronRow:
+    """Return a row that is there.
+
+    Raises:
+        NotFoundError: If it is not.
+    """
+    if row is None:
+        raise NotFoundError(f"there is no cron task {name!r}; events.cron.list() shows all")
+    return row
+
+
+def _told(change: Change, now_ms: int) -> list[Step]:
+    if not change.event_type:
+        return []
+    task = change.definition
+    payload = CronTaskChanged(
+        task=task.name, schedule=task.schedule, timezone=task.timezone, event_type=task.event_type, actor=task.actor,
+        paused=change.is_paused,
+    )  # fmt: skip
+    return [cron_event_step(change.event_type, payload, now_ms=now_ms)]

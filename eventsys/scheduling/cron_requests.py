@@ -1,0 +1,56 @@
+"""What is asked of the cron service, checked: definitions, and times in the future."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from dramatiq import Actor
+
+from eventsys.broker.broker import EventBroker
+from eventsys.clock import to_ms
+from eventsys.errors import CronTaskError
+from eventsys.model.cron_task import CronDefinition
+from eventsys.model.durations import DurationLike, to_milliseconds
+
+
+def definition_of(
+    broker: EventBroker,
+    name: str,
+    schedule: str,
+    event_type: str | None,
+    payload: dict[str, Any] | None,
+    actor: Actor[..., Any] | str | None,
+    options: dict[str, Any],
+) -> CronDefinition:
+    """Return the definition of a task, with the queue of its actor if this process knows that.
+
+    Raises:
+        InvalidScheduleError: If the schedule or the zone cannot be.
+        CronTaskError: If something else cannot be.
+    """
+    given = {**options, "name": name, "schedule": schedule, "event_type": event_type, "payload": payload or {}}
+    if actor is not None:
+        known = broker.actors.get(actor) if isinstance(actor, str) else actor
+        given["actor"] = actor if isinstance(actor, str) else actor.actor_name
+        given.setdefault("queue", "default" if known is None else known.queue_name)
+    return CronDefinition.make(**given)
+
+
+def due_ms_of(now_ms: int, at: datetime | None, delay: DurationLike | None) -> int:
+    """Return when something is due, in milliseconds since 1970.
+
+    Raises:
+        CronTaskError: If neither or both are given, or the time is past or has no time zone.
+    """
+    if (at is None) == (delay is None):
+        raise CronTaskError("say when: either at=datetime or delay='10m'")
+    if at is None:
+        assert delay is not None
+        return now_ms + max(1, to_milliseconds(delay))
+    if not isinstance(at, datetime) or at.tzinfo is None:
+        raise CronTaskError(f"at={at} is no datetime with a time zone; use datetime.now(timezone.utc) + ...")
+    due_ms = to_ms(at.astimezone(UTC))
+    if due_ms < now_ms:
+        raise CronTaskError(f"at={at.isoformat()} is past; do it now, or give a later time")
+    return due_ms

@@ -1,0 +1,199 @@
+"""The cron tasks of a bus and their runs, as every process sees them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from eventsys.clock import from_ms
+from eventsys.model.cron_task import CronRun, CronTask, RunOutcome
+from eventsys.store.keys import Keys
+from eventsys.store.link import Link
+from eventsys.store.scripts import script
+from eventsys.store.steps import Step, packed
+
+_FIELDS = (
+    "definition", "state", "reason", "revision", "armed", "tick_ms", "due_ms", "runs", "waiting", "declared",
+    "declared_hash", "created_ms", "updated_ms",
+)  # fmt: skip
+
+
+class CronRow(NamedTuple):
+    """A cron task as it is stored.
+
+    Attributes:
+        task: The task.
+        armed: What its next tick is called; None when it waits for none.
+        tick_ms: When that is by its schedule.
+        waits: Whether something waits for its open run to end.
+        declared_hash: Of the definition that code declared last.
+    """
+
+    task: CronTask
+    armed: str | None
+    tick_ms: int | None
+    waits: bool
+    declared_hash: str
+
+
+class OpenRun(NamedTuple):
+    """A run that is on.
+
+    Attributes:
+        run: The run.
+        deadline_ms: When it counts as failed.
+    """
+
+    run: CronRun
+    deadline_ms: int
+
+
+class CronTaskStore:
+    """Reads and changes cron tasks.
+
+    Args:
+        link: The way to Redis.
+        keys: The keys of the bus.
+    """
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+
+    def read(self, names: Sequence[str]) -> list[CronRow]:
+        """Return the tasks of these names that exist, in one round trip."""
+        found = self._link.pipeline([("HMGET", self._keys.cron_task(name), *_FIELDS) for name in names])
+        return [_row(values) for values in found if values[0] is not None]
+
+    def names(self) -> list[str]:
+        """Return the names of all tasks, in order."""
+        return [name.decode() for name in self._link.call("ZRANGE", self._keys.cron_tasks, 0, -1)]
+
+    def page(self, start: int, count: int) -> tuple[list[CronRow], int]:
+        """Return tasks in the order of their names, and how many there are."""
+        names, total = self._link.pipeline(
+            [("ZRANGE", self._keys.cron_tasks, start, start + count - 1), ("ZCARD", self._keys.cron_tasks)]
+        )
+        return self.read([name.decode() for name in names]) if names else [], int(total)
+
+    def change(
+        self,
+        now_ms: int,
+        name: str,
+        *,
+        expected: int | None,
+        change_id: str,
+        row: Mapping[str, str] | None,
+        arming: tuple[Any, ...],
+        told: Sequence[Step],
+    ) -> bool:
+        """Write a task, or delete it, and say whether it was what the change was computed with.
+
+        Args:
+            now_ms: The clock's time.
+            name: The task.
+            expected: Its revision; None: there is none.
+            change_id: By which the change is known again when its reply was lost.
+            row: The fields to set; None deletes it.
+            arming: What becomes of its next tick, as `lua/change_cron_task.lua` reads it.
+            told: Events that tell of it.
+        """
+        flat = False if row is None else [part for pair in row.items() for part in pair]
+        (is_changed, _), is_repeated = self._link.run_telling(
+            script("change_cron_task"), self._keys.prefix, now_ms, name, "" if expected is None else expected,
+            change_id, packed(flat), packed(arming), *map(packed, told),
+        )  # fmt: skip
+        # Of what was deleted nothing is left to tell by whom.
+        return bool(is_changed) or (is_repeated and row is None)
+
+    def open_runs(self, name: str) -> list[OpenRun]:
+        """Return the runs that are on, the newest first."""
+        texts = self._link.call("HVALS", self._keys.cron_open(name))
+        return sorted((_open(name, text) for text in texts), key=lambda one: str(one.run.started_at), reverse=True)
+
+    def open_run(self, name: str, run_id: str) -> OpenRun | None:
+        """Return a run that is on, or None."""
+        text = self._link.call("HGET", self._keys.cron_open(name), run_id)
+        return None if text is None else _open(name, text)
+
+    def history(self, name: str, start: int, count: int) -> tuple[list[CronRun], int]:
+        """Return runs, those that are on first, then the newest, and how many there are."""
+        opened = [one.run for one in self.open_runs(name)]
+        first = max(0, start - len(opened))
+        over = max(0, count - len(opened[start : start + count]))
+        key = self._keys.cron_history(name)
+        texts, length = self._link.pipeline([("LRANGE", key, first, first + over - 1), ("LLEN", key)])
+        closed = [_run(name, msgspec.json.decode(text)) for text in texts] if over else []
+        return [*opened[start : start + count], *closed], len(opened) + int(length)
+
+    def letter_error(self, message_id: str) -> str | None:
+        """Return the error of a dead letter, None when there is no such letter."""
+        error = self._link.call("HGET", self._keys.letter(message_id), "error")
+        return None if error is None else error.decode("utf-8", "replace")
+
+    def strays(self, names: Sequence[str]) -> list[str]:
+        """Return those of these tasks whose tick is not in the delayed store."""
+        ids = [f"cron-tick:{name}" for name in names]
+        prefix = f"{self._keys.prefix}:delayed:ids:"
+        found = self._link.pipeline([("HEXISTS", f"{prefix}{_bucket(one)}", one) for one in ids]) if ids else []
+        return [name for name, exists in zip(names, found, strict=True) if not exists]
+
+    def declare(self, names: Sequence[str], real_ms: int) -> None:
+        """Note that a process declares these tasks."""
+        if names:
+            pairs = [part for name in names for part in (name, real_ms)]
+            self._link.call("HSET", self._keys.cron_declared, *pairs)
+
+    def declared(self) -> dict[str, int]:
+        """Return when each declared task was last declared, in real milliseconds."""
+        flat = self._link.call("HGETALL", self._keys.cron_declared)
+        return {name.decode(): int(ms) for name, ms in zip(flat[::2], flat[1::2], strict=True)}
+
+
+def _bucket(entry_id: str) -> str:
+    return hashlib.sha1(entry_id.encode(), usedforsecurity=False).hexdigest()[:4]
+
+
+def _row(values: Sequence[bytes | None]) -> CronRow:
+    texts = {name: value for name, value in zip(_FIELDS, values, strict=True) if value is not None}
+    tick_ms = int(texts["tick_ms"]) if "tick_ms" in texts else None
+    due_ms = int(texts["due_ms"]) if "due_ms" in texts else None
+    task = CronTask(
+        **msgspec.json.decode(texts["definition"]),
+        state=texts["state"].decode(),
+        reason=texts.get("reason", b"").decode(),
+        next_tick_at=None if tick_ms is None else from_ms(tick_ms),
+        next_run_at=None if due_ms is None else from_ms(due_ms),
+        runs=int(texts.get("runs", b"0")),
+        is_declared=texts.get("declared") == b"1",
+        revision=int(texts["revision"]),
+        created_at=from_ms(int(texts["created_ms"])),
+        updated_at=from_ms(int(texts["updated_ms"])),
+    )
+    armed = texts["armed"].decode() if "armed" in texts else None
+    return CronRow(task, armed, tick_ms, "waiting" in texts, texts.get("declared_hash", b"").decode())
+
+
+def _open(name: str, text: bytes) -> OpenRun:
+    facts = msgspec.json.decode(text)
+    return OpenRun(_run(name, facts), int(facts["deadline_ms"]))
+
+
+def _run(name: str, facts: Mapping[str, Any]) -> CronRun:
+    def moment(field: str) -> Any:
+        return from_ms(int(facts[field])) if facts.get(field) else None
+
+    return CronRun(
+        task=name,
+        run_id=facts["run_id"],
+        scheduled_for=moment("scheduled_ms"),
+        started_at=moment("started_ms"),
+        ended_at=moment("ended_ms"),
+        outcome=RunOutcome(facts.get("outcome", "running")),
+        error=facts.get("error", ""),
+        manual=not facts.get("scheduled_ms"),
+        target_id=facts.get("target_id"),
+    )
