@@ -29,6 +29,7 @@ from .joining import flush, is_idle, wait_until
 from .messages import Received
 from .presence import Lease, Presence
 from .sending import step_of
+from .staging import ActorTable
 from .work import Work
 
 #: The exit code of a process that ends because a handler cannot be interrupted: EX_SOFTWARE.
@@ -70,6 +71,7 @@ class EventBroker(Broker):
     ) -> None:
         self._hooks = Hooks(self)
         super().__init__(middleware=middleware)
+        self.actors = ActorTable()
         self.queues: set[str] = set()
         self.actor_options |= {"lane", "periodic", "transactional"}
         self.work = Work(

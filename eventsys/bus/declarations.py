@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from eventsys.broker.actor import HandlerActor
 from eventsys.broker.broker import EventBroker
+from eventsys.broker.staging import current_staging
 from eventsys.errors import SettingsError
 from eventsys.store.keys import FORMAT
 from eventsys.store.subscriptions import SubscriptionStore
@@ -34,10 +35,25 @@ class Declarations:
         self._lock = threading.RLock()
 
     def add(self, actor: HandlerActor) -> None:
-        """Note a handler that Redis has to be told of."""
+        """Note a handler that Redis has to be told of; not one that is only staged."""
+        if current_staging() is not None:
+            return
         with self._lock:
             is_hosted = actor.subscription.persistent or not actor.subscription.is_async
             (self._undeclared if is_hosted or actor.subscription.owner else self._unhosted).append(actor)
+
+    def adopt(self, actors: Iterable[HandlerActor]) -> None:
+        """Tell Redis of handlers that are about to take the place of others, and host them.
+
+        Raises:
+            RedisUnavailableError: If Redis does not answer; those told of so far are declared twice at worst.
+        """
+        with self._lock:
+            for actor in actors:
+                self._save(actor)
+                name = actor.actor_name
+                self._undeclared = [one for one in self._undeclared if one.actor_name != name]
+                self._unhosted = [one for one in self._unhosted if one.actor_name != name]
 
     def drop(self, name: str) -> None:
         """Forget a handler."""

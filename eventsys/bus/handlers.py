@@ -85,8 +85,8 @@ def make_actor(
     Raises:
         SubscriptionError: If the broker has an actor of that name: two handlers must not share a subscription.
     """
-    taken = broker.actors.get(subscription.name)
-    if taken is not None:
+    if subscription.name in broker.actors:
+        taken = broker.actors[subscription.name]
         raise SubscriptionError(
             f"two handlers are named {subscription.name!r}: one in {_file_of(taken)}, one in {_file_of(handler)};"
             " give one of them another name="

@@ -1,0 +1,77 @@
+"""Loading modules again: all of them, or none."""
+
+from __future__ import annotations
+
+import importlib
+import linecache
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from importlib.util import cache_from_source
+from pathlib import Path
+from types import ModuleType
+
+from .modules import file_of
+
+
+@contextmanager
+def loaded_again(order: Sequence[str], gone: Sequence[str]) -> Iterator[None]:
+    """Load modules again, in this order, and forget those that are gone; if anything raises, put all back as it was.
+
+    Each is a new module object. What runs from the old ones goes on seeing the names as they were.
+
+    Args:
+        order: What to load, imported ones first.
+        gone: Modules whose files are gone.
+    """
+    before = {name: sys.modules.get(name) for name in (*order, *gone)}
+    for name in order:
+        _forget_bytecode(file_of(name))
+    linecache.checkcache()
+    importlib.invalidate_caches()
+    try:
+        for name in before:
+            sys.modules.pop(name, None)
+        for name in order:
+            importlib.import_module(name)
+            _bind_children(name)
+        yield
+    except BaseException:
+        for name, module in before.items():
+            _put_back(name, module)
+        raise
+    for name in gone:
+        _unbind(name)
+
+
+def _forget_bytecode(path: Path | None) -> None:
+    """Drop the compiled form: it is known by second and size, and a quick edit may keep both."""
+    if path is not None:
+        with suppress(OSError, NotImplementedError):
+            Path(cache_from_source(str(path))).unlink(missing_ok=True)
+
+
+def _put_back(name: str, module: ModuleType | None) -> None:
+    if module is None:
+        sys.modules.pop(name, None)
+        _unbind(name)
+        return
+    sys.modules[name] = module
+    parent, _, tail = name.rpartition(".")
+    if parent in sys.modules:
+        setattr(sys.modules[parent], tail, module)
+
+
+def _bind_children(name: str) -> None:
+    """Give a package that was loaded again its modules, which an import that finds them loaded does not bind."""
+    for child, module in list(sys.modules.items()):
+        parent, _, tail = child.rpartition(".")
+        if parent == name and module is not None:
+            setattr(sys.modules[name], tail, module)
+
+
+def _unbind(name: str) -> None:
+    parent, _, tail = name.rpartition(".")
+    if parent in sys.modules:
+        with suppress(AttributeError):
+            delattr(sys.modules[parent], tail)
