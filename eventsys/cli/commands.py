@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from eventsys.cli.cron import cron
 from eventsys.cli.demo.command import demo
 from eventsys.cli.doctor import doctor
 from eventsys.cli.events import events
@@ -26,5 +27,5 @@ app = typer.Typer(
 )
 for command in (demo, worker, publish, doctor, health, settings, version):
     app.command()(command)
-for name, family in {"events": events, "queue": queue, "workers": workers, "schema": schema}.items():
+for name, family in {"events": events, "cron": cron, "queue": queue, "workers": workers, "schema": schema}.items():
     app.add_typer(family, name=name)

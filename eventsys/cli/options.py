@@ -62,13 +62,15 @@ def moment_of(text: str | None) -> datetime | None:
         return datetime.now(UTC) - parse_duration(text)
     except InvalidDurationError:
         pass
+    return date_of(text)
+
+
+def date_of(text: str) -> datetime:
+    """Return the moment that an ISO date and time names; without a zone it is this machine's."""
     try:
-        moment = datetime.fromisoformat(text)
+        return datetime.fromisoformat(text).astimezone()
     except ValueError:
-        refuse(
-            f"{text!r} is no time; give a duration before now such as 2h, or a date such as 2026-11-25T08:00", MISUSED
-        )
-    return moment.astimezone() if moment.tzinfo is None else moment
+        refuse(f"{text!r} is no time; give a date such as 2026-11-25T08:00, or where it fits a duration: 2h", MISUSED)
 
 
 def confirm(question: str, *, yes: bool) -> None:
