@@ -16,6 +16,7 @@ from eventsys.bus.buffer import OnError
 from eventsys.bus.event_bus import EventBus
 from eventsys.bus.handlers import ExceptionTypes
 from eventsys.bus.receipt import Receipt
+from eventsys.bus.subscriptions import Subscriptions
 from eventsys.bus.waiting import wait_for_end
 from eventsys.middleware import carried_attempt, default_middleware
 from eventsys.model.catalog import Catalog
@@ -66,8 +67,7 @@ class EventService:
     ) -> None:
         self.settings = settings or load_settings(**given)
         link = Link(
-            lambda: redis_url_of(self.settings),
-            connect_timeout_s=self.settings.connect_timeout.total_seconds(),
+            lambda: redis_url_of(self.settings), connect_timeout_s=self.settings.connect_timeout.total_seconds()
         )
         retention_ms = to_milliseconds(self.settings.retention)
         self.broker = EventBroker(
@@ -80,6 +80,7 @@ class EventService:
         self.sweeps = Sweeps(self.broker)
         add_retention_sweeps(self.sweeps, self.bus.housekeeping, self.settings.scheduler)
         self.cron = CronService(self.broker, self.bus, self.store, self.sweeps)
+        self.subscriptions = Subscriptions(self.bus)
         self.machinery = Machinery(link, self.broker.keys, self.broker.clock)
         for one in (self._poller(), *middleware):
             self.broker.add_middleware(one)
@@ -109,6 +110,11 @@ class EventService:
         where: Mapping[str, Any] | None = None,
         priority: Priority | None = None,
         queue: str | None = None,
+        rate: str | None = None,
+        concurrency: int | None = None,
+        breaker: int | None = None,
+        breaker_wait: DurationLike = "30s",
+        was: str | tuple[str, ...] = (),
     ) -> Callable[[Handler], Handler]:
         """Subscribe the decorated function, coroutine function, or object to events; return it unchanged.
 
@@ -127,6 +133,11 @@ class EventService:
             where: Conditions on the content, such as `{"payload.amount": {"numeric": [">=", 100]}}`.
             priority: The lane of its deliveries; None: the event's own.
             queue: The queue of its deliveries; None: the application's.
+            rate: The most attempts that begin in a second, minute or hour, over all processes: `100/s`.
+            concurrency: The most attempts that run at once, over all processes.
+            breaker: So many failures in a row hold it back; each `breaker_wait` one is let through, until one succeeds.
+            breaker_wait: See `breaker`.
+            was: Names it had before; what they left is taken over.
 
         Raises:
             SubscriptionError: If the handler or the name will not do, or the name is taken.
@@ -135,7 +146,8 @@ class EventService:
         options = SubscriptionOptions(
             async_=async_, max_retries=max_retries, retry_delay=parse_duration(retry_delay), backoff=backoff,
             timeout=None if timeout is None else parse_duration(timeout), persistent=persistent,
-            where=None if where is None else dict(where), priority=priority, queue=queue,
+            where=None if where is None else dict(where), priority=priority, queue=queue, rate=rate,
+            concurrency=concurrency, breaker=breaker, breaker_wait=parse_duration(breaker_wait), was=was,
         )  # fmt: skip
 
         def subscribe(handler: Handler) -> Handler:

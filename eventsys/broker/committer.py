@@ -48,9 +48,10 @@ class Finished:
         steps: What its handler and hooks published.
         done: Called once with "ok" or "lost" when the commit has returned.
         resolve: Computes the ending again when the subscriptions changed under it.
+        gate: What a subscription with limits or a breaker has to be told: its name, and the verdict.
     """
 
-    __slots__ = ("done", "ending", "place", "resolve", "steps")
+    __slots__ = ("done", "ending", "gate", "place", "resolve", "steps")
 
     def __init__(
         self,
@@ -59,7 +60,9 @@ class Finished:
         steps: list[Step],
         done: Callable[[str], None] | None = None,
         resolve: Callable[[], Ending] | None = None,
+        gate: tuple[str, str] | None = None,
     ) -> None:
+        self.gate = gate
         self.place = place
         self.ending = ending
         self.steps = steps
@@ -73,7 +76,7 @@ class _Lane(NamedTuple):
     """
 
     acknowledged: list[str]
-    attempts: list[tuple[str, Ending, list[Step]]]
+    attempts: list[tuple[Any, ...]]
     numbers: list[int]
 
 
@@ -92,6 +95,7 @@ class Committer:
         forget: Called with the places whose commit has returned.
         lease_ended: Called when Redis says that the lease was ended under which something was held.
         more_is_coming: Whether this process holds messages that are not over yet.
+        subscriptions_changed: Called when a commit tells of another version of the subscriptions than the one before.
         by_hand: Whether `put` commits itself, in its caller's thread: then there is no other.
     """
 
@@ -105,6 +109,7 @@ class Committer:
         forget: Callable[[list[Place]], None],
         lease_ended: Callable[[], None],
         more_is_coming: Callable[[], bool],
+        subscriptions_changed: Callable[[], None] = lambda: None,
         by_hand: bool = False,
     ) -> None:
         self._channel = link.channel()
@@ -116,6 +121,8 @@ class Committer:
         self._committed_at = 0.0
         self._may_have_run = False
         self._more_is_coming = more_is_coming
+        self._subscriptions_changed = subscriptions_changed
+        self._version = b""
         self._waiting: deque[Finished] = deque()
         self._is_committing = False
         self._is_closing = False
@@ -232,7 +239,8 @@ class Committer:
             if one.ending is DONE and not one.steps:
                 lane.acknowledged.append(one.place.entry)
             else:
-                lane.attempts.append((one.place.entry, one.ending, one.steps))
+                attempt = (one.place.entry, one.ending, one.steps)
+                lane.attempts.append(attempt if one.gate is None else attempt + one.gate)
                 lane.numbers.append(at)
         packed_lanes = [packed((stream, lane.acknowledged, lane.attempts)) for stream, lane in lanes.items()]
         repeats: list[Exception] = []
@@ -244,6 +252,10 @@ class Committer:
         if exceptions == [b"ended"]:
             self._lease_ended()
             return ["lost"] * len(batch)
+        version = exceptions.pop()
+        if version != self._version:
+            self._version = version
+            self._subscriptions_changed()
         results = ["ok"] * len(batch)
         order = list(lanes.values())
         for lane_number, at, why in zip(exceptions[::3], exceptions[1::3], exceptions[2::3], strict=True):

@@ -72,10 +72,9 @@ class EventConsumer(Consumer):
                 self._work.in_flight.hold_no_more([message.place])
                 continue
             try:
-                entries = self._fetch()
+                self._take(self._fetch())
             except EventsysError as error:
                 raise ConnectionClosed(str(error)) from error
-            self._take(entries)
             if self._work.is_ending:
                 self._give_back()
             if not self._ready:
@@ -207,6 +206,7 @@ class EventConsumer(Consumer):
             for (lane, entry, _), is_suspect in entries
         ]
         are_new = self._work.in_flight.add(places, over=over)
+        messages: list[Received] = []
         for ((_, _, fields), _), place, is_new in zip(entries, places, are_new, strict=True):
             if not is_new:
                 continue
@@ -217,7 +217,21 @@ class EventConsumer(Consumer):
                 continue
             message.actor = self._work.actors.get(message.actor_name)
             self._work.in_flight.give(message)
-            self._ready.append(message)
+            messages.append(message)
+        self._ready.extend(self._admitted(messages) if self._work.gates.watched else messages)
+
+    def _admitted(self, messages: list[Received]) -> list[Received]:
+        """Return the messages that may begin now; the others are left to Redis."""
+        work = self._work
+        try:
+            begin, others = work.gates.admit(self._channel, work.keys.prefix, work.clock.now_ms(), messages)
+        except EventsysError:
+            # They are pending for this process, and served again by the next connection.
+            work.in_flight.hold_no_more([message.place for message in messages])
+            raise
+        if others:
+            work.in_flight.hold_no_more([message.place for message in others])
+        return begin
 
     def _bury(self, place: Place, error: UndecodableError) -> None:
         logger.error(

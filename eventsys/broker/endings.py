@@ -7,10 +7,11 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+import dramatiq.errors
 from dramatiq.errors import ActorNotFound
 from dramatiq.middleware.time_limit import TimeLimitExceeded
 
-from eventsys.errors import InvalidPayloadError, Reject
+from eventsys.errors import InvalidPayloadError, Reject, Retry
 from eventsys.store.steps import delayed_step, message_step
 
 from .actor import HandlerActor
@@ -91,6 +92,31 @@ def ending_of_failure(
     return ("dead", False, 0, "", True, message.message_id, facts)
 
 
+def verdict_of(message: Received) -> str:
+    """Return what an attempt says of the health of its subscription: `s` well, `f` failed, or empty for neither.
+
+    What a handler asked for, and a payload that nobody could handle, says nothing.
+    """
+    error = message.error
+    if error is None:
+        return "s"
+    is_neither = isinstance(error, (Reject, Retry, dramatiq.errors.Retry, InvalidPayloadError, ActorNotFound))
+    return "" if is_neither else "f"
+
+
+def ending_of_waiting(message: DeliveryMessage, *, is_hosted: bool) -> Ending:
+    """Return how a delivery ends that may not run now: in the waiting room, and no attempt is used.
+
+    Args:
+        message: The delivery.
+        is_hosted: Whether it waits for its state alone, and may go back as soon as that allows it.
+    """
+    fields = ["s", message.subscription, "e", message.envelope, "o", json.dumps(message.options)]
+    if message.stored_ms:
+        fields += ["t", str(message.stored_ms)]
+    return ("waiting", message.subscription, message.place.lane, fields, is_hosted)
+
+
 def ending_of_junk(letter_id: str, why: str, fields: list[bytes]) -> Ending:
     """Return how an entry ends that is no message: a dead letter with its bytes, as far as they are text."""
     facts = [part.decode("utf-8", "backslashreplace") for part in fields[:MOST_JUNK]]
@@ -113,10 +139,7 @@ def _unhosted(message: DeliveryMessage, worker: int, number: int, exists: bool) 
             -1,
             -1,
         )
-    fields = ["s", message.subscription, "e", message.envelope, "o", json.dumps(message.options)]
-    if message.stored_ms:
-        fields += ["t", str(message.stored_ms)]
-    return ("waiting", message.subscription, [*fields, "lane", str(message.place.lane)])
+    return ending_of_waiting(message, is_hosted=False)
 
 
 def _parked(message: Received, now_ms: int) -> Ending:

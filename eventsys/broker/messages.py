@@ -156,6 +156,9 @@ class DeliveryMessage(Received):
         header: That, read as far as its payload.
         event_id: The event's id.
         stored_ms: When the event was stored; 0 where the entry does not say, as after its first attempt.
+        is_inline: Whether its publisher runs it.
+        is_probe: Whether it may begin though its subscription is closed: it tries whether a breaker can be closed.
+        is_turned_away: Whether it ends in the waiting room, since its subscription closed before it began.
     """
 
     def __init__(self, subscription: str, envelope: str, options: dict[str, Any], place: Place) -> None:
@@ -168,6 +171,8 @@ class DeliveryMessage(Received):
         self.event_id = header.id
         self.stored_ms = 0
         self.is_inline = False
+        self.is_probe = False
+        self.is_turned_away = False
 
 
 def read_entry(fields: Sequence[bytes], place: Place) -> Received:

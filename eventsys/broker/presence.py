@@ -42,6 +42,9 @@ class Lease(NamedTuple):
         return cls(int(seconds * 1000), seconds / 3, seconds / 6, int(seconds * 250), seconds / 12)
 
 
+#: Seconds between two looks at what has to be known within a second: whether a subscription was paused.
+LOOK_S = 0.7
+
 #: Most messages of a dead process moved on one lane by one script.
 _MOST_MOVED = 100
 
@@ -61,6 +64,7 @@ class Presence:
         clock: Set from Redis's own at every beat.
         lease: How soon it counts as dead without a beat.
         after_scan: Called, in the thread that beats, after every look for dead processes.
+        look: Called there more often, for what has to be known within a second.
         by_hand: Whether no thread beats: whoever runs the work calls `beat` and `scan`.
     """
 
@@ -72,6 +76,7 @@ class Presence:
         lease: Lease | None = None,
         *,
         after_scan: Callable[[], None] = lambda: None,
+        look: Callable[[], None] = lambda: None,
         by_hand: bool = False,
     ) -> None:
         self.name = _new_name()
@@ -85,8 +90,10 @@ class Presence:
         self._leftovers: set[str] = set()
         self._lock = threading.RLock()
         self._stop = threading.Event()
+        self._hurry = threading.Event()
         self._thread: threading.Thread | None = None
         self._after_scan = after_scan
+        self._look = look
         self._by_hand = by_hand
         self._has_appeared = False
 
@@ -172,9 +179,17 @@ class Presence:
                     extra={"action": "takeover", "worker": process.decode(), "moved": moved},
                 )  # fmt: skip
 
+    def look_now(self) -> None:
+        """Call `look` at once, from the thread that beats: something has changed."""
+        if self._by_hand:
+            self._look()
+        else:
+            self._hurry.set()
+
     def leave(self) -> None:
         """End the lease now, so that nobody waits for it; what is still running is taken over at once."""
         self._stop.set()
+        self._hurry.set()
         if not self._has_appeared:
             return
         if self._thread is not None:
@@ -206,18 +221,26 @@ class Presence:
         self._link.pipeline([("ZADD", self._keys.processes, 0, former)])
         self._introduce()
 
+    def _is_stopped_after(self, pause_s: float) -> bool:
+        self._hurry.wait(pause_s)
+        self._hurry.clear()
+        return self._stop.is_set()
+
     def _run(self) -> None:
         next_beat = time.monotonic() + self._lease.beat_s
         # The first look at once: where processes end often, none would live to take its second.
-        pause_s = 0.0
-        while not self._stop.wait(pause_s):
-            pause_s = self._lease.scan_s
+        pause_s, next_scan = 0.0, 0.0
+        while not self._is_stopped_after(pause_s):
+            pause_s = min(self._lease.scan_s, LOOK_S)
             try:
                 if time.monotonic() >= next_beat:
                     self.beat()
                     next_beat = time.monotonic() + self._lease.beat_s
-                self.scan()
-                self._after_scan()
+                self._look()
+                if time.monotonic() >= next_scan:
+                    next_scan = time.monotonic() + self._lease.scan_s
+                    self.scan()
+                    self._after_scan()
             except EventsysError as error:
                 logger.warning("no heartbeat: %s", error, extra={"action": "no_heartbeat", "worker": self.name})
             except Exception:

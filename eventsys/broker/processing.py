@@ -14,7 +14,7 @@ import eventsys.errors
 from eventsys.errors import RedisUnavailableError
 
 from .broker import EventBroker
-from .messages import PlainMessage, Received
+from .messages import DeliveryMessage, PlainMessage, Received
 
 #: Seconds between tries to end an attempt while Redis is away: the first, and the longest.
 RETRY_S = (0.2, 2.0)
@@ -42,13 +42,17 @@ def refuse(broker: EventBroker, message: Received) -> None:
 def may_begin(broker: EventBroker, message: Received) -> bool:
     """Say whether this process may begin a message it fetched.
 
-    If its lease ended since, the message is dropped. If the process is about to end, whoever ends it hands back what is
-    not begun.
+    If its lease ended since, the message is dropped; if its subscription was paused, it waits. If the process is about
+    to end, whoever ends it hands back what is not begun.
     """
     if broker.work.is_ending:
         return False
     if broker.presence.holds(message.place.holder):
-        return True
+        if not (broker.work.gates.closed and broker.work.gates.holds_back(message)):
+            return True
+        if isinstance(message, DeliveryMessage):
+            broker.work.turn_away(message)
+        return False
     broker.work.in_flight.hold_no_more([message.place])
     return False
 

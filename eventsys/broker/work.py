@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dramatiq import Actor
+from dramatiq.middleware import SkipMessage
 
 from eventsys.clock import Clock
 from eventsys.errors import EventsysError, InvalidEventError
@@ -18,10 +19,11 @@ from eventsys.store.scripts import script
 from .actor import HandlerActor
 from .attempt import Attempt, enter_attempt, leave_attempt
 from .committer import Committer, Finished
-from .endings import Ending, ending_of_failure, ending_of_junk, ending_of_success
+from .endings import Ending, ending_of_failure, ending_of_junk, ending_of_success, ending_of_waiting, verdict_of
+from .gates import Gates
 from .hooks import Hooks
 from .in_flight import InFlight
-from .messages import LogMessage, Place, Received
+from .messages import DeliveryMessage, LogMessage, Place, Received
 from .presence import Lease, Presence
 
 #: Most messages handed back by one script.
@@ -73,7 +75,9 @@ class Work:
         self.is_stopping = False
         self.is_ending = False
         self.by_hand = False
+        self.gates = Gates()
         self.after_scan: Callable[[], None] = lambda: None
+        self.look: Callable[[], None] = lambda: None
         self._forgetful: list[Callable[[], None]] = []
         self._hooks = hooks
         self._parked_ms = parked_ms
@@ -93,7 +97,14 @@ class Work:
         return self._begun()[1]
 
     def begin(self, message: Received) -> None:
-        """Begin an attempt: what is published from now on belongs to it."""
+        """Begin an attempt: what is published from now on belongs to it.
+
+        Raises:
+            SkipMessage: If its subscription closed since it was fetched.
+        """
+        if isinstance(message, DeliveryMessage) and self.gates.closed and self.gates.holds_back(message):
+            message.is_turned_away = True
+            raise SkipMessage(f"{message.subscription} is closed; its deliveries wait")
         actor = message.actor
         takes_sends = isinstance(actor, HandlerActor) or bool(actor and actor.options.get("transactional"))
         message.attempt = Attempt(message, takes_sends=takes_sends, owner=self._owner)
@@ -102,6 +113,9 @@ class Work:
 
     def end(self, message: Received, *, succeeded: bool) -> None:
         """End an attempt: hand it to the committer, with everything it leaves behind."""
+        if isinstance(message, DeliveryMessage) and message.is_turned_away:
+            self.turn_away(message)
+            return
         attempt = message.attempt
         if attempt is not None:
             attempt.seal()
@@ -117,9 +131,17 @@ class Work:
             attempt.steps if attempt is not None else [],
             self._when_committed(message, "after_ack" if succeeded else "after_nack"),
             self._resolve_again(message),
+            self._gate_of(message),
         )
         self.in_flight.handled(message.place)
         self.committer.put(finished)
+
+    def turn_away(self, message: DeliveryMessage) -> None:
+        """Let a delivery wait whose subscription closed after it was fetched; no attempt is used."""
+        ending = ending_of_waiting(message, is_hosted=True)
+        gate = (message.subscription, "") if message.subscription in self.gates.kept else None
+        self.in_flight.handled(message.place)
+        self.committer.put(Finished(message.place, ending, [], gate=gate))
 
     def end_unread(self, place: Place, ending: Ending) -> None:
         """End what could not be read as a message."""
@@ -164,6 +186,7 @@ class Work:
         self.close()
         before = self.link.lead_to(url)
         self.in_flight, self.by_hand = InFlight(), by_hand
+        self.gates.forget()
         for forget in self._forgetful:
             forget()
         return before
@@ -181,6 +204,12 @@ class Work:
         return ending_of_failure(
             message, number, now_ms=self.clock.now_ms(), parked_ms=self._parked_ms, known=self._known_subscription
         )
+
+    def _gate_of(self, message: Received) -> tuple[str, str] | None:
+        """Return what the limits and the breaker of its subscription have to be told, if it has any."""
+        if not isinstance(message, DeliveryMessage) or message.subscription not in self.gates.kept:
+            return None
+        return message.subscription, verdict_of(message)
 
     def _resolve_again(self, message: Received) -> Callable[[], Ending] | None:
         resolve = getattr(message.actor, "resolve_again", None)
@@ -247,6 +276,7 @@ class Work:
                         self.clock,
                         self.lease,
                         after_scan=lambda: self.after_scan(),
+                        look=lambda: self.look(),
                         by_hand=self.by_hand,
                     )
                     committer = Committer(
@@ -257,6 +287,7 @@ class Work:
                         forget=self.in_flight.forget,
                         lease_ended=presence.beat,
                         more_is_coming=lambda: self.in_flight.is_busy,
+                        subscriptions_changed=presence.look_now,
                         by_hand=self.by_hand,
                     )
                     self._threads = (presence, committer)

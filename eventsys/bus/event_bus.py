@@ -25,6 +25,7 @@ from eventsys.bus.receipt import Receipt
 from eventsys.bus.router import Router
 from eventsys.bus.system_events import SystemEvents
 from eventsys.bus.tending import OWN_QUEUE, Tending, TendingMiddleware
+from eventsys.bus.vigil import Vigil
 from eventsys.errors import SubscriptionError
 from eventsys.model.catalog import Catalog
 from eventsys.model.durations import to_milliseconds
@@ -33,6 +34,7 @@ from eventsys.model.metrics import EventMetrics
 from eventsys.model.subscription import Subscription, SubscriptionOptions
 from eventsys.settings import Settings
 from eventsys.store.event_store import EventStore
+from eventsys.store.hosts import HostStore
 from eventsys.store.keys import LOG_QUEUE
 from eventsys.store.retention import Retention, RetentionLimits
 from eventsys.store.subscriptions import SubscriptionStore
@@ -69,14 +71,16 @@ class EventBus:
         self.store = store
         self.settings = settings
         self.subscriptions = SubscriptionStore(broker.link, broker.keys)
-        self.router = Router(self.subscriptions)
+        self.router = Router(self.subscriptions, broker.work.gates)
         self.dispatcher = Dispatcher(broker, self.router)
         self.drafter = Drafter(settings, broker.clock, catalog)
         self.system = SystemEvents(TroubleStore(broker.link, broker.keys), self.drafter, broker.clock)
         self.publisher = Publisher(self._carry_out, broker, settings, on_publish_error)
         self.inline = InlineHandlers(broker, self.router)
         self.declarations = Declarations(broker, self.subscriptions)
-        self.tending = Tending(broker, self.subscriptions, self.declarations, self.inline)
+        self.hosts = HostStore(broker.link, broker.keys)
+        vigil = Vigil(self.hosts, self.system, broker.clock)
+        self.tending = Tending(broker, self.subscriptions, self.declarations, self.inline, self.hosts, vigil)
         self.housekeeping = Housekeeping(
             broker.link, Retention(broker.link, broker.keys, _limits_of(settings)), self.system, broker.clock,
             dispatches=lambda: broker.presence.reads(LOG_QUEUE),
@@ -85,7 +89,7 @@ class EventBus:
         self._workers: dict[str, Any] = {}
         self._at_run_time: list[HandlerActor] = []
         self._lock = threading.RLock()
-        broker.work.after_scan = self.tending.make_round
+        broker.work.after_scan, broker.work.look = self.tending.make_round, self.tending.look
         parts = (self.router, self.declarations, self.tending, self.system, self.housekeeping)
         for part in parts:
             broker.work.when_rebound(part.forget)

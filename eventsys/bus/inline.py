@@ -201,7 +201,7 @@ class InlineHandlers:
         for at in range(0, len(route.targets), 4):
             number, name, queue, lane = route.targets[at : at + 4]
             actor = self._broker.actors.get(name)
-            if isinstance(actor, HandlerActor) and not actor.subscription.is_async:
+            if queue and isinstance(actor, HandlerActor) and not actor.subscription.is_async:
                 own += [number, name, INLINE_QUEUE, lane]
             else:
                 others += [number, name, queue, lane]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any, NamedTuple
 
+from eventsys.broker.gates import Gates
 from eventsys.model.envelope import decode_header, header_fields, header_target
 from eventsys.model.filters import PayloadFilter
 from eventsys.model.patterns import PatternIndex
@@ -19,7 +20,8 @@ class Route(NamedTuple):
         event_id: The event.
         event_type: Its type.
         version: The version of the set of subscriptions it was computed with.
-        targets: Number, subscription, queue and lane (0: the event's own) of each, in a row, as the scripts read them.
+        targets: Number, subscription, queue (empty: the script decides) and lane (0: the event's own) of each, in a
+            row, as the scripts read them.
     """
 
     event_id: str
@@ -46,10 +48,12 @@ class Router:
 
     Args:
         subscriptions: Where the set is stored.
+        gates: Where the process keeps what it knows of their states and limits.
     """
 
-    def __init__(self, subscriptions: SubscriptionStore) -> None:
+    def __init__(self, subscriptions: SubscriptionStore, gates: Gates) -> None:
         self._subscriptions = subscriptions
+        self._gates = gates
         self._compiled: _Compiled | None = None
         self._lock = threading.Lock()
 
@@ -63,6 +67,7 @@ class Router:
             if older_than is not None and self._compiled is not None and self._compiled.version != older_than:
                 return
             version, subscriptions = self._subscriptions.all()
+            self._gates.learn(version, subscriptions)
             self._compiled = _Compiled(version, PatternIndex([(one.pattern, _target(one)) for one in subscriptions]))
 
     def route(self, envelope: str) -> Route:
@@ -90,4 +95,5 @@ class Router:
 
 def _target(subscription: Subscription) -> _Target:
     lane = 0 if subscription.priority is None else int(subscription.priority)
-    return _Target((subscription.number, subscription.name, subscription.queue, lane), subscription.payload_filter)
+    queue = "" if subscription.is_gated else subscription.queue  # without one, the commit decides where it goes
+    return _Target((subscription.number, subscription.name, queue, lane), subscription.payload_filter)

@@ -12,7 +12,10 @@ from dramatiq.middleware import MiddlewareError
 from eventsys.broker.broker import EventBroker
 from eventsys.bus.declarations import Declarations
 from eventsys.bus.inline import InlineHandlers
+from eventsys.bus.vigil import Vigil
 from eventsys.errors import EventsysError, SettingsError
+from eventsys.model.subscription import Subscription
+from eventsys.store.hosts import HostStore
 from eventsys.store.subscriptions import SubscriptionStore
 
 #: Seconds between tries to declare subscriptions while Redis is away and a worker starts.
@@ -35,6 +38,8 @@ class Tending:
         subscriptions: Where the set is stored.
         declarations: What this process subscribed.
         inline: What runs handlers inside `publish`.
+        hosts: Where every process says what it hosts.
+        vigil: What tells a person of subscriptions that stand still.
 
     Attributes:
         duties: What others have done in each round, at its end.
@@ -46,19 +51,26 @@ class Tending:
         subscriptions: SubscriptionStore,
         declarations: Declarations,
         inline: InlineHandlers,
+        hosts: HostStore,
+        vigil: Vigil,
     ) -> None:
         self._broker = broker
         self._subscriptions = subscriptions
         self._declarations = declarations
         self._inline = inline
-        self._name = ""
-        self._version: str | None = None
-        self._mortal: list[str] = []
+        self._hosts = hosts
+        self._vigil = vigil
+        self._looking = threading.RLock()
         self.duties: list[Callable[[], None]] = []
+        self.forget()
 
     def forget(self) -> None:
         """Begin anew, on a bus that this process has not seen."""
-        self._name, self._version, self._mortal = "", None, []
+        self._name = ""
+        self._version: str | None = None
+        self._known: list[Subscription] = []
+        self._hosted: tuple[str, frozenset[int]] | None = None
+        self._vigil.forget()
 
     def make_round(self) -> None:
         """Do what there is to do.
@@ -68,25 +80,32 @@ class Tending:
         """
         self._renew()
         self._declarations.complete()
-        self._look_at_set()
+        self.look()
         self._end_unhosted()
         self.settle_ended()
         self._inline.give_away_strays()
         self.release()
+        self._vigil.watch_hosts(self._known)
         for duty in self.duties:
             duty()
 
     def release(self) -> None:
-        """Put deliveries that waited for a host back on their queue, where this process handles them."""
+        """Put deliveries that waited for a host back on their queue, where this process handles them.
+
+        Some of each; whoever lets go what is due goes on with the rest.
+        """
         presence = self._broker.presence
         hosted = {
-            actor.actor_name: actor
+            actor.actor_name: actor.subscription.number
             for actor in self._declarations.hosted()
             if presence.reads(actor.queue_name) and self._declarations.is_declared(actor)
         }
-        for name in self._subscriptions.waiting(list(hosted)):
-            while self._subscriptions.release_waiting(hosted[name].subscription, self._broker.clock.now_ms()):
-                pass
+        said = (presence.name, frozenset(hosted.values()))
+        if said != self._hosted:
+            self._hosts.say(*said)
+            self._hosted = said
+        for name in sorted((self._subscriptions.waiting() & set(hosted)) - self._broker.work.gates.closed):
+            self._subscriptions.release_waiting(name, self._broker.clock.now_ms())
 
     def settle(self, name: str, queue: str) -> None:
         """Cancel the open deliveries of a subscription that has ended.
@@ -109,24 +128,32 @@ class Tending:
             self._name = name
             self._declarations.renew()
 
-    def _look_at_set(self) -> None:
-        """When the set changed, see which subscriptions end with their hosts, and stop hosting what has ended."""
-        version = self._subscriptions.version()
+    def look(self) -> None:
+        """When the set changed, see how the subscriptions stand, and stop hosting what has ended."""
+        with self._looking:
+            self._look(self._subscriptions.version())
+
+    def _look(self, version: str) -> None:
         if version == self._version:
             return
-        self._version, subscriptions = self._subscriptions.all()
-        self._mortal = [one.name for one in subscriptions if not one.persistent]
-        names = {one.name for one in subscriptions}
+        gates = self._broker.work.gates
+        if int(version) < int(self._version or 0):
+            gates.forget()  # Redis was emptied: what was known of it is of no use
+        self._version, self._known = self._subscriptions.all()
+        gates.learn(self._version, self._known)
+        self._vigil.watch_breakers(self._known)
+        names = {one.name for one in self._known}
         for actor in self._declarations.hosted():
             if actor.actor_name not in names and self._declarations.is_declared(actor):
                 logger.info("%s was unsubscribed elsewhere", actor.actor_name, extra={"action": "subscription_ended"})
                 self._declarations.drop(actor.actor_name)
 
     def _end_unhosted(self) -> None:
-        if not self._mortal:
+        mortal = [one.name for one in self._known if not one.persistent]
+        if not mortal:
             return
         now_ms = self._broker.clock.real_ms()
-        for name in self._subscriptions.unhosted(self._mortal, now_ms):
+        for name in self._subscriptions.unhosted(mortal, now_ms):
             if self._subscriptions.leave(name, "-", now_ms):
                 logger.warning("%s ended with its last host", name, extra={"action": "subscription_ended"})
 
@@ -156,6 +183,7 @@ class TendingMiddleware(Middleware):
     def _is_declared(self) -> bool:
         try:
             self._declarations.complete()
+            self._tending.look()
         except SettingsError as error:
             raise BootRefusedError(str(error)) from error
         except EventsysError as error:

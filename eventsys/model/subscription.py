@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import msgspec
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from eventsys.errors import SubscriptionError
 from eventsys.model.durations import Duration, to_milliseconds
@@ -61,6 +61,10 @@ def _check_rate(rate: str) -> str:
     return rate
 
 
+def _as_names(names: Any) -> Any:
+    return (names,) if isinstance(names, str) else names
+
+
 def _tidied(text: str) -> str:
     return re.sub(r"[^\x21-\x7e]+", "-", text).strip("-") or "my-handler"
 
@@ -70,11 +74,24 @@ class SubscriptionState(StrEnum):
 
     ACTIVE = "active"
     PAUSED = "paused"
+    """By an operator, until it is resumed."""
+    RESUMING = "resuming"
+    """What waited goes first; what is dispatched meanwhile lines up behind it."""
+    OPEN = "open"
+    """Its breaker is open: attempts failed in a row, and one at a time tries whether things are well again."""
+    UNHOSTED = "unhosted"
+    """It would run, but no living worker has its handler. Only a listing says so."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing of it may begin now."""
+        return self in {SubscriptionState.PAUSED, SubscriptionState.OPEN}
 
 
 _Where = Annotated[dict[str, Any] | None, AfterValidator(_check_where)]
 _Rate = Annotated[str, AfterValidator(_check_rate)]
 _Queue = Annotated[str, AfterValidator(check_queue_name)]
+_Was = Annotated[tuple[Annotated[str, AfterValidator(check_subscription_name)], ...], BeforeValidator(_as_names)]
 
 
 class SubscriptionOptions(BaseModel):
@@ -103,6 +120,12 @@ class SubscriptionOptions(BaseModel):
     """The most attempts that may begin in a second, minute or hour, over all processes: `100/s`."""
     concurrency: int | None = Field(default=None, ge=1)
     """The most attempts that may run at once, over all processes."""
+    breaker: int | None = Field(default=None, ge=1)
+    """So many failed attempts in a row hold its deliveries back, until one that is let through succeeds."""
+    breaker_wait: Duration = timedelta(seconds=30)
+    """How long, before one is let through."""
+    was: _Was = ()
+    """Names it had before: what they left is taken over."""
 
 
 class Subscription(BaseModel):
@@ -123,6 +146,9 @@ class Subscription(BaseModel):
     backoff: Backoff = None
     rate: _Rate | None = None
     concurrency: int | None = Field(default=None, ge=1)
+    breaker: int | None = Field(default=None, ge=1)
+    breaker_wait_ms: int = Field(default=30_000, ge=1)
+    was: _Was = ()
 
     number: int = Field(default=0, ge=0)
     """Stands for the name where space matters; given by the store, 0 before that."""
@@ -131,6 +157,7 @@ class Subscription(BaseModel):
     declaration_hash: str = ""
     """Of what the code declared last; a process writes the row only when its own declaration differs."""
     state: SubscriptionState = SubscriptionState.ACTIVE
+    """Kept beside the row, so that a new declaration leaves an operator's pause as it is."""
     created_ms: int = Field(default=0, ge=0)
     owner: str | None = None
     """The process that made it at run time; None for one declared in code."""
@@ -176,7 +203,11 @@ class Subscription(BaseModel):
             "backoff": options.backoff,
             "rate": options.rate,
             "concurrency": options.concurrency,
+            "breaker": options.breaker,
+            "breaker_wait_ms": to_milliseconds(options.breaker_wait),
+            "was": [one for one in options.was if one != name],
         }
+        _check_inline(name, options)
         return cls.model_validate(
             {**declared, "declaration_hash": _hash(declared), "created_ms": created_ms, "owner": owner}
         )
@@ -209,9 +240,26 @@ class Subscription(BaseModel):
         return None if self.timeout_ms is None else timedelta(milliseconds=self.timeout_ms)
 
     @property
+    def is_limited(self) -> bool:
+        """Whether its rate or its concurrency has a limit."""
+        return self.rate is not None or self.concurrency is not None
+
+    @property
+    def is_gated(self) -> bool:
+        """Whether a delivery has to ask before it goes to its queue."""
+        return self.is_limited or self.state is not SubscriptionState.ACTIVE
+
+    @property
     def payload_filter(self) -> PayloadFilter | None:
         """Its filter, compiled anew; keep it where events are judged one after another."""
         return None if self.where is None else compile_filter(self.where)
+
+
+def _check_inline(name: str, options: SubscriptionOptions) -> None:
+    if not options.async_ and (options.rate is not None or options.concurrency is not None):
+        raise SubscriptionError(
+            f"{name!r} has async_=False and a limit: inside publish nothing can hold it back; leave one of them out"
+        )
 
 
 def _hash(declared: dict[str, Any]) -> str:

@@ -56,6 +56,10 @@ class Keys:
         self.subscription_numbers = f"{self.prefix}:subscriptions:numbers"
         self.subscriptions_version = f"{self.prefix}:subscriptions:version"
         self.subscriptions_ended = f"{self.prefix}:subscriptions:ended"
+        self.subscription_states = f"{self.prefix}:subscriptions:states"
+        self.open_breakers = f"{self.prefix}:subscriptions:open"
+        self.unhosted = f"{self.prefix}:subscriptions:unhosted"
+        self.waiting = f"{self.prefix}:waiting"
         self.delayed_due = f"{self.prefix}:delayed:due"
         self.delayed_bodies = f"{self.prefix}:delayed:bodies"
         self.delayed_queues = f"{self.prefix}:delayed:queues"
@@ -94,9 +98,13 @@ class Keys:
         """Return the stream that is one priority of a queue; the log's own for the dispatcher's queue."""
         return self.log(lane) if queue == LOG_QUEUE else f"{self.prefix}:queue:{queue}:{lane}"
 
-    def waiting(self, subscription: str) -> str:
-        """Return the stream where deliveries wait that may not run now."""
-        return f"{self.prefix}:waiting:{subscription}"
+    def room(self, subscription: str, lane: int) -> str:
+        """Return the stream where deliveries of one priority wait that may not run now."""
+        return f"{self.prefix}:waiting:{subscription}:{lane}"
+
+    def slots(self, subscription: str) -> str:
+        """Return the sorted set of the deliveries that may run, or do, under the limits of a subscription."""
+        return f"{self.prefix}:slots:{subscription}"
 
     def hosts(self, subscription: str) -> str:
         """Return the set of the processes that a subscription which is not persistent lives as long as."""
@@ -137,6 +145,10 @@ class Keys:
     def minute_metrics(self, minute: int) -> str:
         """Return the hash of what happened in a minute, counted from 1970."""
         return f"{self.prefix}:metrics:minute:{minute}"
+
+    def letters_of(self, subscription: str) -> str:
+        """Return the sorted set of the dead letters of a subscription, by the time they died."""
+        return f"{self.prefix}:letters:subscription:{subscription}"
 
     def process(self, process: str) -> str:
         """Return the hash that describes a running process."""

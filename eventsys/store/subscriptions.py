@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from eventsys.model.subscription import Subscription
+from eventsys.model.priority import LANES
+from eventsys.model.subscription import Subscription, SubscriptionState
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.scripts import script
@@ -24,6 +26,7 @@ class SubscriptionStore:
     def __init__(self, link: Link, keys: Keys) -> None:
         self._link = link
         self._keys = keys
+        self._rows: dict[bytes, Subscription] = {}
 
     def save(self, subscription: Subscription, *, host: str = "") -> int:
         """Declare a subscription and return its number; nothing is written when the declaration is known already.
@@ -54,8 +57,14 @@ class SubscriptionStore:
 
     def get(self, name: str) -> Subscription | None:
         """Return the subscription of this name, or None."""
-        row = self._link.call("HGET", self._keys.subscriptions, name)
-        return None if row is None else Subscription.from_row(row)
+        row, *states = self._link.pipeline(
+            [
+                ("HGET", self._keys.subscriptions, name),
+                ("HGET", self._keys.subscription_states, name),
+                ("HGET", self._keys.open_breakers, name),
+            ]
+        )
+        return None if row is None else _standing(self._read(row), *states)
 
     def all(self) -> tuple[str, list[Subscription]]:
         """Return the version of the set, and the set as it was then or later.
@@ -63,10 +72,18 @@ class SubscriptionStore:
         The version is read first: should the set change in between, the version is too old, and a dispatch computed
         with it is refused and computed again.
         """
-        version, rows = self._link.pipeline(
-            [("GET", self._keys.subscriptions_version), ("HVALS", self._keys.subscriptions)]
+        version, rows, *standing = self._link.pipeline(
+            [
+                ("GET", self._keys.subscriptions_version),
+                ("HVALS", self._keys.subscriptions),
+                ("HGETALL", self._keys.subscription_states),
+                ("HGETALL", self._keys.open_breakers),
+            ]
         )
-        subscriptions = [Subscription.from_row(row) for row in rows]
+        states, opened = (dict(zip(flat[::2], flat[1::2], strict=True)) for flat in standing)
+        read = [self._read(row) for row in rows]
+        subscriptions = [_standing(one, states.get(one.name.encode()), opened.get(one.name.encode())) for one in read]
+        self._rows = dict(zip(rows, read, strict=True))
         return (version or b"0").decode(), sorted(subscriptions, key=lambda one: one.number)
 
     def names(self) -> dict[int, str]:
@@ -103,15 +120,53 @@ class SubscriptionStore:
         """Note that a subscription that has ended has no open deliveries of its own any more."""
         self._link.call("HDEL", self._keys.subscriptions_ended, name)
 
-    def waiting(self, names: Sequence[str]) -> list[str]:
-        """Return those of these subscriptions that have deliveries in their waiting room."""
-        counts = self._link.pipeline([("XLEN", self._keys.waiting(name)) for name in names]) if names else []
-        return [name for name, count in zip(names, counts, strict=True) if count]
+    def waiting(self) -> set[str]:
+        """Return the subscriptions that have deliveries in their waiting room."""
+        return {name.decode() for name in self._link.call("SMEMBERS", self._keys.waiting)}
 
-    def release_waiting(self, subscription: Subscription, now_ms: int) -> int:
-        """Put deliveries that waited for a host back on their queue; return how many, at most 500."""
-        return int(
-            self._link.run(
-                script("release_waiting"), self._keys.prefix, now_ms, subscription.name, subscription.queue, _AT_ONCE
-            )
-        )
+    def release_waiting(self, name: str, now_ms: int) -> int:
+        """Put deliveries that waited back on their queue, as many as may run now; return how many, at most 500."""
+        return int(self._link.run(script("release_waiting"), self._keys.prefix, now_ms, name))
+
+    def set_state(self, name: str, state: str, now_ms: int) -> bool:
+        """Pause a subscription (`paused`) or resume it (`active`); return False when there is none of this name."""
+        return bool(self._link.run(script("set_subscription_state"), self._keys.prefix, now_ms, name, state) >= 0)
+
+    def figures(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return for each subscription how many deliveries wait, since when, how many slots are taken, and how many
+        dead letters it has.
+        """
+        per_name = 2 * len(LANES) + 2
+        commands: list[tuple[Any, ...]] = []
+        for name in names:
+            rooms = [self._keys.room(name, lane) for lane in LANES]
+            commands += [("XLEN", room) for room in rooms]
+            commands += [("XRANGE", room, "-", "+", "COUNT", 1) for room in rooms]
+            commands += [("ZCARD", self._keys.slots(name)), ("ZCARD", self._keys.letters_of(name))]
+        replies = self._link.pipeline(commands) if commands else []
+        return {name: _figures(replies[per_name * at : per_name * (at + 1)]) for at, name in enumerate(names)}
+
+    def _read(self, row: bytes) -> Subscription:
+        """Return what is in a row; a bus may have thousands, of which a change concerns one."""
+        known = self._rows.get(row)
+        return Subscription.from_row(row) if known is None else known
+
+
+def _figures(replies: Sequence[Any]) -> dict[str, Any]:
+    lengths, heads = replies[: len(LANES)], replies[len(LANES) : 2 * len(LANES)]
+    since = [int(entries[0][0].partition(b"-")[0]) for entries in heads if entries]
+    let_in, dead_letters = replies[-2:]
+    return {
+        "waiting": sum(lengths), "oldest_ms": min(since, default=None), "let_in": let_in, "dead_letters": dead_letters,
+    }  # fmt: skip
+
+
+def _standing(subscription: Subscription, state: bytes | None, opened: bytes | None) -> Subscription:
+    """Return a subscription with the state that is kept beside its row."""
+    if state == b"paused":
+        return subscription.model_copy(update={"state": SubscriptionState.PAUSED})
+    if opened is not None:
+        return subscription.model_copy(update={"state": SubscriptionState.OPEN})
+    if state is not None:
+        return subscription.model_copy(update={"state": SubscriptionState.RESUMING})
+    return subscription

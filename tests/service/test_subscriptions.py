@@ -142,7 +142,7 @@ def test_what_nobody_hosts_waits_and_comes_back_in_order_while_running(services:
     services.work(old)  # a worker of the version before: it reads the queue and does not know the handler
     given = [old.publish("a.b", {"n": n}) for n in range(20)]
     link, keys = old.broker.link, old.broker.keys
-    eventually(lambda: link.call("XLEN", keys.waiting("new")) == 20)
+    eventually(lambda: link.call("XLEN", keys.room("new", 5)) == 20)
     old.broker.close()
     seen: list[int] = []
     new = services.make(name=old.settings.name)

@@ -90,5 +90,5 @@ class Historian:
     def commit(self, now_ms: int, stream: str, entry: str, ending: tuple[Any, ...]) -> None:
         """End one attempt."""
         lane = packed([stream, [], [(entry, ending, [])]])
-        left = self.link.run(script("commit"), self.keys.prefix, now_ms, PROCESS, self.retention_ms, lane)
+        *left, _version = self.link.run(script("commit"), self.keys.prefix, now_ms, PROCESS, self.retention_ms, lane)
         assert left == [], left

@@ -4,7 +4,8 @@ left.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: waiting:<subscription>, subscriptions:numbers, event:<id>, pending, counts, metrics:<...>,
+     Reads and writes below it: waiting, waiting:<subscription>:<lane>, subscriptions:numbers, event:<id>, pending, counts,
+     metrics:<...>,
      status:cancelled
 ARGV
   1  now_ms          the caller's clock
@@ -24,11 +25,19 @@ redis.call("DEL", prefix .. ":scratch")
 -- include: end_delivery
 -- include: cancel_delivery
 
-local room = prefix .. ":waiting:" .. name
-local entries = redis.call("XRANGE", room, "-", "+", "COUNT", tonumber(ARGV[4]))
-for _, entry in ipairs(entries) do
-  cancel_delivery(entry[2])
-  redis.call("XDEL", room, entry[1])
+local left = tonumber(ARGV[4])
+for _, lane in ipairs({ 10, 8, 5, 1 }) do
+  local room = prefix .. ":waiting:" .. name .. ":" .. lane
+  local entries = left > 0 and redis.call("XRANGE", room, "-", "+", "COUNT", left) or {}
+  for _, entry in ipairs(entries) do
+    cancel_delivery(entry[2])
+    redis.call("XDEL", room, entry[1])
+  end
+  left = left - #entries
+end
+if left == tonumber(ARGV[4]) then
+  redis.call("SREM", prefix .. ":waiting", name)
+  for _, lane in ipairs({ 10, 8, 5, 1 }) do redis.call("DEL", prefix .. ":waiting:" .. name .. ":" .. lane) end
 end
 keep_counts()
-return #entries
+return tonumber(ARGV[4]) - left

@@ -1,12 +1,12 @@
 --[[
-claim_due: let the entries of the delayed store go whose time has come.
+claim_due: let the entries of the delayed store go whose time has come, and the deliveries that a rate let wait.
 
 An entry leaves the store and enters its lane in one step, so two pollers at once take different ones, and a crash in
 between loses none.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: what add.lua does
+     Reads and writes below it: what add.lua and admit_deliveries.lua do
 ARGV
   1  now_ms    the caller's clock; nothing leaves before it
   2  limit     most entries to let go
@@ -19,6 +19,7 @@ local now_ms, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
 redis.call("DEL", prefix .. ":scratch")
 
 -- include: carry_out
+-- include: gates
 
 local due = redis.call("ZRANGE", prefix .. ":delayed:due", "-inf", now_ms, "BYSCORE", "LIMIT", 0, limit, "WITHSCORES")
 for at = 1, #due, 2 do
@@ -37,8 +38,14 @@ for at = 1, #due, 2 do
     redis.call("ZREM", prefix .. ":delayed:due", member)
   end
 end
+local releases = prefix .. ":releases"
+for _, name in ipairs(redis.call("ZRANGE", releases, "-inf", now_ms, "BYSCORE", "LIMIT", 0, 50)) do release(name) end
 keep_counts()
 keep_entry_clock()
 
-local head = redis.call("ZRANGE", prefix .. ":delayed:due", 0, 0, "WITHSCORES")
-return { #due / 2, head[2] and tonumber(head[2]) or -1 }
+local next_ms = -1
+for _, key in ipairs({ prefix .. ":delayed:due", releases }) do
+  local head = tonumber(redis.call("ZRANGE", key, 0, 0, "WITHSCORES")[2])
+  if head and (next_ms < 0 or head < next_ms) then next_ms = head end
+end
+return { #due / 2, next_ms }

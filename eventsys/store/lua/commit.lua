@@ -8,26 +8,27 @@ what it held was taken over before anybody else could touch it.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: what add.lua does, and processes, crashes, subscriptions:version, status:<status>, history, dead,
-     dead:<letter id>, waiting:<subscription>
+     Reads and writes below it: what add.lua and admit_deliveries.lua do, and processes, crashes, status:<status>, history,
+     dead, dead:<letter id>, subscriptions:renamed
 ARGV
   1     now_ms          the caller's clock
   2     process         who held the entries
   3     retention_ms    how long the record of a finished event is kept
   4..   lanes           msgpack: {lane's key, {entry, ...}, {attempt, ...}}
                         the entries end with nothing but an acknowledgement
-                        an attempt is {entry, ending, steps to carry out}
+                        an attempt is {entry, ending, steps to carry out}, and behind these, where the subscription
+                        has limits or a breaker, its name, and "s" succeeded, "f" failed, or "" for neither
                         endings: {"done"}
                                  {"dispatched", event id, version, lane, envelope, targets, type}
                                  {"ended", event id, number, line, is first, type, waited ms or -1, took µs}
                                  {"retry", event id or false, number, line, is first, step, type, waited ms, took µs}
                                  {"dead", event id or false, number, line, is first, letter id, facts, type, waited
                                   ms, took µs}
-                                 {"waiting", subscription, fields}
+                                 {"waiting", subscription, lane, fields, is hosted}
 RETURNS
   "ended" when the process's lease was; else for each attempt that did not end the number of its lane, its number in
   there, and why: "lost" when it had ended before; "refused" when its ending failed, and it is a dead letter now; "stale" when
-  the subscriptions changed after the targets were computed: resolve again
+  the subscriptions changed after the targets were computed: resolve again. Behind these the version of the subscriptions
 ]]
 local prefix, process = KEYS[1], ARGV[2]
 local now_ms, retention_ms = tonumber(ARGV[1]), tonumber(ARGV[3])
@@ -38,6 +39,7 @@ redis.call("DEL", prefix .. ":scratch")
 -- include: carry_out
 -- include: finish_event
 -- include: end_delivery
+-- include: gates
 -- include: dispatch_event
 -- include: bury
 
@@ -69,7 +71,15 @@ local endings = {
     end
   end,
   waiting = function(ending)
-    redis.call("XADD", prefix .. ":waiting:" .. ending[2], next_entry(), unpack(ending[3]))
+    local name = current_name(ending[2])
+    wait_in_room(name, ending[3], ending[4])
+    local gate = gate_of(name)
+    if gate and not ending[5] then
+      -- Whoever has its handler takes this mark away; until then nothing is let go in vain.
+      redis.call("HSET", gate.key, "unhosted", 1)
+    elseif gate and not gate.is_paused and not gate.opened_ms then
+      look_again(name, now_ms)
+    end
   end,
 }
 
@@ -83,12 +93,13 @@ end
 local exceptions = {}
 
 -- Returns nil, or why the attempt did not end; and whether its entry stays: what is dispatched is history.
-local function end_attempt(stream, entry, ending, steps)
+local function end_attempt(stream, entry, ending, steps, subscription, verdict)
   if ending[1] == "dispatched" and ending[3] ~= version then return "stale" end
   if redis.call("XACK", stream, "workers", entry) == 0 then return "lost" end
   clear_crashes(stream, { entry })
   local stays = endings[ending[1]](ending, entry)
   for _, step in ipairs(steps) do carry_out(step) end
+  if subscription then note_end(subscription, stream .. "|" .. entry, verdict) end
   return nil, stays
 end
 
@@ -131,4 +142,5 @@ for at = 4, #ARGV do
 end
 keep_counts()
 keep_entry_clock()
+exceptions[#exceptions + 1] = redis.call("GET", prefix .. ":subscriptions:version") or "0"
 return exceptions

@@ -7,7 +7,7 @@ leaves it alone.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: what add.lua does, subscriptions:version, queue:eventsys.inline:<lane>
+     Reads and writes below it: what add.lua and admit_deliveries.lua do, subscriptions:version, queue:eventsys.inline:<lane>
 ARGV
   1  now_ms          the caller's clock
   2  process         who publishes
@@ -25,6 +25,7 @@ local now_ms, retention_ms = tonumber(ARGV[1]), tonumber(ARGV[4])
 
 -- include: carry_out
 -- include: finish_event
+-- include: gates
 -- include: dispatch_event
 
 if ARGV[3] ~= (redis.call("GET", prefix .. ":subscriptions:version") or "0") then return { "stale" } end

@@ -1,14 +1,15 @@
 --[[
-release_waiting: put deliveries that could not run back on their queue, in the order they came.
+release_waiting: put deliveries of a subscription that may run now back on their queue, in the order they came; called
+by a process that hosts it.
+
+As many as its state and its limits allow, at most 500; nothing while it is paused. Safe to call at any time.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: clock, waiting:<subscription>, queue:<queue>:<lane>
+     Reads and writes below it: what admit_deliveries.lua does
 ARGV
   1  now_ms         the caller's clock
-  2  subscription   whose cause for waiting has ended
-  3  queue          where it goes
-  4  limit          most deliveries to move
+  2  subscription   whose cause for waiting may have ended
 RETURNS
   how many were moved
 ]]
@@ -18,21 +19,9 @@ local now_ms = tonumber(ARGV[1])
 redis.call("DEL", prefix .. ":scratch")
 
 -- include: next_entry
+-- include: gates
 
-local room = prefix .. ":waiting:" .. ARGV[2]
-local entries = redis.call("XRANGE", room, "-", "+", "COUNT", tonumber(ARGV[4]))
-for _, entry in ipairs(entries) do
-  local lane, fields = "5", {}
-  for at = 1, #entry[2], 2 do
-    if entry[2][at] == "lane" then
-      lane = entry[2][at + 1]
-    else
-      fields[#fields + 1] = entry[2][at]
-      fields[#fields + 1] = entry[2][at + 1]
-    end
-  end
-  redis.call("XADD", prefix .. ":queue:" .. ARGV[3] .. ":" .. lane, next_entry(), unpack(fields))
-  redis.call("XDEL", room, entry[1])
-end
+redis.call("HDEL", prefix .. ":gate:" .. ARGV[2], "unhosted")
+local moved = release(ARGV[2])
 keep_entry_clock()
-return #entries
+return moved

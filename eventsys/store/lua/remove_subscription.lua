@@ -7,7 +7,7 @@ that is done it is listed as ended, so a crash in between leaves it to the next 
 KEYS
   1  prefix of the bus
      Reads and writes below it: subscriptions, subscriptions:version, subscriptions:ended, subscriptions:hosts:<name>,
-     processes
+     subscriptions:states, subscriptions:open, subscriptions:unhosted, gate:<name>, slots:<name>, releases, processes
 ARGV
   1  name
   2  host      the process that leaves, "-" for nobody: it then ends if no host is alive; empty: it ends in any case
@@ -27,7 +27,9 @@ if host ~= "" then
   end
 end
 if not row then return 0 end
-redis.call("DEL", hosts)
+redis.call("DEL", hosts, prefix .. ":gate:" .. name, prefix .. ":slots:" .. name)
+for _, kept in ipairs({ "states", "open", "unhosted" }) do redis.call("HDEL", rows .. ":" .. kept, name) end
+redis.call("ZREM", prefix .. ":releases", name)
 redis.call("HDEL", rows, name)
 redis.call("INCR", rows .. ":version")
 redis.call("HSET", rows .. ":ended", name, cjson.decode(row).queue)

@@ -11,7 +11,8 @@ KEYS
 ARGV
   1  name
   2  declaration hash
-  3  row: JSON without its closing brace, and without number, revision and state, which are added here
+  3  row: JSON without its closing brace, and without number and revision, which are added here, and state, which
+     is kept beside it
   4  host: the process the subscription lives as long as, one of perhaps several; empty when it outlives them all
 RETURNS
   {number, version of the set, 1 when it changed}
@@ -34,8 +35,7 @@ if not number then
   redis.call("HSET", KEYS[1] .. ":subscriptions:numbers", name, number)
 end
 number = tonumber(number)
-local state = before and before.state or "active"
 local revision = (before and before.revision or 0) + 1
-local row = ARGV[3] .. string.format(',"number":%d,"revision":%d,"state":"%s"}', number, revision, state)
+local row = ARGV[3] .. string.format(',"number":%d,"revision":%d}', number, revision)
 redis.call("HSET", rows, name, row)
 return { number, tostring(redis.call("INCR", version_key)), 1 }

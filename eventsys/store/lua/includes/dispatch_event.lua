@@ -4,12 +4,13 @@ dispatch_event: give every target of an event its delivery.
 Safe to run twice: a record that knows its deliveries is left alone. The event is stored once for each delivery, since
 a delivery must outlive the history.
 
-`targets` is a flat list of fours: number, subscription, queue, lane or 0 for the event's own. `stored_ms` is when the
-event was stored: deliveries carry it, so that the wait until they begin can be measured.
+`targets` is a flat list of fours: number, subscription, queue, lane or 0 for the event's own. Without a queue the
+subscription has a state or limits, and the delivery may have to wait. `stored_ms` is when the event was stored:
+deliveries carry it, so that the wait until they begin can be measured.
 Returns the entries added, in the order of the targets, or nil when the event was dispatched before; and whether the
 entry in the lane is the event's place in the history, and stays.
 
-Uses: prefix, next_entry, at_end, finish_event, count
+Uses: prefix, next_entry, at_end, finish_event, count, offer
 ]]
 local dispatched_bytes = 0
 
@@ -29,9 +30,14 @@ local function dispatch_event(event_id, lane, envelope, targets, event_type, sto
   for at = 1, #targets, 4 do
     fields[#fields + 1] = targets[at]
     fields[#fields + 1] = ""
-    local own_lane = targets[at + 3]
-    local stream = prefix .. ":queue:" .. targets[at + 2] .. ":" .. (own_lane ~= 0 and own_lane or lane)
-    entries[#entries + 1] = redis.call("XADD", stream, next_entry(), "s", targets[at + 1], "e", envelope, "t", stored_ms)
+    local name, queue, own_lane = targets[at + 1], targets[at + 2], targets[at + 3]
+    if own_lane == 0 then own_lane = lane end
+    if queue == "" then
+      entries[#entries + 1] = offer(name, own_lane, { "s", name, "e", envelope, "t", stored_ms })
+    else
+      local stream = prefix .. ":queue:" .. queue .. ":" .. own_lane
+      entries[#entries + 1] = redis.call("XADD", stream, next_entry(), "s", name, "e", envelope, "t", stored_ms)
+    end
     count_delivery(event_type, targets[at], "o")
   end
   redis.call("HSET", record, unpack(fields))

@@ -13,9 +13,8 @@ local function requeue_inline(stream, id)
     if row then
       redis.call("XADD", prefix .. ":queue:" .. cjson.decode(row).queue .. ":" .. lane, next_entry(), unpack(fields))
     else
-      fields[#fields + 1] = "lane"
-      fields[#fields + 1] = lane
-      redis.call("XADD", prefix .. ":waiting:" .. fields[2], next_entry(), unpack(fields))
+      redis.call("XADD", prefix .. ":waiting:" .. fields[2] .. ":" .. lane, next_entry(), unpack(fields))
+      redis.call("SADD", prefix .. ":waiting", fields[2])
       redis.call("HSET", prefix .. ":subscriptions:ended", fields[2], "")
     end
   end

@@ -1,0 +1,149 @@
+"""Circuit breakers: open after failures in a row, one delivery tries, closed when it succeeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from eventsys import Event, EventFilter, EventService, EventStatus, Reject
+from eventsys.model.subscription import SubscriptionState
+from tests.support.services import Services
+from tests.support.waiting import eventually
+
+Work = Callable[..., Any]
+
+
+class Provider:
+    """Something that handlers call, and that may be down."""
+
+    def __init__(self) -> None:
+        self.is_down = True
+        self.calls: list[str] = []
+
+    def call(self, event: Event) -> None:
+        self.calls.append(event.id)
+        if self.is_down:
+            raise ConnectionError("down")
+
+
+@pytest.fixture
+def provider() -> Provider:
+    return Provider()
+
+
+def _state(events: EventService) -> SubscriptionState:
+    return events.subscriptions.get("h").state
+
+
+@pytest.mark.redis62
+def test_a_breaker_opens_tries_with_one_and_closes(events: EventService, work: Work, provider: Provider) -> None:
+    clock = events.broker.clock
+    events.on("a.b", name="h", breaker=3, breaker_wait="1h", max_retries=0)(provider.call)
+    clock.turn_to(clock.now_ms())
+    work()
+    failing = [events.publish("a.b", {}) for _ in range(3)]
+    for event in failing:
+        assert events.wait(event.id).status is EventStatus.FAILED
+    assert _state(events) is SubscriptionState.OPEN
+    waiting = [events.publish("a.b", {}) for _ in range(10)]
+    eventually(lambda: events.subscriptions.get("h").waiting == 10)
+    assert len(provider.calls) == 3
+
+    clock.turn_to(clock.now_ms() + 3_600_000)  # the wait is over, and the provider is still down: one tries
+    eventually(lambda: len(provider.calls) == 4)
+    assert events.wait(waiting[0].id).status is EventStatus.FAILED
+    assert _state(events) is SubscriptionState.OPEN
+    assert events.subscriptions.get("h").waiting == 9
+
+    provider.is_down = False
+    clock.turn_to(clock.now_ms() + 3_600_000)
+    for event in waiting[1:]:
+        assert events.wait(event.id).status is EventStatus.DELIVERED
+    assert eventually(lambda: _state(events) is SubscriptionState.ACTIVE)
+    assert len(provider.calls) == 13
+
+
+def test_an_open_breaker_is_a_warning_that_ends_when_it_closes(
+    events: EventService, quick_work: Work, provider: Provider
+) -> None:
+    clock = events.broker.clock
+    events.on("a.b", name="h", breaker=1, breaker_wait="1m", max_retries=0)(provider.call)
+    clock.turn_to(clock.now_ms())
+    quick_work()
+    events.publish("a.b", {})
+    warned = eventually(lambda: events.get_event_records(EventFilter(types=("system.warning",))).items)
+    assert warned[0].payload["rule"] == "breaker"
+    assert "1 attempts of h failed" in warned[0].payload["message"]
+    provider.is_down = False
+    clock.turn_to(clock.now_ms() + 60_000)
+    eventually(lambda: _state(events) is SubscriptionState.ACTIVE)  # nothing waited: the next that comes may try
+    event = events.publish("a.b", {})
+    assert events.wait(event.id).status is EventStatus.DELIVERED
+    page = eventually(lambda: (p := events.get_event_records(EventFilter(types=("system.warning",)))).total == 2 and p)
+    assert page.items[0].payload["ended"] is True
+
+
+def test_where_nothing_waited_the_next_failure_opens_it_again(
+    events: EventService, quick_work: Work, provider: Provider
+) -> None:
+    clock = events.broker.clock
+    events.on("a.b", name="h", breaker=5, breaker_wait="1m", max_retries=0)(provider.call)
+    clock.turn_to(clock.now_ms())
+    quick_work()
+    for _ in range(5):
+        events.wait(events.publish("a.b", {}).id)
+    assert _state(events) is SubscriptionState.OPEN
+    clock.turn_to(clock.now_ms() + 60_000)
+    eventually(lambda: _state(events) is SubscriptionState.ACTIVE)
+    events.wait(events.publish("a.b", {}).id)
+    assert _state(events) is SubscriptionState.OPEN
+
+
+def test_a_success_in_between_starts_the_count_anew(events: EventService, quick_work: Work, provider: Provider) -> None:
+    events.on("a.b", name="h", breaker=3, max_retries=0)(provider.call)
+    quick_work(threads=1)
+    for is_down in (True, True, False, True, True):
+        provider.is_down = is_down
+        events.wait(events.publish("a.b", {}).id)
+    assert _state(events) is SubscriptionState.ACTIVE
+
+
+def test_what_a_handler_asks_for_is_no_failure(events: EventService, quick_work: Work) -> None:
+    @events.on("a.b", name="h", breaker=1)
+    def handler(event: Event) -> None:
+        raise Reject("not this one")
+
+    quick_work()
+    assert events.wait(events.publish("a.b", {}).id).status is EventStatus.FAILED
+    assert _state(events) is SubscriptionState.ACTIVE
+
+
+def test_a_pause_outlasts_the_breaker(events: EventService, quick_work: Work, provider: Provider) -> None:
+    clock = events.broker.clock
+    events.on("a.b", name="h", breaker=1, breaker_wait="1m", max_retries=0)(provider.call)
+    clock.turn_to(clock.now_ms())
+    quick_work()
+    events.wait(events.publish("a.b", {}).id)
+    event = events.publish("a.b", {})
+    eventually(lambda: events.subscriptions.get("h").waiting == 1)
+    events.subscriptions.pause("h")
+    provider.is_down = False
+    clock.turn_to(clock.now_ms() + 600_000)
+    eventually(lambda: events.broker.link.call("ZCARD", f"{events.broker.keys.prefix}:releases") == 0)
+    assert len(provider.calls) == 1
+    events.subscriptions.resume("h")
+    assert events.wait(event.id).status is EventStatus.DELIVERED
+
+
+def test_two_processes_count_the_failures_together(services: Services, provider: Provider) -> None:
+    events = services.make()
+    twin = services.make(name=events.settings.name)
+    for one in (events, twin):
+        one.on("a.b", name="h", breaker=4, breaker_wait="1h", max_retries=0)(provider.call)
+        services.work(one, threads=1)
+    published = events.publish_many([("a.b", {})] * 300)
+    eventually(lambda: _state(events) is SubscriptionState.OPEN)
+    eventually(lambda: events.subscriptions.get("h").waiting + len(provider.calls) == len(published))
+    assert 4 <= len(provider.calls) < 100  # what was begun, or committed, when the fourth failure was
