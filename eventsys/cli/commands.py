@@ -11,6 +11,7 @@ from eventsys.cli.events import events
 from eventsys.cli.health import health
 from eventsys.cli.publish import publish
 from eventsys.cli.queues import queue
+from eventsys.cli.scheduler import scheduler
 from eventsys.cli.schema import schema
 from eventsys.cli.settings import settings
 from eventsys.cli.version import version
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, worker, publish, doctor, health, settings, version):
+for command in (demo, worker, scheduler, publish, doctor, health, settings, version):
     app.command()(command)
 for name, family in {"events": events, "cron": cron, "queue": queue, "workers": workers, "schema": schema}.items():
     app.add_typer(family, name=name)

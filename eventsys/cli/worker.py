@@ -46,7 +46,7 @@ def worker(
     """
     with told_in_a_sentence(debug=debug):
         use_redis(redis_url)
-        _refuse_unknown(modules)
+        refuse_unknown(modules)
         import logging
 
         from eventsys.runtime.supervisor import supervise
@@ -58,13 +58,13 @@ def worker(
         )
 
 
-def _refuse_unknown(modules: list[str]) -> None:
-    """Look for the top packages without importing them: that is for the worker processes to do."""
+def refuse_unknown(modules: list[str]) -> None:
+    """Look for the top packages without importing them, which is left to the processes that need them."""
     path = [str(Path.cwd()), *sys.path]
     for module in modules:
         if PathFinder.find_spec(module.partition(".")[0], path) is None:
             refuse(
-                f"there is no module {module!r} here or among the installed packages; start the worker in the directory"
+                f"there is no module {module!r} here or among the installed packages; start this in the directory"
                 " that holds it",
                 MISUSED,
             )
