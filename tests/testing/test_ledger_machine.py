@@ -1,0 +1,164 @@
+"""After any sequence of events, successes, failures and deaths, the ledger agrees with a small model of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
+
+from eventsys import AlreadyFiredError, Event, EventService, Reject, Retry, SubscriptionOptions
+from eventsys.clock import to_ms
+from eventsys.testing import EventHarness
+from tests.conftest import NOWHERE
+from tests.testing.ledger_model import (
+    ASKED_MS,
+    ASKS_AGAIN,
+    DIES,
+    FAILS,
+    MAX_RETRIES,
+    REJECTS,
+    RETRY_MS,
+    Ledger,
+)
+
+NAMES = ("one", "two", "three")
+
+#: At most two deaths a delivery: the fifth buries it, and neighbours are counted once too.
+plans = st.dictionaries(
+    st.sampled_from(NAMES),
+    st.text(st.sampled_from("sfryk"), max_size=4).filter(lambda plan: plan.count(DIES) <= 2),
+)
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Does the same to a bus under a harness and to the model, and compares what they say.
+
+    Another verb is one more rule here and one more method of the model.
+    """
+
+    published = Bundle("published")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.events = EventService(redis_url=NOWHERE, app="tests", retention="3650d")
+        self.harness = EventHarness(self.events)
+        self.model = Ledger(to_ms(self.harness.now))
+        self.calls: Counter[tuple[str, str]] = Counter()
+        self.number = 0
+        for name in NAMES[:2]:
+            self._subscribe(name)
+
+    def teardown(self) -> None:
+        self.harness.close()
+
+    @rule(target=published, plan=plans)
+    def publish(self, plan: dict[str, str]) -> str:
+        event_id = self._next_id()
+        self.events.publish("a.b", {"plan": plan}, id=event_id)
+        self.model.publish(event_id, plan)
+        return event_id
+
+    @rule(target=published, plan=plans, delay_ms=st.sampled_from([1, 9_999, 10_000, 60_000, 3_600_000, 90_000_000]))
+    def schedule(self, plan: dict[str, str], delay_ms: int) -> str:
+        event_id = self._next_id()
+        delay = timedelta(milliseconds=delay_ms)
+        self.events.schedule("a.b", {"plan": plan}, id=event_id, delay=delay)
+        self.model.schedule(event_id, plan, delay_ms)
+        return event_id
+
+    @rule(event_id=published)
+    def cancel(self, event_id: str) -> None:
+        if self.model.waits(event_id):
+            assert self.events.cancel(event_id).status == "cancelled"
+            self.model.cancel(event_id)
+        elif self.model.facts[event_id].deliveries is not None and self.model.facts[event_id].is_delayed:
+            try:
+                self.events.cancel(event_id)
+            except AlreadyFiredError:
+                return
+            raise AssertionError(f"{event_id} has fired, and was cancelled all the same")
+
+    @rule(milliseconds=st.sampled_from([0, 1, 10_000, 59_999, 60_000, 600_000, 86_400_000]))
+    def advance(self, milliseconds: int) -> None:
+        self.harness.advance(milliseconds=milliseconds)
+        self.model.advance(milliseconds)
+
+    @precondition(lambda self: len(self.model.subscriptions) < len(NAMES))
+    @rule(data=st.data())
+    def subscribe(self, data: st.DataObject) -> None:
+        self._subscribe(data.draw(st.sampled_from([name for name in NAMES if name not in self.model.subscriptions])))
+
+    @precondition(lambda self: self.model.subscriptions)
+    @rule(data=st.data())
+    def unsubscribe(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.model.subscriptions)))
+        self.events.unsubscribe("a.*", name)
+        self.model.unsubscribe(name)
+
+    @invariant()
+    def the_records_agree(self) -> None:
+        for event_id, fact in self.model.facts.items():
+            record = self.events.get_event(event_id)
+            assert record.status == fact.status, record
+            found = {one.subscription: one for one in record.deliveries}
+            expected = fact.deliveries or {}
+            assert {name: one.status.value for name, one in found.items()} == {
+                name: one.status for name, one in expected.items()
+            }
+            for name, delivery in expected.items():
+                starts = [to_ms(one.started_at) for one in found[name].history if one.started_at is not None]
+                assert starts == delivery.started_ms, (name, record)
+
+    @invariant()
+    def the_counters_agree(self) -> None:
+        broker = self.events.broker
+        flat = broker.link.call("HGETALL", broker.keys.counts)
+        counts = Counter({name.decode(): int(n) for name, n in zip(flat[::2], flat[1::2], strict=True)})
+        assert +counts == self.model.counts()
+        assert self.events.get_metrics().pending_events == self.model.pending()
+
+    @invariant()
+    def the_dead_letters_agree(self) -> None:
+        assert {letter.id for letter in self.harness.dead_letters()} == self.model.dead()
+
+    def _next_id(self) -> str:
+        self.number += 1
+        return f"e{self.number}"
+
+    def _subscribe(self, name: str) -> None:
+        options = SubscriptionOptions(max_retries=MAX_RETRIES, retry_delay=timedelta(milliseconds=RETRY_MS))
+        self.events.subscribe("a.*", self._handler(name), options, name=name)
+        self.model.subscriptions.add(name)
+
+    def _handler(self, name: str) -> Any:
+        def handle(event: Event) -> None:
+            plan = event.payload["plan"].get(name, "")
+            call = self.calls[event.id, name]
+            self.calls[event.id, name] += 1
+            letter = plan[call : call + 1]
+            if letter == FAILS:
+                raise ValueError("as planned")
+            if letter == REJECTS:
+                raise Reject("as planned")
+            if letter == ASKS_AGAIN:
+                raise Retry("as planned", delay=timedelta(milliseconds=ASKED_MS))
+            if letter == DIES:
+                self.harness.crash()
+
+        return handle
+
+
+# Not shrunk: a failing sequence is short enough to read, and each step of shrinking runs it on Redis again.
+LedgerMachine.TestCase.settings = settings(
+    max_examples=40,
+    stateful_step_count=20,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+
+TestLedger = LedgerMachine.TestCase
