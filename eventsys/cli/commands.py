@@ -9,11 +9,13 @@ from eventsys.cli.demo.command import demo
 from eventsys.cli.doctor import doctor
 from eventsys.cli.events import events
 from eventsys.cli.health import health
+from eventsys.cli.metrics import metrics
 from eventsys.cli.publish import publish
 from eventsys.cli.queues import queue
 from eventsys.cli.scheduler import scheduler
 from eventsys.cli.schema import schema
 from eventsys.cli.settings import settings
+from eventsys.cli.subs import subs
 from eventsys.cli.version import version
 from eventsys.cli.worker import worker
 from eventsys.cli.workers import workers
@@ -26,7 +28,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, worker, scheduler, publish, doctor, health, settings, version):
+COMMANDS = (demo, worker, scheduler, publish, doctor, health, metrics, settings, version)
+FAMILIES = {
+    "events": events,
+    "cron": cron,
+    "subs": subs,
+    "queue": queue,
+    "workers": workers,
+    "schema": schema,
+}
+for command in COMMANDS:
     app.command()(command)
-for name, family in {"events": events, "cron": cron, "queue": queue, "workers": workers, "schema": schema}.items():
+for name, family in FAMILIES.items():
     app.add_typer(family, name=name)

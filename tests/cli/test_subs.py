@@ -1,0 +1,58 @@
+"""`eventsys subs` and `eventsys metrics`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+from typer.testing import CliRunner
+
+from eventsys import Event, EventMetrics, EventService
+from eventsys.cli.commands import app
+from eventsys.model.metrics import SubscriptionMetrics
+from eventsys.model.standing import SubscriptionStanding
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def handled(events: EventService, work: Callable[[], Any]) -> EventService:
+    """A bus with one subscription, which has handled one event."""
+
+    @events.on("order.paid", name="ship")
+    def ship(event: Event) -> None:
+        pass
+
+    work()
+    events.wait(events.publish("order.paid", {}).id, "10s")
+    return events
+
+
+def test_a_subscription_is_listed_paused_resumed_and_ended(handled: EventService, run: Run) -> None:
+    [standing] = TypeAdapter(list[SubscriptionStanding]).validate_json(run("subs", "ls", "--json"))
+    assert (standing.name, standing.state) == ("ship", "active")
+    assert run("subs", "ls").splitlines()[1].startswith("ship\torder.paid\tactive\t1\t0\t0\ttests")
+    assert SubscriptionStanding.model_validate_json(run("subs", "pause", "ship", "--json")).state == "paused"
+    assert "state         paused" in run("subs", "show", "ship")
+    assert SubscriptionStanding.model_validate_json(run("subs", "resume", "ship", "--json")).state == "active"
+    assert CliRunner().invoke(app, ["subs", "delete", "ship"]).exit_code == 2
+    assert run("subs", "delete", "ship", "--yes") == "ship has ended\n"
+    assert run("subs", "ls", "--json") == "[]\n"
+
+
+def test_an_unknown_subscription_is_told_in_a_sentence(events: EventService) -> None:
+    result = CliRunner().invoke(app, ["subs", "pause", "nobody"])
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "no subscription is named 'nobody'" in result.stderr
+
+
+def test_the_figures_are_those_of_the_bus(handled: EventService, run: Run) -> None:
+    totals = EventMetrics.model_validate_json(run("metrics", "--json"))
+    assert (totals.delivered_events, totals.succeeded) == (1, 1)
+    assert "delivered        1" in run("metrics")
+    by_name = json.loads(run("metrics", "--by", "subscription", "--json"))
+    assert SubscriptionMetrics.model_validate(by_name["ship"]).succeeded == 1
+    assert "order.paid\t1" in run("metrics", "--by", "type")
