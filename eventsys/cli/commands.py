@@ -16,6 +16,7 @@ from eventsys.cli.scheduler import scheduler
 from eventsys.cli.schema import schema
 from eventsys.cli.settings import settings
 from eventsys.cli.subs import subs
+from eventsys.cli.top.command import top
 from eventsys.cli.version import version
 from eventsys.cli.worker import worker
 from eventsys.cli.workers import workers
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-COMMANDS = (demo, worker, scheduler, publish, doctor, health, metrics, settings, version)
+COMMANDS = (demo, worker, scheduler, publish, doctor, health, top, metrics, settings, version)
 FAMILIES = {
     "events": events,
     "cron": cron,

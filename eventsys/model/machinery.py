@@ -50,3 +50,16 @@ class WorkerProcess(BaseModel):
     """Messages it holds now."""
     is_leader: bool = False
     """Whether its poller lets go what is due."""
+
+
+class InHand(BaseModel):
+    """One message that a process holds: it is being handled, or about to be."""
+
+    model_config = ConfigDict(frozen=True)
+
+    handler: str
+    """The subscription, or the plain actor; `the dispatcher` for an event to dispatch."""
+    queue: str
+    process: str
+    since: timedelta
+    """For how long it is held."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 from eventsys.clock import Clock, from_ms
-from eventsys.model.machinery import QueueState, WorkerProcess
+from eventsys.model.machinery import InHand, QueueState, WorkerProcess
 from eventsys.model.priority import LANES
 from eventsys.store.keys import GROUP, INLINE_QUEUE, LOG_QUEUE, RETURNED, SUSPECTS, Keys
 from eventsys.store.link import Link
@@ -56,6 +57,29 @@ class Machinery:
                 readers.setdefault(queue, []).append(process.name)
         delayed = _fields(self._link.call("HGETALL", self._keys.delayed_queues))
         return [self._queue(name, readers.get(name, []), int(delayed.get(name, 0))) for name in names]
+
+    def in_hand(self, limit: int = 20) -> list[InHand]:
+        """Return some of the messages that processes hold, at most `limit` a lane, those held longest first."""
+        lanes = [(queue, self._keys.lane(queue, lane)) for queue in self._queue_names() for lane in LANES]
+        replies = self._link.pipeline([("XPENDING", stream, GROUP, "-", "+", limit) for _, stream in lanes])
+        held = [
+            (queue, stream, entry, process.decode(), int(idle_ms))
+            for (queue, stream), reply in zip(lanes, replies, strict=True)
+            if not isinstance(reply, Exception)
+            for entry, process, idle_ms, _ in reply
+            if process.decode() not in {RETURNED, SUSPECTS}
+        ]
+        entries = (
+            self._link.pipeline([("XRANGE", stream, entry, entry) for _, stream, entry, *_ in held]) if held else []
+        )
+        found = [
+            InHand(
+                handler=_handler_of(entry[0][1]), queue=queue, process=process, since=timedelta(milliseconds=idle_ms)
+            )
+            for (queue, _, _, process, idle_ms), entry in zip(held, entries, strict=True)
+            if entry
+        ]
+        return sorted(found, key=lambda one: one.since, reverse=True)
 
     def _queue_names(self) -> list[str]:
         stored = {name.decode() for name in self._link.call("SMEMBERS", self._keys.queues)}
@@ -142,6 +166,19 @@ def _consumers(reply: Any) -> list[tuple[str, int]]:
     if isinstance(reply, Exception) or not reply[3]:
         return []
     return [(name.decode(), int(count)) for name, count in reply[3]]
+
+
+def _handler_of(fields: Sequence[bytes]) -> str:
+    """Return who handles an entry: the subscription, or the actor that a plain message names."""
+    kind, value = fields[0], fields[1]
+    if kind == b"s":
+        return value.decode("utf-8", "replace")
+    if kind == b"e":
+        return "the dispatcher"
+    try:
+        return str(json.loads(value)["actor_name"])
+    except (ValueError, KeyError, TypeError):
+        return "an unknown actor"
 
 
 def _group(reply: Any) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""`eventsys top`: the bus at work, on one screen."""
