@@ -120,7 +120,11 @@ def test_a_subscription_whose_worker_does_not_run_is_named(services: Services, e
     assert (found.severity, "ship" in found.said) == (Severity.WARNING, True)
     services.work(events)
     events.wait(event.id, "10s")
-    assert "are read" in finding(events, "subscriptions").said
+    assert finding(events, "subscriptions").said == "all 1 subscriptions run"
+    events.subscriptions.pause("ship")
+    found = finding(events, "subscriptions")
+    assert found.said == "ship paused by hand; 0 deliveries wait"
+    assert found.remedy == "let them go on: eventsys subs resume NAME"
 
 
 def test_a_delayed_entry_that_nobody_lets_go_is_a_problem(events: EventService) -> None:

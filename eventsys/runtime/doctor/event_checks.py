@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
 
 from eventsys.errors import InvalidEventError
 from eventsys.model.diagnosis import Finding, fine, warning
@@ -13,6 +12,7 @@ from eventsys.model.envelope import decode_header
 from eventsys.model.event_types import is_system_type
 from eventsys.model.patterns import PatternIndex
 from eventsys.model.priority import LANES
+from eventsys.model.subscription import SubscriptionState
 
 from .patient import Patient
 
@@ -29,7 +29,7 @@ _NAMED = 5
 def check_events(patient: Patient) -> Iterator[Finding]:
     """Look at types without handlers, subscriptions without workers, retries, crashes and dead letters."""
     yield _unhandled_types(patient)
-    yield _left_behind(patient)
+    yield from _subscriptions(patient)
     yield _retries(patient)
     yield _crashes(patient)
     yield _dead_letters(patient)
@@ -37,8 +37,8 @@ def check_events(patient: Patient) -> Iterator[Finding]:
 
 def _unhandled_types(patient: Patient) -> Finding:
     # A trail that takes everything hides a misspelt type from the count of unrouted events.
-    narrow = [one.pattern for one in patient.subscriptions if one.pattern != "#"]
-    takes_all = len(narrow) < len(patient.subscriptions)
+    narrow = [one.subscription.pattern for one in patient.standings if one.subscription.pattern != "#"]
+    takes_all = len(narrow) < len(patient.standings)
     index = PatternIndex([(pattern, pattern) for pattern in narrow])
     seen = _recent_types(patient)
     unhandled = [one for one, _ in seen.most_common() if not is_system_type(one) and not index.match(one)]
@@ -72,16 +72,29 @@ def _nearest(event_type: str, patterns: list[str]) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
-def _left_behind(patient: Patient) -> Finding:
-    read = {queue for one in patient.processes if one.lease_ends_in > timedelta(0) for queue in one.queues}
-    unread = [one.name for one in patient.subscriptions if one.queue not in read]
-    if not unread:
-        return fine("subscriptions", f"the queues of all {len(patient.subscriptions)} subscriptions are read")
-    return warning(
-        "subscriptions",
-        f"no worker runs that reads the queue of {_some(unread)}",
-        "start the worker of the application that declares them, or end them: eventsys subs delete NAME",
-    )
+def _subscriptions(patient: Patient) -> Iterator[Finding]:
+    held = {state: [one for one in patient.standings if one.state is state] for state in SubscriptionState}
+    if unhosted := held[SubscriptionState.UNHOSTED]:
+        yield warning(
+            "subscriptions",
+            f"no living worker has the handler of {_some([one.name for one in unhosted])}",
+            "start the worker of the application that declares them, or end them: eventsys subs delete NAME",
+        )
+    if paused := held[SubscriptionState.PAUSED]:
+        waiting = sum(one.waiting for one in paused)
+        yield warning(
+            "subscriptions",
+            f"{_some([one.name for one in paused])} paused by hand; {waiting:,} deliveries wait",
+            "let them go on: eventsys subs resume NAME",
+        )
+    if opened := held[SubscriptionState.OPEN]:
+        yield warning(
+            "subscriptions",
+            f"the breaker of {_some([one.name for one in opened])} is open: their attempts kept failing",
+            "see the error: eventsys dead ls; it closes by itself when a probe succeeds, or: eventsys subs resume NAME",
+        )
+    if not (unhosted or paused or opened):
+        yield fine("subscriptions", f"all {len(patient.standings)} subscriptions run")
 
 
 def _retries(patient: Patient) -> Finding:

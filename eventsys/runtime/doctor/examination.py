@@ -8,7 +8,6 @@ from eventsys.errors import EventsysError, RedisRefusedError
 from eventsys.model.diagnosis import Diagnosis, Finding, warning
 from eventsys.service import EventService
 from eventsys.store.redis_time import read_clock
-from eventsys.store.subscriptions import SubscriptionStore
 
 from .event_checks import check_events
 from .patient import Patient, read_info
@@ -34,14 +33,14 @@ def examine(events: EventService) -> Diagnosis:
 
 
 def _admit(events: EventService) -> Patient:
-    link, keys = events.broker.link, events.broker.keys
+    link = events.broker.link
     read_clock(events.broker.clock, link.call)
     return Patient(
         events=events,
         info=read_info(link),
         processes=events.machinery.processes(),
         queues=events.machinery.queues(),
-        subscriptions=SubscriptionStore(link, keys).all()[1],
+        standings=events.subscriptions.list(),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from eventsys.model.machinery import QueueState, WorkerProcess
-from eventsys.model.subscription import Subscription
+from eventsys.model.standing import SubscriptionStanding
 from eventsys.service import EventService
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
@@ -21,14 +21,14 @@ class Patient(NamedTuple):
         info: What Redis says of itself.
         processes: Its worker processes.
         queues: Its queues.
-        subscriptions: Its subscriptions.
+        standings: Its subscriptions, and how they stand.
     """
 
     events: EventService
     info: Facts
     processes: list[WorkerProcess]
     queues: list[QueueState]
-    subscriptions: list[Subscription]
+    standings: list[SubscriptionStanding]
 
     @property
     def link(self) -> Link:
