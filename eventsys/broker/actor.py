@@ -7,6 +7,7 @@ from typing import Any
 
 from dramatiq import Actor, Broker
 
+from eventsys.model.cron_task import CronDefinition
 from eventsys.model.retry_policy import RetryPolicy
 from eventsys.model.subscription import Subscription
 
@@ -22,6 +23,7 @@ class HandlerActor(Actor[..., Any]):
         policy: When it is tried again.
         retry_on: Exceptions worth another attempt; empty: all.
         give_up_on: Exceptions that end the delivery at once.
+        cron: The cron task whose runs it handles, where `@events.cron` declared it.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class HandlerActor(Actor[..., Any]):
         self.retry_on = retry_on
         self.give_up_on = give_up_on
         self.timeout_ms = timeout_ms
+        self.cron: CronDefinition | None = None
         super().__init__(
             run,
             broker=broker,

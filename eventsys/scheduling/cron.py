@@ -89,11 +89,10 @@ class CronService:
         """
 
         def declare(function: Function) -> Function:
-            definition = declare_function(
+            declare_function(
                 self._bus, function, name, max_retries=max_retries, retry_delay=retry_delay, timeout=timeout,
                 schedule=schedule, timezone=timezone, **options,
             )  # fmt: skip
-            self._declarations.add(definition)
             return function
 
         return declare

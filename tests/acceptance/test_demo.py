@@ -30,7 +30,10 @@ def test_the_demo_shows_every_example_within_thirty_seconds_and_leaves_nothing_b
     ]
     assert re.findall(r"step_id (\w+)", stdout) == ["reserve", "charge", "ship"]
     assert "shortened for the demo: 10 seconds, not 10 minutes" in stdout
-    assert "8 events, 16 deliveries, 2 retries; every delivery succeeded." in stdout
+    ticks = re.findall(r"cron\.task\.(\w+) +task cleanup\.carts, scheduled_for (\S+)", stdout)
+    assert [verb for verb, _ in ticks] == ["executed", "completed"] * 3
+    assert len({tick for _, tick in ticks}) == 3
+    assert "11 events, 22 deliveries, 2 retries; every delivery succeeded." in stdout
     assert "Put your first handler into" in stdout
     assert_nothing_is_left(demo)
 

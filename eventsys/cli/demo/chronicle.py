@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from eventsys import Attempt, DelayedEvent, EventFilter, EventRecord
+from eventsys import Attempt, CronRun, DelayedEvent, EventFilter, EventRecord
 from eventsys.cli.demo.interruption import Interruption
 from eventsys.cli.demo.stage import Stage
 from eventsys.clock import Clock
@@ -95,6 +95,22 @@ class Chronicle:
             if not is_over:
                 self._wait(deadline, f"{until!r} was not handled")
 
+    def runs(self, task: str, count: int) -> Iterator[CronRun]:
+        """Yield the first runs of a cron task, each as soon as it has begun.
+
+        Raises:
+            NothingHappensError: If that takes too long.
+        """
+        deadline = self._clock.monotonic() + _PATIENCE_S
+        seen: set[str] = set()
+        while len(seen) < count:
+            for run in reversed(self._stage.events.cron.history(task).items):
+                if run.run_id not in seen:
+                    seen.add(run.run_id)
+                    yield run
+            if len(seen) < count:
+                self._wait(deadline, f"cron task {task!r} did not run {count} times")
+
     def wait_until_due(self, event: DelayedEvent[Any]) -> None:
         """Return when a delayed event is due."""
         clock = self._stage.events.broker.clock
@@ -105,7 +121,7 @@ class Chronicle:
     def everything(self) -> list[EventRecord[Any]]:
         """Return the records of all events of the application, oldest first."""
         page = self._stage.events.get_event_records(EventFilter(order="oldest", page_size=100))
-        return [record for record in page.items if not record.type.startswith(("system.", FIRST_TYPE))]
+        return [record for record in page.items if not record.type.startswith(("system.", "cron.", FIRST_TYPE))]
 
     def _wait(self, deadline: float, what: str) -> None:
         if not self._stage.are_workers_running():

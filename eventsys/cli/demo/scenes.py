@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from eventsys import DelayedEvent
+from eventsys import DelayedEvent, catalog
 from eventsys.cli.demo.chronicle import FIRST_TYPE, Chronicle, Published
 from eventsys.cli.demo.screen import Screen
 from eventsys.cli.demo.stage import Stage
@@ -15,6 +15,7 @@ _BREATH_S = 0.5
 
 _WELCOME_S = 10
 _CLEAN_UP_S = 2
+_TICKS = 3
 
 
 def meet_the_workers(stage: Stage, screen: Screen, chronicle: Chronicle) -> None:
@@ -70,6 +71,17 @@ def a_workflow(stage: Stage, screen: Screen, chronicle: Chronicle) -> None:
     chronicle.pause(_BREATH_S)
 
 
+def a_task_that_ticks(stage: Stage, screen: Screen, chronicle: Chronicle) -> None:
+    """Create a cron task while the workers run, and watch its first runs."""
+    screen.scene(6, "A clean-up that repeats: a cron task, created while the workers run")
+    task = stage.actors.cleanup.repeat_clean_up("carts", schedule="* * * * * *", max_runs=_TICKS)
+    screen.repeats(task, f"shortened for the demo: each second and {_TICKS} times, not each hour")
+    for run in chronicle.runs(task.name, _TICKS):
+        assert run.target_id is not None
+        _show(screen, chronicle, run.target_id, until=catalog.CRON_TASK_COMPLETED)
+    chronicle.pause(_BREATH_S)
+
+
 def the_welcome_arrives(screen: Screen, chronicle: Chronicle, welcome: DelayedEvent[Any]) -> None:
     """Wait for the welcome and show its arrival."""
     screen.scene(2, "The welcome notification again: now it is due")
@@ -85,6 +97,7 @@ def play(stage: Stage, screen: Screen, chronicle: Chronicle) -> None:
     a_flaky_provider(stage, screen, chronicle)
     a_clean_up(stage, screen, chronicle)
     a_workflow(stage, screen, chronicle)
+    a_task_that_ticks(stage, screen, chronicle)
     the_welcome_arrives(screen, chronicle, welcome)
 
 

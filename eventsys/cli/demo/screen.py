@@ -13,11 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from eventsys import DelayedEvent, EventRecord
+    from eventsys import CronTask, DelayedEvent, EventRecord
     from eventsys.cli.demo.chronicle import Attempted, Published
     from eventsys.cli.demo.summary import Summary
 
 _NAME_WIDTH = 22
+
+#: What is shown of the events that tell of a cron task's runs.
+_TOLD_OF_RUNS = ("task", "scheduled_for")
 
 
 class Screen:
@@ -73,6 +76,11 @@ class Screen:
         """Show an event that is due later."""
         priority = event.priority.name.lower()
         self._event(self._later, event.type, f"due at {event.delay_until:%H:%M:%S} UTC, priority {priority}")
+        self.say(Text(remark, "dim"), indent=6 + _NAME_WIDTH)
+
+    def repeats(self, task: CronTask, remark: str) -> None:
+        """Show a cron task that was created."""
+        self._event(self._later, task.name, f"due at {task.schedule!r}, priority {task.priority.name.lower()}")
         self.say(Text(remark, "dim"), indent=6 + _NAME_WIDTH)
 
     def published(self, happening: Published) -> None:
@@ -133,5 +141,6 @@ def duration(length: timedelta) -> str:
 
 
 def _content(record: EventRecord[Any]) -> str:
-    simple = {name: value for name, value in record.payload.items() if isinstance(value, str | int | float)}
+    names = _TOLD_OF_RUNS if record.type.startswith("cron.task.") else record.payload
+    simple = {name: record.payload[name] for name in names if isinstance(record.payload[name], str | int | float)}
     return ", ".join(f"{name} {value}" for name, value in simple.items())
