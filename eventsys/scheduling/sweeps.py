@@ -81,6 +81,15 @@ class Sweeps:
         )  # fmt: skip
         declare(sweep)
 
+    def remember(self) -> Callable[[], None]:
+        """Return what takes back every sweep that is declared after this."""
+        sweeps = dict(self._sweeps)
+
+        def put_back() -> None:
+            self._sweeps = sweeps
+
+        return put_back
+
     def names(self) -> list[str]:
         """Return the names of all sweeps, in the order they were declared."""
         return list(self._sweeps)

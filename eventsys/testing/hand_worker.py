@@ -90,6 +90,7 @@ class HandWorker:
         if not at_once and clock.monotonic() - self._tended_at < _TEND_S:
             return
         presence.beat()
+        self.broker.work.look()
         presence.scan()
         self.broker.work.after_scan()
         self._tended_at = clock.monotonic()

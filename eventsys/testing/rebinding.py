@@ -45,7 +45,8 @@ class LentService:
             )
         events.bus.flush(FLUSH_S)
         self._events = events
-        self._put_back = (events.bus.remember(), events.catalog.remember())
+        parts = (events.bus, events.catalog, events.sweeps)
+        self._put_back = [part.remember() for part in parts]
         self._interrupts, broker.interrupts = broker.interrupts, interrupts
         self._led_before = broker.work.rebind(url, by_hand=True)
 

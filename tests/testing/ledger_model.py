@@ -72,6 +72,7 @@ class Ledger:
         self.now_ms = now_ms
         self.facts: dict[str, Fact] = {}
         self.subscriptions: set[str] = set()
+        self.paused: set[str] = set()
 
     def publish(self, event_id: str, plan: Plan) -> None:
         self.facts[event_id] = Fact(plan, self.now_ms)
@@ -89,6 +90,7 @@ class Ledger:
 
     def unsubscribe(self, name: str) -> None:
         self.subscriptions.discard(name)
+        self.paused.discard(name)
         for fact in self.facts.values():
             delivery = (fact.deliveries or {}).get(name)
             if delivery is not None and delivery.is_open:
@@ -102,9 +104,10 @@ class Ledger:
                 # Published events are dispatched when the clock is turned the next time.
                 at_ms = fact.due_ms if fact.is_delayed else self.now_ms
                 fact.deliveries = {name: Delivery(fact.plan.get(name, ""), at_ms) for name in self.subscriptions}
-            for delivery in (fact.deliveries or {}).values():
-                while delivery.is_open and delivery.due_ms <= end_ms:
-                    self._attempt(delivery)
+            for name, delivery in (fact.deliveries or {}).items():
+                while name not in self.paused and delivery.is_open and delivery.due_ms <= end_ms:
+                    # What was held back goes when the clock is turned the next time.
+                    self._attempt(delivery, max(self.now_ms, delivery.due_ms))
         self.now_ms = end_ms
 
     def counts(self) -> Counter[str]:
@@ -145,11 +148,11 @@ class Ledger:
         return not fact.is_delayed or fact.is_cancelled or fact.deliveries is not None
 
     @staticmethod
-    def _attempt(delivery: Delivery) -> None:
+    def _attempt(delivery: Delivery, at_ms: int) -> None:
         letter, delivery.plan = delivery.plan[:1] or SUCCEEDS, delivery.plan[1:]
         if letter == DIES:
             return  # nothing of it is on record, and it comes again at once
-        delivery.started_ms.append(delivery.due_ms)
+        delivery.started_ms.append(at_ms)
         if letter == SUCCEEDS:
             delivery.status = "succeeded"
         elif letter == REJECTS or len(delivery.started_ms) > MAX_RETRIES:
@@ -158,4 +161,4 @@ class Ledger:
         else:
             delivery.status = "waiting"
             delivery.retries += 1
-            delivery.due_ms += RETRY_MS if letter == FAILS else ASKED_MS
+            delivery.due_ms = at_ms + (RETRY_MS if letter == FAILS else ASKED_MS)

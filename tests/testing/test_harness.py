@@ -22,8 +22,9 @@ from eventsys import (
     Retry,
     WaitTimeoutError,
 )
-from eventsys.clock import to_ms
+from eventsys.clock import from_ms, to_ms
 from eventsys.testing import EventHarness
+from tests.conftest import NOWHERE
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -190,7 +191,7 @@ def test_wait_turns_the_clock(harness: EventHarness, events: EventService) -> No
 
 
 def test_the_start_can_be_chosen_and_the_clock_only_goes_on(harness_redis: Any) -> None:
-    events = EventService(redis_url="redis://127.0.0.1:1/0", app="tests")
+    events = EventService(redis_url=NOWHERE, app="tests")
     with EventHarness(events, start=START, redis=harness_redis) as harness:
         assert harness.now == START == harness.publish("a.b", {}).time
         harness.advance_to(START + timedelta(days=1))
@@ -219,3 +220,26 @@ def test_cancelled_events_never_come(harness: EventHarness, events: EventService
     assert [one.id for one in harness.delivered("a.b").events] == [kept.id]
     with pytest.raises(NotFoundError):
         harness.finish("unknown")
+
+
+def test_cron_tasks_tick_at_their_time(harness: EventHarness, events: EventService) -> None:
+    ticks: list[datetime] = []
+    events.on("hour.struck", name="h")(lambda event: ticks.append(harness.now))
+    events.cron("30 2 * * *", name="nightly", timezone="Europe/Berlin")(lambda: ticks.append(harness.now))
+    events.cron.create("hourly", "0 * * * *", "hour.struck")
+    midnight = harness.now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    harness.advance_to(midnight)
+    ticks.clear()
+    harness.advance(days=1)
+    hours = [midnight + timedelta(hours=hour) for hour in range(1, 25)]
+    assert [tick for tick in ticks if tick.minute == 0] == hours
+    assert [tick.minute for tick in ticks if tick not in hours] == [30]
+    assert {run.outcome for run in events.cron.history("hourly").items} == {"completed"}
+
+
+def test_sweeps_run_on_the_clock_of_the_harness(harness_redis: Any) -> None:
+    with EventHarness(EventService(redis_url=NOWHERE, app="tests"), start=START, redis=harness_redis) as harness:
+        ran: list[datetime] = []
+        harness.events.sweeps.add("own", timedelta(minutes=5), lambda now_ms: ran.append(from_ms(now_ms)) or 0)
+        harness.advance("150m")
+        assert ran == [START + timedelta(minutes=minutes) for minutes in (60, 120, 150)]

@@ -99,6 +99,17 @@ class LedgerMachine(RuleBasedStateMachine):
         self.events.unsubscribe("a.*", name)
         self.model.unsubscribe(name)
 
+    @precondition(lambda self: self.model.subscriptions)
+    @rule(data=st.data())
+    def pause_or_resume(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(self.model.subscriptions)))
+        if name in self.model.paused:
+            self.events.subscriptions.resume(name)
+            self.model.paused.discard(name)
+        else:
+            self.events.subscriptions.pause(name)
+            self.model.paused.add(name)
+
     @invariant()
     def the_records_agree(self) -> None:
         for event_id, fact in self.model.facts.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import dramatiq
@@ -81,6 +82,8 @@ def test_what_a_test_declares_goes_with_its_harness(service: EventService, harne
         service.on("a.b", name="own", queue="own-queue")(lambda event: None)
         service.subscribe("a.b", lambda event: None, name="run-time")
         service.type("order.placed", Order)
+        service.cron("@hourly", name="own-task")(lambda: None)
+        service.sweeps.add("own-sweep", timedelta(minutes=1), lambda now_ms: 0)
         service.broker.add_middleware(Seen())
         service.unsubscribe("a.b", "h")
         with pytest.raises(InvalidPayloadError):
@@ -89,7 +92,10 @@ def test_what_a_test_declares_goes_with_its_harness(service: EventService, harne
         harness.run()
         assert {one.subscription for one in harness.delivered()} == {"own", "run-time"}
     assert (broker.middleware, broker.actors, broker.queues) == (middleware, actors, queues)
+    assert "own-sweep" not in service.sweeps.names()
     with EventHarness(service, redis=harness_redis) as harness:
+        assert [task.name for task in service.cron.list().items] == []
+        service.cron("@hourly", name="own-task")(lambda: None)
         service.publish("order.placed", {"amount": "many"})
         harness.publish("a.b", {})
         harness.run()
