@@ -299,3 +299,10 @@ def test_a_run_by_hand_whose_reply_was_lost_is_one_run(rig: Rig) -> None:
     rig.advance(seconds=1)
     assert len(published(events, "report.due")) == 1
     assert len(events.cron.history("reports").items) == 1
+
+
+def test_the_end_of_a_run_that_may_take_a_day_is_seen_at_once(rig: Rig) -> None:
+    """The look at it waits for tomorrow, in whichever tier, and is brought forward."""
+    rig.events.cron.create("reports", "0 * * * *", "report.due", run_timeout="24h")
+    rig.advance(hours=1)
+    assert outcomes(rig.events, "reports") == ["completed"]

@@ -5,7 +5,7 @@ bury: keep a dead letter until a person decides.
 
 Uses: prefix, now_ms, count
 ]]
--- include: notice_run_end
+-- include: cron_waits
 local function bury(letter_id, facts)
   local letter = prefix .. ":dead:" .. letter_id
   redis.call("DEL", letter)

@@ -19,20 +19,16 @@ for one that was superseded, or handled before, does nothing. Its claim, its run
 
 Each returns {what came of it, name}.
 
-Uses: prefix, now_ms, carry_out, add_delayed, remove_delayed, delayed_ids
+Uses: prefix, now_ms, carry_out
 ]]
+-- include: cron_waits
 local cron_history = 100
 
 local function cron_task(name) return prefix .. ":cron:task:" .. name end
 local function cron_open(name) return prefix .. ":cron:open:" .. name end
 
-local function drop_delayed(id)
-  local member = redis.call("HGET", delayed_ids(id), id)
-  if member then remove_delayed(id, "eventsys.cron", member) end
-end
-
 local function arm_cron_task(name, tick)
-  drop_delayed("cron-tick:" .. name)
+  drop_cron_wait("cron-tick:" .. name)
   if not tick then
     redis.call("HDEL", cron_task(name), "armed", "tick_ms", "due_ms")
     return
@@ -113,7 +109,7 @@ local function cron_end(step)
   if not text then return { "ended", name } end
   local run = cjson.decode(text)
   redis.call("HDEL", open, ended.run_id)
-  drop_delayed("cron-end:" .. run.target_id)
+  drop_cron_wait("cron-end:" .. run.target_id)
   run.ended_ms, run.outcome, run.error = now_ms, ended.outcome, ended.error
   record_cron_run(name, cjson.encode(run))
   carry_out(ended.told)

@@ -7,7 +7,7 @@ miss.
 
 Uses: prefix, now_ms, retention_ms, count
 ]]
--- include: notice_run_end
+-- include: cron_waits
 local function last_line_letter(lines)
   local last = string.match(lines, "([^\n]*)$")
   return string.sub(last, 1, 1)
