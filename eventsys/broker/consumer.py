@@ -28,6 +28,9 @@ CRASH_LIMIT = 5
 #: Seconds a reader with suspects waits for the one that runs, before it looks for other messages.
 SUSPECT_PAUSE_S = 0.02
 
+#: Seconds between two looks at whether a paused queue may be read again.
+PAUSED_S = 0.5
+
 logger = logging.getLogger(__name__)
 
 
@@ -75,7 +78,7 @@ class EventConsumer(Consumer):
                 self._take(self._fetch())
             except EventsysError as error:
                 raise ConnectionClosed(str(error)) from error
-            if self._work.is_ending:
+            if self._work.is_ending or self._work.presence.is_paused(self.queue):
                 self._give_back()
             if not self._ready:
                 return None
@@ -120,14 +123,14 @@ class EventConsumer(Consumer):
             self._work.in_flight.hold_no_more([message.place for message in left])
 
     def _give_back(self) -> None:
-        """Hand back what a read brought that was waiting when this process began to end: it must not begin here."""
+        """Hand back what a read brought that was waiting when this process began to end, or its queue was paused."""
         left, self._ready = list(self._ready), deque()
         self.requeue(left)
 
     def _fetch(self) -> list[tuple[Entry, bool]]:
         work = self._work
-        if work.is_ending:
-            threading.Event().wait(self._timeout_ms / 1000)
+        if work.is_ending or work.presence.is_paused(self.queue):
+            threading.Event().wait(min(self._timeout_ms / 1000, PAUSED_S))
             return []
         if self._holder != work.presence.name:
             self._begin()

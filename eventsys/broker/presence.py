@@ -88,6 +88,7 @@ class Presence:
         self._lease = lease or Lease()
         self._queues: set[str] = set()
         self._leftovers: set[str] = set()
+        self._paused: frozenset[str] = frozenset()
         self._lock = threading.RLock()
         self._stop = threading.Event()
         self._hurry = threading.Event()
@@ -145,6 +146,10 @@ class Presence:
         """Say whether a queue may hold messages that were handed back, or that a dead process held."""
         return queue in self._leftovers
 
+    def is_paused(self, queue: str) -> bool:
+        """Say whether a person has paused a queue, as the last look for dead processes found it."""
+        return queue in self._paused
+
     def no_leftovers(self, queue: str, *, any_left: bool) -> None:
         """Note that there were none, so that fetching does not ask again before the next scan."""
         if not any_left:
@@ -171,8 +176,9 @@ class Presence:
         moved = 1
         while moved:
             arguments = (self._clock.real_ms(), _MOST_MOVED)
-            dead, moved, queues = self._link.run(script("take_over"), self._keys.prefix, *arguments)
+            dead, moved, queues, paused = self._link.run(script("take_over"), self._keys.prefix, *arguments)
             self._leftovers.update(queue.decode() for queue in queues)
+            self._paused = frozenset(queue.decode() for queue in paused)
             for process in dead if moved else ():
                 logger.warning(
                     "process %s is gone; its messages are taken over", process.decode(),

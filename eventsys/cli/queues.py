@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from eventsys.cli.options import AsJson, Debug, RedisUrl
-from eventsys.cli.printing import Column, print_models, print_table
+from eventsys.cli.faults import MISUSED, refuse
+from eventsys.cli.options import AsJson, Debug, DryRun, RedisUrl, Yes, confirm
+from eventsys.cli.printing import Column, print_models, print_table, visible
 from eventsys.cli.session import service_of
 
 if TYPE_CHECKING:
     from eventsys.model.machinery import QueueState
 
 queue = typer.Typer(help="Queues: what waits, what runs, who reads them.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(metavar="QUEUE", help="The name of the queue.")]
+
+#: As `eventsys.store.keys` has it, which is not imported here: `--help` must not wait for it.
+LOG_QUEUE = "eventsys.log"
 
 _COLUMNS = (
     Column("QUEUE", lambda state: state.name),
@@ -39,6 +45,44 @@ def list_queues(as_json: AsJson = False, redis_url: RedisUrl = None, debug: Debu
             print_models(states)
         else:
             print_table(_COLUMNS, states)
+
+
+@queue.command("pause")
+def pause_queue(name: Name, redis_url: RedisUrl = None, debug: Debug = False) -> None:
+    """Let no process fetch from a queue, until it is resumed; what is fetched already still runs.
+
+    To hold back one subscription alone: eventsys subs pause.
+    """
+    with service_of(redis_url, debug=debug) as service:
+        service.machinery.control.pause(name)
+        typer.echo(f"{visible(name)} is paused; every process heeds it within two seconds")
+
+
+@queue.command("resume")
+def resume_queue(name: Name, redis_url: RedisUrl = None, debug: Debug = False) -> None:
+    """Let processes fetch from a queue again."""
+    with service_of(redis_url, debug=debug) as service:
+        service.machinery.control.resume(name)
+        typer.echo(f"{visible(name)} is read again")
+
+
+@queue.command("purge")
+def purge_queue(
+    name: Name, dry_run: DryRun = False, yes: Yes = False, redis_url: RedisUrl = None, debug: Debug = False
+) -> None:
+    """Drop all that waits on a queue, its retries and delayed messages too; its deliveries end as cancelled."""
+    with service_of(redis_url, debug=debug) as service:
+        service.machinery.control.check(name)
+        state = next(one for one in service.machinery.queues() if one.name == name)
+        if name == LOG_QUEUE:
+            refuse("the event log is the history and cannot be purged; cancel events instead", MISUSED)
+        count = state.waiting + state.running + state.suspects + state.delayed
+        if dry_run:
+            typer.echo(f"{count:,} messages of {visible(name)} would be dropped")
+            return
+        confirm(f"Drop {count:,} messages of {name!r}?", yes=yes)
+        service.broker.flush(name)
+        typer.echo(f"{count:,} messages of {visible(name)} were dropped")
 
 
 def _waiting(state: QueueState) -> str:

@@ -49,6 +49,7 @@ class Keys:
         self.history = f"{self.prefix}:history"
         self.types = f"{self.prefix}:types"
         self.queues = f"{self.prefix}:queues"
+        self.queues_paused = f"{self.prefix}:queues:paused"
         self.processes = f"{self.prefix}:processes"
         self.workers = f"{self.prefix}:workers"
         self.subscriptions = f"{self.prefix}:subscriptions"

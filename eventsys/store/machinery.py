@@ -12,13 +12,17 @@ from eventsys.model.machinery import InHand, QueueState, WorkerProcess
 from eventsys.model.priority import LANES
 from eventsys.store.keys import GROUP, INLINE_QUEUE, LOG_QUEUE, RETURNED, SUSPECTS, Keys
 from eventsys.store.link import Link
+from eventsys.store.queue_control import QueueControl
 
 #: Most undispatched events of a lane that are counted where Redis cannot tell (before 7.0).
 MOST_COUNTED = 1_000
 
 
 class Machinery:
-    """Looks at queues and processes; it changes nothing.
+    """Looks at queues and processes.
+
+    Attributes:
+        control: What pauses and resumes queues.
 
     Args:
         link: The way to Redis.
@@ -27,6 +31,7 @@ class Machinery:
     """
 
     def __init__(self, link: Link, keys: Keys, clock: Clock) -> None:
+        self.control = QueueControl(link, keys)
         self._link = link
         self._keys = keys
         self._clock = clock
@@ -55,8 +60,14 @@ class Machinery:
         for process in self.processes():
             for queue in process.queues:
                 readers.setdefault(queue, []).append(process.name)
-        delayed = _fields(self._link.call("HGETALL", self._keys.delayed_queues))
-        return [self._queue(name, readers.get(name, []), int(delayed.get(name, 0))) for name in names]
+        flat, stopped = self._link.pipeline(
+            [("HGETALL", self._keys.delayed_queues), ("SMEMBERS", self._keys.queues_paused)]
+        )
+        delayed, paused = _fields(flat), {name.decode() for name in stopped}
+        return [
+            self._queue(name, readers.get(name, []), int(delayed.get(name, 0)), is_paused=name in paused)
+            for name in names
+        ]
 
     def in_hand(self, limit: int = 20) -> list[InHand]:
         """Return some of the messages that processes hold, at most `limit` a lane, those held longest first."""
@@ -109,7 +120,7 @@ class Machinery:
                 held[name] = held.get(name, 0) + count
         return held
 
-    def _queue(self, name: str, readers: list[str], delayed: int) -> QueueState:
+    def _queue(self, name: str, readers: list[str], delayed: int, *, is_paused: bool) -> QueueState:
         lanes = [self._keys.lane(name, lane) for lane in LANES]
         replies = self._link.pipeline(
             [
@@ -136,6 +147,7 @@ class Machinery:
             delayed=delayed,
             oldest_waiting=self._oldest(lanes, starts),
             readers=readers,
+            is_paused=is_paused,
             is_exact=is_exact,
         )
 

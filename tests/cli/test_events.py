@@ -133,6 +133,49 @@ def test_a_queue_is_listed_with_what_waits_and_who_reads_it(
     worker.stop()
 
 
+def test_a_paused_queue_is_read_by_nobody_until_it_is_resumed(
+    events: EventService, work: Callable[[], Any], run: Run
+) -> None:
+    handled = threading.Event()
+
+    @events.on("order.paid", name="ship")
+    def ship(event: Event) -> None:
+        handled.set()
+
+    events.broker.work.presence.enter("tests")
+    assert "is paused" in run("queue", "pause", "tests")
+    events.broker.work.presence.scan()
+    work()
+    event = events.publish("order.paid", {})
+    while not (states := [one for one in events.machinery.queues() if one.name == "tests"])[0].waiting:
+        assert not handled.is_set()
+    assert states[0].is_paused
+    assert run("queue", "purge", "tests", "--dry-run") == "1 messages of tests would be dropped\n"
+    run("queue", "resume", "tests")
+    assert events.wait(event.id, "10s").status == "delivered"
+
+
+def test_a_purged_queue_ends_its_deliveries_as_cancelled(
+    events: EventService, work: Callable[[], Any], run: Run
+) -> None:
+    @events.on("order.paid", name="ship")
+    def ship(event: Event) -> None:
+        pass
+
+    events.broker.work.presence.enter("tests")
+    run("queue", "pause", "tests")
+    events.broker.work.presence.scan()
+    work()
+    event = events.publish("order.paid", {})
+    while not next(one for one in events.machinery.queues() if one.name == "tests").waiting:
+        pass
+    assert run("queue", "purge", "tests", "--yes") == "1 messages of tests were dropped\n"
+    assert events.get_event(event.id).status == "cancelled"
+    refused = CliRunner().invoke(app, ["queue", "purge", "eventsys.log", "--yes"])
+    assert (refused.exit_code, "cannot be purged" in refused.stderr) == (2, True)
+    assert "no queue 'nothing' was ever read" in CliRunner().invoke(app, ["queue", "pause", "nothing"]).stderr
+
+
 def test_a_command_that_destroys_asks_and_where_nobody_is_there_refuses() -> None:
     with pytest.raises(typer.Exit) as ended:
         confirm("Purge 3 dead letters?", yes=False)

@@ -45,7 +45,14 @@ def _queues(patient: Patient) -> Iterator[Finding]:
     found = False
     for state in patient.queues:
         name = "the event log" if state.name == LOG_QUEUE else f"queue {state.name}"
-        if state.waiting and not state.readers:
+        if state.is_paused:
+            found = True
+            yield warning(
+                "queue.paused",
+                f"{name} is paused by hand; {state.waiting:,} messages wait",
+                f"let processes read it again: eventsys queue resume {state.name}",
+            )
+        elif state.waiting and not state.readers:
             found = True
             yield problem(
                 "queue.readers",

@@ -6,13 +6,14 @@ removing it would drop what is.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: processes, process:<name>, queues, queue:<queue>:<lane>, log:<lane>, clock,
+     Reads and writes below it: processes, process:<name>, queues, queues:paused, queue:<queue>:<lane>, log:<lane>, clock,
      subscriptions, subscriptions:ended, waiting, waiting:<subscription>:<lane>
 ARGV
   1  now_ms    real time
   2  limit     most entries to move on one lane
 RETURNS
-  {names of the processes that were dead, entries moved, queues that hold returned entries or suspects}
+  {names of the processes that were dead, entries moved, queues that hold returned entries or suspects,
+  queues that are paused}
 ]]
 local prefix = KEYS[1]
 local now_ms, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -83,4 +84,4 @@ for _, stream in ipairs(streams) do
   end
 end
 keep_entry_clock()
-return { dead, moved, waiting }
+return { dead, moved, waiting, redis.call("SMEMBERS", prefix .. ":queues:paused") }
