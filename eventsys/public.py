@@ -39,6 +39,7 @@ from eventsys.model.histogram import Timings
 from eventsys.model.metrics import EventMetrics, Rates, SubscriptionMetrics, TypeMetrics
 from eventsys.model.priority import Priority
 from eventsys.model.queries import EventFilter, Page
+from eventsys.model.replay import Replay, ReplayCount, ReplayState
 from eventsys.model.retry_policy import RetryPolicy
 from eventsys.model.status import DeliveryStatus, EventStatus
 from eventsys.model.subscription import Subscription, SubscriptionOptions
@@ -87,6 +88,9 @@ __all__ = [  # noqa: RUF022 - reads as a table of contents
     "EventRecord",
     "EventStatus",
     "Page",
+    "Replay",
+    "ReplayCount",
+    "ReplayState",
     # Cron tasks, by `events.cron`
     "CronRun",
     "CronTask",

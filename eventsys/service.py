@@ -76,6 +76,7 @@ class EventService:
         self.catalog = Catalog()
         self.store = EventStore(link, self.broker.keys, retention_ms=retention_ms, clock=self.broker.clock)
         self.bus = EventBus(self.broker, self.store, self.settings, self.catalog, on_publish_error=on_publish_error)
+        self.replays = self.bus.replays
         self.delayed = DelayedEventScheduler(self.broker, self.store, self.settings.scheduler)
         self.sweeps = Sweeps(self.broker)
         add_retention_sweeps(self.sweeps, self.bus.housekeeping, self.settings.scheduler)

@@ -85,6 +85,8 @@ def ending_of_failure(
     facts += ["queue", message.queue_name, "lane", str(message.place.lane), "actor", message.actor_name]
     if isinstance(message, DeliveryMessage):
         facts += ["s", message.subscription, "e", message.envelope]
+        if message.replay:
+            facts += ["o", json.dumps({"replay": message.replay})]
         line = _line("d", message, worker)
         is_first, letter_id = message.previous == 0, message.message_id
         return ("dead", message.event_id, _number(message), line, is_first, letter_id, facts, *_measures(message))
@@ -132,7 +134,7 @@ def _unhosted(message: DeliveryMessage, worker: int, number: int, exists: bool) 
         return (
             "ended",
             message.event_id,
-            number,
+            f"{number}#{message.replay}" if message.replay else number,
             f"c{message.started_ms},0,{worker}",
             message.previous == 0,
             message.header.type,
@@ -149,8 +151,9 @@ def _parked(message: Received, now_ms: int) -> Ending:
     return ("retry", False, 0, "", True, later)
 
 
-def _number(message: DeliveryMessage) -> int:
-    return message.actor.subscription.number if isinstance(message.actor, HandlerActor) else 0
+def _number(message: DeliveryMessage) -> int | str:
+    number = message.actor.subscription.number if isinstance(message.actor, HandlerActor) else 0
+    return f"{number}#{message.replay}" if message.replay else number
 
 
 def _measures(message: DeliveryMessage) -> tuple[str, int, int]:

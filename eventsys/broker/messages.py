@@ -155,6 +155,7 @@ class DeliveryMessage(Received):
         envelope: The event's stored form.
         header: That, read as far as its payload.
         event_id: The event's id.
+        replay: The number of the replay it belongs to; 0 for what is no replay.
         stored_ms: When the event was stored; 0 where the entry does not say, as after its first attempt.
         is_inline: Whether its publisher runs it.
         is_probe: Whether it may begin though its subscription is closed: it tries whether a breaker can be closed.
@@ -163,8 +164,10 @@ class DeliveryMessage(Received):
 
     def __init__(self, subscription: str, envelope: str, options: dict[str, Any], place: Place) -> None:
         header = decode_header(envelope)
-        message_id = f"{header.id}:{subscription}"
+        replay = options.get("replay", 0) if options else 0
+        message_id = f"{header.id}:{subscription}#{replay}" if replay else f"{header.id}:{subscription}"
         super().__init__(place, actor_name=subscription, args=(envelope,), options=options, message_id=message_id)
+        self.replay = replay
         self.subscription = subscription
         self.envelope = envelope
         self.header = header

@@ -32,8 +32,10 @@ def step_of(message: Message[Any], attempt: Attempt | None, *, usual_lane: str |
         due_ms = eta
     under_attempt = attempt.message if attempt is not None else None
     if isinstance(under_attempt, DeliveryMessage) and message.message_id == under_attempt.message_id:
-        kept = json.dumps({"retries": under_attempt.previous + 1})
-        fields = {"s": under_attempt.subscription, "e": under_attempt.envelope, "o": kept}
+        kept = {"retries": under_attempt.previous + 1}
+        if under_attempt.replay:
+            kept["replay"] = under_attempt.replay
+        fields = {"s": under_attempt.subscription, "e": under_attempt.envelope, "o": json.dumps(kept)}
         lane = under_attempt.place.lane
     else:
         fields = {"m": _with_options(message, options).encode().decode()}

@@ -22,6 +22,8 @@ from eventsys.bus.housekeeping import Housekeeping
 from eventsys.bus.inline import InlineHandlers
 from eventsys.bus.publisher import Publisher
 from eventsys.bus.receipt import Receipt
+from eventsys.bus.replay import Replays
+from eventsys.bus.replay_driver import ReplayDriver
 from eventsys.bus.router import Router
 from eventsys.bus.system_events import SystemEvents
 from eventsys.bus.tending import OWN_QUEUE, Tending, TendingMiddleware
@@ -36,6 +38,7 @@ from eventsys.settings import Settings
 from eventsys.store.event_store import EventStore
 from eventsys.store.hosts import HostStore
 from eventsys.store.keys import LOG_QUEUE
+from eventsys.store.replays import ReplayStore
 from eventsys.store.retention import Retention, RetentionLimits
 from eventsys.store.subscriptions import SubscriptionStore
 from eventsys.store.troubles import TroubleStore
@@ -85,7 +88,16 @@ class EventBus:
             broker.link, Retention(broker.link, broker.keys, _limits_of(settings)), self.system, broker.clock,
             dispatches=lambda: broker.presence.reads(LOG_QUEUE),
         )  # fmt: skip
-        self.tending.duties.append(self.housekeeping.make_round)
+        self.replays = Replays(
+            ReplayStore(broker.link, broker.keys), store.history, self.subscriptions, self.drafter, broker.clock,
+            driver=lambda: broker.presence.name, prepare=self.prepare,
+        )  # fmt: skip
+        self._driver = ReplayDriver(
+            self.replays,
+            works=lambda: broker.work.by_hand or broker.presence.reads(LOG_QUEUE),
+            by_hand=lambda: broker.work.by_hand,
+        )
+        self.tending.duties += [self.housekeeping.make_round, self._driver.make_round]
         self._workers: dict[str, Any] = {}
         self._at_run_time: list[HandlerActor] = []
         self._lock = threading.RLock()
@@ -229,6 +241,7 @@ class EventBus:
     def stop(self) -> None:
         """Send what is buffered, let running handlers finish, and end the subscriptions that end with this process."""
         self.publisher.close()
+        self._driver.stop()
         with self._lock:
             workers, self._workers = self._workers, {}
             at_run_time, self._at_run_time = self._at_run_time, []

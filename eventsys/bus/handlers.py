@@ -8,7 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from eventsys.broker.actor import HandlerActor
+from eventsys.broker.attempt import current_attempt
 from eventsys.broker.broker import EventBroker
+from eventsys.broker.messages import DeliveryMessage
 from eventsys.errors import SubscriptionError
 from eventsys.model.envelope import decode_event
 from eventsys.model.event import Event
@@ -123,16 +125,22 @@ def _payload_of(annotation: Any, handler: Any) -> Any:
 
 def _calling(run: Callable[[Event[Any]], Any], payload_type: Any) -> Callable[[str], Any]:
     def call(envelope: str) -> Any:
-        return run(decode_event(envelope, payload_type))
+        return run(decode_event(envelope, payload_type, is_replay=_is_replay()))
 
     return call
 
 
 def _awaiting(run: Callable[[Event[Any]], Any], payload_type: Any) -> Callable[[str], Any]:
     async def call(envelope: str) -> Any:
-        return await run(decode_event(envelope, payload_type))
+        return await run(decode_event(envelope, payload_type, is_replay=_is_replay()))
 
     return call
+
+
+def _is_replay() -> bool:
+    """Say whether the delivery under attempt gives history again."""
+    attempt = current_attempt()
+    return attempt is not None and isinstance(attempt.message, DeliveryMessage) and attempt.message.replay > 0
 
 
 def _as_tuple(types: ExceptionTypes) -> tuple[type[BaseException], ...]:

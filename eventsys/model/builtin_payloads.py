@@ -120,3 +120,20 @@ class DataChanged(BuiltinPayload):
     conditions: dict[str, Any] | None = None
     action: str | None = None
     timestamp: datetime | None = None
+
+
+class SystemReplay(BuiltinPayload):
+    """A replay of history to a subscription began or ended; it says who asked for it, and how far it came."""
+
+    replay: str
+    """The replay's id."""
+    subscription: str
+    requested_by: str = ""
+    backfill: bool = False
+    filter: dict[str, Any] = Field(default_factory=dict)
+    """The conditions given, as JSON."""
+    rate: float | None = None
+    scanned: int = Field(default=0, ge=0)
+    delivered: int = Field(default=0, ge=0)
+    skipped: int = Field(default=0, ge=0)
+    error: str | None = None

@@ -15,6 +15,7 @@ from eventsys.model.builtin_payloads import (
     CronTaskExecuted,
     CronTaskFailed,
     DataChanged,
+    SystemReplay,
     SystemStarted,
     SystemStopped,
     SystemTrouble,
@@ -34,6 +35,11 @@ SYSTEM_STARTUP = "system.startup"
 SYSTEM_SHUTDOWN = "system.shutdown"
 SYSTEM_ERROR = "system.error"
 SYSTEM_WARNING = "system.warning"
+
+SYSTEM_REPLAY_STARTED = "system.replay.started"
+SYSTEM_REPLAY_COMPLETED = "system.replay.completed"
+SYSTEM_REPLAY_CANCELLED = "system.replay.cancelled"
+SYSTEM_REPLAY_FAILED = "system.replay.failed"
 
 USER_LOGIN = "user.login"
 USER_LOGOUT = "user.logout"
@@ -64,6 +70,13 @@ BUILTIN_TYPES: MappingProxyType[str, type[BaseModel]] = MappingProxyType(
     }
 )
 
+#: The types that tell who replayed what, beside the built-in ones.
+REPLAY_TYPES: MappingProxyType[str, type[BaseModel]] = MappingProxyType(
+    dict.fromkeys(
+        (SYSTEM_REPLAY_STARTED, SYSTEM_REPLAY_COMPLETED, SYSTEM_REPLAY_CANCELLED, SYSTEM_REPLAY_FAILED), SystemReplay
+    )
+)
+
 
 class Catalog:
     """The payload models of event types. A new one knows the built-in types.
@@ -75,7 +88,7 @@ class Catalog:
         self._models: dict[str, type[BaseModel]] = {}
         self._versions: dict[str, int] = {}
         self._types: dict[type[BaseModel], list[str]] = {}
-        for event_type, model in BUILTIN_TYPES.items():
+        for event_type, model in {**BUILTIN_TYPES, **REPLAY_TYPES}.items():
             self.register(event_type, model)
 
     def register(self, event_type: str, model: type[BaseModel], version: int = 1) -> None:

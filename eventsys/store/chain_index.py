@@ -112,7 +112,9 @@ class ChainIndex:
         if not places:
             return Chunk([], None)
         replies = self._link.pipeline([place.command(self._keys) for place in places])
-        found = [Logged(one.entry, None, envelope_in(reply)) for one, reply in zip(places, replies, strict=True)]
+        found = [
+            Logged(one.entry, None, envelope_in(reply), one.log) for one, reply in zip(places, replies, strict=True)
+        ]
         return Chunk(found, places[-1].entry if len(places) == size else None)
 
     def _lone_place(self, correlation_id: str) -> Place | None:

@@ -27,8 +27,8 @@ MOST_SCANNED, LONGEST_SCAN_MS = 10_000, 15
 #: Bytes of envelopes that one command is to return at most, so that large events do not block Redis.
 _MOST_BYTES = 500_000
 
-#: Most events read in one round trip.
-_MOST_READ = 500
+#: Most events read in one round trip; of those that are judged for a page, whose time is short.
+_MOST_READ, _MOST_JUDGED = 250, 100
 
 _INDEXED = frozenset({EventStatus.PENDING, EventStatus.FAILED, EventStatus.EXPIRED, EventStatus.CANCELLED})
 
@@ -112,6 +112,30 @@ class History:
             is_delivered=wanted.status is EventStatus.DELIVERED,
         )  # fmt: skip
 
+    def not_had(
+        self, found: list[tuple[Logged, EventHeader]], number: int, *, only_new: bool
+    ) -> list[tuple[Logged, EventHeader]]:
+        """Return those events that a replay to a subscription would give: dispatched, and still recorded.
+
+        Args:
+            found: The events.
+            number: The subscription's.
+            only_new: Whether those that it had are left out.
+        """
+        if not found:
+            return []
+        dispatched = self._link.pipeline(
+            [("HMGET", self._keys.record(header.id), "log", "open") for _, header in found]
+        )
+        fields = self._link.pipeline([("HKEYS", self._keys.record(header.id)) for _, header in found])
+        own = str(number).encode()
+        return [
+            one
+            for one, (log, opened), names in zip(found, dispatched, fields, strict=True)
+            if log is not None and log.decode() == one[0].log and opened is not None
+            if not only_new or all(name.partition(b"#")[0] != own for name in names)
+        ]
+
     def _look_up(self, index: Index, wanted: EventFilter, offset: int) -> Found:
         total = index.count()
         cursor = wanted.cursor if wanted.cursor is not None else index.cursor_at(offset)
@@ -126,7 +150,7 @@ class History:
 
     def _scan(self, index: Index, judge: Judge, wanted: EventFilter, offset: int) -> Found:
         deadline = self._clock.monotonic() + LONGEST_SCAN_MS / 1000
-        cursor, scanned, size = wanted.cursor, 0, 100
+        cursor, scanned, size = wanted.cursor, 0, _MOST_JUDGED
         fitting: list[tuple[Logged, EventHeader]] = []
         while scanned < MOST_SCANNED and (not scanned or self._clock.monotonic() < deadline):
             chunk = index.chunk(cursor, size)
@@ -134,7 +158,7 @@ class History:
             cursor, scanned = chunk.cursor, scanned + max(1, len(chunk.found))
             if cursor is None or (wanted.cursor is not None and len(fitting) > wanted.page_size):
                 break
-            size = next_size(size, chunk.found)
+            size = min(_MOST_JUDGED, next_size(size, chunk.found))
         return _page(fitting[offset:], wanted, len(fitting), is_exact=cursor is None, scanned_to=cursor)
 
     def _begins(self) -> dict[str, Place]:

@@ -48,6 +48,8 @@ class Keys:
         self.pending = f"{self.prefix}:pending"
         self.history = f"{self.prefix}:history"
         self.types = f"{self.prefix}:types"
+        self.replays = f"{self.prefix}:replays"
+        self.replays_running = f"{self.prefix}:replays:running"
         self.queues = f"{self.prefix}:queues"
         self.queues_paused = f"{self.prefix}:queues:paused"
         self.processes = f"{self.prefix}:processes"
@@ -82,6 +84,10 @@ class Keys:
     def log(self, home: int | str) -> str:
         """Return the stream that is the log of one priority, or of a class of system events."""
         return f"{self.prefix}:log:{home}"
+
+    def replay(self, replay_id: str) -> str:
+        """Return the hash that says how far a replay has come."""
+        return f"{self.prefix}:replay:{replay_id}"
 
     def chain(self, correlation_id: str) -> str:
         """Return the list of the places of a chain's events in the log."""

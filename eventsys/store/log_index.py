@@ -11,6 +11,9 @@ from eventsys.store.link import Link
 from eventsys.store.places import HIGHEST, NEWEST, OLDEST, Logged, Place, envelope_in, place_of_cursor
 from eventsys.store.scripts import script
 
+#: Places whose counts are asked for in one round trip. The script's work grows with them and with the streams.
+_PROBES = 12
+
 
 class Stream(NamedTuple):
     """One stream of the history.
@@ -59,23 +62,23 @@ class LogIndex:
 
     def count(self) -> int:
         """Return how many entries lie between the times asked for."""
-        return self._count_between(self._first, self._last)
+        return self._count_between([(self._first, self._last)])[0]
 
     def cursor_at(self, offset: int) -> str | None:
-        """Return the name of the entry behind which `offset` are left out, found by halving the time.
+        """Return the name of the entry behind which `offset` are left out, found by dividing the time.
 
-        Each step counts by two entries a stream, so any page of a million is found in some thirty round trips.
+        Counting looks at two entries a stream, so any page of a million is found in some ten round trips.
         """
         ends = self._ends() if offset > 0 else None
         if ends is None:
             return None
         if self.count() < offset:
             return NEWEST.entry if not self._newest_first else OLDEST.entry
-        ms = self._bisect(*ends, lambda ms: self._reaches(Place(ms, 0 if self._newest_first else HIGHEST), offset))
+        ms = self._nearest(*ends, lambda ms: Place(ms, 0 if self._newest_first else HIGHEST), offset)
         most = 1
-        while self._reaches(Place(ms, most), offset) is self._newest_first:
-            most *= 2
-        return Place(ms, self._bisect(0, most, lambda number: self._reaches(Place(ms, number), offset))).entry
+        while self._reach([Place(ms, most)], offset)[0] is self._newest_first:
+            most *= 256
+        return Place(ms, self._nearest(0, most, lambda number: Place(ms, number), offset)).entry
 
     def chunk(self, after: str | None, size: int) -> Chunk:
         """Return events behind a cursor, as far as every stream was read."""
@@ -106,10 +109,10 @@ class LogIndex:
         if not listed:
             return []
         if self._streams[0].home:
-            return [Logged(place.entry, None, fields[1]) for place, fields in listed]
+            return [Logged(place.entry, None, fields[1], place.log) for place, fields in listed]
         homes = [place._replace(home=fields[1].decode()) for place, fields in listed]
         replies = self._link.pipeline([place.command(self._keys) for place in homes])
-        return [Logged(one.entry, None, envelope_in(reply)) for one, reply in zip(homes, replies, strict=True)]
+        return [Logged(one.entry, None, envelope_in(reply), one.log) for one, reply in zip(homes, replies, strict=True)]
 
     def _command(self, stream: Stream, cursor: Place | None, size: int) -> tuple[Any, ...]:
         oldest = max(self._first, stream.begins).entry
@@ -127,21 +130,29 @@ class LogIndex:
             return cursor <= self._first
         return self._last is not None and cursor >= self._last
 
-    def _reaches(self, place: Place, offset: int) -> bool:
-        """Say whether at least `offset` entries lie from the beginning to a place, which is included."""
-        if self._newest_first:
-            return self._count_between(max(place, self._first), self._last) >= offset
-        return self._count_between(self._first, place if self._last is None else min(place, self._last)) >= offset
-
-    def _bisect(self, low: int, high: int, reaches: Callable[[int], bool]) -> int:
-        """Return the number nearest to the beginning that reaches far enough; `low` or `high` does."""
+    def _nearest(self, low: int, high: int, place_of: Callable[[int], Place], offset: int) -> int:
+        """Return the number nearest to the beginning whose place has `offset` entries up to it; one of them has."""
         while low < high:
-            middle = (low + high + 1) // 2 if self._newest_first else (low + high) // 2
-            if reaches(middle) is self._newest_first:
-                low = middle if self._newest_first else middle + 1
+            step = -(-(high - low) // _PROBES)
+            probes = list(range(low, high, step)) if not self._newest_first else list(range(high, low, -step))
+            reach = self._reach([place_of(probe) for probe in probes], offset)
+            first = reach.index(True) if True in reach else len(probes)
+            if not self._newest_first:
+                high = probes[first] if first < len(probes) else high
+                low = probes[first - 1] + 1 if first else high
             else:
-                high = middle - 1 if self._newest_first else middle
+                low = probes[first] if first < len(probes) else low
+                high = probes[first - 1] - 1 if first else low
         return low
+
+    def _reach(self, places: Sequence[Place], offset: int) -> list[bool]:
+        """Say for each place whether at least `offset` entries lie from the beginning to it, itself included."""
+        if self._newest_first:
+            counts = self._count_between([(max(place, self._first), self._last) for place in places])
+        else:
+            last = self._last or NEWEST
+            counts = self._count_between([(self._first, min(place, last)) for place in places])
+        return [count >= offset for count in counts]
 
     def _ends(self) -> tuple[int, int] | None:
         """Return the milliseconds of the oldest and the newest entry; None when there is none."""
@@ -154,10 +165,14 @@ class LogIndex:
         turned = "XRANGE" if self._newest_first else "XREVRANGE"
         return [command, (turned, command[1], command[3], command[2], *command[4:])]
 
-    def _count_between(self, first: Place, last: Place | None) -> int:
-        ranges: list[str] = []
-        for stream in self._streams:
-            ranges += (stream.name, max(first, stream.begins).entry, "+" if last is None else last.entry)
-        if not ranges:
-            return 0
-        return sum(self._link.run(script("count_range"), self._keys.prefix, *ranges))
+    def _count_between(self, ranges: Sequence[tuple[Place, Place | None]]) -> list[int]:
+        """Return how many entries lie in each range, in one round trip."""
+        if not self._streams:
+            return [0] * len(ranges)
+        arguments: list[str] = []
+        for first, last in ranges:
+            for stream in self._streams:
+                arguments += (stream.name, max(first, stream.begins).entry, "+" if last is None else last.entry)
+        counts = self._link.run(script("count_range"), self._keys.prefix, *arguments)
+        each = len(self._streams)
+        return [sum(counts[at : at + each]) for at in range(0, len(counts), each)]

@@ -38,6 +38,11 @@ class Place(NamedTuple):
         """The name of its entry."""
         return f"{self.ms}-{self.number}"
 
+    @property
+    def log(self) -> str:
+        """The place as a record tells it."""
+        return f"{self.home}:{self.entry}"
+
     @classmethod
     def of(cls, entry: str, home: str = "") -> Place:
         """Return the place that an entry's name tells."""
@@ -66,11 +71,13 @@ class Logged(NamedTuple):
         cursor: Where it stands in that index; what follows it is read from there.
         event_id: Its id, where the index tells it without its envelope.
         envelope: Its stored form; None when nothing is left of it.
+        log: Its place in the log, as its record tells it; empty when it never came there.
     """
 
     cursor: str
     event_id: str | None
     envelope: bytes | None
+    log: str
 
 
 def place_of_cursor(cursor: str) -> Place:

@@ -39,9 +39,13 @@ def read_record(
     header = decode_header(envelope)
     event: Event[Any] = open_event(header, dict[str, Any])
     deliveries = [
-        _read_delivery(names.get(int(field), f"subscription {field}"), lines, workers)
-        for field, lines in sorted(fields.items())
-        if field.isdecimal()
+        _read_delivery(_name(number, names), lines, workers)
+        for number, lines in sorted(fields.items())
+        if number.isdecimal()
+    ]
+    replays = [
+        _read_delivery(f"{_name(number, names)}#{replay}", lines, workers)
+        for number, replay, lines in _replayed(fields)
     ]
     status = _status(fields)
     ended = [one.ended_at for one in deliveries if one.ended_at is not None]
@@ -57,11 +61,25 @@ def read_record(
         max_retries=header.max_retries,
         retry_count=max(0, max((one.attempts for one in deliveries), default=0) - 1),
         created_at=created_at,
-        updated_at=max([created_at, *ended]),
+        updated_at=max([created_at, *ended, *(one.ended_at for one in replays if one.ended_at is not None)]),
         processed_at=processed_at,
         error=failed[-1].error if failed else None,
-        deliveries=deliveries,
+        deliveries=[*deliveries, *replays],
     )
+
+
+def _name(number: str, names: Mapping[int, str]) -> str:
+    return names.get(int(number), f"subscription {number}")
+
+
+def _replayed(fields: Mapping[str, str]) -> list[tuple[str, int, str]]:
+    """Return number, replay and lines of the deliveries that gave the event again, the oldest replay first."""
+    found = []
+    for field, lines in fields.items():
+        number, _, replay = field.partition("#")
+        if number.isdecimal() and replay.isdecimal():
+            found.append((number, int(replay), lines))
+    return sorted(found, key=lambda one: (int(one[0]), one[1]))
 
 
 def _status(fields: Mapping[str, str]) -> EventStatus:

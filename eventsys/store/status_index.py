@@ -77,7 +77,8 @@ class StatusIndex:
         envelopes: dict[int, Any] = {at: kept for at, (_, kept) in enumerate(records) if kept}
         envelopes |= {at: envelope_in(reply) for at, reply in zip(places, replies, strict=True)}
         return [
-            Logged(_cursor(score, event_id), event_id, envelopes.get(at)) for at, (score, event_id) in enumerate(found)
+            Logged(_cursor(score, event_id), event_id, envelopes.get(at), (records[at][0] or b"").decode())
+            for at, (score, event_id) in enumerate(found)
         ]
 
 

@@ -27,6 +27,7 @@ redis.call("DEL", prefix .. ":scratch")
 -- include: finish_event
 -- include: end_delivery
 -- include: bury
+-- include: delivery_number
 
 -- The one with the fewest crashes among the oldest of each lane. Where processes are killed often and for no fault of a
 -- message, the oldest one would be in hand each time; so no message is counted twice before all have been once.
@@ -61,13 +62,14 @@ local function bury_crasher(stream, id, fields, crashes)
   local subscription = field(fields, "s")
   local read, header = pcall(cjson.decode, field(fields, subscription and "e" or "m") or "")
   local letter_id = stream .. "|" .. id
+  local number = subscription and delivery_number(fields)
   if read and type(header) == "table" then
     letter_id = subscription and (tostring(header.id) .. ":" .. subscription) or tostring(header.message_id)
+    letter_id = letter_id .. (number and string.match(number, "#.*") or "")
     facts[#facts + 1] = "actor"
     facts[#facts + 1] = subscription or tostring(header.actor_name)
   end
   bury(letter_id, facts)
-  local number = subscription and redis.call("HGET", prefix .. ":subscriptions:numbers", subscription)
   if number and read then
     local said = cjson.encode({ "the process died " .. crashes .. " times while it handled this message", "" })
     end_delivery(header.id, number, string.format("d%.0f,0,0,%s", now_ms, said), false, header.type)
