@@ -258,3 +258,21 @@ def letters(events: EventService) -> list[bytes]:
     """Return the reasons of all dead letters."""
     link, keys = events.broker.link, events.broker.keys
     return [link.call("HGET", keys.letter(one.decode()), "reason") for one in link.call("ZRANGE", keys.dead, 0, -1)]
+
+
+def test_a_delivery_whose_end_cannot_be_stored_is_dead_and_its_event_ends(events: EventService, work: Work) -> None:
+    """Its message is set aside, so nobody would ever end it: the event must not stay pending."""
+
+    @events.on("a.b", name="flaky", retry_delay="1h")
+    def flaky(event: Event) -> None:
+        raise RuntimeError("once")
+
+    work()
+    link, keys = events.broker.link, events.broker.keys
+    link.call("SET", keys.delayed_due, "no sorted set, so no retry can be kept")
+    record = events.wait(events.publish("a.b").id, "10s")
+    link.call("DEL", keys.delayed_due)
+    [delivery] = record.deliveries
+    assert (record.status, delivery.status) == (EventStatus.FAILED, DeliveryStatus.DEAD)
+    assert "WRONGTYPE" in str(delivery.error)
+    assert events.get_metrics().pending_events == 0

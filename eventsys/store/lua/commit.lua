@@ -106,10 +106,24 @@ end
 -- Redis takes back nothing that was written before an error, so an ending that fails must not take others with it: the
 -- message is set aside for a person, and everything else goes on.
 local function set_aside(stream, entry, problem)
-  local facts = { "reason", "commit_failed", "error", type(problem) == "table" and problem.err or tostring(problem) }
+  local facts = { "reason", "commit_failed", "error", problem }
   local found = redis.call("XRANGE", stream, entry, entry)[1]
   for at = 1, math.min(found and #found[2] or 0, 200) do facts[#facts + 1] = found[2][at] end
   bury(stream .. "|" .. entry, facts)
+end
+
+local places_of_type = { ended = 6, retry = 7, dead = 8 }
+
+-- The delivery of what was set aside is dead, unless its end was written before the error came: its event must not stay
+-- pending for ever.
+local function end_set_aside(ending, problem)
+  local place = ending[2] and places_of_type[ending[1]]
+  local lines = place and redis.call("HGET", prefix .. ":event:" .. ending[2], ending[3])
+  local letter = lines and last_line_letter(lines)
+  if letter == "" or letter == "f" then
+    local line = string.format("d%.0f,0,0,%s", now_ms, cjson.encode({ problem, "" }))
+    end_delivery(ending[2], ending[3], line, false, ending[place], -1, 0)
+  end
 end
 
 local function end_lane(number, stream, done, attempts)
@@ -121,7 +135,9 @@ local function end_lane(number, stream, done, attempts)
   for at, attempt in ipairs(attempts) do
     local is_fine, why, stays = pcall(end_attempt, stream, unpack(attempt))
     if not is_fine then
-      pcall(set_aside, stream, attempt[1], why)
+      local problem = type(why) == "table" and why.err or tostring(why)
+      pcall(set_aside, stream, attempt[1], problem)
+      pcall(end_set_aside, attempt[2], problem)
       why = "refused"
       if attempt[2][1] ~= "dispatched" then gone[#gone + 1] = attempt[1] end
     end
