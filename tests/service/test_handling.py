@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from eventsys import DeliveryStatus, Event, EventService, EventStatus, Reject, Retry
+from eventsys.testing import EventHarness
 from tests.support.payloads import Notification
 from tests.support.services import Services
 
@@ -53,50 +56,42 @@ def test_a_failed_attempt_is_tried_again_and_the_record_tells_each(events: Event
     assert all(one.worker and one.worker.rpartition(":")[2].isdigit() for one in delivery.history)
 
 
-def test_three_retries_are_four_attempts_then_a_dead_letter(events: EventService, work: Work) -> None:
-    attempts: list[int] = []
-
-    @events.on("a.b", name="doomed", max_retries=3, retry_delay="10ms")
+def test_three_retries_are_four_attempts_then_a_dead_letter(harness: EventHarness) -> None:
+    @harness.events.on("a.b", name="doomed", max_retries=3, retry_delay="10m")
     def doomed(event: Event) -> None:
-        attempts.append(1)
         raise ValueError("always")
 
-    work()
-    record = events.wait(events.publish("a.b", {}).id)
-    assert len(attempts) == 4
+    began = harness.now
+    record = harness.finish(harness.publish("a.b", {}))
+    assert [one.at - began for one in harness.attempts("doomed")] == [timedelta(minutes=10 * n) for n in range(4)]
     assert record.status is EventStatus.FAILED
     assert record.error == "ValueError: always"
     assert record.deliveries[0].status is DeliveryStatus.DEAD
-    assert letters(events) == [b"failed"]
+    assert [one.reason for one in harness.dead_letters()] == ["failed"]
 
 
-def test_the_publisher_can_override_the_retries_for_one_event(events: EventService, quick_work: Work) -> None:
-    attempts: list[str] = []
-
-    @events.on("a.b", max_retries=0, retry_delay="1h")
+def test_the_publisher_can_override_the_retries_for_one_event(harness: EventHarness) -> None:
+    @harness.events.on("a.b", max_retries=0, retry_delay="1h")
     def handler(event: Event) -> None:
-        attempts.append(event.id)
         raise ValueError("always")
 
-    quick_work()
-    given = events.publish("a.b", {}, max_retries=1, retry_delay="10ms")
-    plain = events.publish("a.b", {})
-    assert events.wait(given.id).retry_count == 1
-    assert events.wait(plain.id).retry_count == 0
-    assert sorted(attempts) == sorted([given.id, given.id, plain.id])
+    given = harness.publish("a.b", {}, max_retries=1, retry_delay="10s")
+    plain = harness.publish("a.b", {})
+    harness.advance("10s")
+    assert harness.events.get_event(given.id).retry_count == 1
+    assert harness.events.get_event(plain.id).retry_count == 0
+    assert [one.event.id for one in harness.attempts()] == [given.id, plain.id, given.id]
 
 
-def test_a_handler_may_ask_for_a_retry_after_a_time_of_its_own(events: EventService, work: Work) -> None:
-    attempts: list[int] = []
-
-    @events.on("a.b", retry_delay="1h")
+def test_a_handler_may_ask_for_a_retry_after_a_time_of_its_own(harness: EventHarness) -> None:
+    @harness.events.on("a.b", name="h", retry_delay="1h")
     def handler(event: Event) -> None:
-        attempts.append(1)
-        if len(attempts) == 1:
-            raise Retry("not yet", delay="10ms")
+        if not harness.attempts("h"):
+            raise Retry("not yet", delay="10s")
 
-    work()
-    assert events.wait(events.publish("a.b", {}).id).deliveries[0].attempts == 2
+    began = harness.now
+    assert harness.finish(harness.publish("a.b", {})).deliveries[0].attempts == 2
+    assert harness.now - began == timedelta(seconds=10)
 
 
 def test_reject_ends_a_delivery_at_once_with_its_reason(events: EventService, work: Work) -> None:
@@ -121,28 +116,24 @@ def test_reject_ends_a_delivery_at_once_with_its_reason(events: EventService, wo
     ],
 )
 def test_the_kind_of_error_decides_whether_it_is_tried_again(
-    events: EventService, quick_work: Work, rules: dict[str, Any], error: type[Exception], attempts: int
+    harness: EventHarness, rules: dict[str, Any], error: type[Exception], attempts: int
 ) -> None:
-    @events.on("a.b", max_retries=1, retry_delay="5ms", **rules)
+    @harness.events.on("a.b", max_retries=1, retry_delay="5s", **rules)
     def handler(event: Event) -> None:
         raise error
 
-    quick_work()
-    assert events.wait(events.publish("a.b", {}).id).deliveries[0].attempts == attempts
+    assert harness.finish(harness.publish("a.b", {})).deliveries[0].attempts == attempts
 
 
-def test_exponential_backoff_doubles_the_wait(events: EventService, quick_work: Work) -> None:
-    @events.on("a.b", max_retries=2, retry_delay="60ms", backoff="exponential")
+def test_exponential_backoff_doubles_the_wait(harness: EventHarness) -> None:
+    @harness.events.on("a.b", max_retries=9, retry_delay="1m", backoff="exponential")
     def handler(event: Event) -> None:
         raise ValueError
 
-    quick_work()
-    first, second, third = events.wait(events.publish("a.b", {}).id).deliveries[0].history
-    assert first.started_at
-    assert second.started_at
-    assert third.started_at
-    assert (second.started_at - first.started_at).total_seconds() >= 0.048
-    assert (third.started_at - second.started_at).total_seconds() >= 0.096
+    harness.finish(harness.publish("a.b", {}))
+    waits = [(later.at - earlier.at).total_seconds() / 60 for earlier, later in pairwise(harness.attempts())]
+    for wait, longest in zip(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60], strict=True):
+        assert 0.8 * longest <= wait <= longest
 
 
 @pytest.mark.redis62

@@ -19,28 +19,28 @@ from eventsys import (
     Priority,
     WaitTimeoutError,
 )
+from eventsys.testing import EventHarness
 
 Work = Callable[..., Any]
 
 
 @pytest.fixture
-def history(events: EventService, quick_work: Work) -> EventService:
+def history(harness: EventHarness) -> EventService:
     """Five events: two delivered, one failed, one unrouted, one cancelled before it fired."""
+    events = harness.events
 
     @events.on("user.*", name="h", max_retries=0)
     def handler(event: Event) -> None:
         if event.payload.get("fails"):
             raise ValueError("no")
 
-    quick_work()
     events.publish("user.login", {"user_id": "1"}, source="web", id="e1")
     events.publish("user.logout", {"user_id": "1"}, source="app", id="e2", priority=Priority.HIGH)
     events.publish("user.other", {"fails": True}, source="web", id="e3")
     events.publish("order.placed", {"text": "needle"}, id="e4", correlation_id="chain")
     events.schedule("order.late", {}, delay="1h", id="e5")
     events.cancel("e5")
-    for name in ("e1", "e2", "e3", "e4"):
-        events.wait(name)
+    harness.run()
     return events
 
 
@@ -154,15 +154,15 @@ def test_an_aware_time_is_taken_and_a_past_one_refused(events: EventService) -> 
         events.schedule("a.b", {}, at=now.replace(tzinfo=None))
 
 
-def test_the_id_of_a_cancelled_event_can_be_used_again(events: EventService, quick_work: Work) -> None:
-    quick_work()
+def test_the_id_of_a_cancelled_event_can_be_used_again(harness: EventHarness) -> None:
+    events = harness.events
     events.schedule("a.b", {"n": 1}, id="mine", delay="1h")
     events.cancel("mine")
-    events.schedule("a.b", {"n": 2}, id="mine", delay="20ms")
-    assert events.wait("mine", "5s").status is EventStatus.DELIVERED
+    events.schedule("a.b", {"n": 2}, id="mine", delay="20m")
+    assert harness.finish("mine").status is EventStatus.DELIVERED
     assert events.get_event("mine").payload == {"n": 2}
     events.schedule("a.b", {"n": 3}, id="other", delay="1h")
     events.cancel("other")
     events.publish("a.b", {"n": 4}, id="other")
-    assert events.wait("other", "5s").status is EventStatus.DELIVERED
+    assert harness.finish("other").status is EventStatus.DELIVERED
     assert events.get_event_records(EventFilter(status=EventStatus.CANCELLED)).total == 0
