@@ -155,9 +155,9 @@ class EventConsumer(Consumer):
         # With leftovers, waiting in Redis would let each suspect wait for as long as an empty queue is waited for.
         has_leftovers = self._work.presence.has_leftovers(self.queue)
         never_waits = self._timeout_ms == 0
-        entries = self._reader.read_now(room) if self._is_busy or has_leftovers or never_waits else []
         if never_waits:
-            return entries
+            return self._reader.read_at_once(room)
+        entries = self._reader.read_now(room) if self._is_busy or has_leftovers else []
         if not entries and has_leftovers:
             self._work.in_flight.wait_for_suspect(SUSPECT_PAUSE_S)
         elif not entries:

@@ -15,6 +15,7 @@ from eventsys.broker.processing import process, refuse
 from eventsys.errors import EventsysError
 from eventsys.model.priority import LANES
 from eventsys.store.keys import INLINE_QUEUE, LOG_QUEUE
+from eventsys.store.scripts import script
 from eventsys.testing.coroutines import Coroutines
 
 #: Messages of a queue fetched at once: the most a real worker takes, so that the order does not depend on its speed.
@@ -52,6 +53,8 @@ class HandWorker:
         self._tended_at = float("-inf")
         self._addressed: set[str] = set()
         self._dispatched_to: dict[int, bytes] = {}
+        #: When something is due in the delayed store, as it was found after the queues were drained; None: never.
+        self.next_ms: int | None = None
 
     def start(self) -> None:
         """Tell the middleware that a worker starts, as every worker does."""
@@ -107,15 +110,14 @@ class HandWorker:
 
         An entry leaves its queue with its commit, and stays in the log: there it is the newest that tells.
         """
-        keys = self.broker.keys
+        link, prefix = self.broker.link, self.broker.keys.prefix
         queues = sorted(self.broker.get_declared_queues() - {LOG_QUEUE, INLINE_QUEUE})
-        commands: list[tuple[Any, ...]] = [("XREVRANGE", keys.log(lane), "+", "-", "COUNT", 1) for lane in LANES]
-        commands += [("XLEN", keys.lane(queue, lane)) for queue in queues for lane in LANES]
-        replies = self.broker.link.pipeline(commands)
-        newest, lengths = dict(zip(LANES, replies, strict=False)), replies[len(LANES) :]
-        held = [sum(lengths[at : at + len(LANES)]) for at in range(0, len(lengths), len(LANES))]
-        occupied = [queue for queue, length in zip(queues, held, strict=True) if length or self._fetched.get(queue)]
-        is_behind = any(found and found[0][0] != self._dispatched_to.get(lane) for lane, found in newest.items())
+        lengths, newest, next_ms = link.run(script("look"), prefix, *queues)
+        self.next_ms = None if next_ms < 0 else int(next_ms)
+        occupied = [queue for queue, length in zip(queues, lengths, strict=True) if length or self._fetched.get(queue)]
+        is_behind = any(
+            entry and entry != self._dispatched_to.get(lane) for lane, entry in zip(LANES, newest, strict=True)
+        )
         if is_behind or self._fetched.get(LOG_QUEUE) or self.broker.presence.has_leftovers(LOG_QUEUE):
             occupied.insert(0, LOG_QUEUE)
         return occupied

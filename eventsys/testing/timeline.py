@@ -13,12 +13,21 @@ from eventsys.scheduling.sweeps import Sweeps
 #: Messages handled at one moment that can only mean that they bring forth each other for ever.
 MOST_AT_A_MOMENT = 1_000_000
 
+#: Milliseconds after which what is due and cannot go is tried again, as a poller does.
+STUCK_MS = 1_000
+
 #: About so often sweeps run in a long stretch of time in which nothing else happens.
 SWEEPS_OF_A_STRETCH = 50
 
 
 class Drains(Protocol):
-    """What handles everything that is there now."""
+    """What handles everything that is there now.
+
+    Attributes:
+        next_ms: When something is due next, after `drain`; None: never.
+    """
+
+    next_ms: int | None
 
     def drain(self) -> int:
         """Handle it, and return how many messages that were."""
@@ -46,25 +55,21 @@ class Timeline:
         self._sweep_every_ms = sweep_every_ms
         self._swept_ms = clock.now_ms()
 
-    def settle(self, *, only_due: bool = False) -> int | None:
-        """Let everything happen that is due now, and return when the next thing is due, None when nothing waits.
-
-        Args:
-            only_due: Whether nothing can have come to the queues but what is due now.
-        """
-        handled = 0
-        let_go = self._poller.let_go(self._clock.now_ms())
-        if only_due and not let_go.moved:
-            return let_go.next_ms
+    def settle(self) -> int | None:
+        """Let everything happen that is due now, and return when the next thing is due, None when nothing waits."""
+        handled, now_ms = 0, self._clock.now_ms()
         while True:
-            handled += self._worker.drain()
-            let_go = self._poller.let_go(self._clock.now_ms())
-            if not let_go.moved:
-                return let_go.next_ms
+            moved, count = self._poller.let_go(now_ms).moved, self._worker.drain()
+            handled += count
+            now_ms, next_ms = self._clock.now_ms(), self._worker.next_ms
+            if next_ms is None or next_ms > now_ms:
+                return next_ms
+            if not moved and not count:
+                return now_ms + STUCK_MS
             if handled > MOST_AT_A_MOMENT:
                 raise EventsysError(
-                    f"{handled} messages were handled at {from_ms(self._clock.now_ms())} and there are more; does an"
-                    " actor send to itself without a delay?"
+                    f"{handled} messages were handled at {from_ms(now_ms)} and there are more; does an actor send to"
+                    " itself without a delay?"
                 )
 
     def run_until(self, end_ms: int, *, stop: Callable[[], bool] = lambda: False) -> None:
@@ -87,7 +92,7 @@ class Timeline:
             self._turn_to(moment_ms)
             if sweep_ms <= moment_ms:
                 self.sweep()
-            next_ms = self.settle(only_due=sweep_ms > moment_ms)
+            next_ms = self.settle()
 
     def _turn_to(self, moment_ms: int) -> None:
         """Turn the clock on, never back: a handler may have turned it beyond what comes next."""

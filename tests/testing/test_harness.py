@@ -243,3 +243,27 @@ def test_sweeps_run_on_the_clock_of_the_harness(harness_redis: Any) -> None:
         harness.events.sweeps.add("own", timedelta(minutes=5), lambda now_ms: ran.append(from_ms(now_ms)) or 0)
         harness.advance("150m")
         assert ran == [START + timedelta(minutes=minutes) for minutes in (60, 120, 150)]
+
+
+def test_limits_of_rate_hold_on_the_clock_of_the_harness(harness: EventHarness, events: EventService) -> None:
+    events.on("a.b", name="h", rate="2/s")(lambda event: None)
+    for _ in range(7):
+        harness.publish("a.b", {})
+    began = harness.now
+    harness.advance("1m")
+    waits = [round((one.at - began).total_seconds(), 1) for one in harness.delivered("h")]
+    assert len(waits) == 7
+    assert all(sum(1 for wait in waits if second <= wait < second + 1) <= 3 for second in range(4))
+    assert 2 <= waits[-1] <= 4
+
+
+def test_a_paused_subscription_stands_still_until_it_is_resumed(harness: EventHarness, events: EventService) -> None:
+    events.on("a.b", name="h")(lambda event: None)
+    harness.run()
+    events.subscriptions.pause("h")
+    harness.publish("a.b", {})
+    harness.advance("2d")
+    assert not harness.attempts("h")
+    events.subscriptions.resume("h")
+    harness.run()
+    assert len(harness.delivered("h")) == 1
