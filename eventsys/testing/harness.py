@@ -102,8 +102,9 @@ class EventHarness(Findings):
             self._worker.start()
             poller = Poller(broker.link, broker.keys, broker.clock, process=broker.presence.name, batch_size=500)
             self._timeline = Timeline(
-                broker.clock, self._worker, poller, self.events.sweeps, sweep_every_ms=sweep_every_ms
-            )
+                broker.clock, self._worker, poller, self.events.sweeps, self.events.replays,
+                sweep_every_ms=sweep_every_ms,
+            )  # fmt: skip
         except BaseException:
             self.close()
             raise

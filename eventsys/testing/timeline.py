@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from eventsys.bus.replay import Replays
 from eventsys.clock import Clock, from_ms
 from eventsys.errors import EventsysError
 from eventsys.scheduling.poller import Poller
@@ -15,6 +16,9 @@ MOST_AT_A_MOMENT = 1_000_000
 
 #: Milliseconds after which what is due and cannot go is tried again, as a poller does.
 STUCK_MS = 1_000
+
+#: Milliseconds between two steps of a replay; a worker takes them oftener, at the same rate.
+REPLAY_STEP_MS = 1_000
 
 #: About so often sweeps run in a long stretch of time in which nothing else happens.
 SWEEPS_OF_A_STRETCH = 50
@@ -44,14 +48,19 @@ class Timeline:
         worker: What handles messages.
         poller: What lets go what is due.
         sweeps: What is done again and again.
+        replays: What gives history again, at its rate on the clock.
         sweep_every_ms: How often sweeps are told to run. They bear being late, and a month has 43,200 minutes.
     """
 
-    def __init__(self, clock: Clock, worker: Drains, poller: Poller, sweeps: Sweeps, *, sweep_every_ms: int) -> None:
+    def __init__(
+        self, clock: Clock, worker: Drains, poller: Poller, sweeps: Sweeps, replays: Replays, *, sweep_every_ms: int
+    ) -> None:
         self._clock = clock
         self._worker = worker
         self._poller = poller
         self._sweeps = sweeps
+        self._replays = replays
+        self._is_replaying = False
         self._sweep_every_ms = sweep_every_ms
         self._swept_ms = clock.now_ms()
 
@@ -80,8 +89,11 @@ class Timeline:
             stop: Asked after every moment; true ends it there.
         """
         next_ms = self.settle()
+        self._is_replaying = self._replays.running()
         while not stop():
             due_ms = end_ms + 1 if next_ms is None else next_ms
+            if self._is_replaying:
+                due_ms = min(due_ms, self._clock.now_ms() + REPLAY_STEP_MS)
             sweep_ms = self._next_sweep_ms(min(due_ms, end_ms))
             moment_ms = min(sweep_ms, due_ms)
             if moment_ms > end_ms:
@@ -92,6 +104,10 @@ class Timeline:
             self._turn_to(moment_ms)
             if sweep_ms <= moment_ms:
                 self.sweep()
+                self._is_replaying = self._replays.running()
+            if self._is_replaying:
+                self._replays.step()
+                self._is_replaying = self._replays.running()
             next_ms = self.settle()
 
     def _turn_to(self, moment_ms: int) -> None:

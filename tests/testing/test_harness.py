@@ -267,3 +267,16 @@ def test_a_paused_subscription_stands_still_until_it_is_resumed(harness: EventHa
     events.subscriptions.resume("h")
     harness.run()
     assert len(harness.delivered("h")) == 1
+
+
+def test_a_replay_keeps_its_rate_on_the_clock_of_the_harness(harness: EventHarness, events: EventService) -> None:
+    events.on("a.b", name="h")(lambda event: None)
+    for _ in range(50):
+        harness.publish("a.b", {})
+    harness.run()
+    replay = events.replays.replay("h", rate=10)
+    harness.advance("2500ms")
+    assert 20 <= len(harness.delivered("h")) - 50 <= 40
+    harness.advance("1m")
+    assert len(harness.delivered("h")) == 100
+    assert events.replays.get(replay.id).state == "completed"
