@@ -12,6 +12,7 @@ from eventsys.cli.health import health
 from eventsys.cli.metrics import metrics
 from eventsys.cli.publish import publish
 from eventsys.cli.queues import queue
+from eventsys.cli.redis_acl import redis_acl
 from eventsys.cli.scheduler import scheduler
 from eventsys.cli.schema import schema
 from eventsys.cli.settings import settings
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-COMMANDS = (demo, worker, scheduler, publish, doctor, health, top, metrics, settings, version)
+COMMANDS = (demo, worker, scheduler, publish, doctor, health, top, metrics, settings, redis_acl, version)
 FAMILIES = {
     "events": events,
     "cron": cron,
