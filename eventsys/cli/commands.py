@@ -13,6 +13,7 @@ from eventsys.cli.metrics import metrics
 from eventsys.cli.publish import publish
 from eventsys.cli.queues import queue
 from eventsys.cli.redis_acl import redis_acl
+from eventsys.cli.replays import backfill_subscription, replay_events, replays
 from eventsys.cli.scheduler import scheduler
 from eventsys.cli.schema import schema
 from eventsys.cli.settings import settings
@@ -30,11 +31,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+events.command("replay")(replay_events)
+subs.command("backfill")(backfill_subscription)
+
 COMMANDS = (demo, worker, scheduler, publish, doctor, health, top, metrics, settings, redis_acl, version)
 FAMILIES = {
     "events": events,
     "cron": cron,
     "subs": subs,
+    "replays": replays,
     "queue": queue,
     "workers": workers,
     "schema": schema,
