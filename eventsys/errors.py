@@ -60,6 +60,20 @@ class NotFoundError(EventsysError, LookupError):
     """Nothing is stored under this id, or no longer."""
 
 
+class RedriveRefusedError(EventsysError):
+    """A dead letter that was not sent again: too often already, no message at all, or nobody wants it any more.
+
+    Attributes:
+        letter_id: The letter, which is kept.
+        cause: `gone`, `capped`, `junk` or `no_subscription`.
+    """
+
+    def __init__(self, message: str, *, letter_id: str, cause: str) -> None:
+        super().__init__(message)
+        self.letter_id = letter_id
+        self.cause = cause
+
+
 class AlreadyFiredError(EventsysError):
     """The delayed event has been published already, so it can no longer be taken back."""
 

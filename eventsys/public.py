@@ -25,6 +25,7 @@ from eventsys.errors import (
     PublishUnknownError,
     RedisRefusedError,
     RedisUnavailableError,
+    RedriveRefusedError,
     Reject,
     Retry,
     SettingsError,
@@ -34,6 +35,7 @@ from eventsys.errors import (
 from eventsys.model import catalog
 from eventsys.model.cloudevents import from_cloudevent, to_cloudevent
 from eventsys.model.cron_task import CronRun, CronTask, Overlap, RunOutcome, TaskState
+from eventsys.model.dead_letter import DeadLetter, DeadLetterFilter, RedriveResult
 from eventsys.model.event import Attempt, DelayedEvent, DeliveryRecord, Event, EventRecord
 from eventsys.model.histogram import Timings
 from eventsys.model.metrics import EventMetrics, Rates, SubscriptionMetrics, TypeMetrics
@@ -41,8 +43,9 @@ from eventsys.model.priority import Priority
 from eventsys.model.queries import EventFilter, Page
 from eventsys.model.replay import Replay, ReplayCount, ReplayState
 from eventsys.model.retry_policy import RetryPolicy
+from eventsys.model.standing import SubscriptionStanding
 from eventsys.model.status import DeliveryStatus, EventStatus
-from eventsys.model.subscription import Subscription, SubscriptionOptions
+from eventsys.model.subscription import Subscription, SubscriptionOptions, SubscriptionState
 from eventsys.model.trouble import Trouble
 from eventsys.runtime.default_redis import use_embedded_redis_by_default
 from eventsys.runtime.discovery import discover
@@ -73,6 +76,12 @@ __all__ = [  # noqa: RUF022 - reads as a table of contents
     "RetryPolicy",
     "Subscription",
     "SubscriptionOptions",
+    "SubscriptionStanding",
+    "SubscriptionState",
+    # Dead letters
+    "DeadLetter",
+    "DeadLetterFilter",
+    "RedriveResult",
     # Asking
     "Attempt",
     "DelayedEvent",
@@ -125,6 +134,7 @@ __all__ = [  # noqa: RUF022 - reads as a table of contents
     "PublishUnknownError",
     "RedisRefusedError",
     "RedisUnavailableError",
+    "RedriveRefusedError",
     "SettingsError",
     "SubscriptionError",
     "WaitTimeoutError",

@@ -81,7 +81,7 @@ class EventService:
         self.sweeps = Sweeps(self.broker)
         add_retention_sweeps(self.sweeps, self.bus.housekeeping, self.settings.scheduler)
         self.cron = CronService(self.broker, self.bus, self.store, self.sweeps)
-        self.subscriptions = Subscriptions(self.bus)
+        self.dead_letters, self.subscriptions = self.bus.dead_letters, Subscriptions(self.bus)
         self.machinery = Machinery(link, self.broker.keys, self.broker.clock)
         for one in (self._poller(), *middleware):
             self.broker.add_middleware(one)

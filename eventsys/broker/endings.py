@@ -50,7 +50,7 @@ def ending_of_success(message: Received, worker: int) -> Ending:
             message.event_type,
         )
     if isinstance(message, DeliveryMessage):
-        number, is_first = _number(message), message.previous == 0
+        number, is_first = _number(message), message.is_first
         if retry is None:
             # As `_measures` has it, but this is the end of nearly all.
             stored_ms, event_type = message.stored_ms, message.header.type
@@ -81,16 +81,20 @@ def ending_of_failure(
         if now_ms - message.options.get("parked_ms", now_ms) < parked_ms:
             return _parked(message, now_ms)
     error, trace = _described(message.error)
-    facts = ["reason", _reason(message), "error", error, "traceback", trace, "attempts", str(message.previous + 1)]
+    facts = ["reason", _reason(message), "error", error, "traceback", trace, "attempts", str(_attempts(message))]
     facts += ["queue", message.queue_name, "lane", str(message.place.lane), "actor", message.actor_name]
+    facts += ["first_ms", str(message.options.get("first_ms", message.started_ms))]
+    if redrives := message.options.get("redrives"):
+        facts += ["redrives", str(redrives)]
     if isinstance(message, DeliveryMessage):
-        facts += ["s", message.subscription, "e", message.envelope]
+        facts += ["s", message.subscription, "e", message.envelope, "type", message.header.type]
         if message.replay:
             facts += ["o", json.dumps({"replay": message.replay})]
+        facts += ["owner", f"subscription:{message.subscription}"]
         line = _line("d", message, worker)
-        is_first, letter_id = message.previous == 0, message.message_id
+        is_first, letter_id = message.is_first, message.message_id
         return ("dead", message.event_id, _number(message), line, is_first, letter_id, facts, *_measures(message))
-    facts += ["m", message.encode().decode()]
+    facts += ["m", message.encode().decode(), "owner", f"actor:{message.actor_name}"]
     return ("dead", False, 0, "", True, message.message_id, facts)
 
 
@@ -125,7 +129,7 @@ def ending_of_junk(letter_id: str, why: str, fields: list[bytes]) -> Ending:
     if len(facts) % 2:
         facts.append("")
     # Ours come last, so that nothing in the junk takes their place.
-    facts += ["reason", "undecodable", "error", why[:LONGEST_ERROR], "attempts", "0"]
+    facts += ["reason", "undecodable", "error", why[:LONGEST_ERROR], "attempts", "0", "owner", "junk"]
     return ("dead", False, 0, "", True, letter_id, facts)
 
 
@@ -136,7 +140,7 @@ def _unhosted(message: DeliveryMessage, worker: int, number: int, exists: bool) 
             message.event_id,
             f"{number}#{message.replay}" if message.replay else number,
             f"c{message.started_ms},0,{worker}",
-            message.previous == 0,
+            message.is_first,
             message.header.type,
             -1,
             -1,
@@ -151,6 +155,12 @@ def _parked(message: Received, now_ms: int) -> Ending:
     return ("retry", False, 0, "", True, later)
 
 
+def _attempts(message: Received) -> int:
+    """Return how many attempts there were, this one and those before a redrive included."""
+    before = message.options.get("before", 0)
+    return message.previous + 1 + (before if isinstance(before, int) else 0)
+
+
 def _number(message: DeliveryMessage) -> int | str:
     number = message.actor.subscription.number if isinstance(message.actor, HandlerActor) else 0
     return f"{number}#{message.replay}" if message.replay else number
@@ -158,7 +168,7 @@ def _number(message: DeliveryMessage) -> int | str:
 
 def _measures(message: DeliveryMessage) -> tuple[str, int, int]:
     """Return what the metrics get: the event's type, the wait until its first attempt began, how long this one took."""
-    if not message.stored_ms or message.previous:
+    if not message.stored_ms or not message.is_first:
         return message.header.type, -1, message.took_us
     return message.header.type, max(0, message.started_ms - message.stored_ms), message.took_us
 

@@ -157,6 +157,7 @@ class DeliveryMessage(Received):
         event_id: The event's id.
         replay: The number of the replay it belongs to; 0 for what is no replay.
         stored_ms: When the event was stored; 0 where the entry does not say, as after its first attempt.
+        is_first: Whether no attempt was made at it before, nor before a redrive.
         is_inline: Whether its publisher runs it.
         is_probe: Whether it may begin though its subscription is closed: it tries whether a breaker can be closed.
         is_turned_away: Whether it ends in the waiting room, since its subscription closed before it began.
@@ -173,6 +174,7 @@ class DeliveryMessage(Received):
         self.header = header
         self.event_id = header.id
         self.stored_ms = 0
+        self.is_first = not options or (self.previous == 0 and "before" not in options)
         self.is_inline = False
         self.is_probe = False
         self.is_turned_away = False

@@ -32,10 +32,8 @@ def step_of(message: Message[Any], attempt: Attempt | None, *, usual_lane: str |
         due_ms = eta
     under_attempt = attempt.message if attempt is not None else None
     if isinstance(under_attempt, DeliveryMessage) and message.message_id == under_attempt.message_id:
-        kept = {"retries": under_attempt.previous + 1}
-        if under_attempt.replay:
-            kept["replay"] = under_attempt.replay
-        fields = {"s": under_attempt.subscription, "e": under_attempt.envelope, "o": json.dumps(kept)}
+        kept = json.dumps(_kept(under_attempt))
+        fields = {"s": under_attempt.subscription, "e": under_attempt.envelope, "o": kept}
         lane = under_attempt.place.lane
     else:
         fields = {"m": _with_options(message, options).encode().decode()}
@@ -43,6 +41,17 @@ def step_of(message: Message[Any], attempt: Attempt | None, *, usual_lane: str |
     if due_ms is not None:
         step = delayed_step(message.message_id, int(due_ms), lane, step, queue=message.queue_name)
     return step if claim is None else tick_step(message.actor_name, step=step, **claim)
+
+
+#: Options of a delivery that hold for every attempt.
+_LASTING = frozenset({"before", "redrives", "replay"})
+
+
+def _kept(message: DeliveryMessage) -> dict[str, Any]:
+    """Return what the next attempt at a delivery has to know of those before."""
+    kept = {name: value for name, value in message.options.items() if name in _LASTING}
+    kept["first_ms"] = message.options.get("first_ms", message.started_ms)
+    return {"retries": message.previous + 1, **kept}
 
 
 def _with_options(message: Any, options: dict[str, Any]) -> Message[Any]:

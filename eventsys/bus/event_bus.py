@@ -35,6 +35,7 @@ from eventsys.model.event import Event
 from eventsys.model.metrics import EventMetrics
 from eventsys.model.subscription import Subscription, SubscriptionOptions
 from eventsys.settings import Settings
+from eventsys.store.dead_letters import DeadLetters
 from eventsys.store.event_store import EventStore
 from eventsys.store.hosts import HostStore
 from eventsys.store.keys import LOG_QUEUE
@@ -81,6 +82,7 @@ class EventBus:
         self.publisher = Publisher(self._carry_out, broker, settings, on_publish_error)
         self.inline = InlineHandlers(broker, self.router)
         self.declarations = Declarations(broker, self.subscriptions)
+        self.dead_letters = DeadLetters(broker.link, broker.keys, broker.clock)
         self.hosts = HostStore(broker.link, broker.keys)
         vigil = Vigil(self.hosts, self.system, broker.clock)
         self.tending = Tending(broker, self.subscriptions, self.declarations, self.inline, self.hosts, vigil)

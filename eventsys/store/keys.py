@@ -62,6 +62,7 @@ class Keys:
         self.subscription_states = f"{self.prefix}:subscriptions:states"
         self.open_breakers = f"{self.prefix}:subscriptions:open"
         self.unhosted = f"{self.prefix}:subscriptions:unhosted"
+        self.renamed = f"{self.prefix}:subscriptions:renamed"
         self.waiting = f"{self.prefix}:waiting"
         self.delayed_due = f"{self.prefix}:delayed:due"
         self.delayed_bodies = f"{self.prefix}:delayed:bodies"
@@ -152,6 +153,10 @@ class Keys:
     def minute_metrics(self, minute: int) -> str:
         """Return the hash of what happened in a minute, counted from 1970."""
         return f"{self.prefix}:metrics:minute:{minute}"
+
+    def letters_of_actor(self, actor: str) -> str:
+        """Return the sorted set of the dead letters of a plain actor, by the time they died."""
+        return f"{self.prefix}:letters:actor:{actor}"
 
     def letters_of(self, subscription: str) -> str:
         """Return the sorted set of the dead letters of a subscription, by the time they died."""

@@ -15,11 +15,12 @@ from eventsys.model.status import DeliveryStatus, EventStatus
 _STATUS = {
     "s": DeliveryStatus.SUCCEEDED,
     "f": DeliveryStatus.WAITING,
+    "r": DeliveryStatus.PENDING,
     "d": DeliveryStatus.DEAD,
     "x": DeliveryStatus.EXPIRED,
     "c": DeliveryStatus.CANCELLED,
 }
-_OUTCOMES = {"s": "succeeded", "f": "failed", "d": "failed", "x": "expired", "c": "cancelled"}
+_OUTCOMES = {"r": "redriven", "s": "succeeded", "f": "failed", "d": "failed", "x": "expired", "c": "cancelled"}
 
 #: How the errors begin that mean that an attempt ran too long.
 _TIMEOUTS = ("TimeLimitExceeded",)

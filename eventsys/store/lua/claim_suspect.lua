@@ -8,7 +8,7 @@ run alone once and are cleared by their commit.
 KEYS
   1  prefix of the bus
      Reads and writes below it: the lanes given, crashes, subscriptions:numbers, event:<id>, pending, counts, metrics:<...>, status:failed,
-     dead, dead:<letter id>
+     dead, dead:<letter id>, letters:<owner>
 ARGV
   1    now_ms          the caller's clock
   2    process         who takes it
@@ -57,19 +57,32 @@ local function bury_crasher(stream, id, fields, crashes)
     "reason", "crash_loop", "error", "the process died " .. crashes .. " times while it handled this message",
     "attempts", crashes, "lane", string.match(stream, "(%d+)$"), "queue", string.match(stream, ":queue:(.+):%d+$") or "",
   }
+  local function add_fact(name, value)
+    if not value then return end
+    facts[#facts + 1] = name
+    facts[#facts + 1] = value
+  end
   -- A call takes some thousand values and no more; what has so many fields is no message.
   for at = 1, math.min(#fields, 200) do facts[#facts + 1] = fields[at] end
   local subscription = field(fields, "s")
   local read, header = pcall(cjson.decode, field(fields, subscription and "e" or "m") or "")
   local letter_id = stream .. "|" .. id
   local number = subscription and delivery_number(fields)
+  local owner = "junk"
   if read and type(header) == "table" then
     letter_id = subscription and (tostring(header.id) .. ":" .. subscription) or tostring(header.message_id)
     letter_id = letter_id .. (number and string.match(number, "#.*") or "")
-    facts[#facts + 1] = "actor"
-    facts[#facts + 1] = subscription or tostring(header.actor_name)
+    local name = subscription or tostring(header.actor_name)
+    owner = (subscription and "subscription:" or "actor:") .. name
+    add_fact("actor", name)
+    add_fact("type", subscription and tostring(header.type))
+    local options = subscription and field(fields, "o")
+    local has_options, said = pcall(cjson.decode, options or "{}")
+    said = has_options and (subscription and said or header.options) or {}
+    add_fact("redrives", type(said) == "table" and said.redrives)
   end
-  bury(letter_id, facts)
+  add_fact("owner", owner)
+  bury(letter_id, facts, subscription and read and header.id)
   if number and read then
     local said = cjson.encode({ "the process died " .. crashes .. " times while it handled this message", "" })
     end_delivery(header.id, number, string.format("d%.0f,0,0,%s", now_ms, said), false, header.type)

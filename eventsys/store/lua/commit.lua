@@ -9,7 +9,7 @@ what it held was taken over before anybody else could touch it.
 KEYS
   1  prefix of the bus
      Reads and writes below it: what add.lua and admit_deliveries.lua do, and processes, crashes, status:<status>, history,
-     dead, dead:<letter id>, subscriptions:renamed
+     dead, dead:<letter id>, letters:<owner>, subscriptions:renamed
 ARGV
   1     now_ms          the caller's clock
   2     process         who held the entries
@@ -65,7 +65,7 @@ local endings = {
     carry_out(ending[6])
   end,
   dead = function(ending)
-    bury(ending[6], ending[7])
+    bury(ending[6], ending[7], ending[2])
     if ending[2] then
       end_delivery(ending[2], ending[3], ending[4], ending[5], ending[8], ending[9], ending[10])
     end
@@ -109,6 +109,8 @@ local function set_aside(stream, entry, problem)
   local facts = { "reason", "commit_failed", "error", problem }
   local found = redis.call("XRANGE", stream, entry, entry)[1]
   for at = 1, math.min(found and #found[2] or 0, 200) do facts[#facts + 1] = found[2][at] end
+  facts[#facts + 1] = "owner"
+  facts[#facts + 1] = "junk"
   bury(stream .. "|" .. entry, facts)
 end
 

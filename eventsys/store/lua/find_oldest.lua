@@ -26,7 +26,7 @@ end
 
 local function is_open(lines)
   local letter = string.match(lines, "([^\n]?)[^\n]*$")
-  return letter == "" or letter == "f"
+  return letter == "" or letter == "f" or letter == "r"
 end
 
 local waiting = redis.call("ZRANGE", prefix .. ":pending", place, place + limit - 1, "WITHSCORES")
@@ -35,7 +35,7 @@ for at = 1, #waiting, 2 do
   local record = redis.call("HGETALL", prefix .. ":event:" .. waiting[at])
   for field = 1, #record, 2 do
     if record[field] == "log" then
-      local lane, entry = string.match(record[field + 1], "^(%d+):(.+)$")
+      local lane, entry = string.match(record[field + 1], "^(%w+):(.+)$")
       local found = redis.call("XRANGE", prefix .. ":log:" .. lane, entry, entry)[1]
       -- A quotation mark inside a text is escaped, so this can only be the field.
       local event_type = found and string.match(found[2][2], '"type":"([^"]+)"')

@@ -1,16 +1,20 @@
 --[[
 bury: keep a dead letter until a person decides.
 
-`facts` is a flat list of fields and values.
+`facts` is a flat list of fields and values; the last of them is the owner, `subscription:<name>`, `actor:<name>` or
+`junk`, in whose index the letter is found. A delivery's letter keeps where its event stands in the log.
 
 Uses: prefix, now_ms, count
 ]]
 -- include: cron_waits
-local function bury(letter_id, facts)
+local function bury(letter_id, facts, event_id)
   local letter = prefix .. ":dead:" .. letter_id
   redis.call("DEL", letter)
   redis.call("HSET", letter, "died_ms", string.format("%.0f", now_ms), unpack(facts))
+  local place = event_id and redis.call("HGET", prefix .. ":event:" .. event_id, "log")
+  if place then redis.call("HSET", letter, "log", place) end
   redis.call("ZADD", prefix .. ":dead", now_ms, letter_id)
+  redis.call("ZADD", prefix .. ":letters:" .. facts[#facts], now_ms, letter_id)
   count("dead_letters", 1)
   for at = 1, #facts, 2 do
     if facts[at] == "reason" then count("dead_letters_" .. facts[at + 1], 1) end

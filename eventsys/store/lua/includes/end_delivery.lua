@@ -2,8 +2,10 @@
 end_delivery: write down how a delivery ended, and finish its event when it was the last one open.
 
 A line is `<letter><started ms>,<took µs>,<worker number>[,<JSON of the error>]`; the letter is s succeeded, f failed
-and to be tried again, d dead, x expired, c cancelled. Attempts after the first append theirs. A delivery of history
-again has a number such as `3#1`; it changes nothing of what its event had come to. Metrics get the type of the event, how long the delivery waited since its event was stored (-1: not to be measured), and how long it took.
+and to be tried again, d dead, x expired, c cancelled; and r redriven, so open again. Attempts after the first append
+theirs. A delivery of history again has a number such as `3#1`; it changes nothing of what its event had come to. Metrics
+get the type of the event, how long the delivery waited since its event was stored (-1: not to be measured), and how long
+it took.
 
 Uses: prefix, retention_ms, finish_event, count
 ]]

@@ -1,0 +1,210 @@
+"""Dead letters: list, show, send again, purge."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+from eventsys.clock import Clock
+from eventsys.errors import NotFoundError, RedriveRefusedError
+from eventsys.model.dead_letter import JUNK, DeadLetter, DeadLetterFilter, RedriveResult
+from eventsys.model.queries import Page
+from eventsys.model.subscription import interval_of_rate
+from eventsys.store.keys import Keys
+from eventsys.store.letter_index import Found, LetterIndex
+from eventsys.store.letters import Fields, read_letter, revived_message
+from eventsys.store.link import Link
+from eventsys.store.scripts import script
+
+#: Times a letter is sent again before that is refused: what has failed so often needs a person, not another try.
+REDRIVE_CAP = 10
+
+#: Letters that one script sends again: it blocks Redis for about 50 µs each.
+_AT_ONCE = 100
+
+_WHY = {
+    "gone": "there is none of this id any more; dead_letters.list() shows what there is",
+    "capped": "it was sent again {redrives} times before; mend the cause, then redrive with force=True, or purge it",
+    "junk": "its reason is {reason!r}, so it is no message that could be handled; it can be shown and purged",
+    "no_subscription": "its subscription {subscription!r} has ended; subscribe it again, or purge the letter",
+}
+
+_Letters: TypeAlias = list[DeadLetter]
+
+
+class _Turn(NamedTuple):
+    """When the next letters are due: 0 for at once."""
+
+    due_ms: int
+    interval_ms: float
+
+
+class DeadLetters:
+    """What was given up, over all subscriptions and plain actors; nothing but a person takes anything out.
+
+    Args:
+        link: The way to Redis.
+        keys: The keys of the bus.
+        clock: The time.
+    """
+
+    def __init__(self, link: Link, keys: Keys, clock: Clock) -> None:
+        self._link = link
+        self._keys = keys
+        self._clock = clock
+        self._index = LetterIndex(link, keys)
+
+    def list(self, wanted: DeadLetterFilter | None = None) -> Page[DeadLetter]:
+        """Return a page of dead letters; `next_cursor` leads on.
+
+        The total is exact up to 10,000 letters where type or reason is asked for, and always else.
+        """
+        wanted = wanted or DeadLetterFilter()
+        found, next_cursor = self._index.page(wanted)
+        total, is_exact = self._index.count(wanted)
+        return Page[DeadLetter](
+            items=self._read([one.id for one in found]),
+            total=total,
+            total_is_exact=is_exact,
+            page_size=wanted.page_size,
+            next_cursor=next_cursor,
+        )
+
+    def count(self, wanted: DeadLetterFilter | None = None) -> int:
+        """Return how many dead letters fit, however many there are."""
+        return sum(len(part) for part in self._index.walk(wanted or DeadLetterFilter()))
+
+    def show(self, letter_id: str) -> DeadLetter:
+        """Return one dead letter, with its traceback and its event.
+
+        Raises:
+            NotFoundError: If there is none of this id.
+        """
+        found = self._read([letter_id])
+        if not found:
+            raise NotFoundError(f"no dead letter {letter_id!r} is kept; {_WHY['gone'].partition('; ')[2]}")
+        return found[0]
+
+    def redrive(self, letter_id: str, *, force: bool = False) -> DeadLetter:
+        """Send one dead letter again, and return it as it was: its delivery goes on, with its retries anew.
+
+        Args:
+            letter_id: The letter.
+            force: Also when it was sent again ten times before.
+
+        Raises:
+            NotFoundError: If there is none of this id.
+            RedriveRefusedError: If it cannot be sent again.
+            BackpressureError: If Redis is full; the letter is kept.
+        """
+        letter = self.show(letter_id)
+        [outcome] = self._redrive([letter_id], _Turn(0, 0), force=force)
+        if outcome != "redriven":
+            raise RedriveRefusedError(
+                f"dead letter {letter_id!r} was not sent again: {_WHY[outcome].format(**letter.model_dump())}",
+                letter_id=letter_id,
+                cause=outcome,
+            )
+        return letter
+
+    def redrive_many(self, letter_ids: Sequence[str], *, force: bool = False) -> RedriveResult:
+        """Send these dead letters again, as many as can be; the result tells of the others."""
+        outcomes: Counter[str] = Counter()
+        for start in range(0, len(letter_ids), _AT_ONCE):
+            outcomes.update(self._redrive(letter_ids[start : start + _AT_ONCE], _Turn(0, 0), force=force))
+        return _result(outcomes)
+
+    def redrive_all(
+        self,
+        wanted: DeadLetterFilter | None = None,
+        *,
+        rate: str | None = None,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> RedriveResult:
+        """Send all dead letters that fit again, the oldest first; what dies meanwhile is left alone.
+
+        With a rate they are spread: each waits in the delayed store until its turn, so this returns at once, and the
+        rate is kept though this process ends.
+
+        Args:
+            wanted: Which; None: all.
+            rate: How many begin in a second, minute or hour, such as `100/s`; None: as fast as workers take them.
+            force: Also those that were sent again ten times before.
+            dry_run: Only count them.
+        """
+        now_ms = self._clock.now_ms()
+        interval_ms = 0.0 if rate is None else interval_of_rate(rate)
+        outcomes: Counter[str] = Counter()
+        matched = 0
+        for part in self._index.walk(wanted or DeadLetterFilter(), until_ms=now_ms):
+            matched += len(part)
+            for start in range(0, 0 if dry_run else len(part), _AT_ONCE):
+                due_ms = now_ms + round(outcomes["redriven"] * interval_ms) if rate is not None else 0
+                ids = [one.id for one in part[start : start + _AT_ONCE]]
+                outcomes.update(self._redrive(ids, _Turn(due_ms, interval_ms), force=force))
+        if dry_run:
+            return RedriveResult(matched=matched, takes_s=matched * interval_ms / 1000)
+        return _result(outcomes, interval_ms=interval_ms)
+
+    def purge(self, *letter_ids: str) -> int:
+        """Drop these dead letters for good, and return how many there were; their events stay failed."""
+        found = self._index.find(letter_ids)
+        return sum(self._purge(found[start : start + _AT_ONCE]) for start in range(0, len(found), _AT_ONCE))
+
+    def purge_all(self, wanted: DeadLetterFilter | None = None, *, dry_run: bool = False) -> int:
+        """Drop all dead letters that fit for good, or only count them; what dies meanwhile is left alone."""
+        dropped = 0
+        for part in self._index.walk(wanted or DeadLetterFilter(), until_ms=self._clock.now_ms()):
+            if dry_run:
+                dropped += len(part)
+                continue
+            for start in range(0, len(part), _AT_ONCE):
+                dropped += self._purge(part[start : start + _AT_ONCE])
+        return dropped
+
+    def _purge(self, found: Sequence[Found]) -> int:
+        arguments = [value for one in found for value in (one.id, one.died_ms)]
+        return int(self._link.run(script("purge_letters"), self._keys.prefix, self._clock.now_ms(), *arguments))
+
+    def _redrive(self, letter_ids: Sequence[str], turn: _Turn, *, force: bool) -> Sequence[str]:
+        letters = [_fields(flat) for flat in self._raw(letter_ids)]
+        arguments: list[str] = []
+        for letter_id, letter in zip(letter_ids, letters, strict=True):
+            message = revived_message(letter) if letter.get("reason") not in JUNK else ""
+            arguments += [letter_id, letter.get("died_ms", ""), message]
+        cap = 0 if force else REDRIVE_CAP
+        outcomes, is_repeated = self._link.run_telling(
+            script("redrive_letters"), self._keys.prefix, self._clock.now_ms(), cap, turn.due_ms, turn.interval_ms,
+            *arguments,
+        )  # fmt: skip
+        return [
+            # After a lost reply, what is gone and was there before was sent by this very call.
+            "redriven" if is_repeated and outcome == b"gone" and letter else outcome.decode()
+            for outcome, letter in zip(outcomes, letters, strict=True)
+        ]
+
+    def _read(self, letter_ids: Sequence[str]) -> _Letters:
+        names = self._index.renamed()
+        replies = zip(letter_ids, self._raw(letter_ids), strict=True)
+        return [read_letter(letter_id, _fields(flat), names) for letter_id, flat in replies if flat]
+
+    def _raw(self, letter_ids: Sequence[str]) -> Sequence[Sequence[bytes]]:
+        commands = [("HGETALL", self._keys.letter(letter_id)) for letter_id in letter_ids]
+        return self._link.pipeline(commands) if commands else []
+
+
+def _result(outcomes: Counter[str], *, interval_ms: float = 0.0) -> RedriveResult:
+    redriven = outcomes.pop("redriven", 0)
+    takes_s = max(0, redriven - 1) * interval_ms / 1000
+    return RedriveResult(
+        matched=redriven + outcomes.total(), redriven=redriven, refused=dict(outcomes), takes_s=takes_s
+    )
+
+
+def _fields(flat: Sequence[bytes]) -> Fields:
+    return {
+        name.decode("utf-8", "replace"): value.decode("utf-8", "replace")
+        for name, value in zip(flat[::2], flat[1::2], strict=True)
+    }

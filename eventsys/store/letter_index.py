@@ -1,0 +1,173 @@
+"""Finding dead letters: by the time they died, over all or of one owner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from eventsys.clock import to_ms
+from eventsys.errors import InvalidCursorError
+from eventsys.model.dead_letter import DeadLetterFilter
+from eventsys.model.patterns import check_pattern, pattern_matches
+from eventsys.store.keys import Keys
+from eventsys.store.link import Link
+
+#: Letters looked at in one round trip.
+_CHUNK = 500
+
+#: Letters a listing looks through to count those of a type or a reason; beyond, its total is a lower bound.
+MOST_COUNTED = 10_000
+
+
+class Found(NamedTuple):
+    """A dead letter in an index; letters sort by time."""
+
+    died_ms: int
+    id: str
+
+
+class LetterIndex:
+    """The indexes of dead letters: one of all, and one of each subscription and each plain actor.
+
+    Args:
+        link: The way to Redis.
+        keys: The keys of the bus.
+    """
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+
+    def page(self, wanted: DeadLetterFilter) -> tuple[list[Found], str | None]:
+        """Return the letters of one page, and the cursor that leads to what follows, if anything does.
+
+        Raises:
+            InvalidCursorError: If the cursor is none of ours.
+        """
+        found: list[Found] = []
+        after = None if wanted.cursor is None else _place_of(wanted.cursor)
+        for part in self._parts(wanted, after, until_ms=None):
+            found += self._fitting(part, wanted)
+            if len(found) > wanted.page_size:
+                return found[: wanted.page_size], _cursor_of(found[wanted.page_size - 1])
+        return found, None
+
+    def walk(self, wanted: DeadLetterFilter, *, until_ms: int | None = None) -> Iterator[list[Found]]:
+        """Yield all letters that fit, the oldest first, some at a time; those already yielded may go meanwhile.
+
+        Args:
+            wanted: Which.
+            until_ms: Leave out those that died later.
+        """
+        oldest_first = wanted.model_copy(update={"order": "oldest"})
+        for part in self._parts(oldest_first, None, until_ms=until_ms):
+            yield self._fitting(part, wanted)
+
+    def count(self, wanted: DeadLetterFilter) -> tuple[int, bool]:
+        """Return how many letters fit, and whether that is exact or a lower bound."""
+        low, high = _bounds(wanted, None)
+        in_time = int(self._link.call("ZCOUNT", self._index_of(wanted), low, high))
+        if wanted.type is None and wanted.reason is None:
+            return in_time, True
+        fitting = seen = 0
+        for part in self._parts(wanted.model_copy(update={"cursor": None}), None, until_ms=None):
+            seen += len(part)
+            fitting += len(self._fitting(part, wanted))
+            if seen >= MOST_COUNTED:
+                break
+        return fitting, seen >= in_time
+
+    def find(self, letter_ids: Sequence[str]) -> list[Found]:
+        """Return those of these letters that there are."""
+        commands = [("ZSCORE", self._keys.dead, letter_id) for letter_id in letter_ids]
+        scores = self._link.pipeline(commands) if commands else []
+        return [Found(int(float(score)), one) for one, score in zip(letter_ids, scores, strict=True) if score]
+
+    def renamed(self) -> dict[str, str]:
+        """Return the present name behind every former name of a subscription."""
+        flat = self._link.call("HGETALL", self._keys.renamed)
+        names = {old.decode(): new.decode() for old, new in zip(flat[::2], flat[1::2], strict=True)}
+        return {old: _last_name(names, new) for old, new in names.items()}
+
+    def _parts(self, wanted: DeadLetterFilter, after: Found | None, *, until_ms: int | None) -> Iterator[list[Found]]:
+        """Yield the letters of an index in order, from behind `after` on; each part is read when it is asked for."""
+        index, is_newest = self._index_of(wanted), wanted.order == "newest"
+        while True:
+            low, high = _bounds(wanted, until_ms)
+            if after is not None:
+                low, high = (low, str(after.died_ms)) if is_newest else (str(after.died_ms), high)
+            part = self._behind(index, low, high, after, is_newest=is_newest)
+            if not part:
+                return
+            yield part
+            after = part[-1]
+
+    def _behind(self, index: str, low: str, high: str, after: Found | None, *, is_newest: bool) -> list[Found]:
+        """Return the next letters behind one; several may have died in the same millisecond."""
+        offset = 0
+        while True:
+            limit = ("WITHSCORES", "LIMIT", offset, _CHUNK)
+            if is_newest:
+                flat = self._link.call("ZREVRANGEBYSCORE", index, high, low, *limit)
+            else:
+                flat = self._link.call("ZRANGEBYSCORE", index, low, high, *limit)
+            read = [
+                Found(int(float(score)), one.decode("utf-8", "surrogateescape"))
+                for one, score in zip(flat[::2], flat[1::2], strict=True)
+            ]
+            new = [one for one in read if after is None or _is_behind(one, after, is_newest=is_newest)]
+            if new or len(read) < _CHUNK:
+                return new
+            offset += _CHUNK
+
+    def _index_of(self, wanted: DeadLetterFilter) -> str:
+        if wanted.subscription is not None:
+            return self._keys.letters_of(wanted.subscription)
+        return self._keys.dead if wanted.actor is None else self._keys.letters_of_actor(wanted.actor)
+
+    def _fitting(self, part: Sequence[Found], wanted: DeadLetterFilter) -> list[Found]:
+        if wanted.type is None and wanted.reason is None:
+            return list(part)
+        pattern = None if wanted.type is None else check_pattern(wanted.type)
+        replies: list[Any] = self._link.pipeline(
+            [("HMGET", self._keys.letter(one.id), "reason", "type") for one in part]
+        )
+        return [
+            one
+            for one, (reason, event_type) in zip(part, replies, strict=True)
+            if (wanted.reason is None or reason == wanted.reason.encode())
+            and (pattern is None or (event_type is not None and pattern_matches(pattern, event_type.decode())))
+        ]
+
+
+def _bounds(wanted: DeadLetterFilter, until_ms: int | None) -> tuple[str, str]:
+    low = "-inf" if wanted.start_time is None else str(to_ms(wanted.start_time))
+    high = "+inf" if wanted.end_time is None else f"({to_ms(wanted.end_time)}"
+    if until_ms is not None and (wanted.end_time is None or until_ms < to_ms(wanted.end_time)):
+        high = str(until_ms)
+    return low, high
+
+
+def _is_behind(one: Found, other: Found, *, is_newest: bool) -> bool:
+    here = (one.died_ms, one.id.encode("utf-8", "surrogateescape"))
+    there = (other.died_ms, other.id.encode("utf-8", "surrogateescape"))
+    return here < there if is_newest else here > there
+
+
+def _last_name(names: dict[str, str], name: str) -> str:
+    seen = set[str]()
+    while name in names and name not in seen:
+        seen.add(name)
+        name = names[name]
+    return name
+
+
+def _cursor_of(found: Found) -> str:
+    return f"{found.died_ms}|{found.id}"
+
+
+def _place_of(cursor: str) -> Found:
+    died_ms, _, letter_id = cursor.partition("|")
+    if not died_ms.isdecimal() or not letter_id:
+        raise InvalidCursorError(f"{cursor[:80]!r} leads nowhere; give next_cursor of the page before, as it is")
+    return Found(int(died_ms), letter_id)

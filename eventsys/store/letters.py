@@ -1,0 +1,80 @@
+"""Reading one dead letter, and making a plain message of it that begins anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from eventsys.clock import from_ms
+from eventsys.errors import EventsysError
+from eventsys.model.dead_letter import DeadLetter
+from eventsys.model.envelope import decode_event
+from eventsys.model.event import Event
+
+Fields = Mapping[str, str]
+
+#: What a letter says of itself; everything else in it is what was in the queue.
+_OWN = frozenset(
+    {"died_ms", "reason", "error", "traceback", "attempts", "queue", "lane", "actor", "type", "first_ms", "redrives"}
+    | {"log", "owner", "s", "e", "o", "t"}
+)
+
+
+def read_letter(letter_id: str, fields: Fields, renamed: Mapping[str, str]) -> DeadLetter:
+    """Return a dead letter.
+
+    Args:
+        letter_id: Its id.
+        fields: Its hash.
+        renamed: The present name behind every former name of a subscription.
+    """
+    kind, _, name = fields.get("owner", "").partition(":")
+    subscription = renamed.get(name, name) if kind == "subscription" else None
+    event = _event(fields.get("e")) if subscription is not None else None
+    return DeadLetter(
+        id=letter_id,
+        reason=fields["reason"],
+        subscription=subscription,
+        actor=name if kind == "actor" else None,
+        type=event.type if event is not None else fields.get("type"),
+        error=fields.get("error", ""),
+        traceback=fields.get("traceback", ""),
+        attempts=int(fields.get("attempts", 0)),
+        first_failed_at=from_ms(int(fields["first_ms"])) if "first_ms" in fields else None,
+        died_at=from_ms(int(fields["died_ms"])),
+        redrives=int(fields.get("redrives", 0)),
+        queue=fields.get("queue") or None,
+        lane=int(fields["lane"]) if fields.get("lane", "").isdecimal() else None,
+        event=event,
+        content={} if event is not None else {key: value for key, value in fields.items() if key not in _OWN},
+    )
+
+
+def revived_message(fields: Fields) -> str:
+    """Return the message of a plain actor with its retries to come anew; empty where that cannot be said of it.
+
+    Its options are ours and Dramatiq's only where the encoder is Dramatiq's own, which writes JSON.
+    """
+    with suppress(msgspec.MsgspecError, AttributeError, TypeError):
+        message: dict[str, Any] = msgspec.json.decode(fields.get("m", "").encode())
+        options = {key: value for key, value in message["options"].items() if key not in _SPENT}
+        message["options"] = {**options, "redrives": int(fields.get("redrives", 0)) + 1}
+        return msgspec.json.encode(message).decode()
+    return ""
+
+
+#: Options that tell of attempts before.
+_SPENT = frozenset({"retries", "traceback", "requeue_timestamp", "parked_ms"})
+
+
+def _event(envelope: str | None) -> Event[dict[str, Any]] | None:
+    if envelope is None:
+        return None
+    try:
+        event: Event[dict[str, Any]] = decode_event(envelope, dict[str, Any])
+    except (EventsysError, ValueError):
+        return None
+    return event

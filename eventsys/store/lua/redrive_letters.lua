@@ -1,0 +1,125 @@
+--[[
+redrive_letters: send dead letters to their subscription or their actor again, each in one step with its end as a letter.
+
+The old delivery goes on: its attempts stay on record, its event is pending again, and its retries begin anew. Sent again
+after a lost reply it finds the letters gone and does nothing. At the memory limit Redis refuses it as a whole.
+
+KEYS
+  1  prefix of the bus
+     Reads and writes below it: what add.lua and admit_deliveries.lua do, dead, dead:<letter id>, letters:<owner>,
+     subscriptions:numbers, subscriptions:renamed, event:<id>, pending, status:<status>
+ARGV
+  1    now_ms        the caller's clock
+  2    cap           letters that were sent again so often stay; 0: none do
+  3    due_ms        when the first one is due; 0: all go at once
+  4    interval_ms   how much later each of the following is due
+  5..  letters       letter id, died_ms as the caller read it, message to send in place of the one in the letter, or
+                     empty; of each in turn
+RETURNS
+  for each letter redriven, gone, capped, junk or no_subscription
+]]
+local prefix = KEYS[1]
+local now_ms, cap = tonumber(ARGV[1]), tonumber(ARGV[2])
+local due_ms, interval_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
+
+-- include: carry_out
+-- include: gates
+-- include: drop_letter
+
+-- The event of a dead delivery becomes pending again; where its record has gone, it is made anew from the letter.
+local function reopen(letter, header, number)
+  local record = prefix .. ":event:" .. header.id
+  local opened, status, place = unpack(redis.call("HMGET", record, "open", "status", "log"))
+  redis.call("HSET", record, "trouble", "1", "open", tonumber(opened or "0") + 1)
+  place = place or letter.log
+  local lines = redis.call("HGET", record, number) or ""
+  redis.call("HSET", record, number, lines .. (lines == "" and "" or "\n") .. string.format("r%.0f,0,0", now_ms))
+  if not opened and place then redis.call("HSETNX", record, "log", place) end
+  local home, entry = string.match(place or "", "^(%w+):(.+)$")
+  if not home or #redis.call("XRANGE", prefix .. ":log:" .. home, entry, entry) == 0 then
+    redis.call("HSETNX", record, "envelope", letter.e)
+  end
+  count_delivery(header.type, number, "r")
+  if opened and not status and tonumber(opened) > 0 then return end
+  redis.call("HDEL", record, "status")
+  redis.call("ZREM", prefix .. ":status:" .. (status or "failed"), header.id)
+  redis.call("PERSIST", record)
+  redis.call("ZADD", prefix .. ":pending", string.match(entry or "", "^(%d+)") or now_ms, header.id)
+  if not class_of(header.type) then count("reopened_events", 1) end
+end
+
+-- A delivery of history again has no say in what its event has come to.
+local function reopen_replayed(header, field, number)
+  local record = prefix .. ":event:" .. header.id
+  local lines = redis.call("HGET", record, field)
+  if not lines then return end
+  redis.call("HSET", record, field, lines .. string.format("\nr%.0f,0,0", now_ms))
+  redis.call("HINCRBY", record, "replays", 1)
+  redis.call("PERSIST", record)
+  count_delivery(header.type, number, "r")
+end
+
+local function go_later(id, queue, lane, fields)
+  local step = { "message", queue, tonumber(lane), fields }
+  add_delayed({ "delayed", id, due_ms, tonumber(lane), queue, { id, queue, step, { created_ms = now_ms } } })
+  due_ms = due_ms + interval_ms
+end
+
+local function redrive_delivery(letter_id, letter)
+  local name = current_name(letter.s)
+  local gate = gate_of(name)
+  local read, header = pcall(cjson.decode, letter.e or "")
+  if not read then return "junk" end
+  if not gate then return "no_subscription" end
+  local replay = tonumber(string.match(letter.o or "", '"replay": ?(%d+)'))
+  local options = cjson.encode({
+    retries = 0, redrives = tonumber(letter.redrives or "0") + 1, before = tonumber(letter.attempts or "0"),
+    replay = replay,
+  })
+  local number = redis.call("HGET", prefix .. ":subscriptions:numbers", name)
+  if replay then
+    reopen_replayed(header, number .. "#" .. replay, number)
+  else
+    reopen(letter, header, number)
+  end
+  local fields = { "s", name, "e", letter.e, "o", options }
+  if due_ms > 0 then
+    go_later(header.id .. ":" .. name .. (replay and "#" .. replay or ""), gate.queue, letter.lane, fields)
+  else
+    offer(name, letter.lane, fields)
+  end
+  return "redriven"
+end
+
+local function redrive_message(letter_id, letter, message)
+  local fields = { "m", message ~= "" and message or letter.m }
+  if due_ms > 0 then
+    go_later(letter_id, letter.queue, letter.lane, fields)
+  else
+    add_message({ "message", letter.queue, letter.lane, fields })
+  end
+  count("messages_redriven", 1)
+  return "redriven"
+end
+
+local function redrive(letter_id, died_ms, message)
+  local flat, letter = redis.call("HGETALL", prefix .. ":dead:" .. letter_id), {}
+  for at = 1, #flat, 2 do letter[flat[at]] = flat[at + 1] end
+  if letter.died_ms ~= died_ms then return "gone" end
+  if letter.reason == "undecodable" or letter.reason == "commit_failed" then return "junk" end
+  if cap > 0 and tonumber(letter.redrives or "0") >= cap then return "capped" end
+  local outcome = "junk"
+  if letter.s then
+    outcome = redrive_delivery(letter_id, letter)
+  elseif letter.m then
+    outcome = redrive_message(letter_id, letter, message)
+  end
+  if outcome == "redriven" then drop_letter(letter_id, letter.owner) end
+  return outcome
+end
+
+local outcomes = {}
+for at = 5, #ARGV, 3 do outcomes[#outcomes + 1] = redrive(ARGV[at], ARGV[at + 1], ARGV[at + 2]) end
+keep_counts()
+keep_entry_clock()
+return outcomes
