@@ -24,7 +24,8 @@ local now_ms = tonumber(ARGV[1])
 
 -- include: carry_out
 
-local task = cron_task(name)
+local _, arm_cron_task = cron_steps()
+local task = prefix .. ":cron:task:" .. name
 local row, arming = cmsgpack.unpack(ARGV[5]), cmsgpack.unpack(ARGV[6])
 local revision, last = unpack(redis.call("HMGET", task, "revision", "change"))
 if last == change then return { 1, revision } end
@@ -40,7 +41,7 @@ if row then
   end
 else
   arm_cron_task(name, false)
-  redis.call("DEL", task, cron_open(name), prefix .. ":cron:history:" .. name)
+  redis.call("DEL", task, prefix .. ":cron:open:" .. name, prefix .. ":cron:history:" .. name)
   redis.call("ZREM", prefix .. ":cron:tasks", name)
   redis.call("HDEL", prefix .. ":cron:declared", name)
 end

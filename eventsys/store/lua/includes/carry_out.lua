@@ -2,7 +2,8 @@
 carry_out: do what a step says, and return what came of it.
 
 Steps are how everything that enters eventsys is written down: an event to store, a message to queue, either of them
-later, the tick of a periodic actor, the tick or the run of a cron task. They come from a publisher, ride on a commit, or wait in the delayed store.
+later, the tick of a periodic actor, the tick or the run of a cron task. They come from a publisher, ride on a commit,
+or wait in the delayed store.
 ]]
 -- include: next_entry
 -- include: number_entry
@@ -14,14 +15,18 @@ later, the tick of a periodic actor, the tick or the run of a cron task. They co
 -- include: add_delayed
 local steps = { event = add_event, message = add_message, delayed = add_delayed }
 
+-- The steps of cron are rare. What does them is made when one comes, because making a function for each costs every
+-- script that publishes or commits.
+local add_rare_steps
+
 local function carry_out(step)
+  if not steps[step[1]] then add_rare_steps() end
   return steps[step[1]](step)
 end
 
 -- include: add_tick
-steps.tick = add_tick
-
 -- include: cron_steps
-steps.cron_tick = cron_tick
-steps.cron_start = cron_start
-steps.cron_end = cron_end
+add_rare_steps = function()
+  steps.tick = add_tick
+  for name, carry in pairs(cron_steps()) do steps[name] = carry end
+end

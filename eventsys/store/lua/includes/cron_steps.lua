@@ -17,106 +17,110 @@ for one that was superseded, or handled before, does nothing. Its claim, its run
   check             the delayed step that looks at the end of the run, at its time-out or as soon as it has ended
 `end` is {"cron_end", {name, run_id, outcome, error, told}}
 
-Each returns {what came of it, name}.
+Each returns {what came of it, name}. `cron_steps` returns them by name, and what arms a task.
 
 Uses: prefix, now_ms, carry_out
 ]]
 -- include: cron_waits
-local cron_history = 100
+local function cron_steps()
+  local cron_history = 100
 
-local function cron_task(name) return prefix .. ":cron:task:" .. name end
-local function cron_open(name) return prefix .. ":cron:open:" .. name end
+  local function cron_task(name) return prefix .. ":cron:task:" .. name end
+  local function cron_open(name) return prefix .. ":cron:open:" .. name end
 
-local function arm_cron_task(name, tick)
-  drop_cron_wait("cron-tick:" .. name)
-  if not tick then
-    redis.call("HDEL", cron_task(name), "armed", "tick_ms", "due_ms")
-    return
-  end
-  redis.call(
-    "HSET", cron_task(name), "armed", tick.armed, "tick_ms", string.format("%.0f", tick.tick_ms),
-    "due_ms", string.format("%.0f", tick.due_ms)
-  )
-  carry_out(tick.step)
-end
-
-local function end_cron_task(name, why)
-  arm_cron_task(name, false)
-  redis.call("HSET", cron_task(name), "state", "ended", "reason", why)
-end
-
-local function record_cron_run(name, text)
-  local history = prefix .. ":cron:history:" .. name
-  redis.call("LPUSH", history, text)
-  redis.call("LTRIM", history, 0, cron_history - 1)
-end
-
-local function cron_start(step)
-  local run = step[2]
-  local name, task, open = run.name, cron_task(run.name), cron_open(run.name)
-  local revision, last = unpack(redis.call("HMGET", task, "revision", "last_run"))
-  if not revision then return { "unknown", name } end
-  if last == run.run_id then return { "started", name } end
-  redis.call("HSET", task, "last_run", run.run_id)
-  redis.call("HSET", open, run.run_id, cjson.encode({
-    run_id = run.run_id, scheduled_ms = run.scheduled_ms, started_ms = now_ms, target_id = run.target_id,
-    deadline_ms = now_ms + run.timeout_ms,
-  }))
-  carry_out(run.told)
-  carry_out(run.publish)
-  run.check[3] = now_ms + run.timeout_ms
-  carry_out(run.check)
-  if run.scheduled_ms and redis.call("HINCRBY", task, "runs", 1) == run.max_runs then
-    end_cron_task(name, "its " .. run.max_runs .. " runs are done")
-  end
-  return { "started", name }
-end
-
-local function cron_tick(step)
-  local tick = step[2]
-  local name, task = tick.name, cron_task(tick.name)
-  local armed, revision = unpack(redis.call("HMGET", task, "armed", "revision"))
-  if armed ~= tick.armed then return { "superseded", name } end
-  if revision ~= tick.revision then return carry_out(tick.again) end
-  local is_open = redis.call("HLEN", cron_open(name)) > 0
-  if tick.holds and is_open then
-    redis.call("HSET", task, "waiting", cmsgpack.pack(tick.again))
-    return { "held", name }
-  end
-  if tick.next then
-    arm_cron_task(name, tick.next)
-  else
-    end_cron_task(name, "its last tick has come")
-  end
-  for _, record in ipairs(tick.records) do record_cron_run(name, record) end
-  for _, told in ipairs(tick.told) do carry_out(told) end
-  if not tick.run then return { "missed", name } end
-  if is_open and tick.overlap ~= "allow" then
-    if tick.overlap == "buffer_one" and redis.call("HEXISTS", task, "waiting") == 0 then
-      redis.call("HSET", task, "waiting", cmsgpack.pack({ "cron_start", tick.run }))
-      return { "buffered", name }
+  local function arm_cron_task(name, tick)
+    cron_waits().drop("cron-tick:" .. name)
+    if not tick then
+      redis.call("HDEL", cron_task(name), "armed", "tick_ms", "due_ms")
+      return
     end
-    record_cron_run(name, tick.skipped)
-    return { "skipped", name }
+    redis.call(
+      "HSET", cron_task(name), "armed", tick.armed, "tick_ms", string.format("%.0f", tick.tick_ms),
+      "due_ms", string.format("%.0f", tick.due_ms)
+    )
+    carry_out(tick.step)
   end
-  return cron_start({ "cron_start", tick.run })
-end
 
-local function cron_end(step)
-  local ended = step[2]
-  local name, task, open = ended.name, cron_task(ended.name), cron_open(ended.name)
-  local text = redis.call("HGET", open, ended.run_id)
-  if not text then return { "ended", name } end
-  local run = cjson.decode(text)
-  redis.call("HDEL", open, ended.run_id)
-  drop_cron_wait("cron-end:" .. run.target_id)
-  run.ended_ms, run.outcome, run.error = now_ms, ended.outcome, ended.error
-  record_cron_run(name, cjson.encode(run))
-  carry_out(ended.told)
-  local waiting = redis.call("HLEN", open) == 0 and redis.call("HGET", task, "waiting")
-  if waiting then
-    redis.call("HDEL", task, "waiting")
-    carry_out(cmsgpack.unpack(waiting))
+  local function end_cron_task(name, why)
+    arm_cron_task(name, false)
+    redis.call("HSET", cron_task(name), "state", "ended", "reason", why)
   end
-  return { "ended", name }
+
+  local function record_cron_run(name, text)
+    local history = prefix .. ":cron:history:" .. name
+    redis.call("LPUSH", history, text)
+    redis.call("LTRIM", history, 0, cron_history - 1)
+  end
+
+  local function cron_start(step)
+    local run = step[2]
+    local name, task, open = run.name, cron_task(run.name), cron_open(run.name)
+    local revision, last = unpack(redis.call("HMGET", task, "revision", "last_run"))
+    if not revision then return { "unknown", name } end
+    if last == run.run_id then return { "started", name } end
+    redis.call("HSET", task, "last_run", run.run_id)
+    redis.call("HSET", open, run.run_id, cjson.encode({
+      run_id = run.run_id, scheduled_ms = run.scheduled_ms, started_ms = now_ms, target_id = run.target_id,
+      deadline_ms = now_ms + run.timeout_ms,
+    }))
+    carry_out(run.told)
+    carry_out(run.publish)
+    run.check[3] = now_ms + run.timeout_ms
+    carry_out(run.check)
+    if run.scheduled_ms and redis.call("HINCRBY", task, "runs", 1) == run.max_runs then
+      end_cron_task(name, "its " .. run.max_runs .. " runs are done")
+    end
+    return { "started", name }
+  end
+
+  local function cron_tick(step)
+    local tick = step[2]
+    local name, task = tick.name, cron_task(tick.name)
+    local armed, revision = unpack(redis.call("HMGET", task, "armed", "revision"))
+    if armed ~= tick.armed then return { "superseded", name } end
+    if revision ~= tick.revision then return carry_out(tick.again) end
+    local is_open = redis.call("HLEN", cron_open(name)) > 0
+    if tick.holds and is_open then
+      redis.call("HSET", task, "waiting", cmsgpack.pack(tick.again))
+      return { "held", name }
+    end
+    if tick.next then
+      arm_cron_task(name, tick.next)
+    else
+      end_cron_task(name, "its last tick has come")
+    end
+    for _, record in ipairs(tick.records) do record_cron_run(name, record) end
+    for _, told in ipairs(tick.told) do carry_out(told) end
+    if not tick.run then return { "missed", name } end
+    if is_open and tick.overlap ~= "allow" then
+      if tick.overlap == "buffer_one" and redis.call("HEXISTS", task, "waiting") == 0 then
+        redis.call("HSET", task, "waiting", cmsgpack.pack({ "cron_start", tick.run }))
+        return { "buffered", name }
+      end
+      record_cron_run(name, tick.skipped)
+      return { "skipped", name }
+    end
+    return cron_start({ "cron_start", tick.run })
+  end
+
+  local function cron_end(step)
+    local ended = step[2]
+    local name, task, open = ended.name, cron_task(ended.name), cron_open(ended.name)
+    local text = redis.call("HGET", open, ended.run_id)
+    if not text then return { "ended", name } end
+    local run = cjson.decode(text)
+    redis.call("HDEL", open, ended.run_id)
+    cron_waits().drop("cron-end:" .. run.target_id)
+    run.ended_ms, run.outcome, run.error = now_ms, ended.outcome, ended.error
+    record_cron_run(name, cjson.encode(run))
+    carry_out(ended.told)
+    local waiting = redis.call("HLEN", open) == 0 and redis.call("HGET", task, "waiting")
+    if waiting then
+      redis.call("HDEL", task, "waiting")
+      carry_out(cmsgpack.unpack(waiting))
+    end
+    return { "ended", name }
+  end
+
+  return { cron_tick = cron_tick, cron_start = cron_start, cron_end = cron_end }, arm_cron_task
 end
