@@ -46,6 +46,7 @@ from eventsys.model.retry_policy import RetryPolicy
 from eventsys.model.standing import SubscriptionStanding
 from eventsys.model.status import DeliveryStatus, EventStatus
 from eventsys.model.subscription import Subscription, SubscriptionOptions, SubscriptionState
+from eventsys.model.trace import Trace, TraceNode
 from eventsys.model.trouble import Trouble
 from eventsys.runtime.default_redis import use_embedded_redis_by_default
 from eventsys.runtime.discovery import discover
@@ -53,6 +54,7 @@ from eventsys.scheduling.cron import CronService
 from eventsys.scheduling.scheduler import DelayedEventScheduler
 from eventsys.service import EventService
 from eventsys.settings import Settings
+from eventsys.store.chronicle import ExportBatch, ExportForm
 from eventsys.store.event_store import EventStore
 from eventsys.version import __version__
 
@@ -100,6 +102,10 @@ __all__ = [  # noqa: RUF022 - reads as a table of contents
     "Replay",
     "ReplayCount",
     "ReplayState",
+    "Trace",
+    "TraceNode",
+    "ExportBatch",
+    "ExportForm",
     # Cron tasks, by `events.cron`
     "CronRun",
     "CronTask",

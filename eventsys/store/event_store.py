@@ -15,6 +15,8 @@ from eventsys.model.event import DelayedEvent, Event, EventRecord
 from eventsys.model.metrics import EventMetrics
 from eventsys.model.queries import EventFilter, Page
 from eventsys.model.status import EventStatus
+from eventsys.model.trace import Trace
+from eventsys.store.chronicle import USUAL_TRACE, Chronicle, ExportBatch, ExportForm
 from eventsys.store.history import History
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
@@ -48,6 +50,8 @@ class EventStore:
         self._keys = keys
         self._retention_ms = retention_ms
         self._subscriptions = SubscriptionStore(link, keys)
+
+        self._chronicle = Chronicle(self.history, self._records, self._delayed_of)
 
     def carry_out(self, now_ms: int, steps: list[Step]) -> list[Any]:
         """Take in events, messages and delayed entries in one round trip; return what came of each.
@@ -97,6 +101,32 @@ class EventStore:
             page=wanted.page,
             page_size=wanted.page_size,
         )
+
+    def trace(self, an_id: str, *, most: int = USUAL_TRACE) -> Trace:
+        """Return what led to what in a chain: its events with their deliveries, and those that wait for their time.
+
+        Args:
+            an_id: A correlation id, or the id of any event of the chain.
+            most: Most events that are read; `is_complete` is false where there are more.
+
+        Raises:
+            NotFoundError: If there is neither such a chain nor such an event.
+        """
+        return self._chronicle.trace(an_id, most=most)
+
+    def export(
+        self, wanted: EventFilter | None = None, *, form: ExportForm = ExportForm.JSON_LINES
+    ) -> Iterator[ExportBatch]:
+        """Give the history in batches, as JSON Lines or CloudEvents; each with the cursor that resumes behind it.
+
+        Args:
+            wanted: Which events, and in which order; its `cursor` resumes an export. None: all, the oldest first.
+            form: How they are written.
+
+        Raises:
+            InvalidCursorError: If the cursor is none of such a query.
+        """
+        return self._chronicle.export(wanted or EventFilter(order="oldest"), form)
 
     def follow(self, patterns: Sequence[str] = ()) -> Iterator[Event[Any]]:
         """Give every event as it is stored, from now on; only those of some types where patterns are given."""
@@ -170,6 +200,10 @@ class EventStore:
             raise NotFoundError(f"no delayed event {event_id!r} waits; get_event tells of one that has fired")
         due_ms, body = found
         return read_delayed(body, due_ms, EventStatus.PENDING)
+
+    def _delayed_of(self, chain: str) -> list[str]:
+        """Return the ids of the events of a chain that wait for their time, as far as they still do."""
+        return sorted(one.decode() for one in self._link.call("SMEMBERS", self._keys.delayed_chain(chain)))
 
     def _delayed(self, event_id: str) -> tuple[int, bytes] | None:
         """Return when a delayed entry is due, and its body; None when none of this id waits."""

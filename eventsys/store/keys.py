@@ -86,6 +86,10 @@ class Keys:
         """Return the stream that is the log of one priority, or of a class of system events."""
         return f"{self.prefix}:log:{home}"
 
+    def delayed_chain(self, correlation_id: str) -> str:
+        """Return the set of the ids of a chain's events that wait for their time."""
+        return f"{self.prefix}:delayed:chain:{correlation_id}"
+
     def replay(self, replay_id: str) -> str:
         """Return the hash that says how far a replay has come."""
         return f"{self.prefix}:replay:{replay_id}"

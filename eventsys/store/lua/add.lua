@@ -8,7 +8,8 @@ KEYS
   1  prefix of the bus
      Reads and writes below it: clock, counts, metrics:<...>, log:<lane>, type:<type>, types,
      chain:<correlation id>, history, event:<id>, pending, once:<key>,
-     queue:<queue>:<lane>, delayed:due, delayed:bodies, delayed:ids:<bucket>, delayed:queues, delayed:sequence,
+     queue:<queue>:<lane>, delayed:due, delayed:bodies, delayed:ids:<bucket>,
+     delayed:chain:<correlation id>, delayed:queues, delayed:sequence,
      periodic:ticks, periodic:last, periodic:specs, cron:task:<name>, cron:open:<name>, cron:history:<name>
 ARGV
   1    now_ms    the caller's clock

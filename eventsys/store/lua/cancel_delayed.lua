@@ -5,7 +5,8 @@ Exactly one side wins: either the poller let it go before, or it never goes.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: delayed:due, delayed:bodies, delayed:ids:<bucket>, delayed:queues, event:<id>, counts, metrics:<...>,
+     Reads and writes below it: delayed:due, delayed:bodies, delayed:ids:<bucket>,
+     delayed:chain:<correlation id>, delayed:queues, event:<id>, counts, metrics:<...>,
      status:cancelled
 ARGV
   1  now_ms          the caller's clock
@@ -30,7 +31,7 @@ end
 local due_ms = redis.call("ZSCORE", prefix .. ":delayed:due", member)
 local body = redis.call("HGET", prefix .. ":delayed:bodies", member)
 local entry = cmsgpack.unpack(body)
-remove_delayed(id, entry[2], member)
+remove_delayed(id, entry[2], member, entry[3])
 if entry[3][1] == "event" then
   count_event(entry[3][3], "published")
   count_event(entry[3][3], "cancelled")

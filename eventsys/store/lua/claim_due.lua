@@ -33,7 +33,7 @@ for at = 1, #due, 2 do
       local created_ms = string.format("%.0f", entry[4].created_ms or now_ms)
       redis.call("HSET", prefix .. ":event:" .. result[2], "due_ms", due[at + 1], "created_ms", created_ms)
     end
-    remove_delayed(entry[1], entry[2], member)
+    remove_delayed(entry[1], entry[2], member, entry[3])
   else
     redis.call("ZREM", prefix .. ":delayed:due", member)
   end

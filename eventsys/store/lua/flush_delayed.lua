@@ -5,7 +5,8 @@ A delivery that waits for its next attempt ends as cancelled.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: delayed:due, delayed:bodies, delayed:ids:<bucket>, delayed:queues, delayed:flush,
+     Reads and writes below it: delayed:due, delayed:bodies, delayed:ids:<bucket>,
+     delayed:chain:<correlation id>, delayed:queues, delayed:flush,
      subscriptions:numbers, event:<id>, pending, counts, metrics:<...>, status:cancelled
 ARGV
   1  now_ms          the caller's clock
@@ -39,7 +40,7 @@ for _, member in ipairs(members) do
   local entry = cmsgpack.unpack(redis.call("HGET", prefix .. ":delayed:bodies", member))
   if entry[2] == queue then
     if entry[3][1] == "message" then cancel_delivery(entry[3][4]) end
-    remove_delayed(entry[1], queue, member)
+    remove_delayed(entry[1], queue, member, entry[3])
   else
     kept = kept + 1
   end

@@ -10,6 +10,8 @@ Returns {"delayed", id}, or {"exists", id} when an entry of that id waits alread
 
 Uses: prefix, forget_cancelled
 ]]
+-- include: delayed_chain
+
 local function delayed_ids(id)
   return prefix .. ":delayed:ids:" .. string.sub(redis.sha1hex(id), 1, 4)
 end
@@ -29,6 +31,7 @@ local function add_delayed(step)
   redis.call("ZADD", prefix .. ":delayed:due", due_ms, member)
   redis.call("HSET", prefix .. ":delayed:bodies", member, cmsgpack.pack(body))
   redis.call("HSET", ids, id, member)
+  join_chain(body[3])
   if queue ~= "" then
     redis.call("HINCRBY", prefix .. ":delayed:queues", queue, 1)
   end
@@ -38,7 +41,8 @@ local function add_delayed(step)
   return { "delayed", id }
 end
 
-local function remove_delayed(id, queue, member)
+local function remove_delayed(id, queue, member, step)
+  leave_chain(step)
   redis.call("ZREM", prefix .. ":delayed:due", member)
   redis.call("HDEL", prefix .. ":delayed:bodies", member)
   redis.call("HDEL", delayed_ids(id), id)
