@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from eventsys.errors import EventsysError
+from eventsys.model.dead_letter import DeadLetter
 from eventsys.service import EventService
 from eventsys.testing.chronicle import Chronicle, Deliveries, is_about
-from eventsys.testing.letters import DeadLetter, dead_letters_of
+from eventsys.testing.letters import dead_letters_of, owner_of
 from eventsys.testing.waiting import Waiting, what_waits
 
 #: Most lines a story has of what waits, and of what is dead.
@@ -57,11 +58,7 @@ class Findings:
     def dead_letters(self, what: Any = "#") -> list[DeadLetter]:
         """Return the dead letters, the oldest first; `what` as for `delivered`."""
         name = self._name_of(what)
-        return [
-            one
-            for one in dead_letters_of(self.events)
-            if is_about(name, one.subscription, one.event.type if one.event is not None else None)
-        ]
+        return [one for one in dead_letters_of(self.events) if is_about(name, owner_of(one), one.type)]
 
     def pending(self, what: Any = "#") -> list[Waiting]:
         """Return what has not ended: delayed events, retries and messages by due time, then events; empty: all is done.
@@ -75,7 +72,7 @@ class Findings:
     def story(self) -> str:
         """Return what happened, a line each, then what waits and what is dead: for a person whose test failed."""
         waiting = [f"  {one.kind} {one.name} {one.id}, due {one.due or 'now'}" for one in what_waits(self.events)]
-        dead = [f"  {one.subscription} {one.id}: {one.reason}, {one.error}" for one in dead_letters_of(self.events)]
+        dead = [f"  {owner_of(one)} {one.id}: {one.reason}, {one.error}" for one in dead_letters_of(self.events)]
         parts = [f"under the harness, until {self.events.broker.clock.now()}:", self._chronicle.story()]
         for title, lines in (("waiting:", waiting), ("dead letters:", dead)):
             if lines:

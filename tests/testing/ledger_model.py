@@ -31,8 +31,11 @@ class Delivery:
     due_ms: int
     status: str = "pending"
     retries: int = 0
-    reason: str = ""
-    """Why it is dead."""
+    tries: int = 0
+    """Attempts on record since it was dispatched, or last redriven."""
+    deaths: list[str] = field(default_factory=list)
+    """Why it died, each time."""
+    redrives: int = 0
     started_ms: list[int] = field(default_factory=list)
     """When each attempt on record began."""
 
@@ -50,6 +53,8 @@ class Fact:
     is_delayed: bool = False
     is_cancelled: bool = False
     deliveries: dict[str, Delivery] | None = None
+    reopened: list[str] = field(default_factory=list)
+    """What it had ended as each time that a redrive made it pending again."""
 
     @property
     def status(self) -> str:
@@ -82,6 +87,16 @@ class Ledger:
 
     def cancel(self, event_id: str) -> None:
         self.facts[event_id].is_cancelled = True
+
+    def redrive(self, event_id: str, name: str) -> None:
+        """Send a dead letter again: its delivery goes on now, with its retries anew."""
+        fact = self.facts[event_id]
+        assert fact.deliveries is not None
+        if fact.status != "pending":
+            fact.reopened.append(fact.status)
+        delivery = fact.deliveries[name]
+        delivery.status, delivery.due_ms, delivery.tries = "pending", self.now_ms, 0
+        delivery.redrives += 1
 
     def waits(self, event_id: str) -> bool:
         """Say whether an event is delayed, and has neither fired nor been cancelled."""
@@ -116,18 +131,19 @@ class Ledger:
         for fact in self.facts.values():
             if self._is_stored(fact):
                 found["total_events"] += 1
-            if fact.status != "pending":
-                found[f"{fact.status}_events"] += 1
+            for status in [*fact.reopened, *([fact.status] if fact.status != "pending" else [])]:
+                found[f"{status}_events"] += 1
+            found["reopened_events"] += len(fact.reopened)
             if fact.deliveries == {}:
                 found["unrouted_events"] += 1
             for delivery in (fact.deliveries or {}).values():
                 found["deliveries"] += 1
                 found["retries"] += delivery.retries
-                if not delivery.is_open:
+                found["deliveries_redriven"] += delivery.redrives
+                if not delivery.is_open and delivery.status != "dead":
                     found[f"deliveries_{delivery.status}"] += 1
-                if delivery.status == "dead":
-                    found["dead_letters"] += 1
-                    found[f"dead_letters_{delivery.reason}"] += 1
+                for reason in delivery.deaths:
+                    found.update(["deliveries_dead", "dead_letters", f"dead_letters_{reason}"])
         return +found
 
     def pending(self) -> int:
@@ -153,11 +169,12 @@ class Ledger:
         if letter == DIES:
             return  # nothing of it is on record, and it comes again at once
         delivery.started_ms.append(at_ms)
+        delivery.tries += 1
         if letter == SUCCEEDS:
             delivery.status = "succeeded"
-        elif letter == REJECTS or len(delivery.started_ms) > MAX_RETRIES:
+        elif letter == REJECTS or delivery.tries > MAX_RETRIES:
             delivery.status = "dead"
-            delivery.reason = "rejected" if letter == REJECTS else "failed"
+            delivery.deaths.append("rejected" if letter == REJECTS else "failed")
         else:
             delivery.status = "waiting"
             delivery.retries += 1

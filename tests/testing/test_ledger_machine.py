@@ -6,11 +6,20 @@ from collections import Counter
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from eventsys import AlreadyFiredError, Event, EventService, Reject, Retry, SubscriptionOptions
+from eventsys import (
+    AlreadyFiredError,
+    Event,
+    EventService,
+    RedriveRefusedError,
+    Reject,
+    Retry,
+    SubscriptionOptions,
+)
 from eventsys.clock import to_ms
 from eventsys.testing import EventHarness
 from tests.conftest import NOWHERE
@@ -28,10 +37,8 @@ from tests.testing.ledger_model import (
 NAMES = ("one", "two", "three")
 
 #: At most two deaths a delivery: the fifth buries it, and neighbours are counted once too.
-plans = st.dictionaries(
-    st.sampled_from(NAMES),
-    st.text(st.sampled_from("sfryk"), max_size=4).filter(lambda plan: plan.count(DIES) <= 2),
-)
+letters = st.text(st.sampled_from("rrffsyk"), max_size=4).filter(lambda plan: plan.count(DIES) <= 2)
+plans = st.fixed_dictionaries(dict.fromkeys(NAMES, letters))
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -54,6 +61,12 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.harness.close()
+
+    @initialize(target=published)
+    def begin_with_a_dead_letter(self) -> str:
+        event_id = self.publish({"one": "r", "two": "fr"})
+        self.run()
+        return event_id
 
     @rule(target=published, plan=plans)
     def publish(self, plan: dict[str, str]) -> str:
@@ -82,7 +95,12 @@ class LedgerMachine(RuleBasedStateMachine):
                 return
             raise AssertionError(f"{event_id} has fired, and was cancelled all the same")
 
-    @rule(milliseconds=st.sampled_from([0, 1, 10_000, 59_999, 60_000, 600_000, 86_400_000]))
+    @rule()
+    def run(self) -> None:
+        self.harness.run()
+        self.model.advance(0)
+
+    @rule(milliseconds=st.sampled_from([1, 10_000, 59_999, 60_000, 600_000, 86_400_000]))
     def advance(self, milliseconds: int) -> None:
         self.harness.advance(milliseconds=milliseconds)
         self.model.advance(milliseconds)
@@ -109,6 +127,18 @@ class LedgerMachine(RuleBasedStateMachine):
         else:
             self.events.subscriptions.pause(name)
             self.model.paused.add(name)
+
+    @precondition(lambda self: self.model.dead())
+    @rule(data=st.data())
+    def redrive(self, data: st.DataObject) -> None:
+        letter_id = data.draw(st.sampled_from(sorted(self.model.dead())))
+        event_id, _, name = letter_id.partition(":")
+        if name in self.model.subscriptions:
+            self.events.dead_letters.redrive(letter_id)
+            self.model.redrive(event_id, name)
+        else:
+            with pytest.raises(RedriveRefusedError):
+                self.events.dead_letters.redrive(letter_id)
 
     @invariant()
     def the_records_agree(self) -> None:
@@ -165,8 +195,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
 # Not shrunk: a failing sequence is short enough to read, and each step of shrinking runs it on Redis again.
 LedgerMachine.TestCase.settings = settings(
-    max_examples=40,
-    stateful_step_count=20,
+    max_examples=20,
+    stateful_step_count=40,
     deadline=None,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
