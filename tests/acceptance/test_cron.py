@@ -155,3 +155,22 @@ def test_no_tick_is_lost_or_doubled_while_processes_are_killed(
     assert len(ticks) == seconds
     assert {datetime.fromisoformat(one) for one in executed} >= {datetime.fromisoformat(one) for one in ticks}
     assert len(executed) == len(set(executed))
+
+
+def test_a_scheduler_killed_again_and_again_sends_each_tick_once(
+    events: EventService, server: FreshRedis, start: Start
+) -> None:
+    """Each new one looks at the minute it starts in: most of them after the tick was sent, some before."""
+    wait_for(lambda: 2 <= time.time() % 60 <= 50, "the middle of a minute")
+    chance = random.Random(7)
+    for _ in range(6):
+        scheduler = start(*SCHEDULERS["eventsys scheduler"], EVENTSYS_REDIS_URL=server.url)
+        time.sleep(chance.uniform(0.2, 1.5))
+        scheduler.process.kill()
+        scheduler.process.wait()
+    start(*SCHEDULERS["eventsys scheduler"], EVENTSYS_REDIS_URL=server.url)
+    wait_for(lambda: bool(runs_of_tidy(events)), "a tick")
+    ticks = Counter(runs_of_tidy(events))
+    assert set(ticks.values()) == {1}
+    messages = events.broker.link.call("XLEN", events.broker.keys.lane("plain", 5))
+    assert messages == len(ticks)
