@@ -27,6 +27,7 @@ from eventsys.model.priority import Priority
 from eventsys.model.queries import EventFilter, Page
 from eventsys.model.retry_policy import Backoff
 from eventsys.model.subscription import Subscription, SubscriptionOptions
+from eventsys.scheduling.alerts import Alerts
 from eventsys.scheduling.cron import CronService
 from eventsys.scheduling.poller import PollerMiddleware
 from eventsys.scheduling.retention_sweeps import add_retention_sweeps
@@ -83,15 +84,13 @@ class EventService:
         self.cron = CronService(self.broker, self.bus, self.store, self.sweeps)
         self.dead_letters, self.subscriptions = self.bus.dead_letters, Subscriptions(self.bus)
         self.machinery = Machinery(link, self.broker.keys, self.broker.clock)
-        for one in (self._poller(), *middleware):
+        self.alerts = Alerts(self.bus, self.machinery, self.sweeps)
+        figures = self.settings.scheduler
+        poll_s = figures.poll_interval.total_seconds()
+        poller = PollerMiddleware(self.sweeps, batch_size=figures.batch_size, poll_interval_s=poll_s)
+        for one in (poller, *middleware):
             self.broker.add_middleware(one)
         dramatiq.set_broker(self.broker)
-
-    def _poller(self) -> PollerMiddleware:
-        figures = self.settings.scheduler
-        return PollerMiddleware(
-            self.sweeps, batch_size=figures.batch_size, poll_interval_s=figures.poll_interval.total_seconds()
-        )
 
     # Handling
 

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .errors import SettingsError
@@ -59,6 +59,47 @@ class SchedulerSettings(BaseModel):
     """How long after its due time a delayed event may still start to be handled."""
 
 
+class AlertSettings(BaseModel):
+    """When `system.warning` and `system.error` are published; a limit of None switches its rule off."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    window: Duration = timedelta(minutes=5)
+    """How far back failures and unrouted events are counted: whole minutes, at most an hour."""
+    failure_ratio: Annotated[float, Field(gt=0, le=1)] | None = 0.5
+    """Share of a subscription's attempts that failed within the window."""
+    failure_attempts: PositiveInt = 20
+    """Fewer attempts than these are not judged."""
+    backlog_age: Duration | None = timedelta(minutes=15)
+    """How long a subscription's oldest delivery may be open, waiting retries among them."""
+    lateness: Duration | None = timedelta(seconds=30)
+    """How late the first of what is due may be."""
+    dead_letters: PositiveInt | None = 100
+    """How many dead letters there may be."""
+    no_worker: Duration | None = timedelta(minutes=1)
+    """How long messages may wait in a queue that no living worker reads."""
+    unrouted: PositiveInt | None = None
+    """How many events of one type nobody may want within the window."""
+    webhook_url: SecretStr | None = None
+    """Where alerts are posted as JSON when they begin and end: http or https."""
+    webhook_timeout: Duration = timedelta(seconds=5)
+    """How long it may take to answer; an alert it does not take is posted again later."""
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _check_url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(("http://", "https://")):
+            raise ValueError("a webhook URL begins with http:// or https://")
+        return url
+
+    @field_validator("window")
+    @classmethod
+    def _check_window(cls, window: timedelta) -> timedelta:
+        if not timedelta(minutes=1) <= window <= timedelta(hours=1):
+            raise ValueError("the window is a minute to an hour")
+        return window
+
+
 class Settings(BaseSettings):
     """Everything that can be configured for one bus."""
 
@@ -90,10 +131,13 @@ class Settings(BaseSettings):
     """How many events the history keeps; beyond, the oldest go, though they are younger than `retention`."""
     retention_bytes: PositiveInt | None = None
     """The same for the bytes of stored events, None: no limit; so many that nobody dispatched refuse `publish`."""
+    announce: bool = True
+    """Whether every worker process publishes `system.startup` and `system.shutdown`."""
     async_concurrency: PositiveInt = 100
     """Coroutine handlers that run at once in one worker process."""
     bus: BusSettings = BusSettings()
     scheduler: SchedulerSettings = SchedulerSettings()
+    alerts: AlertSettings = AlertSettings()
 
 
 def load_settings(**given: Any) -> Settings:

@@ -86,6 +86,7 @@ class EventBroker(Broker):
             owner=self,
         )
         self.interrupts = Interrupts(self._recycle)
+        self.when_stuck: Callable[[str], None] = lambda *_: None
         self._booted = 0
         _brokers.add(self)
 
@@ -266,6 +267,7 @@ class EventBroker(Broker):
                 self.work.end(message, succeeded=not message.failed)
             self.work.committer.join(5.0)
             self.work.hand_back(self.work.in_flight.unstarted())
+            self.when_stuck(message.actor_name)
         except Exception:
             # Redis is away, perhaps: then others take over what this process holds. It ends all the same.
             self.logger.exception("what this process holds could not be handed back")

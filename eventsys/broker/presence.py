@@ -65,6 +65,7 @@ class Presence:
         lease: How soon it counts as dead without a beat.
         after_scan: Called, in the thread that beats, after every look for dead processes.
         look: Called there more often, for what has to be known within a second.
+        when_lost: Called with the name of each that was found dead, and how many messages were taken over.
         by_hand: Whether no thread beats: whoever runs the work calls `beat` and `scan`.
     """
 
@@ -77,6 +78,7 @@ class Presence:
         *,
         after_scan: Callable[[], None] = lambda: None,
         look: Callable[[], None] = lambda: None,
+        when_lost: Callable[[str, int], None] = lambda *_: None,
         by_hand: bool = False,
     ) -> None:
         self.name = _new_name()
@@ -95,6 +97,7 @@ class Presence:
         self._thread: threading.Thread | None = None
         self._after_scan = after_scan
         self._look = look
+        self._when_lost = when_lost
         self._by_hand = by_hand
         self._has_appeared = False
 
@@ -184,6 +187,7 @@ class Presence:
                     "process %s is gone; its messages are taken over", process.decode(),
                     extra={"action": "takeover", "worker": process.decode(), "moved": moved},
                 )  # fmt: skip
+                self._when_lost(process.decode(), moved)
 
     def look_now(self) -> None:
         """Call `look` at once, from the thread that beats: something has changed."""

@@ -78,6 +78,7 @@ class Work:
         self.gates = Gates()
         self.after_scan: Callable[[], None] = lambda: None
         self.look: Callable[[], None] = lambda: None
+        self.when_lost: Callable[[str, int], None] = lambda *_: None
         self._forgetful: list[Callable[[], None]] = []
         self._hooks = hooks
         self._parked_ms = parked_ms
@@ -277,6 +278,7 @@ class Work:
                         self.lease,
                         after_scan=lambda: self.after_scan(),
                         look=lambda: self.look(),
+                        when_lost=lambda process, moved: self.when_lost(process, moved),
                         by_hand=self.by_hand,
                     )
                     committer = Committer(

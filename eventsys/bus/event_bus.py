@@ -20,6 +20,7 @@ from eventsys.bus.drafting import Draft, Drafter
 from eventsys.bus.handlers import ExceptionTypes, home_of, make_actor, name_of
 from eventsys.bus.housekeeping import Housekeeping
 from eventsys.bus.inline import InlineHandlers
+from eventsys.bus.processes import tell_of_processes
 from eventsys.bus.publisher import Publisher
 from eventsys.bus.receipt import Receipt
 from eventsys.bus.replay import Replays
@@ -78,7 +79,9 @@ class EventBus:
         self.router = Router(self.subscriptions, broker.work.gates)
         self.dispatcher = Dispatcher(broker, self.router)
         self.drafter = Drafter(settings, broker.clock, catalog)
-        self.system = SystemEvents(TroubleStore(broker.link, broker.keys), self.drafter, broker.clock)
+        self.system = SystemEvents(
+            TroubleStore(broker.link, broker.keys), self.drafter, broker.clock, at_once=lambda: broker.work.by_hand
+        )
         self.publisher = Publisher(self._carry_out, broker, settings, on_publish_error)
         self.inline = InlineHandlers(broker, self.router)
         self.declarations = Declarations(broker, self.subscriptions)
@@ -108,6 +111,7 @@ class EventBus:
         for part in parts:
             broker.work.when_rebound(part.forget)
         broker.add_middleware(TendingMiddleware(self.declarations, self.tending))
+        self.lifecycle = tell_of_processes(broker, self.system, self.declarations, announce=settings.announce)
 
     # Publishing
 

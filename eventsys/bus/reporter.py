@@ -7,6 +7,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from contextvars import Context
 from typing import Generic, TypeVar
 
 from eventsys.errors import EventsysError, RedisUnavailableError
@@ -33,10 +34,18 @@ class Reporter(Generic[Said, Report]):
     Args:
         make: Makes a report of what was said, in the thread that sends; what it raises is logged and counted.
         send: Sends reports in one round trip. It may be called again with the same ones.
+        at_once: Whether to send in the thread of who says something, once: where a test decides what happens when.
     """
 
-    def __init__(self, make: Callable[[Said], Report], send: Callable[[list[Report]], object]) -> None:
+    def __init__(
+        self,
+        make: Callable[[Said], Report],
+        send: Callable[[list[Report]], object],
+        *,
+        at_once: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.dropped = 0
+        self._at_once = at_once
         self._make = make
         self._send = send
         self._begin()
@@ -51,6 +60,10 @@ class Reporter(Generic[Said, Report]):
 
     def put(self, said: Said) -> None:
         """Take something to be sent soon."""
+        if self._at_once():
+            # In a context of its own: what is sent belongs to no attempt and to no chain of events.
+            Context().run(lambda: self._is_sent(self._made(said)))
+            return
         with self._changed:
             if len(self._waiting) >= MOST_WAITING:
                 self.dropped += 1

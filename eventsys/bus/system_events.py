@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -56,14 +56,17 @@ class SystemEvents:
         store: Where the troubles stand.
         drafter: What makes the events.
         clock: The time.
+        at_once: Whether to publish in the thread of who reports something: where a test decides what happens when.
     """
 
-    def __init__(self, store: TroubleStore, drafter: Drafter, clock: Clock) -> None:
+    def __init__(
+        self, store: TroubleStore, drafter: Drafter, clock: Clock, *, at_once: Callable[[], bool] = lambda: False
+    ) -> None:
         self._store = store
         self._drafter = drafter
         self._clock = clock
         self._reporter: Reporter[_Said, Report] = Reporter(
-            self._report_of, lambda reports: store.report(clock.now_ms(), reports)
+            self._report_of, lambda reports: store.report(clock.now_ms(), reports), at_once=at_once
         )
         self._said: OrderedDict[str, float] = OrderedDict()
         self._lock = threading.Lock()
@@ -111,6 +114,39 @@ class SystemEvents:
             self._said.pop(key, None)
         payload = {**_payload(key, message, rule, details), "ended": True}
         self._reporter.put(_Said("ends", key, "", payload, self._clock.now()))
+
+    def begin_now(
+        self,
+        event_type: str,
+        key: str,
+        message: str,
+        *,
+        rule: str,
+        details: Mapping[str, Any],
+        also: Step | None = None,
+    ) -> bool:
+        """Publish that a trouble begins, if it is not going on, and say whether it was published.
+
+        Args:
+            event_type: `system.warning` or `system.error`.
+            key: As for `warn`.
+            message: As for `warn`.
+            rule: As for `warn`.
+            details: As for `warn`.
+            also: What to carry out in the same step, if it is published.
+
+        Raises:
+            RedisUnavailableError: If Redis does not answer.
+        """
+        said = _Said("begins", key, event_type, _payload(key, message, rule, details), self._clock.now())
+        return self._store.report(self._clock.now_ms(), [(*self._report_of(said), also or False)])[0]
+
+    def end_now(
+        self, key: str, message: str, *, rule: str | None, details: Mapping[str, Any], also: Step | None = None
+    ) -> bool:
+        """Publish that a trouble is over, if it was going on, and say whether it was published; see `begin_now`."""
+        said = _Said("ends", key, "", {**_payload(key, message, rule, details), "ended": True}, self._clock.now())
+        return self._store.report(self._clock.now_ms(), [(*self._report_of(said), also or False)])[0]
 
     def say(self, event_type: str, payload: BaseModel) -> None:
         """Publish a `system.*` event that is no trouble."""

@@ -9,6 +9,7 @@ from .carrying import carried_attempt
 from .correlation import Chain, Correlation, current_chain, enter_chain, leave_chain
 from .delay import Delay
 from .event_loop import EventLoop
+from .lifecycle import Lifecycle
 from .outcome import Outcome
 from .periodic import Periodic
 from .retries import Retries
@@ -19,6 +20,7 @@ __all__ = [
     "Correlation",
     "Delay",
     "EventLoop",
+    "Lifecycle",
     "Outcome",
     "Periodic",
     "Retries",

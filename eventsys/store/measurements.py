@@ -48,6 +48,12 @@ class Pair:
     waits: Histogram
     durations: Histogram
 
+    @property
+    def backlog(self) -> int:
+        """How many have not ended."""
+        opened = self.counts.get("opened", 0) + self.counts.get("redriven", 0)
+        return opened - sum(self.counts.get(name, 0) for name in ("succeeded", "dead", "expired", "cancelled"))
+
 
 class Measurements:
     """Reads the counters of a bus; they were added up by the scripts of all its processes.
@@ -89,10 +95,10 @@ class Measurements:
         """Return how late the poller let entries of the delayed store go."""
         return _waits(_numbers(self._link.call("GET", self._keys.lateness) or b""))
 
-    def minutes(self, now_ms: int) -> list[dict[str, int]]:
-        """Return what happened in each minute, this one first, then 60 before it."""
+    def minutes(self, now_ms: int, *, back: int = MINUTES) -> list[dict[str, int]]:
+        """Return what happened in each minute, this one first, then as many before it."""
         this = now_ms // 60_000
-        flats = self._read([("HGETALL", self._keys.minute_metrics(this - back)) for back in range(MINUTES + 1)])
+        flats = self._read([("HGETALL", self._keys.minute_metrics(this - one)) for one in range(back + 1)])
         return [dict(_counts(flat)) for flat in flats]
 
     def _read(self, commands: Sequence[tuple[str, ...]]) -> list[Any]:

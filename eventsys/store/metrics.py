@@ -12,9 +12,10 @@ from eventsys.errors import InvalidEventError
 from eventsys.model.histogram import Histogram, Timings
 from eventsys.model.metrics import DeliveryFigures, EventMetrics, Rates, SubscriptionMetrics, TypeMetrics
 from eventsys.model.patterns import GUARDED
+from eventsys.store.gauges import Gauges, read_gauges
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
-from eventsys.store.measurements import Measurements, Pair, rate
+from eventsys.store.measurements import OTHER, Measurements, Pair, rate
 from eventsys.store.scripts import script
 
 #: Most events that have not ended which are looked at for the oldest of each type and subscription.
@@ -24,7 +25,6 @@ MOST_LOOKED_AT = 1_000
 _AT_ONCE = 100
 
 _TOTALS = ("total", "delivered", "failed", "expired", "cancelled", "unrouted")
-_ENDED = ("succeeded", "dead", "expired", "cancelled")
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,19 @@ class Oldest:
 
     types: Mapping[str, int] = field(default_factory=dict)
     numbers: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recent:
+    """What happened in the last minutes.
+
+    Attributes:
+        attempts: Of each subscription: those that succeeded, and those that failed.
+        unrouted: Events of each type that nobody wanted.
+    """
+
+    attempts: Mapping[str, tuple[int, int]]
+    unrouted: Mapping[str, int]
 
 
 class MetricsStore:
@@ -76,6 +89,10 @@ class MetricsStore:
             lateness=Timings.of(self.measurements.lateness()),
             dead_letters=int(dead_letters),
         )
+
+    def gauges(self) -> Gauges:
+        """Return the figures of this moment that nothing adds up."""
+        return read_gauges(self._link, self._keys, self._clock)
 
     def by(self, what: str) -> dict[str, Any]:
         """Return the figures by type or by subscription.
@@ -122,6 +139,26 @@ class MetricsStore:
             for name in dict.fromkeys([*numbers, *pairs])
         }
 
+    def recent(self, window: timedelta) -> Recent:
+        """Return what happened in the last minutes; what the system says of itself is left out."""
+        names = {"0": OTHER, **{number: name for name, number in self._numbers().items()}}
+        attempts: dict[str, tuple[int, int]] = {}
+        unrouted: dict[str, int] = {}
+        minutes = self.measurements.minutes(self._clock.now_ms(), back=window // timedelta(minutes=1))
+        for field_name, count in (item for minute in minutes for item in minute.items()):
+            event_type, _, rest = field_name.partition(":")
+            if event_type.partition(".")[0] in GUARDED:
+                continue
+            if rest == "unrouted":
+                unrouted[event_type] = unrouted.get(event_type, 0) + count
+            elif rest:
+                number, _, what = rest.partition(":")
+                name = names.get(number, f"subscription {number}")
+                succeeded, failed = attempts.get(name, (0, 0))
+                is_well = what == "succeeded"
+                attempts[name] = (succeeded + count, failed) if is_well else (succeeded, failed + count)
+        return Recent(attempts, unrouted)
+
     def oldest(self, wanted: Collection[str] | None = None) -> Oldest:
         """Return since when the oldest of each type and subscription waits, among the first thousand that do.
 
@@ -154,7 +191,7 @@ class MetricsStore:
 
 
 def _figures(pairs: Sequence[Pair], oldest_ms: int | None, now_ms: int) -> dict[str, Any]:
-    counts = {name: _count(pairs, name) for name in ("opened", "failed", *_ENDED)}
+    counts = {name: _count(pairs, name) for name in ("opened", "failed", "succeeded", "dead", "expired", "cancelled")}
     judged = counts["succeeded"] + counts["dead"] + counts["expired"]
     figures = DeliveryFigures(
         deliveries=counts["opened"],
@@ -181,9 +218,7 @@ def _grouped(pairs: Iterable[Pair], name: str) -> dict[str, list[Pair]]:
 
 
 def _backlog(pairs: Iterable[Pair]) -> int:
-    pairs = list(pairs)
-    opened = _count(pairs, "opened") + _count(pairs, "redriven")
-    return max(0, opened - sum(_count(pairs, name) for name in _ENDED))
+    return max(0, sum(pair.backlog for pair in pairs))
 
 
 def _count(pairs: Iterable[Pair], name: str) -> int:

@@ -27,8 +27,14 @@ class Services:
         self._workers: list[Any] = []
 
     def make(self, **settings: Any) -> EventService:
-        """Return a service; the keywords are its settings."""
-        given = {"redis_url": self._redis_url, "name": f"t{secrets.token_hex(4)}", "app": "tests", **settings}
+        """Return a service; the keywords are its settings. Its workers do not announce themselves unless told to."""
+        given = {
+            "redis_url": self._redis_url,
+            "name": f"t{secrets.token_hex(4)}",
+            "app": "tests",
+            "announce": False,
+            **settings,
+        }
         service = EventService(**given)
         self._made.append(service)
         return service

@@ -280,3 +280,16 @@ def test_a_replay_keeps_its_rate_on_the_clock_of_the_harness(harness: EventHarne
     harness.advance("1m")
     assert len(harness.delivered("h")) == 100
     assert events.replays.get(replay.id).state == "completed"
+
+
+def test_what_the_system_says_is_there_when_it_is_said(harness: EventHarness) -> None:
+    """No thread publishes it some time later; nor do the workers of a harness announce themselves."""
+    told: list[str] = []
+
+    @harness.events.on("system.*", name="pager")
+    def page(event: Event) -> None:
+        told.append(event.type)
+
+    harness.events.bus.system.warn("disk:a", "the disk is full; empty it")
+    harness.run()
+    assert told == ["system.warning"]

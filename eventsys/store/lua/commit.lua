@@ -124,7 +124,7 @@ local function end_set_aside(ending, problem)
   local letter = lines and last_line_letter(lines)
   if letter == "" or letter == "f" then
     local line = string.format("d%.0f,0,0,%s", now_ms, cjson.encode({ problem, "" }))
-    end_delivery(ending[2], ending[3], line, false, ending[place], -1, 0)
+    end_delivery(ending[2], ending[3], line, false, ending[place], -1, -1)
   end
 end
 

@@ -5,7 +5,7 @@ It changes nothing. Call again with the next place until everything that waits i
 
 KEYS
   1  prefix of the bus
-     Reads below it: pending, event:<id>, log:<lane>
+     Reads below it: pending, event:<id>, log:<lane or class>
 ARGV
   1  place   of the first event to look at, from 0
   2  limit   most events to look at
@@ -35,8 +35,8 @@ for at = 1, #waiting, 2 do
   local record = redis.call("HGETALL", prefix .. ":event:" .. waiting[at])
   for field = 1, #record, 2 do
     if record[field] == "log" then
-      local lane, entry = string.match(record[field + 1], "^(%w+):(.+)$")
-      local found = redis.call("XRANGE", prefix .. ":log:" .. lane, entry, entry)[1]
+      local home, entry = string.match(record[field + 1], "^(%w+):(.+)$")
+      local found = redis.call("XRANGE", prefix .. ":log:" .. home, entry, entry)[1]
       -- A quotation mark inside a text is escaped, so this can only be the field.
       local event_type = found and string.match(found[2][2], '"type":"([^"]+)"')
       if event_type then note(types, event_type, stored_ms) end

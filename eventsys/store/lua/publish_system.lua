@@ -12,9 +12,10 @@ ARGV
   2    limit      most troubles at a time; what begins beyond is counted, not published
   3..  reports    msgpack:
                   {"say", step}                      publish
-                  {"begins", key, step, facts}       publish, unless a trouble of this key goes on; the facts, JSON, are
+                  {"begins", key, step, facts, also} publish, unless a trouble of this key goes on; the facts, JSON, are
                                                      kept: at their `until_ms` it is over by itself, unless that is 0
-                  {"ends", key, {type, step, ...}}   publish the step of the type that it began with, if it did
+                  {"ends", key, {type, step, ...}, also}   publish the step of the type that it began with, if it did;
+                                                     `also` is a step for when something is published, or false
                   {"count"}                          trouble about a system event: count it, publish nothing
 RETURNS
   for each report 1 when something was published, else 0
@@ -49,6 +50,7 @@ local reports = {
     end
     redis.call("HSET", troubles, report[2], report[4])
     carry_out(report[3])
+    if report[5] then carry_out(report[5]) end
     return 1
   end,
   ends = function(report)
@@ -58,6 +60,7 @@ local reports = {
     for at = 1, #report[3], 2 do
       if report[3][at] == trouble.type then carry_out(report[3][at + 1]) end
     end
+    if report[4] then carry_out(report[4]) end
     return 1
   end,
   count = function()

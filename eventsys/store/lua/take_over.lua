@@ -7,6 +7,7 @@ removing it would drop what is.
 KEYS
   1  prefix of the bus
      Reads and writes below it: processes, process:<name>, queues, queues:paused, queue:<queue>:<lane>, log:<lane>, clock,
+     counts,
      subscriptions, subscriptions:ended, waiting, waiting:<subscription>:<lane>
 ARGV
   1  now_ms    real time
@@ -21,6 +22,7 @@ local now_ms, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
 redis.call("DEL", prefix .. ":scratch")
 
 -- include: next_entry
+-- include: count
 -- include: requeue_inline
 
 local streams, queue_of = {}, {}
@@ -83,5 +85,7 @@ for _, stream in ipairs(streams) do
     end
   end
 end
+count("reclaimed", moved)
+keep_counts()
 keep_entry_clock()
 return { dead, moved, waiting, redis.call("SMEMBERS", prefix .. ":queues:paused") }

@@ -126,6 +126,7 @@ local function keep_type(minute, event_type, counts)
   local metrics = prefix .. ":metrics:"
   local name = add_counts(metrics .. "type:", metrics .. "types", { event_type, "*" }, counts)
   if counts.published then redis.call("HINCRBY", minute, name, counts.published) end
+  if counts.unrouted then redis.call("HINCRBY", minute, name .. ":unrouted", counts.unrouted) end
   local first = string.match(event_type, "^[^.]*")
   if first == "system" or first == "cron" then
     count("system_events", counts.published or 0)

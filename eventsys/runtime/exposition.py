@@ -1,0 +1,210 @@
+"""The metrics of a bus as Prometheus reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from math import isinf
+from typing import TYPE_CHECKING
+
+from eventsys.errors import SettingsError
+from eventsys.model.histogram import Histogram
+from eventsys.store.measurements import Pair
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.metrics_core import Metric
+
+    from eventsys.service import EventService
+
+#: What `prometheus_text` is, as an HTTP header says it.
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_OUTCOMES = ("succeeded", "dead", "expired", "cancelled")
+_ENDED = ("delivered", "failed", "expired", "cancelled")
+
+#: Shorter durations than 2^7 µs share a bucket: nobody alerts on them, and each bucket is a series a subscription.
+_LEAST_EXPONENT = 7
+
+
+def prometheus_text(events: EventService) -> str:
+    """Return all metrics of a bus in Prometheus's text format.
+
+    They are read from Redis, so any process may answer, and one is enough: the answer is that of all processes on all
+    hosts. Labels are bounded: event types and subscriptions, at most some thousand, never ids.
+
+    Raises:
+        SettingsError: If prometheus-client is not installed.
+        RedisUnavailableError: If Redis does not answer.
+    """
+    registry = metrics_registry(events)
+    from prometheus_client import generate_latest
+
+    return generate_latest(registry).decode()
+
+
+def metrics_registry(events: EventService) -> CollectorRegistry:
+    """Return a registry of prometheus-client that reads the metrics of a bus each time it is collected.
+
+    Raises:
+        SettingsError: If prometheus-client is not installed.
+    """
+    try:
+        from prometheus_client import CollectorRegistry
+    except ImportError as error:
+        raise SettingsError(
+            "metrics for Prometheus need prometheus-client: pip install 'eventsys[prometheus]'"
+        ) from error
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(BusCollector(events))
+    return registry
+
+
+class BusCollector:
+    """Collects the metrics of a bus from Redis.
+
+    Args:
+        events: The service of the bus.
+    """
+
+    def __init__(self, events: EventService) -> None:
+        self._events = events
+        self._metrics = events.store.metrics
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric."""
+        totals = self._metrics.measurements.totals()
+        pairs = self._metrics.measurements.pairs()
+        yield from _of_events(self._metrics.measurements.types())
+        yield from _of_deliveries(pairs)
+        yield from _of_times(pairs)
+        yield from self._of_letters(totals)
+        yield from self._of_time()
+        yield from self._of_queues()
+        yield from self._of_system(totals)
+
+    def _of_letters(self, totals: Mapping[str, int]) -> Iterator[Metric]:
+        stem = "dead_letters_"
+        reasons = {name.removeprefix(stem): count for name, count in totals.items() if name.startswith(stem)}
+        yield _counter("dead_letters", "Deliveries and messages given up.", ("reason",), reasons.items())
+        yield _gauge("dead_letters", "Dead letters there now.", self._metrics.gauges().dead_letters)
+
+    def _of_time(self) -> Iterator[Metric]:
+        gauges = self._metrics.gauges()
+        lateness = self._metrics.measurements.lateness()
+        text = "From when something delayed was due until the poller let it go."
+        yield _histogram("schedule_lateness_seconds", text, (), [((), lateness)], least=0)
+        yield _gauge("oldest_due_seconds", "How long the first of what is due has been.", gauges.oldest_due_s)
+        if gauges.poller_lag_s is not None:
+            yield _gauge("poller_lag_seconds", "Since the leading poller last said so.", gauges.poller_lag_s)
+
+    def _of_queues(self) -> Iterator[Metric]:
+        queues = self._events.machinery.queues()
+        of = ("queue",)
+        waits = [(one.name, one.oldest_waiting.total_seconds() if one.oldest_waiting else 0.0) for one in queues]
+        yield _gauges("queue_depth", "Messages not fetched.", of, [(one.name, one.waiting) for one in queues])
+        yield _gauges("queue_latency_seconds", "How long the oldest of those waits.", of, waits)
+        yield _gauges("queue_paused", "1 when paused.", of, [(one.name, int(one.is_paused)) for one in queues])
+        running = [(one.name, one.running) for one in queues]
+        yield _gauges("deliveries_in_progress", "Messages that a process holds.", of, running)
+
+    def _of_system(self, totals: Mapping[str, int]) -> Iterator[Metric]:
+        gauges = self._metrics.gauges()
+        living = [one for one in self._events.machinery.processes() if one.lease_ends_in.total_seconds() > 0]
+        yield _gauge("workers", "Processes that are alive.", len(living))
+        yield _gauge("pending_events", "Events stored that have not ended.", gauges.pending)
+        yield _counter("reclaimed", "Messages taken over from dead processes.", (), [((), totals.get("reclaimed", 0))])
+        if gauges.history_bytes is not None:
+            yield _gauge("history_bytes", "Memory of the event log, estimated by Redis.", gauges.history_bytes)
+        troubles: dict[str, int] = {}
+        for trouble in self._events.bus.system.troubles():
+            troubles[trouble.rule or ""] = troubles.get(trouble.rule or "", 0) + 1
+        yield _gauges("troubles", "Troubles that go on, by alert rule.", ("rule",), troubles.items())
+
+
+def _of_events(types: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:
+    published = [(name, counts.get("published", 0)) for name, counts in types.items()]
+    yield _counter("events_published", "Events stored.", ("event_type",), published)
+    ended = [((name, status), counts.get(status, 0)) for name, counts in types.items() for status in _ENDED]
+    yield _counter("events_ended", "Events whose deliveries have ended.", ("event_type", "status"), ended)
+    unrouted = [(name, counts["unrouted"]) for name, counts in types.items() if counts.get("unrouted")]
+    yield _counter("events_unrouted", "Events that no subscription wanted.", ("event_type",), unrouted)
+
+
+def _of_deliveries(pairs: Iterable[Pair]) -> Iterator[Metric]:
+    pairs = list(pairs)
+    of = ("event_type", "subscription")
+    ended = [
+        ((one.event_type, one.subscription, outcome), one.counts[outcome])
+        for one in pairs
+        for outcome in _OUTCOMES
+        if one.counts.get(outcome)
+    ]
+    yield _counter("deliveries", "Deliveries that have ended.", (*of, "outcome"), ended)
+    names = ("succeeded", "failed", "dead")
+    attempts = [((one.event_type, one.subscription), sum(one.counts.get(name, 0) for name in names)) for one in pairs]
+    yield _counter("delivery_attempts", "Attempts that have ended.", of, attempts)
+    retries = [((one.event_type, one.subscription), one.counts.get("failed", 0)) for one in pairs]
+    yield _counter("retries", "Attempts that failed and were followed by another one.", of, retries)
+    backlog: dict[str, int] = {}
+    for one in pairs:
+        backlog[one.subscription] = backlog.get(one.subscription, 0) + one.backlog
+    yield _gauges("subscription_backlog", "Deliveries that have not ended.", ("subscription",), backlog.items())
+
+
+def _of_times(pairs: Iterable[Pair]) -> Iterator[Metric]:
+    waits: dict[str, Histogram] = {}
+    durations: dict[str, Histogram] = {}
+    for one in pairs:
+        name = one.subscription
+        waits[name] = waits[name] + one.waits if name in waits else one.waits
+        durations[name] = durations[name] + one.durations if name in durations else one.durations
+    of = ("subscription",)
+    text = "From when an event was stored until the first attempt of its delivery began."
+    yield _histogram("delivery_latency_seconds", text, of, waits.items(), least=0)
+    yield _histogram("delivery_duration_seconds", "Of attempts.", of, durations.items(), least=_LEAST_EXPONENT)
+
+
+_Labelled = Iterable[tuple[str | tuple[str, ...], float]]
+
+
+def _counter(name: str, text: str, labels: tuple[str, ...], samples: _Labelled) -> Metric:
+    from prometheus_client.core import CounterMetricFamily
+
+    family = CounterMetricFamily(f"eventsys_{name}", text, labels=labels)
+    for values, count in samples:
+        family.add_metric(_values(values), count)
+    return family
+
+
+def _gauges(name: str, text: str, labels: tuple[str, ...], samples: _Labelled) -> Metric:
+    from prometheus_client.core import GaugeMetricFamily
+
+    family = GaugeMetricFamily(f"eventsys_{name}", text, labels=labels)
+    for values, value in samples:
+        family.add_metric(_values(values), value)
+    return family
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return _gauges(name, text, (), [((), value)])
+
+
+def _histogram(
+    name: str,
+    text: str,
+    labels: tuple[str, ...],
+    samples: Iterable[tuple[str | tuple[str, ...], Histogram]],
+    *,
+    least: int,
+) -> Metric:
+    from prometheus_client.core import HistogramMetricFamily
+
+    family = HistogramMetricFamily(f"eventsys_{name}", text, labels=labels)
+    for values, histogram in samples:
+        buckets = [("+Inf" if isinf(bound) else repr(bound), count) for bound, count in histogram.cumulated()][least:]
+        family.add_metric(_values(values), buckets, histogram.total * histogram.unit.total_seconds())
+    return family
+
+
+def _values(values: str | tuple[str, ...]) -> tuple[str, ...]:
+    return (values,) if isinstance(values, str) else values

@@ -1,0 +1,52 @@
+"""How a bus stands now, in figures that nothing adds up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from eventsys.clock import Clock
+from eventsys.model.priority import LANES
+from eventsys.store.keys import Keys
+from eventsys.store.link import Link
+
+
+@dataclass(frozen=True)
+class Gauges:
+    """Figures of one moment.
+
+    Attributes:
+        pending: Events that are stored and have not ended.
+        dead_letters: Dead letters of deliveries and of plain actors.
+        oldest_due_s: Seconds that the first entry of the delayed store has been due; 0 when none is.
+        poller_lag_s: Seconds since the lead of the last poller ended; 0 while one leads, None when none was seen.
+        history_bytes: Memory of the log, as Redis estimates it; None where it does not say.
+    """
+
+    pending: int
+    dead_letters: int
+    oldest_due_s: float
+    poller_lag_s: float | None
+    history_bytes: int | None
+
+
+def read_gauges(link: Link, keys: Keys, clock: Clock) -> Gauges:
+    """Return the figures of this moment, in one round trip."""
+    pending, dead_letters, first, leader, *sizes = link.pipeline(
+        [
+            ("ZCARD", keys.pending),
+            ("ZCARD", keys.dead),
+            ("ZRANGE", keys.delayed_due, 0, 0, "WITHSCORES"),
+            ("GET", keys.poller),
+            *(("MEMORY", "USAGE", keys.log(lane)) for lane in LANES),
+        ]
+    )
+    late_ms = clock.now_ms() - float(first[1]) if first else 0.0
+    lag_ms = clock.real_ms() - int(leader.partition(b" ")[0]) if leader else None
+    refused = any(isinstance(size, Exception) for size in sizes)  # a user without the command MEMORY
+    return Gauges(
+        pending=int(pending),
+        dead_letters=int(dead_letters),
+        oldest_due_s=max(0.0, late_ms / 1000),
+        poller_lag_s=None if lag_ms is None else max(0.0, lag_ms / 1000),
+        history_bytes=None if refused else sum(int(size or 0) for size in sizes),
+    )

@@ -1,0 +1,109 @@
+"""Metrics as Prometheus reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from eventsys import Event, EventService, Reject, Retry
+from eventsys.runtime.exposition import prometheus_text
+from tests.support.services import Services
+
+Work = Callable[..., Any]
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def scraped(events: EventService) -> Samples:
+    """Return every sample by its name and labels, as a Prometheus server reads the text."""
+    families = list(text_string_to_metric_families(prometheus_text(events)))
+    samples = [sample for family in families for sample in family.samples]
+    found = {(one.name, frozenset(one.labels.items())): one.value for one in samples}
+    assert len(found) == len(samples), "a series is there twice"
+    return found
+
+
+def of(samples: Samples, name: str, **labels: str) -> float:
+    return samples[name, frozenset(labels.items())]
+
+
+@pytest.fixture
+def busy(events: EventService, quick_work: Work) -> EventService:
+    """Six deliveries of two types: three that succeed, one of them at the third try, and three dead ones."""
+    tries: dict[str, int] = {}
+
+    @events.on("client.*", name="h", retry_delay="1ms")
+    def handle(event: Event) -> None:
+        tries[event.id] = tries.get(event.id, 0) + 1
+        if event.payload["what"] == "die":
+            raise Reject("no")
+        if event.payload["what"] == "retry" and tries[event.id] < 3:
+            raise Retry(delay="1ms")
+
+    quick_work()
+    for event_type, what in (
+        ("client.seen", "well"), ("client.seen", "retry"), ("client.gone", "well"),
+        ("client.gone", "die"), ("client.gone", "die"), ("client.gone", "die"), ("nobody.wants", "it"),
+    ):  # fmt: skip
+        events.wait(events.publish(event_type, {"what": what}).id)
+    return events
+
+
+@pytest.mark.redis62
+def test_counters_are_there_under_their_names(busy: EventService) -> None:
+    found = scraped(busy)
+    assert of(found, "eventsys_events_published_total", event_type="client.gone") == 4
+    assert of(found, "eventsys_events_ended_total", event_type="client.gone", status="failed") == 3
+    assert of(found, "eventsys_events_unrouted_total", event_type="nobody.wants") == 1
+    seen, gone = ({"event_type": one, "subscription": "h"} for one in ("client.seen", "client.gone"))
+    assert of(found, "eventsys_deliveries_total", **seen, outcome="succeeded") == 2
+    assert of(found, "eventsys_deliveries_total", **gone, outcome="dead") == 3
+    assert of(found, "eventsys_delivery_attempts_total", **seen) == 4
+    assert of(found, "eventsys_retries_total", **seen) == 2
+    assert of(found, "eventsys_dead_letters_total", reason="rejected") == 3
+    assert of(found, "eventsys_dead_letters") == 3
+    assert of(found, "eventsys_workers") == 1
+    assert of(found, "eventsys_pending_events") == 0
+    assert of(found, "eventsys_subscription_backlog", subscription="h") == 0
+    assert of(found, "eventsys_history_bytes") > 0
+    assert of(found, "eventsys_poller_lag_seconds") == 0
+    assert of(found, "eventsys_oldest_due_seconds") == 0
+    assert of(found, "eventsys_queue_depth", queue="tests") == 0
+    assert of(found, "eventsys_queue_latency_seconds", queue="tests") == 0
+    assert of(found, "eventsys_queue_paused", queue="tests") == 0
+    assert of(found, "eventsys_deliveries_in_progress", queue="tests") == 0
+    assert of(found, "eventsys_reclaimed_total") == 0
+
+
+def test_histograms_are_in_seconds_and_hold_every_attempt(busy: EventService) -> None:
+    found = scraped(busy)
+    assert of(found, "eventsys_delivery_duration_seconds_count", subscription="h") == 8
+    assert 0 < of(found, "eventsys_delivery_duration_seconds_sum", subscription="h") < 8
+    assert of(found, "eventsys_delivery_duration_seconds_bucket", subscription="h", le="+Inf") == 8
+    assert of(found, "eventsys_delivery_latency_seconds_count", subscription="h") == 6
+    assert of(found, "eventsys_schedule_lateness_seconds_count") == 2
+    buckets = sorted(
+        (float(dict(labels)["le"]), value)
+        for (name, labels), value in found.items()
+        if name == "eventsys_delivery_duration_seconds_bucket"
+    )
+    assert [value for _, value in buckets] == sorted(value for _, value in buckets)
+    assert buckets[0][0] == 0.000128
+
+
+def test_any_process_answers_for_all_of_them(busy: EventService, services: Services) -> None:
+    other = services.make(name=busy.settings.name)
+    assert scraped(other) == scraped(busy)
+
+
+def test_a_trouble_that_goes_on_is_shown_by_its_rule(events: EventService) -> None:
+    events.bus.system.warn("breaker:a", "open")
+    events.bus.system.warn("breaker:b", "open")
+    assert events.bus.system.flush(5.0)
+    assert of(scraped(events), "eventsys_troubles", rule="breaker") == 2
+
+
+def test_a_bus_on_which_nothing_happened_has_metrics_too(events: EventService) -> None:
+    assert of(scraped(events), "eventsys_dead_letters") == 0
