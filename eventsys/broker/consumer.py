@@ -218,7 +218,7 @@ class EventConsumer(Consumer):
             except UndecodableError as error:
                 self._bury(place, error)
                 continue
-            message.actor = self._work.actors.get(message.actor_name)
+            message.actor = self._work.actor_of(message)
             self._work.in_flight.give(message)
             messages.append(message)
         self._ready.extend(self._admitted(messages) if self._work.gates.watched else messages)

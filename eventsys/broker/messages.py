@@ -179,6 +179,12 @@ class DeliveryMessage(Received):
         self.is_probe = False
         self.is_turned_away = False
 
+    def rename(self, subscription: str) -> None:
+        """Go by the present name of the subscription from here on."""
+        self.subscription = self.actor_name = subscription
+        replay = f"#{self.replay}" if self.replay else ""
+        self.message_id = f"{self.event_id}:{subscription}{replay}"
+
 
 def read_entry(fields: Sequence[bytes], place: Place) -> Received:
     """Return the message that an entry of a lane is.

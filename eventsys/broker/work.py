@@ -76,6 +76,7 @@ class Work:
         self.is_ending = False
         self.by_hand = False
         self.gates = Gates()
+        self.successors: dict[str, HandlerActor] = {}
         self.after_scan: Callable[[], None] = lambda: None
         self.look: Callable[[], None] = lambda: None
         self.when_lost: Callable[[str, int], None] = lambda *_: None
@@ -96,6 +97,17 @@ class Work:
     def committer(self) -> Committer:
         """What ends attempts in this process."""
         return self._begun()[1]
+
+    def actor_of(self, message: Received) -> Actor[..., Any] | None:
+        """Return what runs a message here; a delivery under a former name of a subscription goes by the present one."""
+        actor = self.actors.get(message.actor_name)
+        if actor is None and self.successors and isinstance(message, DeliveryMessage):
+            successor = self.successors.get(message.actor_name)
+            # By its present declaration: it may have been reloaded, or dropped.
+            actor = None if successor is None else self.actors.get(successor.actor_name)
+            if actor is not None:
+                message.rename(actor.actor_name)
+        return actor
 
     def begin(self, message: Received) -> None:
         """Begin an attempt: what is published from now on belongs to it.
@@ -262,6 +274,8 @@ class Work:
         message.clear_exception()
 
     def _known_subscription(self, name: str) -> tuple[int, bool]:
+        renamed = self.link.call("HGET", self.keys.renamed, name)
+        name = name if renamed is None else renamed.decode()
         number, row = self.link.pipeline(
             [("HGET", self.keys.subscription_numbers, name), ("HEXISTS", self.keys.subscriptions, name)]
         )

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from eventsys.broker.actor import HandlerActor
 from eventsys.broker.broker import EventBroker
 from eventsys.broker.staging import current_staging
-from eventsys.errors import SettingsError
+from eventsys.errors import SettingsError, SubscriptionError
 from eventsys.store.keys import FORMAT
 from eventsys.store.subscriptions import SubscriptionStore
 
@@ -31,16 +31,36 @@ class Declarations:
         self._undeclared: list[HandlerActor] = []
         self._unhosted: list[HandlerActor] = []
         self._mortal: dict[str, HandlerActor] = {}
+        self._successors: dict[str, str] = {}
         self._is_checked = False
         self._lock = threading.RLock()
 
     def add(self, actor: HandlerActor) -> None:
-        """Note a handler that Redis has to be told of; not one that is only staged."""
+        """Note a handler that Redis has to be told of; not one that is only staged.
+
+        Raises:
+            SubscriptionError: If it was what another handler of this process is, or the other way round.
+        """
         if current_staging() is not None:
             return
+        self._check_former_names(actor)
         with self._lock:
             is_hosted = actor.subscription.persistent or not actor.subscription.is_async
             (self._undeclared if is_hosted or actor.subscription.owner else self._unhosted).append(actor)
+
+    def _check_former_names(self, actor: HandlerActor) -> None:
+        name, actors = actor.actor_name, self._broker.actors
+        clashes = [(name, former) for former in actor.subscription.was if former in actors]
+        successor = self._successors.get(name)
+        if successor in actors and successor != name:
+            clashes.append((successor, name))
+        for present, former in clashes:
+            actors.pop(name, None)
+            raise SubscriptionError(
+                f"{present!r} was {former!r}, which another handler of this process is; give that one another name, or"
+                " leave out was="
+            )
+        self._successors.update(dict.fromkeys(actor.subscription.was, name))
 
     def adopt(self, actors: Iterable[HandlerActor]) -> None:
         """Tell Redis of handlers that are about to take the place of others, and host them.
@@ -131,7 +151,8 @@ class Declarations:
             self._broker.presence.appear()
             host = self._broker.presence.name
             self._mortal[actor.actor_name] = actor
-        number = self._subscriptions.save(subscription, host=host)
+        number, former = self._subscriptions.save(subscription, host=host)
+        self._broker.work.successors.update(dict.fromkeys(former, actor))
         actor.subscription = subscription.model_copy(update={"number": number})
 
     def _check_format(self) -> None:

@@ -28,18 +28,21 @@ class SubscriptionStore:
         self._keys = keys
         self._rows: dict[bytes, Subscription] = {}
 
-    def save(self, subscription: Subscription, *, host: str = "") -> int:
-        """Declare a subscription and return its number; nothing is written when the declaration is known already.
+    def save(self, subscription: Subscription, *, host: str = "") -> tuple[int, list[str]]:
+        """Declare a subscription, and return its number and the former names that lead to it.
+
+        Nothing is written when the declaration is known already.
 
         Args:
             subscription: What is declared.
             host: The process it lives as long as, one of perhaps several; empty when it outlives them all.
         """
         row = subscription.model_dump_json(exclude={"number", "revision", "state"}).removesuffix("}")
-        number, _version, _changed = self._link.run(
-            script("save_subscription"), self._keys.prefix, subscription.name, subscription.declaration_hash, row, host
-        )
-        return int(number)
+        number, _version, _changed, former = self._link.run(
+            script("save_subscription"), self._keys.prefix, subscription.name, subscription.declaration_hash, row, host,
+            *subscription.was,
+        )  # fmt: skip
+        return int(number), [name.decode() for name in former]
 
     def remove(self, name: str) -> bool:
         """End a subscription, and say whether there was one. `settle_ended` cancels what is open."""

@@ -3,7 +3,7 @@ requeue_inline: give deliveries that a publisher was to run itself, and did not 
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: the lanes given, clock, subscriptions, subscriptions:ended, waiting, waiting:<subscription>:<lane>,
+     Reads and writes below it: the lanes given, clock, subscriptions, subscriptions:ended, subscriptions:renamed, waiting, waiting:<subscription>:<lane>,
      queue:<queue>:<lane>
 ARGV
   1    now_ms     the caller's clock

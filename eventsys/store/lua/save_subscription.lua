@@ -1,41 +1,116 @@
 --[[
-save_subscription: declare a subscription.
+save_subscription: declare a subscription, and let it take over what it left under a former name.
 
 Written only when the declaration changed: a deploy of the same code changes nothing, and an operator's state (paused)
 is kept. A name keeps its number for ever, since records name deliveries by it.
 
+A renamed subscription keeps the number, the waiting room, the dead letters, the state and the counts of the former one,
+all of it by renaming keys, however much there is. What is on a queue or waits for its next attempt keeps the former
+name, which is noted as leading to the new one: whoever comes to it goes by that. Where both names exist already nothing
+is taken over: the two have numbers of their own.
+
 KEYS
   1  prefix of the bus
      Reads and writes below it: subscriptions, subscriptions:names, subscriptions:numbers, subscriptions:version,
-     subscriptions:hosts:<name>
+     subscriptions:hosts:<name>, subscriptions:renamed, subscriptions:states, subscriptions:open,
+     subscriptions:unhosted, waiting, waiting:<subscription>:<lane>, gate:<name>, slots:<name>, releases,
+     letters:subscription:<name>
 ARGV
-  1  name
-  2  declaration hash
-  3  row: JSON without its closing brace, and without number and revision, which are added here, and state, which
-     is kept beside it
-  4  host: the process the subscription lives as long as, one of perhaps several; empty when it outlives them all
+  1    name
+  2    declaration hash
+  3    row: JSON without its closing brace, and without number and revision, which are added here, and state, which
+       is kept beside it
+  4    host: the process the subscription lives as long as, one of perhaps several; empty when it outlives them all
+  5..  was: names it had before
 RETURNS
-  {number, version of the set, 1 when it changed}
+  {number, version of the set, 1 when it changed, those of the former names that lead to it}
 ]]
-local rows, name = KEYS[1] .. ":subscriptions", ARGV[1]
-local version_key = KEYS[1] .. ":subscriptions:version"
+local prefix, name = KEYS[1], ARGV[1]
+local rows, renamed = prefix .. ":subscriptions", prefix .. ":subscriptions:renamed"
+local numbers, names, version_key = rows .. ":numbers", rows .. ":names", rows .. ":version"
 
-if ARGV[4] ~= "" then redis.call("SADD", KEYS[1] .. ":subscriptions:hosts:" .. name, ARGV[4]) end
+local function move_field(key, former)
+  local value = redis.call("HGET", key, former)
+  if not value then return end
+  redis.call("HSET", key, name, value)
+  redis.call("HDEL", key, former)
+end
+
+local function move_key(stem, former, rest)
+  if redis.call("EXISTS", stem .. former .. rest) == 0 then return end
+  if redis.call("EXISTS", stem .. name .. rest) == 0 then
+    redis.call("RENAME", stem .. former .. rest, stem .. name .. rest)
+  else
+    -- Dead letters of an earlier subscription of this name.
+    redis.call("ZUNIONSTORE", stem .. name .. rest, 2, stem .. name .. rest, stem .. former .. rest)
+    redis.call("DEL", stem .. former .. rest)
+  end
+end
+
+local function note_former(former)
+  local all = redis.call("HGETALL", renamed)
+  for at = 1, #all, 2 do
+    if all[at + 1] == former then redis.call("HSET", renamed, all[at], name) end
+  end
+  redis.call("HSET", renamed, former, name)
+  redis.call("HDEL", renamed, name)
+end
+
+local function take_over(former)
+  local number = redis.call("HGET", numbers, former)
+  redis.call("HSET", names, number, name)
+  redis.call("HSET", numbers, name, number)
+  redis.call("HDEL", rows, former)
+  note_former(former)
+  for _, kept in ipairs({ ":states", ":open", ":unhosted" }) do move_field(rows .. kept, former) end
+  for _, lane in ipairs({ 10, 8, 5, 1 }) do move_key(prefix .. ":waiting:", former, ":" .. lane) end
+  if redis.call("SREM", prefix .. ":waiting", former) == 1 then redis.call("SADD", prefix .. ":waiting", name) end
+  for _, stem in ipairs({ ":gate:", ":slots:", ":letters:subscription:", ":subscriptions:hosts:" }) do
+    move_key(prefix .. stem, former, "")
+  end
+  local look_ms = redis.call("ZSCORE", prefix .. ":releases", former)
+  if look_ms then
+    redis.call("ZREM", prefix .. ":releases", former)
+    redis.call("ZADD", prefix .. ":releases", look_ms, name)
+  end
+end
+
+local function former_names()
+  local found = {}
+  for at = 5, #ARGV do
+    if redis.call("HGET", renamed, ARGV[at]) == name then found[#found + 1] = ARGV[at] end
+  end
+  return found
+end
+
+local function new_number()
+  local number = redis.call("HLEN", names) + 1
+  -- Where names were forgotten, their count is below the highest number.
+  while redis.call("HEXISTS", names, number) == 1 do number = number + 1 end
+  redis.call("HSET", names, number, name)
+  redis.call("HSET", numbers, name, number)
+  return number
+end
+
+if ARGV[4] ~= "" then redis.call("SADD", prefix .. ":subscriptions:hosts:" .. name, ARGV[4]) end
 
 local stored = redis.call("HGET", rows, name)
 local before = stored and cjson.decode(stored)
 if before and before.declaration_hash == ARGV[2] then
-  return { before.number, redis.call("GET", version_key) or "0", 0 }
+  return { before.number, redis.call("GET", version_key) or "0", 0, former_names() }
 end
 
-local number = redis.call("HGET", KEYS[1] .. ":subscriptions:numbers", name)
-if not number then
-  number = redis.call("HLEN", KEYS[1] .. ":subscriptions:names") + 1
-  redis.call("HSET", KEYS[1] .. ":subscriptions:names", number, name)
-  redis.call("HSET", KEYS[1] .. ":subscriptions:numbers", name, number)
+local is_new = not before
+for at = 5, #ARGV do
+  if is_new and redis.call("HEXISTS", rows, ARGV[at]) == 1 then
+    take_over(ARGV[at])
+    is_new = false
+  end
 end
-number = tonumber(number)
+-- Declared again under a name that led elsewhere, it is another one.
+local number = redis.call("HDEL", renamed, name) == 0 and redis.call("HGET", numbers, name)
+number = tonumber(number or new_number())
 local revision = (before and before.revision or 0) + 1
 local row = ARGV[3] .. string.format(',"number":%d,"revision":%d}', number, revision)
 redis.call("HSET", rows, name, row)
-return { number, tostring(redis.call("INCR", version_key)), 1 }
+return { number, tostring(redis.call("INCR", version_key)), 1, former_names() }

@@ -7,8 +7,7 @@ removing it would drop what is.
 KEYS
   1  prefix of the bus
      Reads and writes below it: processes, process:<name>, queues, queues:paused, queue:<queue>:<lane>, log:<lane>, clock,
-     counts,
-     subscriptions, subscriptions:ended, waiting, waiting:<subscription>:<lane>
+     counts, subscriptions, subscriptions:ended, subscriptions:renamed, waiting, waiting:<subscription>:<lane>
 ARGV
   1  now_ms    real time
   2  limit     most entries to move on one lane

@@ -9,6 +9,7 @@ local function requeue_inline(stream, id)
   local found = redis.call("XRANGE", stream, id, id)[1]
   if found then
     local fields, lane = found[2], string.match(stream, "(%d+)$")
+    fields[2] = redis.call("HGET", prefix .. ":subscriptions:renamed", fields[2]) or fields[2]
     local row = redis.call("HGET", prefix .. ":subscriptions", fields[2])
     if row then
       redis.call("XADD", prefix .. ":queue:" .. cjson.decode(row).queue .. ":" .. lane, next_entry(), unpack(fields))
