@@ -29,15 +29,15 @@ from eventsys.model.retry_policy import Backoff
 from eventsys.model.subscription import Subscription, SubscriptionOptions
 from eventsys.scheduling.alerts import Alerts
 from eventsys.scheduling.cron import CronService
-from eventsys.scheduling.poller import PollerMiddleware
+from eventsys.scheduling.duties import scheduler_of
 from eventsys.scheduling.retention_sweeps import add_retention_sweeps
-from eventsys.scheduling.scheduler import DelayedEventScheduler
 from eventsys.scheduling.sweeps import Sweeps
 from eventsys.settings import Settings, load_settings
 from eventsys.store.event_store import EventStore
 from eventsys.store.link import Link
 from eventsys.store.location import redis_url_of
 from eventsys.store.machinery import Machinery
+from eventsys.store.steps import WhenTaken
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
@@ -66,29 +66,24 @@ class EventService:
         on_publish_error: OnError | None = None,
         **given: Any,
     ) -> None:
-        self.settings = settings or load_settings(**given)
-        link = Link(
-            lambda: redis_url_of(self.settings), connect_timeout_s=self.settings.connect_timeout.total_seconds()
-        )
+        self.settings = settings = settings or load_settings(**given)
+        link = Link(lambda: redis_url_of(settings), connect_timeout_s=settings.connect_timeout.total_seconds())
         retention_ms = to_milliseconds(self.settings.retention)
         self.broker = EventBroker(
-            link=link, name=self.settings.name, middleware=default_middleware(), retention_ms=retention_ms
+            link=link, name=settings.name, middleware=default_middleware(), retention_ms=retention_ms
         )
         self.catalog = Catalog()
         self.store = EventStore(link, self.broker.keys, retention_ms=retention_ms, clock=self.broker.clock)
         self.bus = EventBus(self.broker, self.store, self.settings, self.catalog, on_publish_error=on_publish_error)
         self.replays = self.bus.replays
-        self.delayed = DelayedEventScheduler(self.broker, self.store, self.settings.scheduler)
         self.sweeps = Sweeps(self.broker)
         add_retention_sweeps(self.sweeps, self.bus.housekeeping, self.settings.scheduler)
         self.cron = CronService(self.broker, self.bus, self.store, self.sweeps)
         self.dead_letters, self.subscriptions = self.bus.dead_letters, Subscriptions(self.bus)
+        self.delayed = scheduler_of(self.broker, self.store, settings.scheduler, self.bus.drafter, self.sweeps)
         self.machinery = Machinery(link, self.broker.keys, self.broker.clock)
         self.alerts = Alerts(self.bus, self.machinery, self.sweeps)
-        figures = self.settings.scheduler
-        poll_s = figures.poll_interval.total_seconds()
-        poller = PollerMiddleware(self.sweeps, batch_size=figures.batch_size, poll_interval_s=poll_s)
-        for one in (poller, *middleware):
+        for one in (self.delayed.poller, *middleware):
             self.broker.add_middleware(one)
         dramatiq.set_broker(self.broker)
 
@@ -176,11 +171,7 @@ class EventService:
         return self.bus.subscribe(pattern, handler, options or SubscriptionOptions(), name=name)
 
     def unsubscribe(self, pattern: str, name: str) -> None:
-        """End a subscription, and cancel what was dispatched to it and not begun.
-
-        Raises:
-            SubscriptionError: If there is none of this name and pattern.
-        """
+        """End a subscription, or raise `SubscriptionError` where there is none; cancel what it has not begun."""
         self.bus.unsubscribe(pattern, name)
 
     def type(self, event_type: str, model: type[BaseModel], *, version: int = 1) -> None:
@@ -202,7 +193,7 @@ class EventService:
             immediately: Inside a handler, publish at once, whatever becomes of the handler.
             **fields: `source`, `priority`, `id`, `time`, `version`, `correlation_id`, `headers`, `idempotency_key` and
                 `window` (how long that key is remembered), `max_retries` and `retry_delay` (instead of what the
-                subscriptions say).
+                subscriptions say), `expire_after` (how long a delivery may still begin; for ever if not given).
 
         Raises:
             InvalidEventError: If a part of the event breaks a rule; nothing was stored.
@@ -253,6 +244,8 @@ class EventService:
         *,
         at: datetime | None = None,
         delay: DurationLike | None = None,
+        key: str | None = None,
+        when_taken: WhenTaken = "replace",
         max_retries: int | None = None,
         immediately: bool = False,
         **fields: Any,
@@ -263,29 +256,43 @@ class EventService:
             event_type: As for `publish`.
             payload: As for `publish`.
             at: When it is due: an aware datetime. Give this, or `delay`.
-            delay: How long from now.
+            delay: How long from now, from a millisecond to ten years.
+            key: Your name for it, such as `order:42:reminder`: of the events that wait one at most has it.
+            when_taken: If another one has that key: `replace` cancels that one, `refuse` raises.
             max_retries: Overrides what the subscriptions say, for this event.
             immediately: Inside a handler, keep it at once, whatever becomes of the handler.
-            **fields: As for `publish`.
+            **fields: As for `publish`; `expire_after` is `scheduler.expire_after` unless it is given.
 
         Raises:
-            EventConflictError: If an event of this id is delayed already.
+            EventConflictError: If an event of this id, or of this key, is delayed already.
             InvalidEventError: If the time or a part of the event will not do.
         """
         draft = self.bus.drafter.draft(event_type, payload, max_retries=max_retries, **fields)
         self.bus.prepare()
         return self.delayed.schedule_delayed_event(
-            draft, at=at, delay=delay, max_retries=max_retries, immediately=immediately
+            draft, at=at, delay=delay, max_retries=max_retries, key=key, when_taken=when_taken, immediately=immediately
         )
 
-    def cancel(self, event_id: str) -> DelayedEvent[Any]:
-        """Take a delayed event back, and return it as it then is.
+    def cancel(self, event_id: str | None = None, *, key: str | None = None) -> DelayedEvent[Any]:
+        """Take an event back, by its id or key, and return it as it then is.
+
+        One that waits never fires. Of one that has fired, the deliveries end that no process holds yet.
 
         Raises:
-            AlreadyFiredError: If it has been published.
-            NotFoundError: If nothing of this id waits.
+            AlreadyFiredError: If it has fired, and nothing of it is left to take back.
+            NotFoundError: If there is none.
         """
-        return self.delayed.cancel_delayed_event(event_id)
+        return self.delayed.cancel_delayed_event(event_id, key=key)
+
+    def reschedule(
+        self, event_id: str, *, at: datetime | None = None, delay: DurationLike | None = None
+    ) -> DelayedEvent[Any]:
+        """Let a delayed event wait for another time, and return it as it then is; raises what `cancel` does."""
+        return self.delayed.reschedule(event_id, at=at, delay=delay)
+
+    def run_now(self, event_id: str) -> DelayedEvent[Any]:
+        """Let a delayed event fire now, and return it as it then is; raises what `cancel` does."""
+        return self.delayed.run_now(event_id)
 
     # Asking
 
@@ -302,12 +309,12 @@ class EventService:
         return self.store.get_event_records(wanted or EventFilter())
 
     def get_delayed_event(self, event_id: str) -> DelayedEvent[Any]:
-        """Return a delayed event that waits.
-
-        Raises:
-            NotFoundError: If nothing of this id waits.
-        """
+        """Return a delayed event: one that waits, or what became of one; raises `NotFoundError` if none is known."""
         return self.delayed.get_delayed_event(event_id)
+
+    def get_delayed_events(self, wanted: EventFilter | None = None) -> Page[DelayedEvent[Any]]:
+        """Return a page of the delayed events that wait, the next one due first; the times asked for are due times."""
+        return self.delayed.get_delayed_events(wanted)
 
     @overload
     def get_metrics(self) -> EventMetrics: ...
@@ -316,20 +323,11 @@ class EventService:
     @overload
     def get_metrics(self, by: Literal["subscription"]) -> dict[str, SubscriptionMetrics]: ...
     def get_metrics(self, by: Literal["type", "subscription"] | None = None) -> Any:
-        """Return the figures of the bus, or of each event type or subscription by its name.
-
-        Raises:
-            InvalidEventError: If `by` is something else.
-        """
+        """Return the figures of the bus, or of each event type or subscription by its name."""
         return self.store.get_metrics() if by is None else self.store.metrics.by(by)
 
     def wait(self, event_id: str, timeout: DurationLike = "30s") -> EventRecord[Any]:
-        """Wait until all deliveries of an event have ended, and return its record.
-
-        Raises:
-            WaitTimeoutError: If that takes longer than `timeout`.
-            NotFoundError: If there is no such event by then.
-        """
+        """Return an event's record once all its deliveries ended; raise `WaitTimeoutError` if that takes longer."""
         return wait_for_end(self.store, event_id, timeout)
 
     # Running
@@ -340,6 +338,7 @@ class EventService:
 
     def stop(self) -> None:
         """Send what is buffered, let running handlers finish, and end what ends with this process."""
+        self.delayed.stop()
         self.bus.stop()
         self.broker.close()
 

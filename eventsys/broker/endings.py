@@ -48,9 +48,13 @@ def ending_of_success(message: Received, worker: int) -> Ending:
             message.envelope,
             message.targets,
             message.event_type,
+            False if message.expires_ms is None else str(message.expires_ms),
         )
     if isinstance(message, DeliveryMessage):
         number, is_first = _number(message), message.is_first
+        if message.is_expired:
+            line = f"x{message.started_ms},0,{worker}"
+            return ("ended", message.event_id, number, line, is_first, message.header.type, -1, -1)
         if retry is None:
             # As `_measures` has it, but this is the end of nearly all.
             stored_ms, event_type = message.stored_ms, message.header.type
@@ -120,6 +124,9 @@ def ending_of_waiting(message: DeliveryMessage, *, is_hosted: bool) -> Ending:
     fields = ["s", message.subscription, "e", message.envelope, "o", json.dumps(message.options)]
     if message.stored_ms:
         fields += ["t", str(message.stored_ms)]
+    if message.expires_ms is not None and not is_hosted:
+        # What its state holds back is never too late; what nobody can run may be.
+        fields += ["x", str(message.expires_ms)]
     return ("waiting", message.subscription, message.place.lane, fields, is_hosted)
 
 

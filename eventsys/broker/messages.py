@@ -135,6 +135,7 @@ class LogMessage(Received):
         envelope: Its stored form.
         event_id: The event's id, once it is resolved.
         event_type: Its type, once it is resolved.
+        expires_ms: When its deliveries may begin no more, in milliseconds since 1970; None: they always may.
         targets: What the dispatcher resolved: number, subscription, queue, for each, and the version of the set.
     """
 
@@ -143,6 +144,7 @@ class LogMessage(Received):
         self.envelope = envelope
         self.event_id = ""
         self.event_type = ""
+        self.expires_ms: int | None = None
         self.targets: list[Any] | None = None
         self.version = ""
 
@@ -161,6 +163,8 @@ class DeliveryMessage(Received):
         is_inline: Whether its publisher runs it.
         is_probe: Whether it may begin though its subscription is closed: it tries whether a breaker can be closed.
         is_turned_away: Whether it ends in the waiting room, since its subscription closed before it began.
+        expires_ms: When it may begin no more, in milliseconds since 1970; None: it always may.
+        is_expired: Whether it was too late to begin it.
     """
 
     def __init__(self, subscription: str, envelope: str, options: dict[str, Any], place: Place) -> None:
@@ -178,6 +182,8 @@ class DeliveryMessage(Received):
         self.is_inline = False
         self.is_probe = False
         self.is_turned_away = False
+        self.expires_ms: int | None = None
+        self.is_expired = False
 
     def rename(self, subscription: str) -> None:
         """Go by the present name of the subscription from here on."""
@@ -203,7 +209,10 @@ def read_entry(fields: Sequence[bytes], place: Place) -> Received:
         if kind == b"s":
             return _read_delivery(fields, place)
         if kind == b"e" and place.queue == LOG_QUEUE:
-            return LogMessage(fields[1].decode(), place)
+            event = LogMessage(fields[1].decode(), place)
+            if fields[-2] == b"x":
+                event.expires_ms = int(fields[-1])
+            return event
     except Exception as error:  # whatever the bytes made of it, a recursion too deep among them: the rest must go on
         raise UndecodableError(f"{type(error).__name__}: {error}", fields) from error
     raise UndecodableError(f"an entry that begins with the field {kind[:40]!r} is no message", fields)
@@ -214,15 +223,11 @@ def _read_delivery(fields: Sequence[bytes], place: Place) -> DeliveryMessage:
         message = DeliveryMessage(fields[1].decode(), fields[3].decode(), {}, place)
         message.stored_ms = int(fields[5])
         return message
-    options: dict[str, Any] = {}
-    stored_ms = 0
-    for at in range(4, len(fields), 2):
-        if fields[at] == b"t":
-            stored_ms = int(fields[at + 1])
-        elif fields[at] == b"o":
-            options = _json.decode(fields[at + 1])
+    more = dict(zip(fields[4::2], fields[5::2], strict=True))
+    options: dict[str, Any] = _json.decode(more[b"o"]) if b"o" in more else {}
     message = DeliveryMessage(fields[1].decode(), fields[3].decode(), options, place)
-    message.stored_ms = stored_ms
+    message.stored_ms = int(more.get(b"t", 0))
+    message.expires_ms = int(more[b"x"]) if b"x" in more else None
     return message
 
 

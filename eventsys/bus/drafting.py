@@ -20,7 +20,7 @@ from eventsys.model.new_events import new_event
 from eventsys.model.payloads import encode_payload
 from eventsys.model.priority import Priority
 from eventsys.settings import Settings
-from eventsys.store.steps import Step, event_step
+from eventsys.store.steps import Step, event_step, with_expiry
 
 #: The chain of what is published outside of every attempt.
 _NO_CHAIN = Chain(None, None, -1)
@@ -73,6 +73,7 @@ class Drafter:
         window: DurationLike | None = None,
         max_retries: int | None = None,
         retry_delay: DurationLike | None = None,
+        expire_after: DurationLike | None = None,
     ) -> Draft:
         """Return the event asked for; see `EventService.publish` for the arguments.
 
@@ -106,13 +107,10 @@ class Drafter:
         )
         if time is not None:
             event = event.model_copy(update={"time": _aware(time)})
-        envelope = encode_event(
-            event,
-            written,
-            max_retries=None if max_retries is None else _whole(max_retries),
-            retry_delay_ms=None if retry_delay is None else to_milliseconds(retry_delay),
-        )
-        return _draft(event, envelope, self._window_ms if window is None else _window_ms(window), is_own_id=id is None)
+        envelope = _enveloped(event, written, max_retries, retry_delay)
+        window_ms = self._window_ms if window is None else _window_ms(window)
+        draft = _draft(event, envelope, window_ms, is_own_id=id is None)
+        return draft if expire_after is None else _limited(draft, expire_after)
 
     def _chain_of(self, event_type: str) -> Chain:
         """Return the chain of what is published here, if it may grow."""
@@ -154,6 +152,15 @@ def _draft(event: Event[Any], written: bytes, window_ms: int, *, is_own_id: bool
     return Draft(event, envelope, step)
 
 
+def _enveloped(event: Event[Any], written: bytes, max_retries: int | None, retry_delay: DurationLike | None) -> bytes:
+    return encode_event(
+        event,
+        written,
+        max_retries=None if max_retries is None else _whole(max_retries),
+        retry_delay_ms=None if retry_delay is None else to_milliseconds(retry_delay),
+    )
+
+
 def _aware(moment: datetime) -> datetime:
     if not isinstance(moment, datetime):
         raise InvalidEventError(f"time is an aware datetime, not {type(moment).__name__}")
@@ -178,6 +185,14 @@ def _window_ms(window: DurationLike) -> int:
     if window_ms < 1:
         raise InvalidEventError("the window of an idempotency key is at least a millisecond; give none to use 24 h")
     return window_ms
+
+
+def _limited(draft: Draft, expire_after: DurationLike) -> Draft:
+    """Return the same event with a limit of its age."""
+    limit_ms = to_milliseconds(expire_after)
+    if limit_ms < 1:
+        raise InvalidEventError("expire_after is at least a millisecond; give none where an event is never too late")
+    return draft._replace(step=with_expiry(draft.step, limit_ms))
 
 
 def _headers(given: Mapping[str, str] | None, chain: Chain) -> dict[str, str] | None:

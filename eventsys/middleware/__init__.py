@@ -9,6 +9,7 @@ from .carrying import carried_attempt
 from .correlation import Chain, Correlation, current_chain, enter_chain, leave_chain
 from .delay import Delay
 from .event_loop import EventLoop
+from .expiry import Expiry
 from .lifecycle import Lifecycle
 from .outcome import Outcome
 from .periodic import Periodic
@@ -20,6 +21,7 @@ __all__ = [
     "Correlation",
     "Delay",
     "EventLoop",
+    "Expiry",
     "Lifecycle",
     "Outcome",
     "Periodic",
@@ -48,6 +50,7 @@ def default_middleware() -> list[Middleware]:
         Periodic(),
         Retries(),
         EventLoop(),
+        Expiry(),
         Delay(),
         Correlation(),
         Outcome(),

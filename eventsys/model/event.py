@@ -132,6 +132,19 @@ class DeliveryRecord(BaseModel):
     """Every attempt still known, oldest first."""
 
 
+class WaitingRetry(BaseModel, Generic[P]):
+    """A delivery that failed and waits for its next attempt."""
+
+    model_config = ConfigDict(frozen=True)
+
+    event: Event[P]
+    subscription: str
+    due_at: UtcTime
+    """When the next attempt may begin."""
+    attempts: int = Field(ge=0)
+    """Attempts made so far."""
+
+
 class EventRecord(Event[P], Generic[P]):
     """An event with all that is known about it: its status, and every delivery with its attempts."""
 

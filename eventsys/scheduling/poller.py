@@ -53,6 +53,8 @@ class Poller:
         batch_size: Most entries moved by one script; other commands run between two of them.
         poll_interval_s: How often the subscription to wake-ups is made anew, in seconds: a connection that a firewall
             dropped without a word would wake nobody.
+        max_retries: How often an entry that Redis refuses to move is tried again, before it is a dead letter.
+        retry_interval_ms: How long it waits before.
         lease: How long the lead lasts: the longest that nothing is let go after the leader died.
     """
 
@@ -65,6 +67,8 @@ class Poller:
         process: str,
         batch_size: int = 50,
         poll_interval_s: float = 30.0,
+        max_retries: int = 3,
+        retry_interval_ms: int = 300_000,
         lease: Lease | None = None,
     ) -> None:
         self.is_leading = False
@@ -74,6 +78,7 @@ class Poller:
         self._process = process
         self._batch_size = batch_size
         self._poll_interval_s = poll_interval_s
+        self._failing = (max_retries, retry_interval_ms)
         self._figures = lease or Lease()
         self._commands = link.channel()
         self._wakes = link.channel()
@@ -107,10 +112,10 @@ class Poller:
         """Move what is due at `now_ms`, a batch at a time; a test that turns the clock takes just this step."""
         moved = 0
         while True:
-            arguments = (now_ms, self._batch_size)
+            arguments = (now_ms, self._batch_size, *self._failing)
             count, next_ms = run_script(self._commands, script("claim_due"), self._keys.prefix, *arguments)
             moved += count
-            if count < self._batch_size or self._stopping.is_set():
+            if not 0 <= next_ms <= now_ms or self._stopping.is_set():
                 return LetGo(moved, None if next_ms < 0 else int(next_ms))
 
     def _run(self) -> None:
@@ -197,37 +202,58 @@ class PollerMiddleware(Middleware):
         sweeps: What else the leader sees to; None: nothing.
         batch_size: As for `Poller`.
         poll_interval_s: As for `Poller`.
+        max_retries: As for `Poller`.
+        retry_interval_ms: As for `Poller`.
     """
 
-    def __init__(self, sweeps: Sweeps | None = None, *, batch_size: int = 50, poll_interval_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        sweeps: Sweeps | None = None,
+        *,
+        batch_size: int = 50,
+        poll_interval_s: float = 30.0,
+        max_retries: int = 3,
+        retry_interval_ms: int = 300_000,
+    ) -> None:
         self.poller: Poller | None = None
         self._sweeps = sweeps
         self._sweeper: Sweeper | None = None
-        self._batch_size = batch_size
-        self._poll_interval_s = poll_interval_s
+        self._lock = threading.Lock()
+        self._figures: dict[str, Any] = {
+            "batch_size": batch_size,
+            "poll_interval_s": poll_interval_s,
+            "max_retries": max_retries,
+            "retry_interval_ms": retry_interval_ms,
+        }
 
     def after_worker_boot(self, broker: Broker, worker: Any) -> None:  # noqa: ARG002
         """Start it."""
-        if not isinstance(broker, EventBroker) or broker.work.by_hand:
-            return
-        self.poller = Poller(
-            broker.link,
-            broker.keys,
-            broker.clock,
-            process=broker.presence.name,
-            batch_size=self._batch_size,
-            poll_interval_s=self._poll_interval_s,
-            lease=broker.work.lease,
-        )
-        self.poller.start()
-        if self._sweeps is not None:
-            self._sweeper = Sweeper(self._sweeps, self._is_leading)
-            self._sweeper.start()
+        if isinstance(broker, EventBroker) and not broker.work.by_hand:
+            self.start(broker)
 
     def before_worker_shutdown(self, broker: Broker, worker: Any) -> None:  # noqa: ARG002
         """Stop it first: what falls due from here on is for the others."""
-        poller, self.poller = self.poller, None
-        sweeper, self._sweeper = self._sweeper, None
+        self.stop()
+
+    def start(self, broker: EventBroker) -> None:
+        """Run a poller in this process, unless one runs."""
+        with self._lock:
+            if self.poller is not None:
+                return
+            self.poller = Poller(
+                broker.link, broker.keys, broker.clock,
+                process=broker.presence.name, lease=broker.work.lease, **self._figures,
+            )  # fmt: skip
+            self.poller.start()
+            if self._sweeps is not None:
+                self._sweeper = Sweeper(self._sweeps, self._is_leading)
+                self._sweeper.start()
+
+    def stop(self) -> None:
+        """Stop it, and let another process lead at once."""
+        with self._lock:
+            poller, self.poller = self.poller, None
+            sweeper, self._sweeper = self._sweeper, None
         if sweeper is not None:
             sweeper.stop()
         if poller is not None:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from eventsys.broker.attempt import attempt_of
 from eventsys.broker.broker import EventBroker
-from eventsys.bus.drafting import Draft
-from eventsys.bus.outcomes import unavailable
-from eventsys.clock import from_ms, to_ms
-from eventsys.errors import EventConflictError, InvalidEventError, RedisUnavailableError
+from eventsys.bus.drafting import Draft, Drafter
+from eventsys.bus.outcomes import partial_error, unavailable
+from eventsys.clock import from_ms
+from eventsys.errors import EventConflictError, EventsysError, RedisUnavailableError
 from eventsys.model.durations import DurationLike, to_milliseconds
-from eventsys.model.event import DelayedEvent
+from eventsys.model.event import DelayedEvent, DeliveryRecord, WaitingRetry
+from eventsys.model.queries import EventFilter, Page
 from eventsys.model.status import EventStatus
+from eventsys.scheduling.due_times import check_key, due_ms_of
+from eventsys.scheduling.poller import PollerMiddleware
 from eventsys.settings import SchedulerSettings
+from eventsys.store.delayed_entries import USUAL_RETRIES
 from eventsys.store.event_store import EventStore
-from eventsys.store.steps import Step, delayed_step
+from eventsys.store.steps import Step, WhenTaken, delayed_step, with_expiry
 
-#: The longest an event may be delayed.
-LONGEST_DELAY = timedelta(days=3660)
+#: Most events of `schedule_many` that one script keeps, together or not at all.
+ATOMIC = 500
 
 
 class DelayedEventScheduler:
@@ -29,12 +34,29 @@ class DelayedEventScheduler:
         broker: Whose clock counts.
         store: Where they are kept.
         settings: The defaults.
+        drafter: What makes the events of `schedule_many`.
+        poller: What lets them go in this process.
+
+    Attributes:
+        poller: That.
     """
 
-    def __init__(self, broker: EventBroker, store: EventStore, settings: SchedulerSettings) -> None:
+    def __init__(
+        self,
+        broker: EventBroker,
+        store: EventStore,
+        settings: SchedulerSettings,
+        drafter: Drafter,
+        poller: PollerMiddleware,
+    ) -> None:
         self._broker = broker
         self._store = store
         self._settings = settings
+        self._expire_after_ms = to_milliseconds(settings.expire_after)
+        self._drafter = drafter
+        self.poller = poller
+
+    # Scheduling
 
     def schedule_delayed_event(
         self,
@@ -43,6 +65,8 @@ class DelayedEventScheduler:
         at: datetime | None = None,
         delay: DurationLike | None = None,
         max_retries: int | None = None,
+        key: str | None = None,
+        when_taken: WhenTaken = "replace",
         immediately: bool = False,
     ) -> DelayedEvent[Any]:
         """Keep an event until it is due.
@@ -52,80 +76,210 @@ class DelayedEventScheduler:
             at: When it is due: an aware datetime that is not past. Give this, or `delay`.
             delay: How long from now it is due; at least a millisecond, at most ten years.
             max_retries: What was said for this event, to be shown.
+            key: A name of the caller's for it: of the events that wait at most one has it.
+            when_taken: What happens if one that waits has that key: `replace` cancels that one, `refuse` this.
             immediately: Inside an attempt, keep it at once, whatever becomes of the attempt.
 
         Raises:
-            InvalidEventError: If neither or both are given, or the time will not do.
-            EventConflictError: If an event of this id waits already.
+            InvalidEventError: If neither or both times are given, or the time or the key will not do.
+            EventConflictError: If an event of this id waits already, or one of this key and it is refused.
             PublishUnknownError: If the reply was lost twice; the same call again, with this id, is safe.
             RedisUnavailableError: If Redis does not answer. Nothing is kept.
         """
         now_ms = self._broker.clock.now_ms()
-        due_ms = self._due_ms(now_ms, at, delay)
-        retries = self._settings.max_retries if max_retries is None else max_retries
-        facts = {"created_ms": now_ms, "max_retries": retries}
-        event = draft.event
-        step = delayed_step(event.id, due_ms, int(event.priority), draft.step, facts=facts)
-        self._keep(draft, step, immediately=immediately)
-        return DelayedEvent[Any](
-            **{name: getattr(event, name) for name in type(event).model_fields},
-            delay_until=from_ms(due_ms),
-            max_retries=retries,
-            status=EventStatus.PENDING,
-            created_at=from_ms(now_ms),
-            updated_at=from_ms(now_ms),
-        )
-
-    def cancel_delayed_event(self, event_id: str) -> DelayedEvent[Any]:
-        """Take a delayed event back, and return it as it then is.
-
-        Raises:
-            AlreadyFiredError: If it has been published.
-            NotFoundError: If nothing of this id waits.
-        """
-        return self._store.cancel_delayed_event(event_id, self._broker.clock.now_ms())
-
-    def get_delayed_event(self, event_id: str) -> DelayedEvent[Any]:
-        """Return a delayed event that waits.
-
-        Raises:
-            NotFoundError: If nothing of this id waits.
-        """
-        return self._store.get_delayed_event(event_id)
-
-    def _keep(self, draft: Draft, step: Step, *, immediately: bool) -> None:
+        due_ms = due_ms_of(now_ms, at, delay)
+        check_key(key)
+        step = self._step(draft, due_ms, now_ms, key, when_taken)
         attempt = attempt_of(self._broker)
         if attempt is not None and not immediately:
             attempt.add(step, len(draft.envelope))
-            return
-        try:
-            [result] = self._store.carry_out(self._broker.clock.now_ms(), [step])
-        except RedisUnavailableError as error:
-            raise unavailable(draft, error) from error
-        if result[0] == b"exists":
-            event_id = draft.event.id
-            raise EventConflictError(
-                f"an event {event_id!r} is delayed or published already; cancel it first, or give this one another id",
-                event_id=event_id,
-            )
-
-    @staticmethod
-    def _due_ms(now_ms: int, at: datetime | None, delay: DurationLike | None) -> int:
-        if (at is None) == (delay is None):
-            raise InvalidEventError("say when the event is due: either at=datetime or delay='10m'")
-        if at is not None and not isinstance(at, datetime):
-            raise InvalidEventError(
-                f"at is an aware datetime, not {type(at).__name__}; for a length of time use delay="
-            )
-        if at is None:
-            assert delay is not None
-            due_ms = now_ms + max(1, to_milliseconds(delay))
-        elif at.tzinfo is None:
-            raise InvalidEventError(f"at={at.isoformat()} has no time zone; use datetime.now(timezone.utc) + ...")
         else:
-            due_ms = to_ms(at.astimezone(UTC))
-            if due_ms < now_ms:
-                raise InvalidEventError(f"at={at.isoformat()} is past; publish the event instead, or give a later time")
-        if due_ms - now_ms > LONGEST_DELAY // timedelta(milliseconds=1):
-            raise InvalidEventError("an event may be delayed by ten years at most")
-        return due_ms
+            self._keep([draft], [step], now_ms)
+        return _delayed(draft, due_ms, now_ms, max_retries, key)
+
+    def schedule_many(self, events: Iterable[Mapping[str, Any]]) -> list[DelayedEvent[Any]]:
+        """Keep many events until each is due: up to 500 together or not at all, more in such chunks.
+
+        All are checked before any is kept. Inside an attempt all are kept with its commit.
+
+        Args:
+            events: Each a mapping of the arguments of `EventService.schedule`.
+
+        Raises:
+            InvalidEventError: If one of them breaks a rule; nothing is kept.
+            EventConflictError: If the id or key of one is taken; the others of its chunk are kept.
+            PartialPublishError: If a later chunk failed; it tells which are kept.
+            RedisUnavailableError: If Redis does not answer. Nothing is kept.
+        """
+        now_ms = self._broker.clock.now_ms()
+        drafts, steps, delayed = [], [], []
+        for one in events:
+            draft, step, event = self._read(dict(one), now_ms)
+            drafts.append(draft)
+            steps.append(step)
+            delayed.append(event)
+        attempt = attempt_of(self._broker)
+        if attempt is None:
+            self._keep_chunks(drafts, steps, now_ms)
+        else:
+            for draft, step in zip(drafts, steps, strict=True):
+                attempt.add(step, len(draft.envelope))
+        return delayed
+
+    def _read(self, given: dict[str, Any], now_ms: int) -> tuple[Draft, Step, DelayedEvent[Any]]:
+        """Return the event that one of `schedule_many` is, the step that keeps it, and how it then is."""
+        due_ms = due_ms_of(now_ms, given.pop("at", None), given.pop("delay", None))
+        key, when_taken = given.pop("key", None), given.pop("when_taken", "replace")
+        check_key(key)
+        draft = self._drafter.draft(**given)
+        step = self._step(draft, due_ms, now_ms, key, when_taken)
+        return draft, step, _delayed(draft, due_ms, now_ms, given.get("max_retries"), key)
+
+    # Changing what waits
+
+    def cancel_delayed_event(self, event_id: str | None = None, *, key: str | None = None) -> DelayedEvent[Any]:
+        """Take an event back, by its id or by the key it waits under, and return it as it then is.
+
+        One that waits never fires. Of one that has fired, the deliveries end that no process has begun or fetched.
+
+        Raises:
+            AlreadyFiredError: If it has fired, and nothing of it is left that nobody has begun.
+            NotFoundError: If there is none.
+        """
+        if (event_id is None) == (key is None):
+            raise TypeError("say which event: its id, or key=...")
+        if key is not None:
+            return self._store.cancel_delayed_key(key)
+        assert event_id is not None
+        return self._store.cancel_delayed_event(event_id)
+
+    def cancel_all(self, *, type: str | None = None, correlation_id: str | None = None) -> int:  # noqa: A002
+        """Take back every event that waits, of a type or pattern, of a chain, or both; return how many.
+
+        What is scheduled meanwhile may be met or not.
+        """
+        if type is None and correlation_id is None:
+            raise TypeError("say which events: type=..., correlation_id=..., or both; type='#' means all")
+        wanted = EventFilter(types=() if type is None else (type,), correlation_id=correlation_id)
+        return self._store.delayed.cancel_all(wanted, self._broker.clock.now_ms())
+
+    def reschedule(
+        self, event_id: str, *, at: datetime | None = None, delay: DurationLike | None = None
+    ) -> DelayedEvent[Any]:
+        """Let a delayed event wait for another time; it keeps its id. Return it as it then is.
+
+        Raises:
+            AlreadyFiredError: If it has fired.
+            NotFoundError: If nothing of this id waits.
+            InvalidEventError: If the time will not do.
+        """
+        now_ms = self._broker.clock.now_ms()
+        return self._store.delayed.reschedule(event_id, due_ms_of(now_ms, at, delay), now_ms)
+
+    def run_now(self, event_id: str) -> DelayedEvent[Any]:
+        """Let a delayed event fire now, before its time; return it as it then is.
+
+        Raises:
+            AlreadyFiredError: If it has fired.
+            NotFoundError: If nothing of this id waits.
+        """
+        return self._store.delayed.fire_now(event_id, self._broker.clock.now_ms())
+
+    def cancel_delivery(self, event_id: str, subscription: str) -> DeliveryRecord:
+        """End one delivery that waits for its next attempt, or to be begun; return it as it then is.
+
+        Raises:
+            AlreadyFiredError: If it is running, or over.
+            NotFoundError: If the event has no such delivery.
+        """
+        self._store.delayed.cancel_delivery(event_id, subscription, self._broker.clock.now_ms())
+        deliveries = self._store.get_event(event_id).deliveries
+        return next(one for one in deliveries if one.subscription == subscription)
+
+    # Asking
+
+    def get_delayed_event(self, event_id: str) -> DelayedEvent[Any]:
+        """Return a delayed event: one that waits, or what has become of one that fired or was cancelled.
+
+        Raises:
+            NotFoundError: If no delayed event of this id is known.
+        """
+        return self._store.get_delayed_event(event_id)
+
+    def get_delayed_events(self, wanted: EventFilter | None = None) -> Page[DelayedEvent[Any]]:
+        """Return a page of delayed events; see `EventService.get_delayed_events`."""
+        return self._store.get_delayed_events(wanted or EventFilter())
+
+    def get_waiting_retries(
+        self, subscription: str | None = None, *, page: int = 1, page_size: int = 50
+    ) -> Page[WaitingRetry[Any]]:
+        """Return a page of the deliveries that failed and wait for their next attempt, the next one due first."""
+        return self._store.delayed.get_waiting_retries(subscription=subscription, page=page, page_size=page_size)
+
+    def get_pending_count(self) -> int:
+        """Return how many delayed events wait."""
+        return self._store.delayed.count()
+
+    # Running
+
+    def start(self) -> None:
+        """Run a poller in this process; worker processes do so by themselves."""
+        self.poller.start(self._broker)
+
+    def stop(self) -> None:
+        """Stop this process's poller, whoever started it; another process leads at once."""
+        self.poller.stop()
+
+    def _step(self, draft: Draft, due_ms: int, now_ms: int, key: str | None, when_taken: WhenTaken) -> Step:
+        event = draft.event
+        firing = with_expiry(draft.step, self._expire_after_ms)
+        return delayed_step(
+            event.id, due_ms, int(event.priority), firing,
+            facts={"created_ms": now_ms}, key=key, when_taken=when_taken, retention_ms=self._broker.work.retention_ms,
+        )  # fmt: skip
+
+    def _keep_chunks(self, drafts: list[Draft], steps: list[Step], now_ms: int) -> None:
+        for start in range(0, len(drafts), ATOMIC):
+            try:
+                self._keep(drafts[start : start + ATOMIC], steps[start : start + ATOMIC], now_ms)
+            except EventsysError as error:
+                if start == 0:
+                    raise
+                kept, refused = drafts[:start], drafts[start:]
+                raise partial_error([one.event for one in kept], [one.event for one in refused], error) from error
+
+    def _keep(self, drafts: list[Draft], steps: list[Step], now_ms: int) -> None:
+        try:
+            results = self._store.carry_out(now_ms, steps)
+        except RedisUnavailableError as error:
+            raise unavailable(drafts[0], error) from error
+        for draft, (outcome, found) in zip(drafts, results, strict=True):
+            if outcome != b"delayed":
+                raise _conflict(draft.event.id, outcome, found.decode())
+
+
+def _conflict(event_id: str, outcome: bytes, found: str) -> EventConflictError:
+    if outcome == b"taken":
+        return EventConflictError(
+            f"event {event_id!r} was refused: event {found!r} waits under its key; cancel that one, or let it be"
+            " replaced with when_taken='replace'",
+            event_id=found,
+        )
+    return EventConflictError(
+        f"an event {event_id!r} is delayed or published already; cancel it first, or give this one another id",
+        event_id=event_id,
+    )
+
+
+def _delayed(draft: Draft, due_ms: int, now_ms: int, max_retries: int | None, key: str | None) -> DelayedEvent[Any]:
+    created_at = from_ms(now_ms)
+    return DelayedEvent[Any].model_construct(
+        **draft.event.__dict__,
+        delay_until=from_ms(due_ms),
+        max_retries=USUAL_RETRIES if max_retries is None else max_retries,
+        retry_count=0,
+        status=EventStatus.PENDING,
+        created_at=created_at,
+        updated_at=created_at,
+        key=key,
+    )

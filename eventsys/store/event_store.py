@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
-import msgspec
-
-from eventsys.clock import Clock, from_ms, to_ms
-from eventsys.errors import AlreadyFiredError, InvalidEventError, NotFoundError
-from eventsys.model.envelope import decode_event
+from eventsys.clock import Clock
+from eventsys.errors import NotFoundError
 from eventsys.model.event import DelayedEvent, Event, EventRecord
 from eventsys.model.metrics import EventMetrics
 from eventsys.model.queries import EventFilter, Page
 from eventsys.model.status import EventStatus
 from eventsys.model.trace import Trace
 from eventsys.store.chronicle import USUAL_TRACE, Chronicle, ExportBatch, ExportForm
+from eventsys.store.delayed_answers import delayed_of_record, list_ended, taken_back
+from eventsys.store.delayed_entries import read_delayed
+from eventsys.store.delayed_store import DelayedStore, delayed_event_step
 from eventsys.store.history import History
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
@@ -39,16 +39,19 @@ class EventStore:
         clock: The time; None: this host's.
 
     Attributes:
+        delayed: What waits for its time.
         metrics: Counts and percentiles.
         history: The queries behind `get_event_records`.
     """
 
     def __init__(self, link: Link, keys: Keys, *, retention_ms: int, clock: Clock | None = None) -> None:
-        self.metrics = MetricsStore(link, keys, clock or Clock())
-        self.history = History(link, keys, clock or Clock())
         self._link = link
         self._keys = keys
         self._retention_ms = retention_ms
+        self._clock = clock or Clock()
+        self.delayed = DelayedStore(link, keys, retention_ms=retention_ms)
+        self.metrics = MetricsStore(link, keys, self._clock)
+        self.history = History(link, keys, self._clock)
         self._subscriptions = SubscriptionStore(link, keys)
 
         self._chronicle = Chronicle(self.history, self._records, self._delayed_of)
@@ -161,10 +164,7 @@ class EventStore:
 
     def get_metrics(self) -> EventMetrics:
         """Return the figures of all events and deliveries together."""
-        waiting, in_queues = self._link.pipeline(
-            [("ZCARD", self._keys.delayed_due), ("HVALS", self._keys.delayed_queues)]
-        )
-        return self.metrics.totals(max(0, int(waiting) - sum(int(count) for count in in_queues)))
+        return self.metrics.totals(self.delayed.count())
 
     def status_of(self, event_id: str) -> EventStatus | None:
         """Return an event's status, or None when there is no such event."""
@@ -173,60 +173,77 @@ class EventStore:
             return EventStatus(status.decode())
         if opened == b"0":
             return EventStatus.DELIVERED
-        return EventStatus.PENDING if log is not None or self._delayed(event_id) is not None else None
+        return EventStatus.PENDING if log is not None or self.delayed.find(event_id) is not None else None
 
-    def cancel_delayed_event(self, event_id: str, now_ms: int) -> DelayedEvent[Any]:
-        """Take a delayed event back before it fires, and return it as it then is.
+    def cancel_delayed_event(self, event_id: str) -> DelayedEvent[Any]:
+        """Take an event back, and return it as it then is: one that waits, or the deliveries that nobody has begun.
 
         Raises:
-            AlreadyFiredError: If it has been published.
-            NotFoundError: If nothing of this id waits.
+            AlreadyFiredError: If it has fired, and nothing of it is left that nobody has begun.
+            NotFoundError: If there is none of this id.
         """
-        outcome = self._link.run(script("cancel_delayed"), self._keys.prefix, now_ms, event_id, self._retention_ms)
-        if outcome[0] == b"fired":
-            raise AlreadyFiredError(f"delayed event {event_id!r} has fired already; get_event tells how it went")
-        if outcome[0] == b"unknown":
-            raise NotFoundError(f"no delayed event {event_id!r} waits")
-        return read_delayed(outcome[2], int(float(outcome[1])), EventStatus.CANCELLED, updated_ms=now_ms)
+        now_ms = self._clock.now_ms()
+        [outcome] = self.delayed.cancel([event_id], now_ms)
+        return taken_back(outcome, now_ms, f"event {event_id!r}", self.get_event)
+
+    def cancel_delayed_key(self, key: str) -> DelayedEvent[Any]:
+        """Take back the event that waits under a key.
+
+        Raises:
+            NotFoundError: If none does.
+        """
+        now_ms = self._clock.now_ms()
+        [outcome] = self.delayed.cancel([f"={key}"], now_ms)
+        return taken_back(outcome, now_ms, f"event of key {key!r}", self.get_event)
+
+    def store_delayed_event(self, event: DelayedEvent[Any], *, expire_after: timedelta | None = None) -> bool:
+        """Keep an event until its `delay_until`; say whether it was kept, which it is not when its id is taken."""
+        expire_after_ms = 0 if expire_after is None else expire_after // timedelta(milliseconds=1)
+        step = delayed_event_step(event, expire_after_ms=expire_after_ms)
+        [result] = self.carry_out(self._clock.now_ms(), [step])
+        return bool(result[0] == b"delayed")
+
+    def get_ready_events(self, limit: int = 50) -> list[DelayedEvent[Any]]:
+        """Return delayed events whose time has come and that the poller has not let go; they stay."""
+        return self.delayed.get_ready_events(self._clock.now_ms(), limit)
 
     def get_delayed_event(self, event_id: str) -> DelayedEvent[Any]:
-        """Return a delayed event that waits.
+        """Return a delayed event: one that waits, or what has become of one that has fired or was cancelled.
 
         Raises:
-            NotFoundError: If nothing of this id waits.
+            NotFoundError: If no delayed event of this id is known.
         """
-        found = self._delayed(event_id)
-        if found is None:
-            raise NotFoundError(f"no delayed event {event_id!r} waits; get_event tells of one that has fired")
-        due_ms, body = found
-        return read_delayed(body, due_ms, EventStatus.PENDING)
+        entry = self.delayed.find(event_id)
+        if entry is not None and entry.is_event:
+            return read_delayed(entry)
+        found = self.get_events([event_id])
+        if not found or found[0].delay_until is None:
+            raise NotFoundError(f"no delayed event {event_id!r} is known; get_event tells of one published at once")
+        return delayed_of_record(found[0])
 
     def _delayed_of(self, chain: str) -> list[str]:
         """Return the ids of the events of a chain that wait for their time, as far as they still do."""
         return sorted(one.decode() for one in self._link.call("SMEMBERS", self._keys.delayed_chain(chain)))
 
-    def _delayed(self, event_id: str) -> tuple[int, bytes] | None:
-        """Return when a delayed entry is due, and its body; None when none of this id waits."""
-        bucket = f"{self._keys.prefix}:delayed:ids:{_bucket(event_id)}"
-        member = self._link.call("HGET", bucket, event_id)
-        if member is None:
-            return None
-        due, body = self._link.pipeline(
-            [("ZSCORE", self._keys.delayed_due, member), ("HGET", self._keys.delayed_bodies, member)]
-        )
-        return None if due is None or body is None else (int(float(due)), body)
+    def get_delayed_events(self, wanted: EventFilter) -> Page[DelayedEvent[Any]]:
+        """Return a page of delayed events: those that wait, or with another status those that ended so.
+
+        Those that wait are in the order of their due times, the next one first; `start_time` and `end_time` bound the
+        due time.
+        """
+        if wanted.status is None or wanted.status is EventStatus.PENDING:
+            return self.delayed.get_delayed_events(wanted)
+        return list_ended(self._link, self._keys, wanted, self.history, self.get_events)
 
     def _fields_of_delayed(self, event_id: str) -> dict[str, str]:
         """Return what the record of an event that has not fired would say, empty when there is none."""
-        found = self._delayed(event_id)
-        if found is None:
+        entry = self.delayed.find(event_id)
+        if entry is None or not entry.is_event:
             return {}
-        due_ms, body = found
-        _id, _queue, step, facts = msgspec.msgpack.decode(body)
-        if step[0] != "event":
-            return {}
-        created_ms = int(facts.get("created_ms", due_ms))
-        return {"envelope": step[4], "due_ms": str(due_ms), "created_ms": str(created_ms), "status": "pending"}
+        created_ms = int(entry.facts.get("created_ms", entry.due_ms))
+        key = {"key": entry.facts["key"]} if "key" in entry.facts else {}
+        times = {"due_ms": str(entry.due_ms), "created_ms": str(created_ms)}
+        return {"envelope": entry.envelope, "status": "pending", **times, **key}
 
     def _envelope_command(self, fields: dict[str, str]) -> tuple[str, ...]:
         log = fields.get("log", "")
@@ -239,31 +256,6 @@ def own_result(step: Step, result: Any) -> Any:
         return [b"delayed", result[1]]
     is_own = result[0] == b"duplicate" and step[0] == "event" and result[2] == step[4].encode()
     return [b"stored", result[1]] if is_own else result
-
-
-def read_delayed(body: bytes, due_ms: int, status: EventStatus, *, updated_ms: int | None = None) -> DelayedEvent[Any]:
-    """Return the delayed event in a stored body.
-
-    Raises:
-        InvalidEventError: If the body is a delayed message of a plain actor or a retry, not an event.
-    """
-    event_id, _queue, step, facts = msgspec.msgpack.decode(body)
-    if step[0] != "event":
-        raise InvalidEventError(f"{event_id!r} is a delayed message, not a delayed event")
-    event: Event[Any] = decode_event(step[4], dict[str, Any])
-    created_ms = int(facts.get("created_ms", to_ms(event.time)))
-    return DelayedEvent[Any](
-        **{name: getattr(event, name) for name in type(event).model_fields},
-        delay_until=from_ms(due_ms),
-        max_retries=int(facts.get("max_retries", 3)),
-        status=status,
-        created_at=from_ms(created_ms),
-        updated_at=from_ms(updated_ms or created_ms),
-    )
-
-
-def _bucket(entry_id: str) -> str:
-    return hashlib.sha1(entry_id.encode(), usedforsecurity=False).hexdigest()[:4]
 
 
 def _fields(flat: list[bytes]) -> dict[str, str]:

@@ -66,6 +66,8 @@ class Keys:
         self.waiting = f"{self.prefix}:waiting"
         self.delayed_due = f"{self.prefix}:delayed:due"
         self.delayed_bodies = f"{self.prefix}:delayed:bodies"
+        self.delayed_far_due = f"{self.prefix}:delayed:far:due"
+        self.delayed_far_bodies = f"{self.prefix}:delayed:far:bodies"
         self.delayed_queues = f"{self.prefix}:delayed:queues"
         self.dead = f"{self.prefix}:dead"
         self.measured_types = f"{self.prefix}:metrics:types"
@@ -117,6 +119,14 @@ class Keys:
     def slots(self, subscription: str) -> str:
         """Return the sorted set of the deliveries that may run, or do, under the limits of a subscription."""
         return f"{self.prefix}:slots:{subscription}"
+
+    def delayed_ids(self, bucket: str) -> str:
+        """Return the hash that says which member of the delayed store an id is, for the ids of one bucket."""
+        return f"{self.prefix}:delayed:ids:{bucket}"
+
+    def delayed_keys(self, bucket: str) -> str:
+        """Return the hash that says which event waits under a key, for the keys of one bucket."""
+        return f"{self.prefix}:delayed:keys:{bucket}"
 
     def hosts(self, subscription: str) -> str:
         """Return the set of the processes that a subscription which is not persistent lives as long as."""

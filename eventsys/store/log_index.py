@@ -105,7 +105,7 @@ class LogIndex:
 
     def _logged(self, entries: list[tuple[Place, list[bytes]]]) -> list[Logged]:
         """Return the events of entries; one without a number stands there for the dispatcher only."""
-        listed = [(place, fields) for place, fields in entries if len(fields) == 4 and fields[2] == b"n"]
+        listed = [(place, fields) for place, fields in entries if len(fields) >= 4 and fields[2] == b"n"]
         if not listed:
             return []
         if self._streams[0].home:

@@ -8,7 +8,7 @@ _ON_KEYS = """
 append bitfield del echo exists get getrange hdel hexists hget hgetall hincrby hkeys hlen hmget hset hsetnx hvals incr
 llen lpush lrange ltrim persist pexpire rename sadd scard set sismember smembers srem strlen xack xadd xclaim xdel
 xgroup|create xgroup|delconsumer xinfo|groups xlen xpending xrange xread xreadgroup xrevrange xtrim zadd zcard zcount
-zrange zrangebyscore zrem zremrangebyscore zrevrange zrevrangebyscore zscore
+zrange zrangebyscore zrank zrem zremrangebyscore zrevrange zrevrangebyscore zscore
 zunionstore
 """
 

@@ -22,6 +22,9 @@ _STATUS = {
 }
 _OUTCOMES = {"r": "redriven", "s": "succeeded", "f": "failed", "d": "failed", "x": "expired", "c": "cancelled"}
 
+#: How a delivery begins in a record before its first attempt ended: with where it stands.
+_PLACE = "@"
+
 #: How the errors begin that mean that an attempt ran too long.
 _TIMEOUTS = ("TimeLimitExceeded",)
 
@@ -64,6 +67,7 @@ def read_record(
         created_at=created_at,
         updated_at=max([created_at, *ended, *(one.ended_at for one in replays if one.ended_at is not None)]),
         processed_at=processed_at,
+        key=fields.get("key"),
         error=failed[-1].error if failed else None,
         deliveries=[*deliveries, *replays],
     )
@@ -99,7 +103,7 @@ def _created_at(fields: Mapping[str, str], event: Event[Any]) -> datetime:
 
 
 def _read_delivery(name: str, text: str, workers: Mapping[str, str]) -> DeliveryRecord:
-    lines = [line for line in text.split("\n") if line]
+    lines = [] if text.startswith(_PLACE) else [line for line in text.split("\n") if line]
     if not lines:
         return DeliveryRecord(subscription=name, status=DeliveryStatus.PENDING)
     status = _STATUS[lines[-1][0]]

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 Step = tuple[Any, ...]
+
+WhenTaken = Literal["replace", "refuse"]
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -24,6 +26,7 @@ def event_step(
     key: str | None = None,
     window_ms: int = 0,
     chain: str | None = None,
+    expire_after_ms: int = 0,
 ) -> Step:
     """Return the step that stores an event.
 
@@ -35,8 +38,14 @@ def event_step(
         key: Its idempotency key, if it has one.
         window_ms: How long that key is remembered.
         chain: Its correlation id, where other events may share it.
+        expire_after_ms: How long after it was due, or published, its deliveries may still begin; 0: for ever.
     """
-    return ("event", event_id, event_type, lane, envelope, key or False, window_ms, chain or False)
+    return ("event", event_id, event_type, lane, envelope, key or False, window_ms, chain or False, expire_after_ms)
+
+
+def with_expiry(step: Step, expire_after_ms: int) -> Step:
+    """Return the step that stores the same event, with another limit of its age unless it has one."""
+    return step if step[8] else (*step[:8], expire_after_ms)
 
 
 def message_step(queue: str, lane: int, fields: Mapping[str, str]) -> Step:
@@ -48,7 +57,16 @@ def message_step(queue: str, lane: int, fields: Mapping[str, str]) -> Step:
 
 
 def delayed_step(
-    entry_id: str, due_ms: int, priority: int, step: Step, *, queue: str = "", facts: Mapping[str, Any] | None = None
+    entry_id: str,
+    due_ms: int,
+    priority: int,
+    step: Step,
+    *,
+    queue: str = "",
+    facts: Mapping[str, Any] | None = None,
+    key: str | None = None,
+    when_taken: WhenTaken = "replace",
+    retention_ms: int = 0,
 ) -> Step:
     """Return the step that carries out another step at `due_ms`.
 
@@ -59,8 +77,14 @@ def delayed_step(
         step: What to do then.
         queue: The queue of the message, which counts it as its own; empty for an event.
         facts: What a listing shows beside the event.
+        key: The caller's name for it; of those that wait one at most has it.
+        when_taken: What happens when another one has it: that one is cancelled, or this one refused.
+        retention_ms: How long the record of one that is cancelled so is kept.
     """
-    return ("delayed", entry_id, due_ms, priority, queue, (entry_id, queue, step, facts or {}))
+    if key is None:
+        return ("delayed", entry_id, due_ms, priority, queue, (entry_id, queue, step, facts or {}))
+    body = (entry_id, queue, step, {**(facts or {}), "key": key})
+    return ("delayed", entry_id, due_ms, priority, queue, body, key, when_taken, retention_ms)
 
 
 def tick_step(

@@ -16,8 +16,6 @@ from eventsys.store.link import Link
 #: How long Redis is asked to wait at a time; the question is asked again, from where the answer before left off.
 WAIT_MS = 5_000
 
-#: Names and values of an entry without a number: it is for the dispatcher, and its event stands in another log too.
-_UNNUMBERED = 2
 
 #: Most events of a lane taken at once.
 _AT_ONCE = 100
@@ -49,7 +47,7 @@ def follow_log(link: Link, keys: Keys, patterns: Sequence[str] = ()) -> Iterator
             for stream, entries in channel.call(*command, timeout_s=WAIT_MS / 1000 + 5) or ():
                 places[stream] = entries[-1][0]
                 for _, fields in entries:
-                    event = _readable(fields[1]) if len(fields) > _UNNUMBERED else None
+                    event = _readable(fields[1]) if b"n" in fields[2::2] else None
                     if event is not None and (not wanted or any(pattern_matches(one, event.type) for one in wanted)):
                         yield event
     finally:

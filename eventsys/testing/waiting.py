@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
-import msgspec
-
 from eventsys.clock import from_ms
 from eventsys.service import EventService
+from eventsys.store.delayed_entries import Entry
 
 
 @dataclass(frozen=True)
@@ -32,22 +31,18 @@ class Waiting:
 def what_waits(events: EventService) -> list[Waiting]:
     """Return what has not ended: the delayed by due time, then the events, by the time they were stored."""
     link, keys = events.broker.link, events.broker.keys
-    flat = link.call("ZRANGE", keys.delayed_due, 0, -1, "WITHSCORES")
-    members, scores = flat[::2], flat[1::2]
-    bodies = link.call("HMGET", keys.delayed_bodies, *members) if members else []
-    delayed = [_delayed(body, int(float(score))) for body, score in zip(bodies, scores, strict=True)]
+    delayed = [_delayed(one) for one in events.store.delayed.entries()]
     open_ids = [one.decode() for one in link.call("ZRANGE", keys.pending, 0, -1)]
     retried = {one.id.rpartition(":")[0] for one in delayed if one.kind == "retry"}
     records = events.store.get_events([one for one in open_ids if one not in retried])
     return [*delayed, *(Waiting("event", record.id, record.type) for record in records)]
 
 
-def _delayed(body: bytes, due_ms: int) -> Waiting:
-    entry_id, queue, step, _facts = msgspec.msgpack.decode(body)
-    due = from_ms(due_ms)
-    if step[0] == "event":
-        return Waiting("delayed event", entry_id, step[2], due)
-    fields: dict[str, Any] = dict(zip(step[3][::2], step[3][1::2], strict=True))
+def _delayed(entry: Entry) -> Waiting:
+    due = from_ms(entry.due_ms)
+    if entry.is_event:
+        return Waiting("delayed event", entry.id, entry.step[2], due)
+    fields: dict[str, Any] = dict(zip(entry.step[3][::2], entry.step[3][1::2], strict=True))
     if "s" in fields:
-        return Waiting("retry", entry_id, fields["s"], due)
-    return Waiting("delayed message", entry_id, queue, due)
+        return Waiting("retry", entry.id, fields["s"], due)
+    return Waiting("delayed message", entry.id, entry.queue, due)

@@ -6,18 +6,19 @@ by its id. The steps of one call are taken in together or, when Redis or the his
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: clock, counts, metrics:<...>, log:<lane>, type:<type>, types,
-     chain:<correlation id>, history, event:<id>, pending, once:<key>,
-     queue:<queue>:<lane>, delayed:due, delayed:bodies, delayed:ids:<bucket>,
-     delayed:chain:<correlation id>, delayed:queues, delayed:sequence,
-     periodic:ticks, periodic:last, periodic:specs, cron:task:<name>, cron:open:<name>, cron:history:<name>
+     Reads and writes below it: clock, counts, metrics:<...>, log:<lane>, type:<type>, types, chain:<correlation id>,
+     history, event:<id>, pending, once:<key>, queue:<queue>:<lane>, delayed:due, delayed:bodies, delayed:far:due,
+     delayed:far:bodies, delayed:ids:<bucket>, delayed:keys:<bucket>,
+     delayed:chain:<correlation id>, delayed:queues, delayed:sequence, expiring,
+     status:cancelled, periodic:ticks, periodic:last, periodic:specs, cron:task:<name>, cron:open:<name>,
+     cron:history:<name>
 ARGV
   1    now_ms    the caller's clock
   2..  steps     msgpack, as includes/carry_out describes them
 RETURNS
   for each step what came of it: {"stored", id}, {"duplicate", id, envelope}, {"queued", entry}, {"delayed", id},
-  {"exists", id}, {"taken", actor}, or what includes/cron_steps.lua returns; the error HISTORYFULL when events that nobody
-  dispatched fill the history
+  {"exists", id}, {"taken", id}, {"taken", actor}, or what includes/cron_steps.lua returns; the error HISTORYFULL when
+  events that nobody dispatched fill the history
 ]]
 local prefix = KEYS[1]
 local now_ms = tonumber(ARGV[1])

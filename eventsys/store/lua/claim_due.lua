@@ -2,40 +2,102 @@
 claim_due: let the entries of the delayed store go whose time has come, and the deliveries that a rate let wait.
 
 An entry leaves the store and enters its lane in one step, so two pollers at once take different ones, and a crash in
-between loses none.
+between loses none. What is due and still in the far tier, because no sweep promoted it, is promoted first; so entries
+leave in their order whatever sweeps did. An entry that cannot be moved does not hold up the others: it is tried again
+later, and is a dead letter when it was tried often enough.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: what add.lua and admit_deliveries.lua do
+     Reads and writes below it: what add.lua and admit_deliveries.lua do, delayed:failed, dead, dead:<letter id>
 ARGV
-  1  now_ms    the caller's clock; nothing leaves before it
-  2  limit     most entries to let go
+  1  now_ms             the caller's clock; nothing leaves before it
+  2  limit              most entries to let go
+  3  max_retries        how often one that cannot be moved is tried again
+  4  retry_interval_ms  how long it waits before
 RETURNS
-  {how many went, due time of the next one in ms or -1 when none waits}
+  {how many went or were put off, due time of the next one in ms or -1 when none waits}
 ]]
 local prefix = KEYS[1]
 local now_ms, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
+local max_retries, retry_interval_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
 
 redis.call("DEL", prefix .. ":scratch")
 
 -- include: carry_out
 -- include: gates
+-- include: bury
+-- include: fire_entry
+-- include: promote_delayed
 
-local due = redis.call("ZRANGE", prefix .. ":delayed:due", "-inf", now_ms, "BYSCORE", "LIMIT", 0, limit, "WITHSCORES")
-for at = 1, #due, 2 do
-  local member = due[at]
-  local body = redis.call("HGET", prefix .. ":delayed:bodies", member)
-  if body then
-    local entry = cmsgpack.unpack(body)
-    measure_lateness(now_ms - tonumber(due[at + 1]))
-    local result = carry_out(entry[3])
-    if result[1] == "stored" then
-      local created_ms = string.format("%.0f", entry[4].created_ms or now_ms)
-      redis.call("HSET", prefix .. ":event:" .. result[2], "due_ms", due[at + 1], "created_ms", created_ms)
+local function head_of(tier)
+  local head = redis.call("ZRANGE", tier, 0, 0, "WITHSCORES")
+  return head[2] and tonumber(head[2])
+end
+
+local failed_key = prefix .. ":delayed:failed"
+local has_failed = redis.call("EXISTS", failed_key) == 1
+
+-- Tries so far, and when the entry was due before the first of them.
+local function tries_of(member, due_ms)
+  local noted = has_failed and redis.call("HGET", failed_key, member)
+  if not noted then return 0, due_ms end
+  local tries, first_ms = string.match(noted, "^(%d+) (%d+)$")
+  return tonumber(tries), tonumber(first_ms)
+end
+
+local function give_up(member, body, problem)
+  local facts = { "reason", "unfired", "error", problem, "attempts", max_retries + 1 }
+  local is_read, entry = pcall(cmsgpack.unpack, body)
+  local letter_id = prefix .. ":delayed|" .. string.gsub(member, ".", function(c) return string.format("%02x", string.byte(c)) end)
+  if is_read and type(entry) == "table" and type(entry[3]) == "table" then
+    letter_id = entry[1]
+    if entry[3][1] == "event" then
+      facts[#facts + 1], facts[#facts + 2] = "e", entry[3][5]
+    else
+      for _, part in ipairs(entry[3][4] or {}) do facts[#facts + 1] = part end
     end
-    remove_delayed(entry[1], entry[2], member, entry[3])
+    remove_delayed(entry, member, near_due, near_bodies)
   else
-    redis.call("ZREM", prefix .. ":delayed:due", member)
+    redis.call("ZREM", near_due, member)
+    redis.call("HDEL", near_bodies, member)
+  end
+  bury(letter_id, facts)
+end
+
+local function put_off(member, body, due_ms, problem)
+  local tries, first_ms = tries_of(member, due_ms)
+  if tries >= max_retries then
+    redis.call("HDEL", failed_key, member)
+    give_up(member, body, problem)
+    return
+  end
+  redis.call("HSET", failed_key, member, string.format("%.0f %.0f", tries + 1, first_ms))
+  redis.call("ZADD", near_due, now_ms + retry_interval_ms, member)
+end
+
+local far_head = head_of(far_due)
+if far_head and far_head <= now_ms then
+  promote_delayed(now_ms, limit)
+  far_head = head_of(far_due)
+end
+-- Where more than a batch waits in the far tier, nothing that is due after its first entry may overtake it.
+local upto = (far_head and far_head <= now_ms) and ("(" .. string.format("%.0f", far_head)) or now_ms
+
+local due = redis.call("ZRANGE", near_due, "-inf", upto, "BYSCORE", "LIMIT", 0, limit, "WITHSCORES")
+for at = 1, #due, 2 do
+  local member, due_ms = due[at], tonumber(due[at + 1])
+  local body = redis.call("HGET", near_bodies, member)
+  if body then
+    local _, first_ms = tries_of(member, due_ms)
+    local is_fine, problem = pcall(fire_entry, member, body, first_ms, near_due, near_bodies)
+    if is_fine then
+      measure_lateness(now_ms - first_ms)
+      if has_failed then redis.call("HDEL", failed_key, member) end
+    else
+      put_off(member, body, due_ms, type(problem) == "table" and problem.err or tostring(problem))
+    end
+  else
+    redis.call("ZREM", near_due, member)
   end
 end
 local releases = prefix .. ":releases"
@@ -44,8 +106,8 @@ keep_counts()
 keep_entry_clock()
 
 local next_ms = -1
-for _, key in ipairs({ prefix .. ":delayed:due", releases }) do
-  local head = tonumber(redis.call("ZRANGE", key, 0, 0, "WITHSCORES")[2])
+for _, key in ipairs({ near_due, far_due, releases }) do
+  local head = head_of(key)
   if head and (next_ms < 0 or head < next_ms) then next_ms = head end
 end
 return { #due / 2, next_ms }

@@ -19,7 +19,8 @@ ARGV
                         an attempt is {entry, ending, steps to carry out}, and behind these, where the subscription
                         has limits or a breaker, its name, and "s" succeeded, "f" failed, or "" for neither
                         endings: {"done"}
-                                 {"dispatched", event id, version, lane, envelope, targets, type}
+                                 {"dispatched", event id, version, lane, envelope, targets, type, ms of
+                                 its expiry or false}
                                  {"ended", event id, number, line, is first, type, waited ms or -1, took µs}
                                  {"retry", event id or false, number, line, is first, step, type, waited ms, took µs}
                                  {"dead", event id or false, number, line, is first, letter id, facts, type, waited
@@ -52,7 +53,7 @@ local endings = {
   done = function() end,
   dispatched = function(ending, entry)
     local stored_ms = string.match(entry, "^%d+")
-    local _, stays = dispatch_event(ending[2], ending[4], ending[5], ending[6], ending[7], stored_ms)
+    local _, stays = dispatch_event(ending[2], ending[4], ending[5], ending[6], ending[7], stored_ms, ending[8])
     return stays
   end,
   ended = function(ending)

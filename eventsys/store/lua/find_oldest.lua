@@ -26,7 +26,7 @@ end
 
 local function is_open(lines)
   local letter = string.match(lines, "([^\n]?)[^\n]*$")
-  return letter == "" or letter == "f" or letter == "r"
+  return letter == "@" or letter == "f" or letter == "r"
 end
 
 local waiting = redis.call("ZRANGE", prefix .. ":pending", place, place + limit - 1, "WITHSCORES")

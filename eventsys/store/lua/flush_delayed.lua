@@ -5,9 +5,9 @@ A delivery that waits for its next attempt ends as cancelled.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: delayed:due, delayed:bodies, delayed:ids:<bucket>,
-     delayed:chain:<correlation id>, delayed:queues, delayed:flush,
-     subscriptions:numbers, event:<id>, pending, counts, metrics:<...>, status:cancelled
+     Reads and writes below it: delayed:due, delayed:bodies, delayed:far:due, delayed:far:bodies, delayed:ids:<bucket>,
+     delayed:keys:<bucket>, delayed:chain:<correlation id>, delayed:queues, delayed:flush, subscriptions:numbers, event:<id>, pending, expiring, counts,
+     metrics:<...>, status:cancelled
 ARGV
   1  now_ms          the caller's clock
   2  retention_ms    how long the record of a finished event is kept
@@ -33,19 +33,33 @@ if redis.call("HEXISTS", prefix .. ":delayed:queues", queue) == 0 then
   redis.call("DEL", place)
   return 0
 end
-local from = tonumber(redis.call("GET", place) or "0")
-local members = redis.call("ZRANGE", prefix .. ":delayed:due", from, from + limit - 1)
-local kept = 0
-for _, member in ipairs(members) do
-  local entry = cmsgpack.unpack(redis.call("HGET", prefix .. ":delayed:bodies", member))
-  if entry[2] == queue then
-    if entry[3][1] == "message" then cancel_delivery(entry[3][4]) end
-    remove_delayed(entry[1], queue, member, entry[3])
-  else
-    kept = kept + 1
+
+-- Drops what is the queue's among `limit` entries of a tier; returns how many were looked at, and how many stay.
+local function sweep_tier(due, bodies, from)
+  local members = redis.call("ZRANGE", due, from, from + limit - 1)
+  local kept = 0
+  for _, member in ipairs(members) do
+    local entry = cmsgpack.unpack(redis.call("HGET", bodies, member))
+    if entry[2] == queue then
+      if entry[3][1] == "message" then cancel_delivery(entry[3][4]) end
+      remove_delayed(entry, member, due, bodies)
+    else
+      kept = kept + 1
+    end
   end
+  return #members, kept
 end
-redis.call("SET", place, from + kept, "EX", 60)
-if #members == 0 then redis.call("DEL", place) end
+
+-- The near tier first, then the far one; the place counts what stays of both.
+local from = tonumber(redis.call("GET", place) or "0")
+local near = redis.call("ZCARD", near_due)
+local looked, kept
+if from < near then
+  looked, kept = sweep_tier(near_due, near_bodies, from)
+else
+  looked, kept = sweep_tier(far_due, far_bodies, from - near)
+end
+redis.call("SET", place, string.format("%.0f", from + kept), "EX", 60)
+if looked == 0 then redis.call("DEL", place) end
 keep_counts()
-return #members
+return looked

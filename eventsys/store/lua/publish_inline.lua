@@ -34,7 +34,8 @@ local step, targets = cmsgpack.unpack(ARGV[5]), cmsgpack.unpack(ARGV[6])
 local result = add_event(step)
 if result[1] == "duplicate" then return result end
 
-local entries = dispatch_event(step[2], step[4], step[5], targets, step[3], string.format("%.0f", now_ms))
+local stored_ms = string.format("%.0f", now_ms)
+local entries = dispatch_event(step[2], step[4], step[5], targets, step[3], stored_ms, expiry_of(step))
 for at = #entries - tonumber(ARGV[7]) + 1, #entries do
   local target = (at - 1) * 4
   local lane = targets[target + 4] ~= 0 and targets[target + 4] or step[4]

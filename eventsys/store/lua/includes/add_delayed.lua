@@ -1,52 +1,100 @@
 --[[
 add_delayed: keep a step until its time has come.
 
-Entries due at the same millisecond leave by priority, then in the order they came: that is what the nine bytes of a
-member are, ten minus the priority, and a sequence number. The poller is woken when its next due time moved.
+What is due within the hour is kept in the near tier, the rest in the far one: the same two keys, so that the tier the
+poller works on stays small. Entries due at the same millisecond leave by priority, then in the order they came: that is
+what the nine bytes of a member are, ten minus the priority, and a sequence number. The poller is woken when its next due
+time moved.
 
-`step` is {"delayed", id, due ms, priority, queue or "", body}; the body is {id, queue, step to carry out, facts to
-show}, kept as msgpack.
-Returns {"delayed", id}, or {"exists", id} when an entry of that id waits already.
+`step` is {"delayed", id, due ms, priority, queue or "", body, key or false, "replace" or "refuse", retention ms}; the
+last three are absent where there is no key. The body is {id, queue, step to carry out, facts to show}, kept as msgpack.
+Returns {"delayed", id}, {"exists", id} when an entry of that id waits already, or {"taken", id} when one of that key does.
 
-Uses: prefix, forget_cancelled
+Uses: prefix, now_ms, count, forget_cancelled
 ]]
 -- include: delayed_chain
+-- include: record_cancelled
 
-local function delayed_ids(id)
-  return prefix .. ":delayed:ids:" .. string.sub(redis.sha1hex(id), 1, 4)
+local FAR_MS = 3600000
+local near_due, near_bodies = prefix .. ":delayed:due", prefix .. ":delayed:bodies"
+local far_due, far_bodies = prefix .. ":delayed:far:due", prefix .. ":delayed:far:bodies"
+
+local function delayed_bucket(kind, name)
+  return prefix .. ":delayed:" .. kind .. ":" .. string.sub(redis.sha1hex(name), 1, 4)
+end
+
+-- Returns the member of an entry, when it is due, its body unpacked, and the keys of its tier; nil when none waits.
+local function find_delayed(id)
+  local member = redis.call("HGET", delayed_bucket("ids", id), id)
+  if not member then return nil end
+  local due, bodies = near_due, near_bodies
+  local due_ms = redis.call("ZSCORE", due, member)
+  if not due_ms then
+    due, bodies = far_due, far_bodies
+    due_ms = redis.call("ZSCORE", due, member)
+  end
+  return member, tonumber(due_ms), cmsgpack.unpack(redis.call("HGET", bodies, member)), due, bodies
+end
+
+local function put_delayed(member, due_ms, body)
+  if due_ms - now_ms > FAR_MS then
+    redis.call("ZADD", far_due, due_ms, member)
+    redis.call("HSET", far_bodies, member, body)
+    return
+  end
+  redis.call("ZADD", near_due, due_ms, member)
+  redis.call("HSET", near_bodies, member, body)
+  if redis.call("ZRANGE", near_due, 0, 0)[1] == member then
+    redis.call("PUBLISH", prefix .. ":wake", string.format("%.0f", due_ms))
+  end
+end
+
+local function remove_delayed(entry, member, due, bodies)
+  local id, queue, key = entry[1], entry[2], entry[4].key
+  leave_chain(entry[3])
+  redis.call("ZREM", due, member)
+  redis.call("HDEL", bodies, member)
+  redis.call("HDEL", delayed_bucket("ids", id), id)
+  if key and redis.call("HGET", delayed_bucket("keys", key), key) == id then
+    redis.call("HDEL", delayed_bucket("keys", key), key)
+  end
+  if queue ~= "" and redis.call("HINCRBY", prefix .. ":delayed:queues", queue, -1) == 0 then
+    redis.call("HDEL", prefix .. ":delayed:queues", queue)
+  end
+end
+
+-- Makes room for an entry with a key; returns why that may not be, or nil.
+local function take_key(id, key, conduct, retention_ms)
+  local earlier = redis.call("HGET", delayed_bucket("keys", key), key)
+  local member, due_ms, entry, due, bodies
+  if earlier then member, due_ms, entry, due, bodies = find_delayed(earlier) end
+  if member and conduct == "refuse" then return { earlier == id and "exists" or "taken", earlier } end
+  if member then
+    remove_delayed(entry, member, due, bodies)
+    if earlier ~= id then record_cancelled(entry, due_ms, retention_ms) end
+  end
+  redis.call("HSET", delayed_bucket("keys", key), key, id)
 end
 
 local function add_delayed(step)
-  local id, due_ms, priority, queue, body = step[2], step[3], step[4], step[5], step[6]
-  local ids = delayed_ids(id)
-  if redis.call("HEXISTS", ids, id) == 1 then return { "exists", id } end
+  local id, due_ms, priority, queue, body, key = step[2], step[3], step[4], step[5], step[6], step[7]
+  local ids = delayed_bucket("ids", id)
+  local is_own = key and redis.call("HGET", delayed_bucket("keys", key), key) == id
+  if not is_own and redis.call("HEXISTS", ids, id) == 1 then return { "exists", id } end
   if body[3][1] == "event" then
     local status, place = unpack(redis.call("HMGET", prefix .. ":event:" .. id, "status", "log"))
     if place then return { "exists", id } end
     if status then forget_cancelled(id) end
   end
+  local refusal = key and take_key(id, key, step[8], step[9])
+  if refusal then return refusal end
 
-  local sequence = redis.call("INCR", prefix .. ":delayed:sequence")
-  local member = string.char(10 - priority) .. struct.pack(">I8", sequence)
-  redis.call("ZADD", prefix .. ":delayed:due", due_ms, member)
-  redis.call("HSET", prefix .. ":delayed:bodies", member, cmsgpack.pack(body))
+  local member = string.char(10 - priority) .. struct.pack(">I8", redis.call("INCR", prefix .. ":delayed:sequence"))
   redis.call("HSET", ids, id, member)
   join_chain(body[3])
   if queue ~= "" then
     redis.call("HINCRBY", prefix .. ":delayed:queues", queue, 1)
   end
-  if redis.call("ZRANGE", prefix .. ":delayed:due", 0, 0)[1] == member then
-    redis.call("PUBLISH", prefix .. ":wake", due_ms)
-  end
+  put_delayed(member, due_ms, cmsgpack.pack(body))
   return { "delayed", id }
-end
-
-local function remove_delayed(id, queue, member, step)
-  leave_chain(step)
-  redis.call("ZREM", prefix .. ":delayed:due", member)
-  redis.call("HDEL", prefix .. ":delayed:bodies", member)
-  redis.call("HDEL", delayed_ids(id), id)
-  if queue ~= "" and redis.call("HINCRBY", prefix .. ":delayed:queues", queue, -1) == 0 then
-    redis.call("HDEL", prefix .. ":delayed:queues", queue)
-  end
 end

@@ -5,11 +5,12 @@ An event whose id is stored already, or whose idempotency key was used within it
 first one is returned instead. What the system says of itself is kept in a log of its own class, so that neither it nor
 the others crowd each other out; its entry in the lane is the dispatcher's, and goes when it is dispatched.
 
-`step` is {"event", id, type, lane, envelope, key or false, window ms, chain or false}; the chain is the correlation id,
-where that may be shared with another event.
+`step` is {"event", id, type, lane, envelope, key or false, window ms, chain or false, expire after ms or 0}; the chain
+is the correlation id, where that may be shared with another event. So long after `due_ms`, or after now, a delivery may
+still begin.
 Returns {"stored", id} or {"duplicate", id of the first, its envelope or false once that is trimmed}.
 
-Uses: prefix, now_ms, at_end, next_entry, number_entry, chain_place, count, forget_cancelled
+Uses: prefix, now_ms, at_end, next_entry, number_entry, chain_place, count, forget_cancelled, note_expiry
 ]]
 local function stored_event(event_id)
   local place, status, kept = unpack(redis.call("HMGET", prefix .. ":event:" .. event_id, "log", "status", "envelope"))
@@ -46,21 +47,38 @@ at_end[#at_end + 1] = function()
   if added_bytes > 0 then redis.call("HINCRBY", prefix .. ":history", "added_bytes", added_bytes) end
 end
 
-local function add_event(step)
+-- When a delivery of the event may begin no more, in ms; nil when it always may.
+local function expiry_of(step, due_ms)
+  if not step[9] or step[9] == 0 then return nil end
+  return string.format("%.0f", (due_ms or now_ms) + step[9])
+end
+
+local function add_event(step, due_ms)
   local event_id, event_type, lane, envelope, once, window_ms = step[2], step[3], step[4], step[5], step[6], step[7]
   local first = stored_event(event_id) or (once and first_under_key(once, event_id, window_ms))
   if first then return first end
 
   local entry, class = next_entry(), class_of(event_type)
-  local home = class or lane
+  local home, expires_ms = class or lane, expiry_of(step, due_ms)
   if class then
-    redis.call("XADD", prefix .. ":log:" .. lane, entry, "e", envelope)
+    local stream = prefix .. ":log:" .. lane
+    if expires_ms then
+      redis.call("XADD", stream, entry, "e", envelope, "x", expires_ms)
+    else
+      redis.call("XADD", stream, entry, "e", envelope)
+    end
   else
     added_bytes = added_bytes + #envelope
   end
-  redis.call("XADD", prefix .. ":log:" .. home, entry, "e", envelope, "n", number_entry(":history", "number:" .. home))
+  local number = number_entry(":history", "number:" .. home)
+  if expires_ms then
+    redis.call("XADD", prefix .. ":log:" .. home, entry, "e", envelope, "n", number, "x", expires_ms)
+  else
+    redis.call("XADD", prefix .. ":log:" .. home, entry, "e", envelope, "n", number)
+  end
   redis.call("XADD", prefix .. ":type:" .. event_type, entry, "l", home, "n", number_entry(":types", event_type))
   redis.call("HSET", prefix .. ":event:" .. event_id, "log", home .. ":" .. entry)
+  if expires_ms then note_expiry(event_id, expires_ms) end
   redis.call("ZADD", prefix .. ":pending", now_ms, event_id)
   if step[8] then chain_place(step[8], event_id, home, entry) end
   count_event(event_type, "published")

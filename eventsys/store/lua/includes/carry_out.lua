@@ -10,6 +10,7 @@ or wait in the delayed store.
 -- include: chain_place
 -- include: count
 -- include: forget_cancelled
+-- include: expiring
 -- include: add_event
 -- include: add_message
 -- include: add_delayed
@@ -19,9 +20,10 @@ local steps = { event = add_event, message = add_message, delayed = add_delayed 
 -- script that publishes or commits.
 local add_rare_steps
 
-local function carry_out(step)
+-- `due_ms` is given when the step waited in the delayed store: when it was due.
+local function carry_out(step, due_ms)
   if not steps[step[1]] then add_rare_steps() end
-  return steps[step[1]](step)
+  return steps[step[1]](step, due_ms)
 end
 
 -- include: add_tick

@@ -15,7 +15,7 @@ local function write_line(event_id, number, line, is_first, event_type, waited_m
   local lines = line
   if not is_first then
     local before = redis.call("HGET", record, number)
-    if before and before ~= "" then lines = before .. "\n" .. line end
+    if before and before ~= "" and string.sub(before, 1, 1) ~= "@" then lines = before .. "\n" .. line end
   end
   local letter = string.sub(line, 1, 1)
   local subscription = type(number) == "string" and string.match(number, "^(%d+)#") or number

@@ -8,6 +8,8 @@ miss.
 Uses: prefix, now_ms, retention_ms, count
 ]]
 -- include: cron_waits
+-- include: expiring
+
 local function last_line_letter(lines)
   local last = string.match(lines, "([^\n]*)$")
   return string.sub(last, 1, 1)
@@ -31,18 +33,23 @@ local function status_of_deliveries(record)
   return "delivered"
 end
 
+local function conclude_event(event_id, record, status, event_type)
+  if status ~= "delivered" then
+    local logged_ms = string.match(redis.call("HGET", record, "log") or "", ":(%d+)") or now_ms
+    redis.call("ZADD", prefix .. ":status:" .. status, logged_ms, event_id)
+  end
+  redis.call("ZREM", prefix .. ":pending", event_id)
+  forget_expiry(event_id)
+  redis.call("PEXPIRE", record, 2 * retention_ms)
+  count_event(event_type, status)
+  notice_run_end(event_id)
+end
+
 local function finish_event(event_id, record, has_trouble, event_type)
   local status = "delivered"
   if has_trouble then
     status = status_of_deliveries(record)
     redis.call("HSET", record, "status", status)
   end
-  if status ~= "delivered" then
-    local logged_ms = string.match(redis.call("HGET", record, "log") or "", ":(%d+)") or now_ms
-    redis.call("ZADD", prefix .. ":status:" .. status, logged_ms, event_id)
-  end
-  redis.call("ZREM", prefix .. ":pending", event_id)
-  redis.call("PEXPIRE", record, 2 * retention_ms)
-  count_event(event_type, status)
-  notice_run_end(event_id)
+  conclude_event(event_id, record, status, event_type)
 end

@@ -127,7 +127,20 @@ local function plan(gate)
   end
 end
 
+-- What a paused subscription or an open breaker holds back is never too late.
+local function forget_limit(name, fields)
+  local gate = gates[name]
+  if not gate or not (gate.is_paused or gate.opened_ms) then return end
+  for at = #fields - 1, 5, -2 do
+    if fields[at] == "x" then
+      table.remove(fields, at + 1)
+      table.remove(fields, at)
+    end
+  end
+end
+
 local function wait_in_room(name, lane, fields)
+  forget_limit(name, fields)
   redis.call("XADD", room_of(name, lane), next_entry(), unpack(fields))
   redis.call("SADD", prefix .. ":waiting", name)
   if gates[name] then gates[name].someone_waits = true end
@@ -143,21 +156,21 @@ local function enter_queue(gate, lane, fields)
   return entry, mark
 end
 
--- Gives a new delivery to its subscription: to the queue, or to the room. Returns its entry in the queue, or "".
+-- Gives a new delivery to its subscription: to the queue, or to the room. Returns its entry and its queue, or "" twice.
 local function offer(name, lane, fields)
   local gate = gate_of(name)
   if not gate or gate.is_paused or gate.opened_ms or gate.someone_waits then
     wait_in_room(name, lane, fields)
     if gate and not gate.is_paused and not gate.opened_ms then plan(gate) end
-    return ""
+    return "", ""
   end
   if allowed_starts(gate, "paced", paced_ahead_ms) < 1 or free_slots(gate) < 1 then
     wait_in_room(name, lane, fields)
     plan(gate)
-    return ""
+    return "", ""
   end
   pay(gate, "paced", 1)
-  return (enter_queue(gate, lane, fields))
+  return (enter_queue(gate, lane, fields)), gate.queue
 end
 
 local function next_lane(gate, full)

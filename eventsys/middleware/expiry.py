@@ -1,0 +1,32 @@
+"""Whether it is too late to begin a delivery."""
+
+from __future__ import annotations
+
+from dramatiq import Broker, MessageProxy, Middleware
+from dramatiq.middleware import SkipMessage
+
+from eventsys.broker.actor import HandlerActor
+from eventsys.broker.broker import EventBroker
+from eventsys.broker.messages import DeliveryMessage
+
+
+class Expiry(Middleware):
+    """Ends a delivery as expired whose first attempt would begin too late; its handler is not called.
+
+    Only the first attempt can be too late. A delivery whose process died is at its first attempt still, and began in
+    time. What waits for its next attempt carries no limit, nor does what is redriven or replayed.
+    """
+
+    def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
+        """Skip what is too late.
+
+        Raises:
+            SkipMessage: If it is.
+        """
+        if not isinstance(message, DeliveryMessage) or message.expires_ms is None:
+            return
+        if not isinstance(broker, EventBroker) or not isinstance(message.actor, HandlerActor):
+            return  # nobody here has its handler: it goes to the waiting room, where a sweep ends it
+        if message.previous == 0 and not message.place.is_suspect and broker.clock.now_ms() > message.expires_ms:
+            message.is_expired = True
+            raise SkipMessage(f"{message} expired before it could begin")

@@ -1,0 +1,214 @@
+"""Listing what waits: a page at a time, the next one due first."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from itertools import islice
+from typing import Any
+
+from eventsys.clock import from_ms, to_ms
+from eventsys.model.envelope import EventHeader, decode_header, open_event
+from eventsys.model.event import DelayedEvent, WaitingRetry
+from eventsys.model.patterns import pattern_matches
+from eventsys.model.queries import EventFilter, Page
+from eventsys.store.delayed_entries import Entry, Position, entries_at, in_chunks, positions, read_delayed
+from eventsys.store.keys import Keys
+from eventsys.store.link import Link
+
+#: A query that has to read entries to judge them stops after so many, or after so many seconds, and tells where.
+MOST_SCANNED = 10_000
+LONGEST_SCAN_S = 0.015
+
+Judge = Callable[[Entry], bool]
+
+
+def list_delayed(link: Link, keys: Keys, wanted: EventFilter, waiting: int) -> Page[DelayedEvent[Any]]:
+    """Return a page of the delayed events that wait and fit; times are due times.
+
+    Without conditions on what an event is, its page is found by counting, however far down it is. Else entries are read
+    one after the other, for a bounded time: then the total is a lower bound, and `next_cursor` leads on.
+
+    Args:
+        link: The way to Redis.
+        keys: The keys of the bus.
+        wanted: Types, sources, priority, correlation, text; the times are due times. The soonest due is always first.
+        waiting: How many delayed events there are.
+    """
+    low_ms, high_ms = _bounds(wanted)
+    judge = _judge_of(wanted)
+    if judge is None and wanted.cursor is None and _messages(link, keys) == 0:
+        total, found = _counted_page(link, keys, wanted, low_ms, high_ms)
+        items, end = [(position, entry) for position, entry in found if entry.is_event], None
+        is_exact = True
+        if len(found) == wanted.page_size and wanted.page * wanted.page_size < total:
+            end = found[-1][0]
+    else:
+        first = 0 if wanted.cursor is not None else (wanted.page - 1) * wanted.page_size
+        fits = judge or _any
+        items, total, end = _scan(link, keys, wanted, lambda one: one.is_event and fits(one), first=first)
+        is_exact = end is None and wanted.cursor is None
+        if judge is None and low_ms is None and high_ms is None:
+            total, is_exact = waiting, True
+        if end is not None or len(items) == wanted.page_size:
+            end = items[-1][0] if len(items) == wanted.page_size else end
+    return Page[DelayedEvent[Any]].model_construct(
+        items=[read_delayed(entry) for _, entry in items],
+        total=total,
+        page=wanted.page,
+        page_size=wanted.page_size,
+        total_is_exact=is_exact,
+        next_cursor=None if end is None else str(end),
+    )
+
+
+def list_retries(
+    link: Link, keys: Keys, *, subscription: str | None, page: int, page_size: int
+) -> Page[WaitingRetry[Any]]:
+    """Return a page of the deliveries that wait for their next attempt."""
+    wanted = EventFilter(page=page, page_size=page_size)
+
+    def fits(entry: Entry) -> bool:
+        return _is_retry(entry) and (subscription is None or entry.step[3][1] == subscription)
+
+    items, total, end = _scan(link, keys, wanted, fits, first=(page - 1) * page_size)
+    return Page[WaitingRetry[Any]](
+        items=[_read_retry(entry) for _, entry in items],
+        total=total,
+        page=page,
+        page_size=page_size,
+        total_is_exact=end is None,
+    )
+
+
+def matching_ids(link: Link, keys: Keys, wanted: EventFilter) -> Iterator[list[str]]:
+    """Give the ids of all delayed events that wait and fit, in lists of up to 500."""
+    low_ms, high_ms = _bounds(wanted)
+    fits = _judge_of(wanted) or _any
+    for chunk in in_chunks(positions(link, keys, low_ms=low_ms, high_ms=high_ms)):
+        ids = [entry.id for _, entry in entries_at(link, keys, chunk) if entry.is_event and fits(entry)]
+        if ids:
+            yield ids
+
+
+def ready_positions(link: Link, keys: Keys, now_ms: int, limit: int) -> list[Position]:
+    """Return where the first entries stand whose time has come."""
+    return list(islice(positions(link, keys, high_ms=now_ms), limit))
+
+
+def _scan(
+    link: Link, keys: Keys, wanted: EventFilter, fits: Judge, *, first: int
+) -> tuple[list[tuple[Position, Entry]], int, Position | None]:
+    """Return the page, how many fit as far as was looked, and where that was, None when it was the end."""
+    low_ms, high_ms = _bounds(wanted)
+    after = None if wanted.cursor is None else Position.parse(wanted.cursor)
+    until = time.monotonic() + LONGEST_SCAN_S
+    found: list[tuple[Position, Entry]] = []
+    matched = looked = 0
+    for chunk in in_chunks(positions(link, keys, low_ms=low_ms, high_ms=high_ms, after=after), 200):
+        for one in entries_at(link, keys, chunk):
+            if fits(one[1]):
+                if first <= matched < first + wanted.page_size:
+                    found.append(one)
+                matched += 1
+        looked += len(chunk)
+        is_over = looked >= MOST_SCANNED or time.monotonic() > until
+        if is_over and (len(found) == wanted.page_size or looked >= MOST_SCANNED or wanted.cursor is not None):
+            return found, matched, chunk[-1]
+    return found, matched, None
+
+
+def _counted_page(
+    link: Link, keys: Keys, wanted: EventFilter, low_ms: int | None, high_ms: int | None
+) -> tuple[int, list[tuple[Position, Entry]]]:
+    """Return how many entries there are within the bounds, and those of a page, found by their number."""
+    near, far = keys.delayed_due, keys.delayed_far_due
+    low, high = "-inf" if low_ms is None else low_ms, "+inf" if high_ms is None else high_ms
+    in_near, in_far, head = link.pipeline(
+        [
+            ("ZCOUNT", near, low, high),
+            ("ZCOUNT", far, low, high),
+            ("ZRANGE", far, low, high, "BYSCORE", "LIMIT", 0, 1, "WITHSCORES"),
+        ]
+    )
+    first, size = (wanted.page - 1) * wanted.page_size, wanted.page_size
+    # What is due before the far tier begins is the near tier's alone, and can be counted off.
+    alone = int(link.call("ZCOUNT", near, low, f"({head[1].decode()}")) if head else int(in_near)
+    if first >= int(in_near) and alone == int(in_near):
+        wanted_positions = _by_number(link, far, low, high, first - int(in_near), size)
+    elif first + size <= alone or not head:
+        wanted_positions = _by_number(link, near, low, high, first, size)
+    else:
+        skipped = min(first, alone)
+        merged = positions(link, keys, low_ms=low_ms, high_ms=high_ms, after=_before(link, near, low, high, skipped))
+        wanted_positions = list(islice(merged, first - skipped, first - skipped + size))
+    return int(in_near) + int(in_far), entries_at(link, keys, wanted_positions)
+
+
+def _before(link: Link, tier: str, low: Any, high: Any, number: int) -> Position | None:
+    """Return the position before the entry of that number, None when it is the first."""
+    if number == 0:
+        return None
+    found = _by_number(link, tier, low, high, number - 1, 1)
+    return found[0] if found else None
+
+
+def _by_number(link: Link, tier: str, low: Any, high: Any, first: int, size: int) -> list[Position]:
+    if low == "-inf" and high == "+inf":
+        flat = link.call("ZRANGE", tier, first, first + size - 1, "WITHSCORES")
+    else:
+        flat = link.call("ZRANGE", tier, low, high, "BYSCORE", "LIMIT", first, size, "WITHSCORES")
+    return [Position(int(float(due)), member) for member, due in zip(flat[::2], flat[1::2], strict=True)]
+
+
+def _messages(link: Link, keys: Keys) -> int:
+    return sum(int(count) for count in link.call("HVALS", keys.delayed_queues))
+
+
+def _bounds(wanted: EventFilter) -> tuple[int | None, int | None]:
+    low = None if wanted.start_time is None else to_ms(wanted.start_time + timedelta(microseconds=999))
+    high = None if wanted.end_time is None else to_ms(wanted.end_time - timedelta(microseconds=1))
+    return low, high
+
+
+def _judge_of(wanted: EventFilter) -> Judge | None:
+    """Return what says whether an event fits, None when all do."""
+    text = None if wanted.text is None else wanted.text.encode()
+
+    def fits(header: EventHeader) -> bool:
+        return (
+            (not wanted.types or any(pattern_matches(pattern, header.type) for pattern in wanted.types))
+            and (not wanted.sources or header.source in wanted.sources)
+            and (wanted.priority is None or header.priority == wanted.priority)
+            and (wanted.correlation_id is None or header.chain_id == wanted.correlation_id)
+            and (text is None or text in bytes(header.payload) or text in header.type.encode())
+        )
+
+    asked = (wanted.types, wanted.sources, wanted.priority, wanted.correlation_id, wanted.text)
+    return None if not any(asked) else lambda entry: fits(decode_header(entry.envelope))
+
+
+def _any(entry: Entry) -> bool:  # noqa: ARG001 - a judge that is content with everything
+    return True
+
+
+def _is_retry(entry: Entry) -> bool:
+    return bool(entry.step[0] == "message" and entry.step[3][0] == "s")
+
+
+def _read_retry(entry: Entry) -> WaitingRetry[Any]:
+    fields = dict(zip(entry.step[3][::2], entry.step[3][1::2], strict=True))
+    header = decode_header(fields["e"])
+    return WaitingRetry[Any](
+        event=open_event(header, dict[str, Any]),
+        subscription=fields["s"],
+        due_at=from_ms(entry.due_ms),
+        attempts=_attempts_in(fields.get("o", "")),
+    )
+
+
+def _attempts_in(options: str) -> int:
+    said = json.loads(options) if options else {}
+    return int(said.get("retries", 0))

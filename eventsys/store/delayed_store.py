@@ -1,0 +1,185 @@
+"""The delayed store: what waits for its time, found, changed and taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from eventsys.clock import to_ms
+from eventsys.errors import AlreadyFiredError, NotFoundError
+from eventsys.model.envelope import encode_event
+from eventsys.model.event import DelayedEvent
+from eventsys.model.payloads import encode_payload
+from eventsys.model.queries import EventFilter, Page
+from eventsys.store.delayed_entries import (
+    Entry,
+    entries_at,
+    find_entries,
+    in_chunks,
+    positions,
+    read_delayed,
+    read_entry,
+)
+from eventsys.store.delayed_listing import list_delayed, list_retries, matching_ids, ready_positions
+from eventsys.store.keys import Keys
+from eventsys.store.link import Link
+from eventsys.store.scripts import script
+from eventsys.store.steps import Step, delayed_step, event_step
+
+#: Most entries of a stream looked through, in one script, for a delivery that was moved.
+LOOK_THROUGH = 2_000
+
+#: Most events taken back by one script.
+_CANCELLED_AT_ONCE = 200
+
+#: Most entries promoted by one script: it blocks Redis for about 5 µs each.
+_PROMOTED_AT_ONCE = 500
+
+
+class DelayedStore:
+    """Everything that waits, in two tiers that are one to whoever asks.
+
+    Each change is one script, so of two that want an entry at once exactly one gets it.
+
+    Args:
+        link: The way to Redis.
+        keys: The keys of the bus.
+        retention_ms: How long the record of a finished event is kept.
+    """
+
+    def __init__(self, link: Link, keys: Keys, *, retention_ms: int) -> None:
+        self._link = link
+        self._keys = keys
+        self._retention_ms = retention_ms
+
+    def find(self, entry_id: str) -> Entry | None:
+        """Return what waits under an id, or None."""
+        return find_entries(self._link, self._keys, [entry_id])[0]
+
+    def entries(self) -> Iterator[Entry]:
+        """Give everything that waits, events, retries and messages, the next one due first."""
+        for chunk in in_chunks(positions(self._link, self._keys)):
+            yield from (entry for _, entry in entries_at(self._link, self._keys, chunk))
+
+    def count(self) -> int:
+        """Return how many delayed events wait."""
+        near, far, messages = self._link.pipeline(
+            [
+                ("ZCARD", self._keys.delayed_due),
+                ("ZCARD", self._keys.delayed_far_due),
+                ("HVALS", self._keys.delayed_queues),
+            ]
+        )
+        return max(0, int(near) + int(far) - sum(int(one) for one in messages))
+
+    def get_delayed_event(self, event_id: str) -> DelayedEvent[Any]:
+        """Return a delayed event that waits.
+
+        Raises:
+            NotFoundError: If none of this id waits.
+        """
+        entry = self.find(event_id)
+        if entry is None or not entry.is_event:
+            raise NotFoundError(f"no delayed event {event_id!r} waits; get_event tells of one that has fired")
+        return read_delayed(entry)
+
+    def get_delayed_events(self, wanted: EventFilter) -> Page[DelayedEvent[Any]]:
+        """Return a page of the events that wait, the next one due first."""
+        return list_delayed(self._link, self._keys, wanted, self.count())
+
+    def get_waiting_retries(self, *, subscription: str | None, page: int, page_size: int) -> Page[Any]:
+        """Return a page of the deliveries that wait for their next attempt, the next one due first."""
+        return list_retries(self._link, self._keys, subscription=subscription, page=page, page_size=page_size)
+
+    def get_ready_events(self, now_ms: int, limit: int) -> list[DelayedEvent[Any]]:
+        """Return delayed events whose time has come and that the poller has not let go yet, the first due first."""
+        found = entries_at(self._link, self._keys, ready_positions(self._link, self._keys, now_ms, limit))
+        return [read_delayed(entry) for _, entry in found if entry.is_event]
+
+    def cancel(self, event_ids: Sequence[str], now_ms: int) -> list[Any]:
+        """Take events back, and return for each what `cancel_event` answers; `=` and a key name the one under it."""
+        outcomes: list[Any] = []
+        for start in range(0, len(event_ids), _CANCELLED_AT_ONCE):
+            ids = event_ids[start : start + _CANCELLED_AT_ONCE]
+            outcomes += self._link.run(
+                script("cancel_event"), self._keys.prefix, now_ms, self._retention_ms, LOOK_THROUGH, *ids
+            )
+        return outcomes
+
+    def cancel_all(self, wanted: EventFilter, now_ms: int) -> int:
+        """Take back every event that waits and fits, and return how many."""
+        cancelled = 0
+        for ids in matching_ids(self._link, self._keys, wanted):
+            cancelled += sum(outcome[0] == b"cancelled" for outcome in self.cancel(ids, now_ms))
+        return cancelled
+
+    def reschedule(self, event_id: str, due_ms: int, now_ms: int) -> DelayedEvent[Any]:
+        """Let a delayed event wait for another time, and return it as it then is.
+
+        Raises:
+            AlreadyFiredError: If it has been published.
+            NotFoundError: If nothing of this id waits.
+        """
+        outcome = self._link.run(script("reschedule_delayed"), self._keys.prefix, now_ms, event_id, due_ms)
+        return read_delayed(_waiting_entry(event_id, outcome))
+
+    def fire_now(self, event_id: str, now_ms: int) -> DelayedEvent[Any]:
+        """Let a delayed event go before its time, and return it as it then is.
+
+        Raises:
+            AlreadyFiredError: If it has been published.
+            NotFoundError: If nothing of this id waits.
+        """
+        outcome, is_repeated = self._link.run_telling(script("fire_delayed"), self._keys.prefix, now_ms, event_id)
+        if is_repeated and outcome[0] == b"fired":
+            raise AlreadyFiredError(
+                f"delayed event {event_id!r} has fired, by this call or before it: the reply was lost; get_event tells"
+            )
+        return read_delayed(_waiting_entry(event_id, outcome), updated_ms=now_ms)
+
+    def cancel_delivery(self, event_id: str, subscription: str, now_ms: int) -> None:
+        """End one delivery that waits for its next attempt, or to be begun.
+
+        Raises:
+            AlreadyFiredError: If it is running, or over.
+            NotFoundError: If the event has no such delivery.
+        """
+        arguments = (now_ms, self._retention_ms, LOOK_THROUGH, event_id, subscription)
+        outcome = self._link.run(script("cancel_delivery"), self._keys.prefix, *arguments)
+        if outcome == b"running":
+            raise AlreadyFiredError(
+                f"the delivery of event {event_id!r} to {subscription!r} is running or over, so nothing of it waits"
+            )
+        if outcome == b"unknown":
+            raise NotFoundError(f"event {event_id!r} has no delivery to {subscription!r}; get_event lists those it has")
+
+    def promote(self, now_ms: int, until_ms: int) -> int:
+        """Move what is due by `until_ms` to the near tier, and return how many that were."""
+        moved = last = int(self._promote_some(now_ms, until_ms))
+        while last == _PROMOTED_AT_ONCE:
+            last = self._promote_some(now_ms, until_ms)
+            moved += last
+        return moved
+
+    def _promote_some(self, now_ms: int, until_ms: int) -> int:
+        return int(self._link.run(script("promote_far"), self._keys.prefix, now_ms, until_ms, _PROMOTED_AT_ONCE))
+
+
+def delayed_event_step(event: DelayedEvent[Any], *, expire_after_ms: int) -> Step:
+    """Return the step that keeps a delayed event as it is; its payload is written anew."""
+    written = encode_payload(event.payload)
+    envelope = encode_event(event, written, max_retries=event.max_retries).decode()
+    chain = event.correlation_id
+    firing = event_step(
+        event.id, event.type, int(event.priority), envelope, chain=chain, expire_after_ms=expire_after_ms
+    )
+    facts = {"created_ms": to_ms(event.created_at), **({"key": event.key} if event.key else {})}
+    return delayed_step(event.id, to_ms(event.delay_until), int(event.priority), firing, facts=facts)
+
+
+def _waiting_entry(event_id: str, outcome: Any) -> Entry:
+    if outcome[0] == b"fired":
+        raise AlreadyFiredError(f"delayed event {event_id!r} has fired already; get_event tells how it went")
+    if outcome[0] == b"unknown":
+        raise NotFoundError(f"no delayed event {event_id!r} waits")
+    return read_entry(outcome[2], int(float(outcome[1])))

@@ -1,0 +1,50 @@
+--[[
+cancel_delivery: end one delivery that waits: for its next attempt, or to be begun.
+
+KEYS
+  1  prefix of the bus
+     Reads and writes below it: delayed:due, delayed:bodies, delayed:far:due, delayed:far:bodies, delayed:ids:<bucket>,
+     delayed:keys:<bucket>, delayed:queues, event:<id>, counts, metrics:<...>, pending, expiring, status:<status>, subscriptions:numbers,
+     log:<lane>, queue:<queue>:<lane>, waiting:<subscription>:<lane>, subscriptions,
+     subscriptions:renamed, slots:<subscription>, releases, waiting
+ARGV
+  1  now_ms          the caller's clock
+  2  retention_ms    how long the record of a finished event is kept
+  3  limit           most entries of a stream to look through for a delivery that was moved
+  4  event id
+  5  subscription
+RETURNS
+  "cancelled"; "running" when it is running or over; "unknown" when the event has no such delivery
+]]
+local prefix, event_id, name = KEYS[1], ARGV[4], ARGV[5]
+local now_ms, retention_ms, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+
+redis.call("DEL", prefix .. ":scratch")
+
+-- include: count
+-- include: forget_cancelled
+-- include: finish_event
+-- include: end_delivery
+-- include: find_delivery
+-- include: add_delayed
+
+local function cancel()
+  local number = redis.call("HGET", prefix .. ":subscriptions:numbers", name)
+  local line = number and redis.call("HGET", prefix .. ":event:" .. event_id, number)
+  if not line then return "unknown" end
+  local member, _, entry, due, bodies = find_delayed(event_id .. ":" .. name)
+  if member then
+    remove_delayed(entry, member, due, bodies)
+  else
+    local stream, at = find_delivery(event_id, name, line, limit)
+    if not stream then return "running" end
+    drop_entry(stream, at, name)
+  end
+  local place = redis.call("HGET", prefix .. ":event:" .. event_id, "log")
+  end_delivery(event_id, number, string.format("c%.0f,0,0", now_ms), false, logged_type(place))
+  return "cancelled"
+end
+
+local outcome = cancel()
+keep_counts()
+return outcome

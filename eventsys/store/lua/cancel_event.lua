@@ -1,0 +1,54 @@
+--[[
+cancel_event: take events back: those that are not due leave the delayed store, of those that have fired the deliveries
+end that nobody has begun.
+
+Exactly one side wins: either the poller let an event go before, or it never goes; either a process had fetched a
+delivery before, or nobody ever runs it.
+
+KEYS
+  1  prefix of the bus
+     Reads and writes below it: delayed:due, delayed:bodies, delayed:far:due, delayed:far:bodies, delayed:ids:<bucket>,
+     delayed:keys:<bucket>, delayed:queues, event:<id>, counts, metrics:<...>, pending, expiring, status:<status>,
+     subscriptions:names, log:<lane>, history, queue:<queue>:<lane>, waiting:<subscription>:<lane>,
+     subscriptions, subscriptions:renamed, slots:<subscription>, releases, waiting
+ARGV
+  1    now_ms          the caller's clock
+  2    retention_ms    how long the record of a finished event is kept
+  3    limit           most entries of a stream to look through for a delivery that was moved
+  4..  ids             of the events; "=" and a key for the one that waits under it
+RETURNS
+  for each {"cancelled", due ms, body} when it waited; {"ended", deliveries ended, id} when it had fired; {"unknown"}
+]]
+local prefix = KEYS[1]
+local now_ms, retention_ms, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+
+redis.call("DEL", prefix .. ":scratch")
+
+-- include: count
+-- include: forget_cancelled
+-- include: finish_event
+-- include: end_delivery
+-- include: find_delivery
+-- include: end_unbegun
+-- include: add_delayed
+-- include: cancel_unfired
+
+local function cancel(id)
+  local due_ms, entry = cancel_unfired(id, retention_ms)
+  if due_ms then return { "cancelled", string.format("%.0f", due_ms), cmsgpack.pack(entry) } end
+  if redis.call("HEXISTS", prefix .. ":event:" .. id, "log") == 0 then return { "unknown" } end
+  local ended = end_unbegun(id, "c", "cancelled", limit)
+  return { "ended", ended, id }
+end
+
+local results = {}
+for at = 4, #ARGV do
+  local id = ARGV[at]
+  if string.sub(id, 1, 1) == "=" then
+    local key = string.sub(id, 2)
+    id = redis.call("HGET", delayed_bucket("keys", key), key)
+  end
+  results[#results + 1] = id and cancel(id) or { "unknown" }
+end
+keep_counts()
+return results
