@@ -81,6 +81,7 @@ class BusCollector:
         yield from self._of_time()
         yield from self._of_queues()
         yield from self._of_system(totals)
+        yield from self._of_history(totals)
 
     def _of_letters(self, totals: Mapping[str, int]) -> Iterator[Metric]:
         stem = "dead_letters_"
@@ -113,12 +114,20 @@ class BusCollector:
         yield _gauge("workers", "Processes that are alive.", len(living))
         yield _gauge("pending_events", "Events stored that have not ended.", gauges.pending)
         yield _counter("reclaimed", "Messages taken over from dead processes.", (), [((), totals.get("reclaimed", 0))])
-        if gauges.history_bytes is not None:
-            yield _gauge("history_bytes", "Memory of the event log, estimated by Redis.", gauges.history_bytes)
         troubles: dict[str, int] = {}
         for trouble in self._events.bus.system.troubles():
             troubles[trouble.rule or ""] = troubles.get(trouble.rule or "", 0) + 1
         yield _gauges("troubles", "Troubles that go on, by alert rule.", ("rule",), troubles.items())
+
+    def _of_history(self, totals: Mapping[str, int]) -> Iterator[Metric]:
+        memory, size = self._metrics.gauges().history_bytes, self._events.bus.housekeeping.retention.size()
+        if memory is not None:
+            yield _gauge("history_bytes", "Memory of the event log, estimated by Redis.", memory)
+        yield _gauge("history_events", "Events in the log, without those of the system.", size.events)
+        yield _gauge("history_undispatched_bytes", "Stored events no dispatcher has seen.", size.undispatched_bytes)
+        young = totals.get("trimmed_young_events", 0)
+        trimmed = [("old", totals.get("trimmed_events", 0) - young), ("young", young)]
+        yield _counter("history_trimmed", "Events taken out, by whether past the retention.", ("age",), trimmed)
 
 
 def _of_events(types: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:

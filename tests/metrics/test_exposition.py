@@ -68,6 +68,9 @@ def test_counters_are_there_under_their_names(busy: EventService) -> None:
     assert of(found, "eventsys_pending_events") == 0
     assert of(found, "eventsys_subscription_backlog", subscription="h") == 0
     assert of(found, "eventsys_history_bytes") > 0
+    assert of(found, "eventsys_history_events") > 0
+    assert of(found, "eventsys_history_undispatched_bytes") == 0
+    assert of(found, "eventsys_history_trimmed_total", age="young") == 0
     assert of(found, "eventsys_poller_lag_seconds") == 0
     assert of(found, "eventsys_oldest_due_seconds") == 0
     assert of(found, "eventsys_queue_depth", queue="tests") == 0
