@@ -133,6 +133,8 @@ class Settings(BaseSettings):
     """The same for the bytes of stored events, None: no limit; so many that nobody dispatched refuse `publish`."""
     announce: bool = True
     """Whether every worker process publishes `system.startup` and `system.shutdown`."""
+    tracing: bool = False
+    """Whether events and attempts are traced with OpenTelemetry; needs the extra `otel`."""
     async_concurrency: PositiveInt = 100
     """Coroutine handlers that run at once in one worker process."""
     bus: BusSettings = BusSettings()

@@ -179,6 +179,7 @@ class DeliveryMessage(Received):
         self.event_id = header.id
         self.stored_ms = 0
         self.is_first = not options or (self.previous == 0 and "before" not in options)
+        self.span: Any = None
         self.is_inline = False
         self.is_probe = False
         self.is_turned_away = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -50,6 +50,7 @@ class Drafter:
     """
 
     def __init__(self, settings: Settings, clock: Clock, catalog: Catalog) -> None:
+        self.when_drafted: Callable[[Event[Any]], Event[Any]] | None = None
         self._clock = clock
         self._catalog = catalog
         self._max_bytes = settings.max_payload_bytes
@@ -105,12 +106,17 @@ class Drafter:
             idempotency_key=idempotency_key,
             depth=chain.depth + 1,
         )
-        if time is not None:
-            event = event.model_copy(update={"time": _aware(time)})
+        if time is not None or self.when_drafted is not None:
+            event = self._adjusted(event, time)
         envelope = _enveloped(event, written, max_retries, retry_delay)
         window_ms = self._window_ms if window is None else _window_ms(window)
         draft = _draft(event, envelope, window_ms, is_own_id=id is None)
         return draft if expire_after is None else _limited(draft, expire_after)
+
+    def _adjusted(self, event: Event[Any], time: datetime | None) -> Event[Any]:
+        if time is not None:
+            event = event.model_copy(update={"time": _aware(time)})
+        return event if self.when_drafted is None else self.when_drafted(event)
 
     def _chain_of(self, event_type: str) -> Chain:
         """Return the chain of what is published here, if it may grow."""

@@ -30,6 +30,7 @@ from eventsys.bus.system_events import SystemEvents
 from eventsys.bus.tending import OWN_QUEUE, Tending, TendingMiddleware
 from eventsys.bus.vigil import Vigil
 from eventsys.errors import SubscriptionError
+from eventsys.middleware import Tracing
 from eventsys.model.catalog import Catalog
 from eventsys.model.durations import to_milliseconds
 from eventsys.model.event import Event
@@ -107,10 +108,11 @@ class EventBus:
         self._at_run_time: list[HandlerActor] = []
         self._lock = threading.RLock()
         broker.work.after_scan, broker.work.look = self.tending.make_round, self.tending.look
-        parts = (self.router, self.declarations, self.tending, self.system, self.housekeeping)
-        for part in parts:
+        for part in (self.router, self.declarations, self.tending, self.system, self.housekeeping):
             broker.work.when_rebound(part.forget)
         broker.add_middleware(TendingMiddleware(self.declarations, self.tending))
+        if settings.tracing:
+            self._trace()
         self.lifecycle = tell_of_processes(broker, self.system, self.declarations, announce=settings.announce)
 
     # Publishing
@@ -288,6 +290,11 @@ class EventBus:
             )
             self._workers[queue] = worker
             worker.start()
+
+    def _trace(self) -> None:
+        tracing = Tracing()
+        self.drafter.when_drafted = tracing.published
+        self.broker.add_middleware(tracing)
 
     def _carry_out(self, steps: list[Any]) -> list[Any]:
         self.prepare()

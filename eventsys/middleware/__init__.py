@@ -15,6 +15,7 @@ from .outcome import Outcome
 from .periodic import Periodic
 from .retries import Retries
 from .timeout import Timeout
+from .tracing import Tracing
 
 __all__ = [
     "Chain",
@@ -27,6 +28,7 @@ __all__ = [
     "Periodic",
     "Retries",
     "Timeout",
+    "Tracing",
     "carried_attempt",
     "current_chain",
     "default_middleware",

@@ -1,0 +1,158 @@
+"""Spans of OpenTelemetry."""
+
+from __future__ import annotations
+
+import builtins
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+
+from eventsys import Event, EventService, SettingsError
+from eventsys.middleware import Tracing
+from tests.support.services import Services
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+def exporter(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
+    """What is traced, by a provider of the test's own in place of the global one."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
+    yield exporter
+    provider.shutdown()
+
+
+@pytest.fixture
+def traced(services: Services, exporter: InMemorySpanExporter) -> EventService:
+    return services.make(tracing=True)
+
+
+def spans(exporter: InMemorySpanExporter, count: int) -> dict[str, ReadableSpan]:
+    """Return the spans by name, once there are so many."""
+    found = eventually(lambda: len(exporter.get_finished_spans()) >= count and exporter.get_finished_spans())
+    assert len(found) == count
+    return {one.name: one for one in found}
+
+
+def is_child(child: ReadableSpan, parent: ReadableSpan) -> bool:
+    assert child.parent is not None
+    return (child.parent.span_id, child.context.trace_id) == (parent.context.span_id, parent.context.trace_id)
+
+
+def test_an_event_is_one_trace_from_publish_to_what_its_handlers_publish(
+    traced: EventService, services: Services, exporter: InMemorySpanExporter, worker_class: Any
+) -> None:
+    @traced.on("first.one", name="h")
+    def handle(event: Event) -> None:
+        with trace.get_tracer("application").start_as_current_span("work"):
+            traced.publish("second.one", {})
+
+    @traced.on("second.one", name="later")
+    async def handle_later(event: Event) -> None:
+        with trace.get_tracer("application").start_as_current_span("more work"):
+            """Its span is below that of the attempt."""
+
+    services.work(traced, worker_class)
+    event = traced.publish("first.one", {})
+    found = spans(exporter, 6)
+    published, processed = found["publish first.one"], found["process first.one"]
+    assert (published.kind, processed.kind) == (SpanKind.PRODUCER, SpanKind.CONSUMER)
+    assert published.parent is None
+    assert is_child(processed, published)
+    assert [link.context.span_id for link in processed.links] == [published.context.span_id]
+    assert is_child(found["work"], processed)
+    assert is_child(found["publish second.one"], found["work"])
+    assert is_child(found["process second.one"], found["publish second.one"])
+    assert is_child(found["more work"], found["process second.one"])
+    common = {
+        "messaging.system": "eventsys", "messaging.destination.name": "first.one", "messaging.message.id": event.id,
+        "messaging.message.conversation_id": event.id,
+    }  # fmt: skip
+    assert published.attributes == common | {
+        "messaging.operation.type": "create", "messaging.operation.name": "publish",
+    }  # fmt: skip
+    assert processed.attributes == common | {
+        "messaging.operation.type": "process", "messaging.operation.name": "process",
+        "messaging.destination.subscription.name": "h", "messaging.consumer.group.name": "h", "eventsys.attempt": 1,
+    }  # fmt: skip
+    assert found["process second.one"].attributes["messaging.message.conversation_id"] == event.id  # type: ignore[index]
+
+
+def test_each_attempt_is_a_span_and_a_failed_one_says_why(
+    traced: EventService, services: Services, exporter: InMemorySpanExporter
+) -> None:
+    @traced.on("first.one", name="h", retry_delay="1ms", max_retries=1)
+    def handle(event: Event) -> None:
+        raise ValueError("no")
+
+    services.work(traced)
+    traced.publish("first.one", {})
+    eventually(lambda: len(exporter.get_finished_spans()) == 3)
+    attempts = [one for one in exporter.get_finished_spans() if one.kind is SpanKind.CONSUMER]
+    assert [one.attributes["eventsys.attempt"] for one in attempts] == [1, 2]  # type: ignore[index]
+    assert {one.attributes["error.type"] for one in attempts} == {"ValueError"}  # type: ignore[index]
+    assert all(one.status.status_code is StatusCode.ERROR for one in attempts)
+    assert [event.name for event in attempts[0].events] == ["exception"]
+
+
+def test_a_trace_that_the_publisher_is_in_goes_on(traced: EventService, exporter: InMemorySpanExporter) -> None:
+    with trace.get_tracer("application").start_as_current_span("request"):
+        event = traced.publish("first.one", {}, headers={"tenant": "a"})
+    found = spans(exporter, 2)
+    assert is_child(found["publish first.one"], found["request"])
+    assert event.headers["tenant"] == "a"
+    assert traced.get_event(event.id).headers == event.headers
+
+
+def test_a_trace_that_comes_in_a_header_goes_on(traced: EventService, exporter: InMemorySpanExporter) -> None:
+    trace_id, span_id = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+    event = traced.publish("first.one", {}, headers={"traceparent": f"00-{trace_id}-{span_id}-01"})
+    span = spans(exporter, 1)["publish first.one"]
+    assert span.parent is not None
+    assert (span.context.trace_id, span.parent.span_id) == (int(trace_id, 16), int(span_id, 16))
+    assert event.headers["traceparent"] == f"00-{trace_id}-{span.context.span_id:016x}-01"
+
+
+def test_what_the_system_says_is_not_traced(traced: EventService, exporter: InMemorySpanExporter) -> None:
+    traced.bus.system.warn("disk:a", "full")
+    assert traced.bus.system.flush(5.0)
+    assert exporter.get_finished_spans() == ()
+
+
+def test_nothing_is_traced_unless_that_is_asked_for(
+    events: EventService, services: Services, exporter: InMemorySpanExporter
+) -> None:
+    events.on("first.one", name="h")(lambda event: None)
+    services.work(events)
+    event = events.publish("first.one", {})
+    events.wait(event.id)
+    assert event.headers == {}
+    assert exporter.get_finished_spans() == ()
+
+
+def test_opentelemetry_need_not_be_there_unless_that_is_asked_for() -> None:
+    code = "import sys; sys.modules['opentelemetry'] = None; import eventsys; eventsys.EventService(); print('fine')"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "fine\n"
+
+
+def test_tracing_without_opentelemetry_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    import_module = builtins.__import__
+
+    def without(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name.startswith("opentelemetry"):
+            raise ImportError(name)
+        return import_module(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(SettingsError, match=r"pip install 'eventsys\[otel\]'"):
+        Tracing()
