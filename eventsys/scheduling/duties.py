@@ -32,12 +32,13 @@ def scheduler_of(
     broker: EventBroker, store: EventStore, settings: SchedulerSettings, drafter: Drafter, sweeps: Sweeps
 ) -> DelayedEventScheduler:
     """Return the scheduler of a bus, with its poller, after declaring its sweeps."""
-    add_sweeps(sweeps, store, settings)
+    add_sweeps(sweeps, store)
     return DelayedEventScheduler(broker, store, settings, drafter, poller_for(settings, sweeps))
 
 
-def add_sweeps(sweeps: Sweeps, store: EventStore, settings: SchedulerSettings) -> None:  # noqa: ARG001
+def add_sweeps(sweeps: Sweeps, store: EventStore) -> None:
     """Declare the sweeps of the delayed store."""
+    sweeps.add("expire", timedelta(minutes=1), store.delayed.expire)
     sweeps.add(
         "promote", timedelta(minutes=1), lambda now_ms: store.delayed.promote(now_ms, now_ms + PROMOTED_AHEAD_MS)
     )

@@ -32,6 +32,12 @@ LOOK_THROUGH = 2_000
 #: Most events taken back by one script.
 _CANCELLED_AT_ONCE = 200
 
+#: Most events whose deliveries expire by one script.
+_EXPIRED_AT_ONCE = 50
+
+#: When to look again at an event of which a process holds a delivery, or that waits where it was not found.
+_LOOK_AGAIN_MS = 60_000
+
 #: Most entries promoted by one script: it blocks Redis for about 5 µs each.
 _PROMOTED_AT_ONCE = 500
 
@@ -152,6 +158,16 @@ class DelayedStore:
             )
         if outcome == b"unknown":
             raise NotFoundError(f"event {event_id!r} has no delivery to {subscription!r}; get_event lists those it has")
+
+    def expire(self, now_ms: int) -> int:
+        """End the deliveries of events that are too late and that nobody has begun, and return how many that were."""
+        arguments = (now_ms, self._retention_ms, LOOK_THROUGH, now_ms + _LOOK_AGAIN_MS, _EXPIRED_AT_ONCE)
+        looked_at, ended = self._link.run(script("expire_events"), self._keys.prefix, *arguments)
+        total = int(ended)
+        while looked_at == _EXPIRED_AT_ONCE:
+            looked_at, ended = self._link.run(script("expire_events"), self._keys.prefix, *arguments)
+            total += int(ended)
+        return total
 
     def promote(self, now_ms: int, until_ms: int) -> int:
         """Move what is due by `until_ms` to the near tier, and return how many that were."""

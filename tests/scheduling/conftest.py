@@ -36,13 +36,13 @@ def poller(events):
 def work_once_failing(events, quick_work):
     """Publish an event whose only delivery, to `fails`, has failed once and waits an hour for its next attempt."""
 
-    def publish():
+    def publish(**fields):
         @events.on("order.placed", name="fails")
         def fails(event) -> None:
             raise Retry("not now", delay="1h")
 
         quick_work()
-        event = events.publish("order.placed", {})
+        event = events.publish("order.placed", {}, **fields)
         eventually(lambda: events.delayed.get_waiting_retries().items)
         return event
 

@@ -1,0 +1,141 @@
+"""What is too late to be begun ends as expired; what was begun in time, or waits for another attempt, never does."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from eventsys import EventStatus, InvalidEventError
+from eventsys.clock import to_ms
+from eventsys.model.status import DeliveryStatus
+from tests.support.waiting import eventually
+
+_HOUR = timedelta(hours=1)
+
+
+def _later(events, by: timedelta) -> None:
+    clock = events.broker.clock
+    clock.turn_to(to_ms(clock.now() + by))
+
+
+@pytest.fixture
+def unread(events, services):
+    """Publish events that are dispatched to `idle`, whose queue nobody reads."""
+    events.on("order.#", name="idle", queue="unread")(lambda event: None)
+    services.work(events, queues={"eventsys.log"})
+
+    def publish(**fields):
+        event = events.publish("order.placed", {}, **fields)
+        eventually(lambda: events.get_event(event.id).deliveries)
+        return event
+
+    return publish
+
+
+@pytest.mark.redis62
+def test_a_delivery_that_would_begin_too_late_ends_as_expired(events, work) -> None:
+    calls = []
+    events.on("order.#", name="ship")(calls.append)
+    late = events.publish("order.placed", {}, expire_after="1h")
+    never_late = events.publish("order.placed", {})
+    _later(events, 2 * _HOUR)
+    work()
+    record = events.wait(late.id)
+    assert record.status is EventStatus.EXPIRED
+    [delivery] = record.deliveries
+    assert (delivery.status, delivery.attempts, delivery.error) == (DeliveryStatus.EXPIRED, 0, None)
+    assert events.wait(never_late.id).status is EventStatus.DELIVERED
+    assert [one.id for one in calls] == [never_late.id]
+    assert events.get_metrics().expired_events == 1
+
+
+def test_a_coroutine_handler_is_not_begun_too_late_either(events, work) -> None:
+    calls = []
+
+    @events.on("order.#", name="ship")
+    async def ship(event) -> None:
+        calls.append(event)
+
+    late = events.publish("order.placed", {}, expire_after="1h")
+    _later(events, 2 * _HOUR)
+    work()
+    assert events.wait(late.id).status is EventStatus.EXPIRED
+    assert calls == []
+
+
+def test_a_delayed_event_may_be_begun_for_a_day_after_it_was_due(events, poller, quick_work) -> None:
+    events.on("order.#", name="ship")(lambda event: None)
+    in_time = events.schedule("order.placed", {}, delay="1h")
+    too_late = events.schedule("order.placed", {}, delay="30m")
+    own_limit = events.schedule("order.placed", {}, delay="1h", expire_after="10m")
+    poller(in_time.delay_until)
+    _later(events, timedelta(hours=24, minutes=45))
+    quick_work()
+    assert events.wait(in_time.id).status is EventStatus.DELIVERED
+    assert events.wait(too_late.id).status is EventStatus.EXPIRED
+    assert events.wait(own_limit.id).status is EventStatus.EXPIRED
+
+
+def test_the_limit_is_counted_from_the_new_time_of_a_rescheduled_event(events, poller, quick_work) -> None:
+    events.on("order.#", name="ship")(lambda event: None)
+    event = events.schedule("order.placed", {}, delay="1h", expire_after="10m")
+    moved = events.reschedule(event.id, delay="5h")
+    poller(moved.delay_until)
+    _later(events, 5 * _HOUR)
+    quick_work()
+    assert events.wait(event.id).status is EventStatus.DELIVERED
+
+
+@pytest.mark.redis62
+def test_a_sweep_ends_what_nobody_begins(events, unread) -> None:
+    event, other = unread(expire_after="1h"), unread()
+    now_ms = to_ms(events.broker.clock.now())
+    assert events.store.delayed.expire(now_ms) == 0
+    assert events.store.delayed.expire(now_ms + 3_600_000 + 60_000) == 1
+    record = events.get_event(event.id)
+    assert (record.status, record.deliveries[0].status) == (EventStatus.EXPIRED, DeliveryStatus.EXPIRED)
+    assert events.get_event(other.id).status is EventStatus.PENDING
+    assert events.broker.link.call("ZCARD", f"{events.broker.keys.prefix}:expiring") == 0
+
+
+def test_a_sweep_ends_what_was_never_dispatched(events) -> None:
+    event = events.publish("order.placed", {}, expire_after="1h")
+    assert events.store.delayed.expire(to_ms(events.broker.clock.now() + 2 * _HOUR)) == 1
+    assert events.get_event(event.id).status is EventStatus.EXPIRED
+    assert events.get_metrics().expired_events == 1
+
+
+def test_what_a_paused_subscription_holds_back_is_never_too_late(events, services) -> None:
+    calls = []
+    events.on("order.#", name="ship")(calls.append)
+    events.bus.prepare()
+    events.subscriptions.pause("ship")
+    services.work(events)
+    event = events.publish("order.placed", {}, expire_after="1h")
+    eventually(lambda: events.get_event(event.id).deliveries)
+    assert events.store.delayed.expire(to_ms(events.broker.clock.now() + 2 * _HOUR)) == 0
+    _later(events, 2 * _HOUR)
+    events.subscriptions.resume("ship")
+    eventually(lambda: calls)
+
+
+def test_what_waits_for_its_next_attempt_is_never_too_late(events, work_once_failing) -> None:
+    """Only the first attempt may be too late: the retry carries no limit."""
+    event = work_once_failing(expire_after="10s")
+    assert events.store.delayed.expire(to_ms(events.broker.clock.now() + _HOUR)) == 0
+    assert events.get_event(event.id).status is EventStatus.PENDING
+    [retry] = events.store.delayed.entries()
+    assert "x" not in retry.step[3][::2]
+
+
+def test_an_event_that_ended_in_time_leaves_nothing_to_look_after(events, quick_work) -> None:
+    event = events.publish("order.placed", {}, expire_after="1h")
+    quick_work()
+    events.wait(event.id)
+    assert events.broker.link.call("ZCARD", f"{events.broker.keys.prefix}:expiring") == 0
+
+
+def test_a_limit_of_nothing_is_refused(events) -> None:
+    with pytest.raises(InvalidEventError, match="expire_after"):
+        events.publish("order.placed", {}, expire_after="0s")
