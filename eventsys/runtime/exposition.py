@@ -94,6 +94,7 @@ class BusCollector:
         lateness = self._metrics.measurements.lateness()
         text = "From when something delayed was due until the poller let it go."
         yield _histogram("schedule_lateness_seconds", text, (), [((), lateness)], least=0)
+        yield _gauges("scheduled_events", "Delayed events that wait.", ("priority",), gauges.scheduled.items())
         yield _gauge("oldest_due_seconds", "How long the first of what is due has been.", gauges.oldest_due_s)
         if gauges.poller_lag_s is not None:
             yield _gauge("poller_lag_seconds", "Since the leading poller last said so.", gauges.poller_lag_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from eventsys.clock import Clock
@@ -17,6 +18,7 @@ class Gauges:
     Attributes:
         pending: Events that are stored and have not ended.
         dead_letters: Dead letters of deliveries and of plain actors.
+        scheduled: Delayed events that wait, by priority.
         oldest_due_s: Seconds that the first entry of the delayed store has been due; 0 when none is.
         poller_lag_s: Seconds since the lead of the last poller ended; 0 while one leads, None when none was seen.
         history_bytes: Memory of the log, as Redis estimates it; None where it does not say.
@@ -24,6 +26,7 @@ class Gauges:
 
     pending: int
     dead_letters: int
+    scheduled: Mapping[str, int]
     oldest_due_s: float
     poller_lag_s: float | None
     history_bytes: int | None
@@ -31,10 +34,11 @@ class Gauges:
 
 def read_gauges(link: Link, keys: Keys, clock: Clock) -> Gauges:
     """Return the figures of this moment, in one round trip."""
-    pending, dead_letters, first, leader, *sizes = link.pipeline(
+    pending, dead_letters, scheduled, first, leader, *sizes = link.pipeline(
         [
             ("ZCARD", keys.pending),
             ("ZCARD", keys.dead),
+            ("HGETALL", keys.delayed_priorities),
             ("ZRANGE", keys.delayed_due, 0, 0, "WITHSCORES"),
             ("GET", keys.poller),
             *(("MEMORY", "USAGE", keys.log(lane)) for lane in LANES),
@@ -46,6 +50,7 @@ def read_gauges(link: Link, keys: Keys, clock: Clock) -> Gauges:
     return Gauges(
         pending=int(pending),
         dead_letters=int(dead_letters),
+        scheduled={one.decode(): int(count) for one, count in zip(scheduled[::2], scheduled[1::2], strict=True)},
         oldest_due_s=max(0.0, late_ms / 1000),
         poller_lag_s=None if lag_ms is None else max(0.0, lag_ms / 1000),
         history_bytes=None if refused else sum(int(size or 0) for size in sizes),

@@ -68,6 +68,7 @@ class Keys:
         self.delayed_bodies = f"{self.prefix}:delayed:bodies"
         self.delayed_far_due = f"{self.prefix}:delayed:far:due"
         self.delayed_far_bodies = f"{self.prefix}:delayed:far:bodies"
+        self.delayed_priorities = f"{self.prefix}:delayed:priorities"
         self.delayed_queues = f"{self.prefix}:delayed:queues"
         self.dead = f"{self.prefix}:dead"
         self.measured_types = f"{self.prefix}:metrics:types"

@@ -101,6 +101,16 @@ def test_any_process_answers_for_all_of_them(busy: EventService, services: Servi
     assert scraped(other) == scraped(busy)
 
 
+def test_what_waits_to_be_fired_is_shown_by_priority(events: EventService) -> None:
+    events.schedule("client.seen", {}, delay="1h", priority=8)
+    later = events.schedule("client.seen", {}, delay="2h", priority=8)
+    events.schedule("client.seen", {}, delay="2h")
+    events.cancel(later.id)
+    found = scraped(events)
+    assert of(found, "eventsys_scheduled_events", priority="8") == 1
+    assert of(found, "eventsys_scheduled_events", priority="5") == 1
+
+
 def test_a_trouble_that_goes_on_is_shown_by_its_rule(events: EventService) -> None:
     events.bus.system.warn("breaker:a", "open")
     events.bus.system.warn("breaker:b", "open")

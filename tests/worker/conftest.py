@@ -15,7 +15,7 @@ from eventsys.broker.worker import Worker
 @pytest.fixture
 def events(redis_url: str, redis_client: redis.Redis) -> Iterator[EventService]:
     """A service on an empty bus."""
-    service = EventService(redis_url=redis_url, app="shop")
+    service = EventService(redis_url=redis_url, app="shop", announce=False)
     yield service
     service.stop()
 

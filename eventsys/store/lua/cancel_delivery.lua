@@ -4,7 +4,7 @@ cancel_delivery: end one delivery that waits: for its next attempt, or to be beg
 KEYS
   1  prefix of the bus
      Reads and writes below it: delayed:due, delayed:bodies, delayed:far:due, delayed:far:bodies, delayed:ids:<bucket>,
-     delayed:keys:<bucket>, delayed:queues, event:<id>, counts, metrics:<...>, pending, expiring, status:<status>, subscriptions:numbers,
+     delayed:keys:<bucket>, delayed:queues, delayed:priorities, event:<id>, counts, metrics:<...>, pending, expiring, status:<status>, subscriptions:numbers,
      log:<lane>, queue:<queue>:<lane>, waiting:<subscription>:<lane>, subscriptions,
      subscriptions:renamed, slots:<subscription>, releases, waiting
 ARGV

@@ -49,6 +49,13 @@ local function put_delayed(member, due_ms, body)
   end
 end
 
+-- Messages are counted by their queue, events, which have none, by their priority.
+local function count_waiting(queue, priority, by)
+  local counts, name = prefix .. ":delayed:queues", queue
+  if queue == "" then counts, name = prefix .. ":delayed:priorities", priority end
+  if redis.call("HINCRBY", counts, name, by) == 0 then redis.call("HDEL", counts, name) end
+end
+
 local function remove_delayed(entry, member, due, bodies)
   local id, queue, key = entry[1], entry[2], entry[4].key
   leave_chain(entry[3])
@@ -58,9 +65,7 @@ local function remove_delayed(entry, member, due, bodies)
   if key and redis.call("HGET", delayed_bucket("keys", key), key) == id then
     redis.call("HDEL", delayed_bucket("keys", key), key)
   end
-  if queue ~= "" and redis.call("HINCRBY", prefix .. ":delayed:queues", queue, -1) == 0 then
-    redis.call("HDEL", prefix .. ":delayed:queues", queue)
-  end
+  count_waiting(queue, 10 - string.byte(member), -1)
 end
 
 -- Makes room for an entry with a key; returns why that may not be, or nil.
@@ -92,9 +97,7 @@ local function add_delayed(step)
   local member = string.char(10 - priority) .. struct.pack(">I8", redis.call("INCR", prefix .. ":delayed:sequence"))
   redis.call("HSET", ids, id, member)
   join_chain(body[3])
-  if queue ~= "" then
-    redis.call("HINCRBY", prefix .. ":delayed:queues", queue, 1)
-  end
+  count_waiting(queue, priority, 1)
   put_delayed(member, due_ms, cmsgpack.pack(body))
   return { "delayed", id }
 end
