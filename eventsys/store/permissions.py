@@ -33,4 +33,4 @@ def acl_rule(keys: Keys, user: str) -> str:
         user: The name of the user.
     """
     allowed = " ".join(f"+{command}" for command in sorted(ON_KEYS | ON_CONNECTIONS))
-    return f"{user} reset on >PASSWORD ~{keys.prefix}:* ~{keys.prefix} &{keys.prefix}:* -@all {allowed}"
+    return f"{user} reset on >PASSWORD ~{keys.prefix}:* ~{keys.prefix} resetchannels &{keys.prefix}:* -@all {allowed}"
