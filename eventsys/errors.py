@@ -189,3 +189,7 @@ class Reject(EventsysError):  # noqa: N818 - a request of the handler, not a fau
     def __init__(self, reason: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class BenchError(EventsysError):
+    """Something that was to be measured did not happen in time."""

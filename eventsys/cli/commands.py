@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from eventsys.cli.bench import bench
 from eventsys.cli.cron import cron
 from eventsys.cli.demo.command import demo
 from eventsys.cli.doctor import doctor
@@ -34,7 +35,7 @@ app = typer.Typer(
 events.command("replay")(replay_events)
 subs.command("backfill")(backfill_subscription)
 
-COMMANDS = (demo, worker, scheduler, publish, doctor, health, top, metrics, settings, redis_acl, version)
+COMMANDS = (demo, worker, scheduler, publish, doctor, bench, health, top, metrics, settings, redis_acl, version)
 FAMILIES = {
     "events": events,
     "cron": cron,
