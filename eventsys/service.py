@@ -15,11 +15,12 @@ from eventsys.broker.broker import EventBroker
 from eventsys.bus.buffer import OnError
 from eventsys.bus.event_bus import EventBus
 from eventsys.bus.handlers import ExceptionTypes
+from eventsys.bus.kept import Kept
+from eventsys.bus.payload_types import ApplicationCatalog
 from eventsys.bus.receipt import Receipt
 from eventsys.bus.subscriptions import Subscriptions
 from eventsys.bus.waiting import wait_for_end
 from eventsys.middleware import carried_attempt, default_middleware
-from eventsys.model.catalog import Catalog
 from eventsys.model.durations import DurationLike, parse_duration, to_milliseconds
 from eventsys.model.event import DelayedEvent, Event, EventRecord
 from eventsys.model.metrics import EventMetrics, SubscriptionMetrics, TypeMetrics
@@ -42,7 +43,7 @@ from eventsys.store.steps import WhenTaken
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
-class EventService:
+class EventService(metaclass=Kept):
     """Publishes, schedules and handles events; one for an application.
 
     Making one opens no connection and starts no thread: both happen at the first use, in each process for itself. It
@@ -72,7 +73,7 @@ class EventService:
         self.broker = EventBroker(
             link=link, name=settings.name, middleware=default_middleware(), retention_ms=retention_ms
         )
-        self.catalog = Catalog()
+        self.catalog = ApplicationCatalog()
         self.store = EventStore(link, self.broker.keys, retention_ms=retention_ms, clock=self.broker.clock)
         self.bus = EventBus(self.broker, self.store, self.settings, self.catalog, on_publish_error=on_publish_error)
         self.replays = self.bus.replays

@@ -7,7 +7,7 @@ import contextvars
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,7 +20,7 @@ from .attempt import enter_attempt
 from .broker import EventBroker
 from .hard_limits import HardLimits
 from .messages import Received
-from .processing import end, failed, may_begin, skipped, succeeded
+from .processing import end, failed, may_begin, renew_actor, skipped, succeeded
 
 #: Threads that call hooks for the loop: a hook may ask Redis, and the loop must not wait for that.
 _HOOK_THREADS = 4
@@ -41,9 +41,11 @@ class LoopRunner:
     Args:
         broker: Whose messages are handled.
         concurrency: How many handlers run at once.
+        pass_on: Takes messages whose handler is a coroutine function no longer, or is gone.
     """
 
-    def __init__(self, broker: EventBroker, concurrency: int) -> None:
+    def __init__(self, broker: EventBroker, concurrency: int, pass_on: Callable[[Sequence[Received]], None]) -> None:
+        self._pass_on = pass_on
         self.limits = HardLimits(self._recycle)
         self._broker = broker
         self._concurrency = concurrency
@@ -127,6 +129,9 @@ class LoopRunner:
         self._start_more()
 
     async def _process(self, message: Received) -> None:
+        if not (renew_actor(self._broker, message) and belongs_on_loop(message)):
+            self._pass_on([message])
+            return
         loop = asyncio.get_running_loop()
         context = contextvars.Context()
         if not await loop.run_in_executor(self._hooks, context.run, begin, self._broker, message):

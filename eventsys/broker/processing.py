@@ -24,6 +24,9 @@ def process(broker: EventBroker, message: Received) -> None:
     """Make one attempt at a message and end it; nothing is raised, whatever the handler or a hook does."""
     if not may_begin(broker, message):
         return
+    if not renew_actor(broker, message):
+        refuse(broker, message)
+        return
     try:
         _attempt(broker, message)
     except BaseException as error:  # an interrupt that came between two hooks: nothing was decided yet
@@ -37,6 +40,12 @@ def refuse(broker: EventBroker, message: Received) -> None:
     message.fail()
     message.stuff_exception(ActorNotFound(message.actor_name))
     end(broker, message)
+
+
+def renew_actor(broker: EventBroker, message: Received) -> bool:
+    """Let a message run the code that is declared now, should it have been loaded again since; say whether there is."""
+    message.actor = broker.work.actors.get(message.actor_name)
+    return message.actor is not None
 
 
 def may_begin(broker: EventBroker, message: Received) -> bool:

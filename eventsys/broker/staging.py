@@ -13,18 +13,34 @@ from dramatiq import Actor
 #: Packages whose frames declare actors on behalf of somebody else.
 _OURS = ("eventsys", "dramatiq", "periodiq", "importlib", "functools")
 
+#: How the names of the actors begin that a service declares for itself, in whatever module makes it.
+OWN_ACTORS = "eventsys."
+
 
 class Staging:
     """What was declared by modules that are being loaded again; nothing of it runs yet.
 
+    Args:
+        service: The service of the process.
+        made_in: The module that made it. Loaded again, it gets this very object, which everything else holds.
+
     Attributes:
         actors: By name.
         homes: The module that declares each.
+        types: The payload models of event types, their versions, and the modules that register them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, service: Any = None, made_in: str | None = None) -> None:
         self.actors: dict[str, Actor[..., Any]] = {}
         self.homes: dict[str, str | None] = {}
+        self.types: dict[str, tuple[Any, int, str | None]] = {}
+        self._service = service
+        self._made_in = made_in
+
+    def kept_service(self) -> Any:
+        """Return the service that the module being executed makes again; None where it is another one's to make."""
+        is_made_again = self._made_in is not None and declaring_module() == self._made_in
+        return self._service if is_made_again else None
 
 
 _staging: ContextVar[Staging | None] = ContextVar("staging", default=None)
@@ -36,9 +52,9 @@ def current_staging() -> Staging | None:
 
 
 @contextmanager
-def staged() -> Iterator[Staging]:
+def staged(service: Any = None, made_in: str | None = None) -> Iterator[Staging]:
     """Keep apart what this thread declares within: everybody else goes on seeing the actors as they are."""
-    staging = Staging()
+    staging = Staging(service, made_in)
     token = _staging.set(staging)
     try:
         yield staging
@@ -71,7 +87,7 @@ class ActorTable(dict[str, Actor[..., Any]]):
         return super().__getitem__(name)
 
     def __setitem__(self, name: str, actor: Actor[..., Any]) -> None:
-        staging, home = _staging.get(), _declaring_module()
+        staging, home = _staging.get(), declaring_module()
         if staging is not None:
             staging.actors[name] = actor
             staging.homes[name] = home
@@ -80,8 +96,8 @@ class ActorTable(dict[str, Actor[..., Any]]):
         self.homes[name] = home
 
     def declared_in(self, modules: set[str]) -> set[str]:
-        """Return the names of the actors that these modules declare."""
-        return {name for name in self if self.homes.get(name) in modules}
+        """Return the names of the actors that these modules declare; those of the service itself are not among them."""
+        return {name for name in self if self.homes.get(name) in modules and not name.startswith(OWN_ACTORS)}
 
     def adopt(self, staging: Staging) -> None:
         """Let staged actors take the place of those of the same name, one by one: none is missing at any time."""
@@ -90,8 +106,8 @@ class ActorTable(dict[str, Actor[..., Any]]):
             self.homes[name] = staging.homes[name]
 
 
-def _declaring_module() -> str | None:
-    """Return the module that is being executed and declares an actor now, through whatever helpers."""
+def declaring_module() -> str | None:
+    """Return the module that is being executed and declares something now, through whatever helpers; None: none is."""
     frame = inspect.currentframe()
     while frame is not None:
         name = str(frame.f_globals.get("__name__", ""))

@@ -65,7 +65,7 @@ class Worker:
         self.is_running = False
         self._seen_threads: set[str] = set()
         self._handoff = Handoff(worker_threads)
-        self._on_loop = LoopRunner(broker, async_concurrency)
+        self._on_loop = LoopRunner(broker, async_concurrency, self._handoff.put)
 
     def start(self) -> None:
         """Start all threads, and read every declared queue."""

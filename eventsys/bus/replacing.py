@@ -9,6 +9,7 @@ from dramatiq import Actor
 from eventsys.broker.actor import HandlerActor
 from eventsys.broker.staging import ActorTable, Staging
 from eventsys.bus.event_bus import EventBus
+from eventsys.bus.payload_types import ApplicationCatalog
 from eventsys.errors import SubscriptionError
 
 
@@ -28,7 +29,7 @@ class Replaced(NamedTuple):
     removed: list[str]
 
 
-def replace_handlers(bus: EventBus, staging: Staging, modules: set[str]) -> Replaced:
+def replace_handlers(bus: EventBus, catalog: ApplicationCatalog, staging: Staging, modules: set[str]) -> Replaced:
     """Let what `modules` declare now take the place of what they declared before.
 
     Redis is told first; if that fails nothing has changed here. Then each actor is exchanged in one step: a delivery
@@ -36,6 +37,7 @@ def replace_handlers(bus: EventBus, staging: Staging, modules: set[str]) -> Repl
 
     Args:
         bus: Whose handlers they are.
+        catalog: Whose payload models they are validated with.
         staging: What the modules declared when they were loaded again.
         modules: The modules that were loaded again, and those that are gone.
 
@@ -51,12 +53,12 @@ def replace_handlers(bus: EventBus, staging: Staging, modules: set[str]) -> Repl
     handlers = [actor for actor in staging.actors.values() if isinstance(actor, HandlerActor)]
     hashes = {name: _declaration(actor) for name, actor in before.items()}
     bus.declarations.adopt(handlers)
+    catalog.adopt(staging, modules)
     actors.adopt(staging)
     removed = sorted(before.keys() - staging.actors.keys())
     for name in removed:
         _remove(bus, actors, before[name])
     bus.inline.rebuild()
-    _point_to_new_code(bus)
     again = sorted(before.keys() & staging.actors.keys())
     changed = [name for name in again if _declaration(staging.actors[name]) != hashes[name]]
     return Replaced(
@@ -86,12 +88,3 @@ def _remove(bus: EventBus, actors: ActorTable, actor: Actor[..., Any]) -> None:
 
 def _declaration(actor: object) -> str:
     return actor.subscription.declaration_hash if isinstance(actor, HandlerActor) else ""
-
-
-def _point_to_new_code(bus: EventBus) -> None:
-    """Let fetched messages that nobody has begun run the new code; those of a removed handler wait for another host."""
-    for message in bus.broker.work.in_flight.unstarted():
-        new = bus.broker.actors.get(message.actor_name)
-        # A coroutine that became a function, or the other way round, is in the wrong line by now: it runs once more.
-        if new is None or getattr(new, "is_async", False) == getattr(message.actor, "is_async", False):
-            message.actor = new

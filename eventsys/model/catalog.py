@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -102,17 +102,48 @@ class Catalog:
         Raises:
             InvalidEventError: If the type is no type name, `model` is no pydantic model, or the version is below 1.
         """
-        check_event_type(event_type)
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            raise InvalidEventError(f"the payload of {event_type!r} must be a pydantic model class, not {model!r}")
-        if version < 1:
-            raise InvalidEventError(f"version {version} of {event_type!r} is below 1; versions count from 1")
+        self.check(event_type, model, version)
         earlier = self._models.get(event_type)
         if earlier is not None:
             self._types[earlier] = [known for known in self._types[earlier] if known != event_type]
         self._models[event_type] = model
         self._versions[event_type] = version
         self._types.setdefault(model, []).append(event_type)
+
+    def check(self, event_type: str, model: type[BaseModel], version: int) -> None:
+        """Refuse what `register` would.
+
+        Raises:
+            InvalidEventError: If the type is no type name, `model` is no pydantic model, or the version is below 1.
+        """
+        check_event_type(event_type)
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            raise InvalidEventError(f"the payload of {event_type!r} must be a pydantic model class, not {model!r}")
+        if version < 1:
+            raise InvalidEventError(f"version {version} of {event_type!r} is below 1; versions count from 1")
+
+    def replace(self, registered: Mapping[str, tuple[type[BaseModel], int]], gone: Iterable[str]) -> None:
+        """Let classes that were loaded again take the place of those of the same name; forget what is gone.
+
+        A handler that runs on the old code still publishes instances of the old class: they find their type as before,
+        and are validated by the new.
+
+        Args:
+            registered: Models and versions by event type.
+            gone: Types that are not registered any more; a built-in one has its own model again.
+        """
+        earlier = {event_type: self._models.get(event_type) for event_type in registered}
+        for event_type in gone:
+            model = self._models.pop(event_type)
+            self._versions.pop(event_type)
+            self._types[model] = [known for known in self._types[model] if known != event_type]
+            if event_type in BUILTIN_TYPES:
+                self.register(event_type, BUILTIN_TYPES[event_type])
+        for event_type, (model, version) in registered.items():
+            self.register(event_type, model, version)
+            old = earlier[event_type]
+            if old is not None and old is not model and _full_name(old) == _full_name(model):
+                self._types[old].append(event_type)
 
     def model_for(self, event_type: str) -> type[BaseModel] | None:
         """Return the payload model of `event_type`, or None where any object will do."""
@@ -169,3 +200,7 @@ class Catalog:
             raise InvalidPayloadError(
                 f"the payload of {event_type!r} does not fit {model.__name__}, which is registered for it: {error}"
             ) from error
+
+
+def _full_name(model: type[BaseModel]) -> tuple[str, str]:
+    return model.__module__, model.__qualname__

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from eventsys import EventService
 from eventsys.broker.worker import Worker
+from eventsys.runtime import discovery
 from eventsys.runtime.discovery import discover
 from eventsys.runtime.reload.reloader import Reload, Reloader
 from tests.support.services import Services
@@ -27,6 +29,7 @@ gate = threading.Event()
 _service: EventService | None = None
 _notes: list[str] = []
 _noted = threading.Condition()
+_watching: list[Callable[[], object]] = [lambda: None]
 
 
 def use(service: EventService) -> None:
@@ -40,6 +43,13 @@ def current() -> EventService:
     """Return the service of the test that runs; the application's module binds it."""
     assert _service is not None
     return _service
+
+
+def look_around() -> None:
+    """Let the test see, from another thread, what that thread sees now."""
+    thread = threading.Thread(target=_watching[0])
+    thread.start()
+    thread.join()
 
 
 def note(said: str, event: Any = None) -> None:
@@ -67,6 +77,21 @@ class Shop:
         self.reloader: Reloader | None = None
 
     @property
+    def watch(self) -> Callable[[], object]:
+        return _watching[0]
+
+    @watch.setter
+    def watch(self, look: Callable[[], object]) -> None:
+        """Call `look` in another thread whenever a module of the application looks around."""
+        _watching[0] = look
+
+    def settings(self) -> dict[str, Any]:
+        """Return what the service of the test was made with."""
+        given = current().settings
+        assert given.redis_url is not None
+        return {"redis_url": given.redis_url.get_secret_value(), "name": given.name, "app": given.app}
+
+    @property
     def events(self) -> EventService:
         return current()
 
@@ -76,8 +101,10 @@ class Shop:
         path.write_text(text)
         return path
 
-    def load(self, *, polls: bool = False) -> Reloader:
+    def load(self, *, polls: bool = False, find_service: bool = False) -> Reloader:
         discover("shop")
+        if find_service:
+            use(discovery.find_service(["shop"]))
         self.reloader = Reloader(current(), ["shop"], directory=self.directory, tell=self._told, polls=polls)
         return self.reloader
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dramatiq
 import pytest
 
-from tests.reload.shop import APP, HANDLER, Shop, noted
+from tests.reload.shop import HANDLER, Shop, noted
 
 
 @pytest.mark.parametrize(
@@ -36,14 +37,52 @@ def test_a_module_that_cannot_be_loaded_leaves_all_as_it_was_and_says_why(shop: 
     assert noted(2) == ["old", "mended"]
 
 
-def test_the_module_that_makes_the_service_asks_for_a_restart(shop: Shop) -> None:
-    reloader = shop.load()
-    shop.write("app.py", APP + "LIMIT = 3\n")
+def test_other_settings_of_the_service_ask_for_a_restart(shop: Shop) -> None:
+    made = f"from eventsys import EventService\nevents = EventService(**{shop.settings()!r})\n"
+    shop.write("app.py", made)
+    reloader = shop.load(find_service=True)
+    shop.write("app.py", made.replace("'app': 'tests'", "'app': 'others'"))
     reload = reloader.look()
     assert reload is not None
     assert reload.replaced is None
-    assert "shop.app makes the service" in reload.problem
-    assert "restart" in reload.problem
+    assert "other settings now (app): restart" in reload.problem
+
+
+def test_a_second_service_is_refused_and_the_first_stays_dramatiqs_broker(shop: Shop) -> None:
+    reloader = shop.load()
+    shop.write("more.py", "from eventsys import EventService\nevents = EventService(app='more')\n")
+    reload = reloader.look()
+    assert reload is not None
+    assert "2 EventService objects" in reload.problem
+    assert dramatiq.get_broker() is shop.events.broker
+
+
+def test_a_module_that_exits_when_it_is_loaded_ends_nothing(shop: Shop) -> None:
+    reloader = shop.load()
+    shop.write("orders.py", "raise SystemExit(1)\n")
+    reload = reloader.look()
+    assert reload is not None
+    assert "SystemExit" in reload.problem
+    assert shop.names() == {"ship"}
+
+
+def test_nothing_that_a_module_declared_before_it_failed_counts(shop: Shop) -> None:
+    """Actors, subscriptions and payload models: while it loads, and afterwards."""
+    seen: list[object] = []
+    before = shop.events.catalog.registered()
+    shop.watch = lambda: seen.append((shop.names(), shop.events.catalog.registered() == before))
+    reloader = shop.load()
+    shop.write(
+        "orders.py",
+        "from pydantic import BaseModel\nimport dramatiq\n"
+        + HANDLER.format(said="half").replace("ship", "half")
+        + "class Order(BaseModel): ...\nevents.type('order.paid', Order)\n"
+        + "@dramatiq.actor(broker=events.broker)\ndef count(): ...\n"
+        + "from tests.reload.shop import look_around\nlook_around()\n1 / 0\n",
+    )
+    assert "ZeroDivisionError" in reloader.look().problem
+    assert seen == [({"ship"}, True)]
+    assert (shop.names(), shop.events.catalog.registered()) == ({"ship"}, before)
 
 
 def test_a_name_that_another_module_has_is_refused_as_a_whole(shop: Shop) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import linecache
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import cache_from_source
 from pathlib import Path
 from types import ModuleType
@@ -29,19 +29,32 @@ def loaded_again(order: Sequence[str], gone: Sequence[str]) -> Iterator[None]:
         _forget_bytecode(file_of(name))
     linecache.checkcache()
     importlib.invalidate_caches()
-    try:
-        for name in before:
-            sys.modules.pop(name, None)
-        for name in order:
-            importlib.import_module(name)
-            _bind_children(name)
+    with _imports_held(before):
+        try:
+            for name in before:
+                sys.modules.pop(name, None)
+            for name in order:
+                importlib.import_module(name)
+                _bind_children(name)
+            yield
+        except BaseException:
+            for name, module in before.items():
+                _put_back(name, module)
+            raise
+        for name in gone:
+            _unbind(name)
+
+
+@contextmanager
+def _imports_held(names: Iterable[str]) -> Iterator[None]:
+    """Let other threads that import these modules wait: a handler may do so while it runs.
+
+    They get the new modules, or the old ones if the new could not be loaded, and load nothing themselves.
+    """
+    with ExitStack() as locks:
+        for name in sorted(names):
+            locks.enter_context(importlib._bootstrap._ModuleLockManager(name))  # type: ignore[attr-defined]  # noqa: SLF001 - Python has no public name for it
         yield
-    except BaseException:
-        for name, module in before.items():
-            _put_back(name, module)
-        raise
-    for name in gone:
-        _unbind(name)
 
 
 def _forget_bytecode(path: Path | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 from importlib.util import resolve_name
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def application_modules(packages: Sequence[str], directory: Path) -> dict[str, P
         file = getattr(module, "__file__", None)
         if not file or not file.endswith(".py") or name == "__main__":
             continue
-        path, top = Path(file).resolve(), name.partition(".")[0]
+        path, top = _resolved(file), name.partition(".")[0]
         if top in tops or (top != "eventsys" and _is_own(path, directory)):
             found[name] = path
     return found
@@ -68,19 +69,10 @@ def file_of(name: str) -> Path | None:
     return None if file is None else Path(file).resolve()
 
 
-def makes_service(name: str, path: Path, service: object) -> bool:
-    """Say whether a module binds the service, and not by importing it from elsewhere.
-
-    Args:
-        name: The module; it is loaded.
-        path: Its file, as it was when it was loaded.
-        service: The service.
-    """
-    variables = {key for key, value in vars(sys.modules[name]).items() if value is service}
-    imported = {
-        alias.asname or alias.name for node in _nodes(path) if isinstance(node, ast.ImportFrom) for alias in node.names
-    }
-    return bool(variables - imported)
+@lru_cache(maxsize=8192)
+def _resolved(file: str) -> Path:
+    # Asked for every module of the process at every look, and the file system takes its time to answer.
+    return Path(file).resolve()
 
 
 def _is_own(path: Path, directory: Path) -> bool:

@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import logging
 import sys
-import sysconfig
 import threading
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
+import dramatiq
+
 from eventsys.broker.staging import staged
 from eventsys.bus.replacing import Replaced, replace_handlers
+from eventsys.errors import SettingsError
+from eventsys.runtime.discovery import find_service
+from eventsys.runtime.readable_trace import readable_trace
 from eventsys.service import EventService
 
-from .contents import Contents
+from .contents import Content, Contents
 from .loading import loaded_again
-from .modules import application_modules, makes_service, new_modules, reload_order
+from .modules import application_modules, new_modules, reload_order
 from .watching import Watcher
 
 #: Seconds without another write after which a change is taken for whole, and the longest it is waited for.
 QUIET_S, LONGEST_QUIET_S = 0.05, 0.3
 
+#: Seconds that a file which became empty or is gone has to be written anew before that is believed.
+HALF_WRITTEN_S = 0.3
+
 #: Seconds between two looks at all files: what a lost event costs.
 LOOK_S = 2.0
-
-#: Where the frames of an import lie that tell a person nothing: this library, and Python's own.
-_MACHINERY = (str(Path(__file__).parents[2]), sysconfig.get_path("stdlib"), "<frozen importlib")
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +58,7 @@ class Reloader:
 
     The process goes on: a handler that runs ends on the old code, what is queued runs on the new. Modules that import a
     changed one are loaded again too. If one of them cannot be loaded, none is, and the old code goes on until the next
-    change. The module that makes the service is never loaded again: everything else holds that very object.
+    change. The module that makes the service gets that very object again, since everything else holds it.
 
     Args:
         events: The service of this process.
@@ -63,6 +66,7 @@ class Reloader:
         directory: Where it was started; modules imported from below it belong to the application.
         tell: Called after every reload, in the thread of this agent.
         polls: Look at files again and again instead of being told of changes.
+        loaded_at: When the application began to be loaded, in seconds since 1970: what was written later is a change.
     """
 
     def __init__(
@@ -73,20 +77,20 @@ class Reloader:
         directory: Path | None = None,
         tell: Callable[[Reload], None] = lambda _: None,
         polls: bool = False,
+        loaded_at: float | None = None,
     ) -> None:
         self._events = events
         self._packages = list(packages)
         self._directory = directory or Path.cwd()
         self._tell = tell
         self._contents = Contents()
-        self._refused: dict[Path, bytes] = {}
+        self._refused: dict[Path, bytes | None] = {}
         self._hint = threading.Event()
         self._watcher = Watcher(self._hint, polls=polls)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._modules: dict[str, Path] = {}
-        self._makers: set[str] = set()
-        self._take_stock()
+        self._take_stock(float("inf") if loaded_at is None else loaded_at)
 
     def start(self) -> None:
         """Watch from now on; what was saved since this was made counts too."""
@@ -105,28 +109,29 @@ class Reloader:
 
     def look(self) -> Reload | None:
         """Reload what has changed since the last time, and say what came of it; None when nothing has."""
-        began = time.monotonic()
+        began, began_at = time.monotonic(), time.time()
         known = application_modules(self._packages, self._directory)
-        new = new_modules(self._packages, known)
-        gone = [name for name, path in known.items() if not path.exists()]
-        changed = [name for name, path in known.items() if name not in gone and self._contents.has_changed(path)]
-        if not self._is_news({**known, **new}, [*changed, *gone, *new]):
+        files = {**known, **new_modules(self._packages, known)}
+        # Looked at before anything is loaded: what is saved while that goes on is the next change.
+        look = self._contents.look(files.values())
+        changed = self._contents.changed(look)
+        if not self._is_news({path: look[path] for path in changed}):
             return None
-        present = {name: path for name, path in {**known, **new}.items() if name not in gone}
-        order = reload_order([*changed, *gone, *new], present)
+        gone = [name for name in known if look[files[name]] is None]
+        present = {name: path for name, path in files.items() if look[path] is not None}
+        order = reload_order([name for name, path in files.items() if path in changed], present)
         reload = self._reload(order, gone, began)
         if reload.replaced is not None:
             self._refused = {}
-            self._contents.take(known.values())
-            self._take_stock()
+            self._contents.keep(look)
+            self._take_stock(began_at)
         self._tell_of(reload)
         return reload
 
-    def _take_stock(self) -> None:
-        """Remember what is loaded, as it is now."""
+    def _take_stock(self, loaded_at: float) -> None:
+        """Remember what is loaded."""
         self._modules = application_modules(self._packages, self._directory)
-        self._contents.take(self._modules.values())
-        self._makers = {name for name, path in self._modules.items() if makes_service(name, path, self._events)}
+        self._contents.keep_new(self._modules.values(), loaded_at=loaded_at)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -141,13 +146,20 @@ class Reloader:
                 logger.exception("changes could not be looked for", extra={"action": "reload_broken"})
 
     def _settle(self) -> None:
-        """Wait until an editor is done with writing."""
+        """Wait until an editor is done with writing: some empty a file or remove it before they write it anew."""
         deadline = time.monotonic() + LONGEST_QUIET_S
+        self._wait_for_quiet(deadline)
+        look = self._contents.look(self._modules.values())
+        if any(look[path] is None or look[path].is_empty for path in self._contents.changed(look)):  # type: ignore[union-attr]
+            self._hint.wait(HALF_WRITTEN_S)
+            self._wait_for_quiet(time.monotonic() + LONGEST_QUIET_S)
+
+    def _wait_for_quiet(self, deadline: float) -> None:
+        self._hint.clear()
         while not self._stopping.is_set() and time.monotonic() < deadline:
-            self._hint.clear()
             if not self._hint.wait(QUIET_S):
                 return
-        self._hint.clear()
+            self._hint.clear()
 
     def _watch(self) -> None:
         directories = {path.parent for path in self._modules.values()}
@@ -155,37 +167,35 @@ class Reloader:
             init = self._modules.get(package)
             if init is not None and init.name == "__init__.py":
                 directories |= {one for one in init.parent.rglob("*") if one.is_dir() and one.name != "__pycache__"}
-        self._watcher.watch(directories)
+        if self._watcher.watch(directories):
+            self._hint.set()  # something may have been saved while nobody watched
 
-    def _is_news(self, files: dict[str, Path], names: Sequence[str]) -> bool:
-        """Say whether these changes were not refused already, just as they are."""
-        found = {files[name]: _content(files[name]) for name in names}
-        if not found:
-            self._refused = {}
-        if found == self._refused:
-            return False
+    def _is_news(self, changes: dict[Path, Content | None]) -> bool:
+        """Say whether there are changes, and not those that were refused already, just as they are."""
+        found = {path: None if content is None else content.digest for path, content in changes.items()}
+        is_news = bool(found) and found != self._refused
         self._refused = found
-        return True
+        return is_news
 
     def _reload(self, order: list[str], gone: list[str], began: float) -> Reload:
-        if held := [name for name in (*order, *gone) if name in self._makers]:
-            problem = f"{', '.join(held)} makes the service, which everything else holds: restart to take this over"
-            return Reload(order, None, problem, time.monotonic() - began)
-        forget_types = self._events.catalog.remember()
+        events = self._events
         try:
             with ExitStack() as undo:
-                with staged() as staging:
+                with staged(events, getattr(events, "made_in", None)) as staging:
                     undo.enter_context(loaded_again(order, gone))
-                replaced = replace_handlers(self._events.bus, staging, {*order, *gone})
-        except Exception as error:
-            forget_types()
-            return Reload(order, None, _told(error), time.monotonic() - began)
+                    if find_service(self._packages) is not events:
+                        raise SettingsError("the application makes another service now: restart to take it over")
+                replaced = replace_handlers(events.bus, events.catalog, staging, {*order, *gone})
+        except (Exception, SystemExit) as error:
+            return Reload(order, None, readable_trace(error), time.monotonic() - began)
+        finally:
+            dramatiq.set_broker(events.broker)
         return Reload(order, replaced, "", time.monotonic() - began)
 
     def _tell_of(self, reload: Reload) -> None:
         if reload.replaced is None:
             logger.error(
-                "the old code goes on: %s", reload.problem,
+                "%s cannot be loaded, and the old code goes on: %s", ", ".join(reload.modules), reload.problem,
                 extra={"action": "reload_refused", "modules": reload.modules},
             )  # fmt: skip
         else:
@@ -196,23 +206,11 @@ class Reloader:
         self._tell(reload)
 
 
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError:
-        return b""
-
-
-def _told(error: Exception) -> str:
-    """Return an error with the lines of the application that lead to it, without those of the import machinery."""
-    trace = traceback.TracebackException.from_exception(error)
-    trace.stack = traceback.StackSummary.from_list(
-        [frame for frame in trace.stack if not frame.filename.startswith(_MACHINERY)]
-    )
-    return "".join(trace.format()).strip()
-
-
 def _summary(replaced: Replaced) -> str:
-    signs = {"+": replaced.added, "~": replaced.changed, "-": replaced.removed}
-    said = [f"{sign}{name}" for sign, names in signs.items() for name in names]
-    return " ".join(said) or f"{len(replaced.kept)} handlers on new code"
+    kinds = {
+        "added": replaced.added,
+        "changed": replaced.changed,
+        "removed, and unhosted here": replaced.removed,
+    }
+    said = [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]
+    return "; ".join(said) or f"the same {len(replaced.kept)} handlers, on new code"

@@ -35,11 +35,15 @@ class Watcher(FileSystemEventHandler):
         self._observer: Any = None
         self._watched: frozenset[Path] = frozenset()
 
-    def watch(self, directories: Iterable[Path]) -> None:
-        """Watch these directories, and what is directly in them; where none can be watched, poll."""
+    def watch(self, directories: Iterable[Path]) -> bool:
+        """Watch these directories, and what is directly in them; where none can be watched, poll.
+
+        Returns:
+            Whether watching began anew; what happened before may not have been seen.
+        """
         wanted = frozenset(path for path in directories if path.is_dir())
         if wanted == self._watched and self._observer is not None and self._observer.is_alive():
-            return
+            return False
         self.stop()
         self._watched = wanted
         try:
@@ -50,6 +54,7 @@ class Watcher(FileSystemEventHandler):
             logger.warning("files cannot be watched (%s); they are looked at instead", error)
             self._polls = True
             self._start(PollingObserver(timeout=POLL_S))
+        return True
 
     def stop(self) -> None:
         """Watch nothing any more."""

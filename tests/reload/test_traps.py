@@ -1,0 +1,229 @@
+"""What goes wrong when modules are loaded again, and does not here."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from eventsys.broker.worker import Worker
+from tests.reload.shop import HANDLER, Shop, gate, noted
+
+BLOCKING = """
+from shop.app import events
+from tests.reload.shop import gate, note
+
+@events.on("order.paid", name="ship", max_retries=0)
+{kind} ship(event):
+    note("{said}")
+    {rest}
+"""
+
+
+def blocking(said: str, kind: str = "def") -> str:
+    return BLOCKING.format(said=said, kind=kind, rest="gate.wait(10)" if kind == "def" else "pass")
+
+
+def test_an_application_in_one_module_gets_its_very_service_again(shop: Shop) -> None:
+    made = f"from eventsys import EventService\nevents = EventService(**{shop.settings()!r})\n"
+    shop.write("app.py", made)
+    reloader = shop.load(find_service=True)
+    shop.work()
+    events, actors = shop.events, set(shop.events.broker.actors)
+    shop.write("app.py", made + "LIMIT = 3\n")
+    reload = reloader.look()
+    assert (reload.problem, reload.modules) == ("", ["shop.app", "shop.orders"])
+    assert sys.modules["shop.app"].events is events
+    assert sys.modules["shop.app"].LIMIT == 3
+    assert set(events.broker.actors) == actors  # those of the service itself among them
+    events.publish("order.paid", {})
+    assert noted(1) == ["old"]
+
+
+def test_a_function_that_becomes_a_coroutine_or_back_takes_effect_for_what_is_fetched(shop: Shop) -> None:
+    gate.clear()
+    shop.write("orders.py", blocking("old"))
+    reloader = shop.load()
+    shop.services.work(shop.events, Worker, threads=1)
+    for _ in range(4):
+        shop.events.publish("order.paid", {})
+    assert noted(1) == ["old"]
+    shop.write("orders.py", blocking("new", "async def"))
+    assert reloader.look().problem == ""
+    gate.set()
+    assert noted(4) == ["old", "new", "new", "new"]
+
+
+def test_a_coroutine_that_becomes_a_function_runs_on_a_thread(shop: Shop) -> None:
+    waiting = blocking("old", "async def").replace("pass", "import asyncio; await asyncio.to_thread(gate.wait, 10)")
+    gate.clear()
+    shop.write("orders.py", waiting)
+    reloader = shop.load()
+    shop.services.work(shop.events, Worker, threads=1, async_concurrency=1)
+    for _ in range(3):
+        shop.events.publish("order.paid", {})
+    assert noted(1) == ["old"]
+    shop.write(
+        "orders.py", blocking("new").replace("gate.wait(10)", "import threading; note(threading.current_thread().name)")
+    )
+    assert reloader.look().problem == ""
+    gate.set()
+    said = noted(5)
+    assert said[0] == "old"
+    assert said[1::2] == ["new", "new"]
+    assert all(name.startswith("eventsys-worker-") for name in said[2::2])
+
+
+def test_what_is_fetched_for_a_handler_that_is_removed_waits_and_fails_nothing(shop: Shop) -> None:
+    gate.clear()
+    shop.write("orders.py", blocking("old"))
+    reloader = shop.load()
+    shop.services.work(shop.events, Worker, threads=1)
+    published = [shop.events.publish("order.paid", {}) for _ in range(3)]
+    assert noted(1) == ["old"]
+    (shop.directory / "shop" / "orders.py").unlink()
+    assert reloader.look().replaced.removed == ["ship"]
+    gate.set()
+    assert shop.events.wait(published[0].id, "10s").status == "delivered"
+    shop.write("orders.py", blocking("back"))
+    assert reloader.look().replaced.added == ["ship"]
+    for event in published:
+        record = shop.events.wait(event.id, "20s")
+        assert [(one.status, one.attempts) for one in record.deliveries] == [("succeeded", 1)]
+    assert noted(3) == ["old", "back", "back"]
+
+
+def test_a_handler_that_runs_still_publishes_its_own_payload_class(shop: Shop) -> None:
+    typed = """
+from pydantic import BaseModel
+from shop.app import events
+from tests.reload.shop import gate, note
+
+class Parcel(BaseModel):
+    weight: int
+
+events.type("parcel.sent", Parcel)
+
+@events.on("order.paid", name="ship", max_retries=0)
+def ship(event):
+    note("{said}")
+    gate.wait(10)
+    events.publish(Parcel(weight=1))
+
+@events.on("parcel.sent", name="watch")
+def watch(event):
+    note("weight " + str(event.payload["weight"]))
+"""
+    gate.clear()
+    shop.write("orders.py", typed.format(said="old"))
+    reloader = shop.load()
+    shop.work()
+    shop.events.publish("order.paid", {})
+    assert noted(1) == ["old"]
+    for said in ("new", "newer"):
+        shop.write("orders.py", typed.format(said=said))
+        assert reloader.look().problem == ""
+    gate.set()
+    assert noted(2)[1] == "weight 1"
+
+
+def test_a_type_that_is_registered_no_longer_is_forgotten(shop: Shop) -> None:
+    typed = "from pydantic import BaseModel\n{}\nclass Order(BaseModel): n: int\nevents.type('{}', Order)\n"
+    handler = HANDLER.format(said="x")
+    shop.write("orders.py", handler + typed.format("", "order.paid"))
+    reloader = shop.load()
+    shop.write("orders.py", handler + typed.format("", "user.login"))
+    shop.work()
+    assert reloader.look().problem == ""
+    registered = shop.events.catalog.registered()
+    assert "order.paid" not in registered
+    assert registered["user.login"].__name__ == "Order"
+    shop.write("orders.py", handler)
+    assert reloader.look().problem == ""
+    assert shop.events.catalog.registered()["user.login"].__name__ == "UserSession"  # the built-in one again
+
+
+def test_a_running_handler_may_import_what_is_being_loaded_again(shop: Shop) -> None:
+    lazily = """
+from shop.app import events
+from tests.reload.shop import note
+
+@events.on("order.paid", name="ship", max_retries=0)
+def ship(event):
+    from shop.words import WORD
+    note(WORD)
+"""
+    shop.write("words.py", "WORD = '0'\n")
+    shop.write("orders.py", lazily)
+    reloader = shop.load()
+    shop.work()
+    shop.events.publish_many([("order.paid", {}) for _ in range(300)])
+    for version in range(1, 31):
+        shop.write(
+            "words.py", f"import time\nfrom tests.reload.shop import look_around\nlook_around()\nWORD = '{version}'\n"
+        )
+        assert reloader.look().problem == ""
+    words = [int(word) for word in noted(300)]
+    assert len(words) == 300
+    shop.events.broker.join("tests", timeout=20_000)
+    assert shop.events.get_metrics().failed_events == 0
+
+
+def test_a_package_that_is_loaded_again_keeps_its_modules(shop: Shop) -> None:
+    reloader = shop.load()
+    shop.work()
+    orders = sys.modules["shop.orders"]
+    shop.write("__init__.py", "import eventsys\neventsys.discover(__name__)\nNAME = 'shop'\n")
+    reload = reloader.look()
+    assert (reload.problem, reload.modules) == ("", ["shop"])
+    assert sys.modules["shop"].orders is orders
+    assert sys.modules["shop"].NAME == "shop"
+    assert shop.names() == {"ship"}
+
+
+def test_modules_that_import_each_other_are_loaded_again_together(shop: Shop) -> None:
+    shop.write("words.py", "import shop.orders\n\ndef word():\n    return 'old'\n")
+    ask = HANDLER.format(said="x").replace('note("x", event)', "note(shop.words.word())")
+    shop.write("orders.py", "import shop.words\n" + ask)
+    reloader = shop.load()
+    shop.work()
+    shop.write("words.py", "import shop.orders\n\ndef word():\n    return 'new'\n")
+    reload = reloader.look()
+    assert (reload.problem, sorted(reload.modules)) == ("", ["shop.orders", "shop.words"])
+    assert sys.modules["shop.words"].shop.orders is sys.modules["shop.orders"]
+    shop.events.publish("order.paid", {})
+    assert noted(1) == ["new"]
+
+
+def test_what_is_saved_while_a_change_is_loaded_is_the_next_change(shop: Shop) -> None:
+    reloader = shop.load()
+    shop.work()
+    late = HANDLER.format(said="late")
+    shop.watch = lambda: shop.write("orders.py", late)
+    shop.write("orders.py", HANDLER.format(said="new") + "from tests.reload.shop import look_around\nlook_around()\n")
+    assert reloader.look().problem == ""
+    assert reloader.look().problem == ""
+    shop.events.publish("order.paid", {})
+    assert noted(1) == ["late"]
+    assert reloader.look() is None
+
+
+@pytest.mark.parametrize("before", ["", None], ids=["emptied first", "removed first"])
+def test_an_editor_that_empties_or_removes_a_file_before_it_writes_causes_one_reload(
+    shop: Shop, before: str | None
+) -> None:
+    reloader = shop.load()
+    shop.work()
+    reloader.start()
+    path = shop.directory / "shop" / "orders.py"
+    if before is None:
+        path.unlink()
+    else:
+        path.write_text(before)
+    assert not reloader._stopping.wait(0.15)  # longer than it is waited for quiet, shorter than for the second half
+    shop.write("orders.py", HANDLER.format(said="new"))
+    reload = shop.next_report()
+    assert reload.replaced == ([], [], ["ship"], [])
+    shop.events.publish("order.paid", {})
+    assert noted(1) == ["new"]
+    assert shop.reports == []
