@@ -7,6 +7,7 @@ import typer
 from eventsys.cli.bench import bench
 from eventsys.cli.cron import cron
 from eventsys.cli.demo.command import demo
+from eventsys.cli.dev import dev
 from eventsys.cli.doctor import doctor
 from eventsys.cli.events import events
 from eventsys.cli.health import health
@@ -35,7 +36,7 @@ app = typer.Typer(
 events.command("replay")(replay_events)
 subs.command("backfill")(backfill_subscription)
 
-COMMANDS = (demo, worker, scheduler, publish, doctor, bench, health, top, metrics, settings, redis_acl, version)
+COMMANDS = (demo, dev, worker, scheduler, publish, doctor, bench, health, top, metrics, settings, redis_acl, version)
 FAMILIES = {
     "events": events,
     "cron": cron,

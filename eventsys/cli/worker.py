@@ -30,12 +30,21 @@ Queues = Annotated[
     typer.Option("--queues", "-q", metavar="QUEUE", help="A queue to read; may be repeated.", show_default="all"),
 ]
 
+Reload = Annotated[
+    bool, typer.Option("--reload", help="Let saved modules take effect in the running processes; for development.")
+]
+Poll = Annotated[
+    bool, typer.Option("--poll", help="Look at files again and again, where the file system tells of no changes.")
+]
+
 
 def worker(
     modules: Modules,
     processes: Processes = None,
     threads: Threads = None,
     queues: Queues = None,
+    reload: Reload = False,
+    poll: Poll = False,
     liveness_file: LivenessPath = None,
     redis_url: RedisUrl = None,
     debug: Debug = False,
@@ -49,12 +58,20 @@ def worker(
         refuse_unknown(modules)
         import logging
 
+        from eventsys.runtime.development.options import Development
         from eventsys.runtime.supervisor import supervise
 
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
         count = processes or _cpu_count()
         raise typer.Exit(
-            supervise(modules, processes=count, threads=threads, queues=queues, liveness_file=liveness_file)
+            supervise(
+                modules,
+                processes=count,
+                threads=threads,
+                queues=queues,
+                liveness_file=liveness_file,
+                development=Development(reloads=reload or poll, polls=poll),
+            )
         )
 
 

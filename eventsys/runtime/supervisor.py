@@ -16,6 +16,7 @@ from types import FrameType
 from eventsys.broker.presence import Lease
 from eventsys.errors import EmbeddedRedisError
 from eventsys.runtime.child import Child
+from eventsys.runtime.development.options import Development
 from eventsys.runtime.embedded import EmbeddedRedis
 from eventsys.runtime.leases import LeaseKeeper
 from eventsys.runtime.liveness import LivenessFile
@@ -34,6 +35,12 @@ MOST_FAILED_STARTS = 5
 #: Seconds that running handlers have after SIGTERM before they are killed.
 DRAIN_S = 30.0
 
+#: The part of that which a process gives its handlers; the rest is for committing what they left.
+_OWN_SHARE = 0.9
+
+#: What a worker does besides when it is not in development: nothing.
+NO_DEVELOPMENT = Development()
+
 #: Seconds beyond its hard limit that a process has to end itself before it is killed.
 KILL_AFTER_S = 5.0
 
@@ -51,6 +58,8 @@ def supervise(
     queues: Sequence[str] | None = None,
     directory: Path = Path(".eventsys"),
     liveness_file: Path | None = None,
+    development: Development = NO_DEVELOPMENT,
+    drain_s: float = DRAIN_S,
 ) -> int:
     """Run worker processes until SIGTERM or SIGINT, and return the exit code.
 
@@ -63,6 +72,8 @@ def supervise(
         queues: The queues to read; None: all.
         directory: Where the embedded Redis keeps its data.
         liveness_file: What is touched every second as long as this goes on; None: nothing is.
+        development: What the processes do besides while their application is developed.
+        drain_s: Seconds that running handlers have at the end before they are killed.
 
     Returns:
         0 after a clean stop, 1 when the application cannot be started or a handler had to be killed at the end.
@@ -72,9 +83,12 @@ def supervise(
         arguments += ["--threads", str(threads)]
     if queues is not None:
         arguments += ["--queues", *queues]
+    arguments += development.arguments()
     embedded = EmbeddedRedis(directory)
     environ = dict(os.environ)
-    supervisor = Supervisor(arguments, processes=processes, environ=environ, liveness_file=liveness_file)
+    supervisor = Supervisor(
+        arguments, processes=processes, environ=environ, liveness_file=liveness_file, drain_s=drain_s
+    )
     with supervisor.signals():
         if load_settings().redis_url is None:
             try:
@@ -100,6 +114,7 @@ class Supervisor:
         processes: How many.
         environ: Their environment.
         liveness_file: As for `supervise`.
+        drain_s: As for `supervise`.
     """
 
     def __init__(
@@ -109,8 +124,11 @@ class Supervisor:
         processes: int,
         environ: Mapping[str, str],
         liveness_file: Path | None = None,
+        drain_s: float = DRAIN_S,
     ) -> None:
-        self._arguments = arguments
+        own_drain_ms = int(drain_s * _OWN_SHARE * 1000)
+        self._arguments = [*arguments, "--drain-ms", str(own_drain_ms)]
+        self._drain_s = drain_s
         self._processes = processes
         self._environ = environ
         self._liveness = LivenessFile(liveness_file)
@@ -235,7 +253,7 @@ class Supervisor:
     def _end_children(self) -> bool:
         """End all children, by force those that take too long, and say whether none did."""
         self._stops += self._stops == 0
-        deadline = time.monotonic() + DRAIN_S
+        deadline = time.monotonic() + self._drain_s
         for child in self._children:
             child.terminate()
         is_clean = True

@@ -10,15 +10,22 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eventsys.broker.worker import Worker
+from eventsys.runtime.development.options import Development, add_arguments, read
 from eventsys.runtime.discovery import discover, find_service
 from eventsys.runtime.limit_board import LimitBoard
 from eventsys.store.location import redis_url_of
+
+if TYPE_CHECKING:
+    from eventsys.runtime.development.assistant import Assistant
+
+# What only development needs is imported where it is asked for: workers start without it.
 
 #: Exit codes: the application could not be imported or has no service; a thread that is needed died.
 START_FAILED = 3
@@ -42,16 +49,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _die_with(given.parent, given.life)
     stop, workers = threading.Event(), list[Worker]()
     _on_signals(stop, workers)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
+    development = read(given)
+    _log(development)
     report = _Report(given.report)
     try:
-        service, worker = _started(given, workers)
-    except Exception as error:
-        report.tell(start_error="".join(traceback.format_exception_only(error)).strip())
-        traceback.print_exc()
-        return START_FAILED
+        service, worker, assistant = _started(given, development, workers)
+    except (Exception, SystemExit) as error:
+        return _start_failed(error, given, development, stop, report)
     report.introduce(service)
-    return _run(service, worker, stop, report)
+    return _run(service, worker, assistant, stop, report, given.drain_ms)
+
+
+def _log(development: Development) -> None:
+    if development.log:
+        from eventsys.runtime.development.terminal_log import log_to_terminal
+
+        log_to_terminal(development.log, whole_traces=development.whole_traces)
+    else:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
+
+
+def _start_failed(
+    error: BaseException,
+    given: argparse.Namespace,
+    development: Development,
+    stop: threading.Event,
+    report: _Report,
+) -> int:
+    if development.reloads:
+        from eventsys.runtime.development.assistant import start_again_when_saved
+        from eventsys.runtime.readable_trace import readable_trace
+
+        # Told without the library's frames: whoever edits the application reads this.
+        logger.critical(
+            "the application cannot be loaded, and is tried again when it is saved:\n%s", readable_trace(error)
+        )
+        start_again_when_saved(given.modules, stop, polls=development.polls)
+        return 0
+    report.tell(start_error="".join(traceback.format_exception_only(error)).strip())
+    traceback.print_exception(error)
+    return START_FAILED
 
 
 def _on_signals(stop: threading.Event, workers: list[Worker]) -> None:
@@ -74,11 +111,16 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--parent", type=int, default=None, help="end with this process")
     parser.add_argument("--life", type=int, default=None, help="descriptor of a pipe whose end means the same")
     parser.add_argument("--report", type=int, default=None, help="descriptor of a pipe to the supervisor")
+    parser.add_argument("--drain-ms", type=int, default=_DRAIN_MS, help="milliseconds that handlers have at the end")
+    add_arguments(parser)
     parser.add_argument("--board", type=int, default=None, help="descriptor of the board of hard limits")
     return parser.parse_args(arguments)
 
 
-def _started(given: argparse.Namespace, workers: list[Worker]) -> tuple[Any, Worker]:
+def _started(
+    given: argparse.Namespace, development: Development, workers: list[Worker]
+) -> tuple[Any, Worker, Assistant | None]:
+    loaded_at = time.time()
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     for name in given.modules:
@@ -95,8 +137,15 @@ def _started(given: argparse.Namespace, workers: list[Worker]) -> tuple[Any, Wor
     if given.board is not None:
         worker.publish_limits(LimitBoard(given.board).write)
     service.broker.emit_after("process_boot")
+    assistant = None
+    if any(development):
+        from eventsys.runtime.development.assistant import Assistant
+
+        assistant = Assistant(service, given.modules, development, loaded_at)
     worker.start()
-    return service, worker
+    if assistant is not None:
+        assistant.start()
+    return service, worker, assistant
 
 
 def _tell_unknown(asked_for: Sequence[str], declared: set[str]) -> None:
@@ -110,14 +159,18 @@ def _tell_unknown(asked_for: Sequence[str], declared: set[str]) -> None:
             )  # fmt: skip
 
 
-def _run(service: Any, worker: Worker, stop: threading.Event, report: _Report) -> int:
+def _run(
+    service: Any, worker: Worker, assistant: Assistant | None, stop: threading.Event, report: _Report, drain_ms: int
+) -> int:
     broken = False
     while not stop.wait(_LOOK_S) and not broken:
         if dead := worker.dead_threads():
             logger.critical("%s ended; this process is of no use any more", ", ".join(dead))
             broken = True
         report.introduce(service)
-    worker.stop(0 if broken else _DRAIN_MS)
+    if assistant is not None:
+        assistant.stop()
+    worker.stop(0 if broken else drain_ms)
     report.tell(leaving=True)
     worker.broker.emit_before("process_stop")
     service.stop()
