@@ -12,6 +12,7 @@ from eventsys.cli.doctor import doctor
 from eventsys.cli.events import events
 from eventsys.cli.health import health
 from eventsys.cli.metrics import metrics
+from eventsys.cli.new.command import new
 from eventsys.cli.publish import publish
 from eventsys.cli.queues import queue
 from eventsys.cli.redis_acl import redis_acl
@@ -36,7 +37,22 @@ app = typer.Typer(
 events.command("replay")(replay_events)
 subs.command("backfill")(backfill_subscription)
 
-COMMANDS = (demo, dev, worker, scheduler, publish, doctor, bench, health, top, metrics, settings, redis_acl, version)
+COMMANDS = (
+    demo,
+    new,
+    dev,
+    worker,
+    scheduler,
+    publish,
+    doctor,
+    bench,
+    health,
+    top,
+    metrics,
+    settings,
+    redis_acl,
+    version,
+)
 FAMILIES = {
     "events": events,
     "cron": cron,

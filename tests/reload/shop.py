@@ -105,6 +105,7 @@ class Shop:
         discover("shop")
         if find_service:
             use(discovery.find_service(["shop"]))
+            self.services.adopt(current())
         self.reloader = Reloader(current(), ["shop"], directory=self.directory, tell=self._told, polls=polls)
         return self.reloader
 

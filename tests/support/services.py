@@ -39,6 +39,10 @@ class Services:
         self._made.append(service)
         return service
 
+    def adopt(self, service: EventService) -> None:
+        """End a service that somebody else made, too."""
+        self._made.append(service)
+
     def work(
         self, service: EventService, worker_class: Any = dramatiq.Worker, *, threads: int = 4, **options: Any
     ) -> Any:

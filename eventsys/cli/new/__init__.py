@@ -1,0 +1,1 @@
+"""`eventsys new`: a working application to begin with."""
