@@ -87,9 +87,14 @@ class Subscriptions:
     def _standings(self, subscriptions: Sequence[Subscription]) -> Standings:
         hosts = self._bus.hosts.hosts(self._broker.clock.real_ms())
         unhosted = self._bus.hosts.unhosted()
-        figures = self._store.figures([one.name for one in subscriptions])
+        figures, backlogs = self._store.figures([one.name for one in subscriptions]), self._bus.store.metrics.backlogs()
         return [
-            self._standing(one, hosts.get(one.number, []), unhosted.get(one.name), figures[one.name])
+            self._standing(
+                one,
+                hosts.get(one.number, []),
+                unhosted.get(one.name),
+                {**figures[one.name], "backlog": backlogs.get(one.name, 0)},
+            )
             for one in subscriptions
         ]
 

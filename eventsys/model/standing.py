@@ -20,6 +20,8 @@ class SubscriptionStanding(BaseModel):
     """The living processes that have its handler and read its queue, as `host:pid`."""
     unhosted_since: UtcTime | None = None
     """Since when nobody does; looked at once a minute."""
+    backlog: int = Field(default=0, ge=0)
+    """Deliveries that are open: on a queue, running, in its waiting room, or waiting for their next attempt."""
     waiting: int = Field(default=0, ge=0)
     """Deliveries in its waiting room: held back by its state, its limits, or for want of a host."""
     oldest_waiting: UtcTime | None = None

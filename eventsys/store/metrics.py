@@ -139,6 +139,10 @@ class MetricsStore:
             for name in dict.fromkeys([*numbers, *pairs])
         }
 
+    def backlogs(self) -> dict[str, int]:
+        """Return how many deliveries of each subscription are open: on a queue, running, or waiting for anything."""
+        return {name: _backlog(own) for name, own in _grouped(self.measurements.pairs(), "subscription").items()}
+
     def recent(self, window: timedelta) -> Recent:
         """Return what happened in the last minutes; what the system says of itself is left out."""
         names = {"0": OTHER, **{number: name for name, number in self._numbers().items()}}
@@ -186,8 +190,9 @@ class MetricsStore:
         return by_minute
 
     def _numbers(self) -> dict[str, str]:
-        flat = self._link.call("HGETALL", self._keys.subscription_numbers)
-        return {name.decode(): number.decode() for name, number in zip(flat[::2], flat[1::2], strict=True)}
+        # By the number, since a renamed subscription is found under its former names too.
+        flat = self._link.call("HGETALL", self._keys.subscription_names)
+        return {name.decode(): number.decode() for number, name in zip(flat[::2], flat[1::2], strict=True)}
 
 
 def _figures(pairs: Sequence[Pair], oldest_ms: int | None, now_ms: int) -> dict[str, Any]:

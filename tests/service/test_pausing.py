@@ -35,6 +35,7 @@ def test_a_paused_subscription_gathers_its_deliveries_and_gives_them_in_order(ev
         eventually(lambda event=event: events.get_event(event.id).deliveries[1].status is DeliveryStatus.SUCCEEDED)
     standing = events.subscriptions.get("h")
     assert standing.oldest_waiting is not None
+    assert standing.backlog == 50
     assert seen == [-1]
     events.subscriptions.resume("h")
     for event in given:

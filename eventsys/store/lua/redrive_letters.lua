@@ -45,7 +45,7 @@ local function reopen(letter, header, number)
   redis.call("ZREM", prefix .. ":status:" .. (status or "failed"), header.id)
   redis.call("PERSIST", record)
   redis.call("ZADD", prefix .. ":pending", string.match(entry or "", "^(%d+)") or now_ms, header.id)
-  if not class_of(header.type) then count("reopened_events", 1) end
+  count_event(header.type, "reopened")
 end
 
 -- A delivery of history again has no say in what its event has come to.

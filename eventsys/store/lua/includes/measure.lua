@@ -16,7 +16,7 @@ local minutes_kept_ms = 2 * 3600 * 1000
 
 local event_totals = {
   published = "total_events", delivered = "delivered_events", failed = "failed_events", expired = "expired_events",
-  cancelled = "cancelled_events", unrouted = "unrouted_events",
+  cancelled = "cancelled_events", unrouted = "unrouted_events", reopened = "reopened_events",
 }
 -- The letters are those of the lines of a record; besides, `o` for a delivery that is open from now on, and `r` for one
 -- that had ended and is open again.
