@@ -45,6 +45,15 @@ def cpu_seconds(pid: int) -> float:
     return sum(_own_cpu_seconds(member) for member in _family(pid))
 
 
+def memory_bytes(pid: int) -> int:
+    """Return the resident memory of a process and its living descendants."""
+    pages = 0
+    for member in _family(pid):
+        fields = _stat(member)
+        pages += int(fields[21]) if fields else 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 def _own_cpu_seconds(pid: int) -> float:
     fields = _stat(pid)
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND if fields else 0.0

@@ -8,12 +8,14 @@ from typing import Any, TypeVar
 from pydantic import PydanticUserError
 
 from eventsys.errors import SubscriptionError
-from eventsys.model.event import Event
+from eventsys.model.event import DelayedEvent, Event
 
 E = TypeVar("E", bound=Event[Any])
 
 # Shared by all events made here, which count as having every field given.
 _ALL_FIELDS = set(Event.model_fields)
+_DELAYED: type[DelayedEvent[Any]] = DelayedEvent[Any]
+_DELAYED_FIELDS = set(DelayedEvent.model_fields)
 _set = object.__setattr__  # a frozen model refuses assignment; this is how pydantic itself fills one
 
 
@@ -31,6 +33,20 @@ def assemble_event(event_class: type[E], fields: dict[str, Any]) -> E:
     event = object.__new__(event_class)
     _set(event, "__dict__", fields)
     _set(event, "__pydantic_fields_set__", _ALL_FIELDS)
+    _set(event, "__pydantic_extra__", None)
+    _set(event, "__pydantic_private__", None)
+    return event
+
+
+def assemble_delayed(fields: dict[str, Any]) -> DelayedEvent[Any]:
+    """Return a delayed event with a dictionary as payload that holds exactly `fields`, unchecked, as `assemble_event`.
+
+    Args:
+        fields: Every field of the class by name, each of its final type. The event keeps this dictionary.
+    """
+    event = object.__new__(_DELAYED)
+    _set(event, "__dict__", fields)
+    _set(event, "__pydantic_fields_set__", _DELAYED_FIELDS)
     _set(event, "__pydantic_extra__", None)
     _set(event, "__pydantic_private__", None)
     return event

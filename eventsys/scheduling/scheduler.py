@@ -12,6 +12,7 @@ from eventsys.bus.drafting import Draft, Drafter
 from eventsys.bus.outcomes import partial_error, unavailable
 from eventsys.clock import from_ms
 from eventsys.errors import EventConflictError, EventsysError, RedisUnavailableError
+from eventsys.model.assembly import assemble_delayed
 from eventsys.model.durations import DurationLike, to_milliseconds
 from eventsys.model.event import DelayedEvent, DeliveryRecord, WaitingRetry
 from eventsys.model.queries import EventFilter, Page
@@ -273,13 +274,15 @@ def _conflict(event_id: str, outcome: bytes, found: str) -> EventConflictError:
 
 def _delayed(draft: Draft, due_ms: int, now_ms: int, max_retries: int | None, key: str | None) -> DelayedEvent[Any]:
     created_at = from_ms(now_ms)
-    return DelayedEvent[Any].model_construct(
-        **draft.event.__dict__,
-        delay_until=from_ms(due_ms),
-        max_retries=USUAL_RETRIES if max_retries is None else max_retries,
-        retry_count=0,
-        status=EventStatus.PENDING,
-        created_at=created_at,
-        updated_at=created_at,
-        key=key,
+    return assemble_delayed(
+        {
+            **draft.event.__dict__,
+            "delay_until": from_ms(due_ms),
+            "max_retries": USUAL_RETRIES if max_retries is None else max_retries,
+            "retry_count": 0,
+            "status": EventStatus.PENDING,
+            "created_at": created_at,
+            "updated_at": created_at,
+            "key": key,
+        }
     )
