@@ -5,7 +5,10 @@ from __future__ import annotations
 import typer
 
 from eventsys.cli.bench import bench
+from eventsys.cli.chains import export_events, trace_events
 from eventsys.cli.cron import cron
+from eventsys.cli.dead import dead
+from eventsys.cli.delayed import delayed
 from eventsys.cli.demo.command import demo
 from eventsys.cli.dev import dev
 from eventsys.cli.doctor import doctor
@@ -34,6 +37,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+events.command("trace")(trace_events)
+events.command("export")(export_events)
 events.command("replay")(replay_events)
 subs.command("backfill")(backfill_subscription)
 
@@ -55,6 +60,8 @@ COMMANDS = (
 )
 FAMILIES = {
     "events": events,
+    "delayed": delayed,
+    "dead": dead,
     "cron": cron,
     "subs": subs,
     "replays": replays,

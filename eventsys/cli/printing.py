@@ -47,6 +47,16 @@ def print_models(models: Iterable[BaseModel]) -> None:
     typer.echo(f"[{','.join(model.model_dump_json() for model in models)}]")
 
 
+def print_count(count: int, things: str, done: str, *, dry_run: bool, as_json: bool) -> None:
+    """Print how many things something was done to, or would be; as JSON a `BatchResult`."""
+    if as_json:
+        from eventsys.model.batch_result import BatchResult
+
+        print_model(BatchResult(matched=count, changed=0 if dry_run else count))
+    else:
+        typer.echo(f"{count:,} {things} {'would be' if dry_run else 'were'} {done}")
+
+
 def print_table(columns: Sequence[Column], rows: Iterable[Any], *, caption: str = "") -> None:
     """Print rows: a table in a terminal, else lines of values between tabs, which `cut` and `awk` take apart.
 

@@ -1,0 +1,205 @@
+"""`eventsys dead`: what was given up, and is kept for a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from eventsys.cli.faults import FAILED, MISUSED, refuse
+from eventsys.cli.options import AsJson, Cursor, Debug, DryRun, Limit, RedisUrl, Since, Until, Yes, confirm, moment_of
+from eventsys.cli.printing import Column, print_count, print_facts, print_model, print_table, span, visible
+from eventsys.cli.session import service_of
+
+if TYPE_CHECKING:
+    from eventsys.model.dead_letter import DeadLetter, DeadLetterFilter, RedriveResult
+
+dead = typer.Typer(help="Dead letters: list, show, send again, drop.", no_args_is_help=True)
+
+LetterId = Annotated[str, typer.Argument(metavar="ID", help="The id of the dead letter.")]
+SomeIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids; or say which by options.")]
+Sub = Annotated[str | None, typer.Option("--sub", metavar="NAME", help="Only those of this subscription.")]
+ActorName = Annotated[str | None, typer.Option("--actor", metavar="NAME", help="Only those of this plain actor.")]
+Type = Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only events of this type, or pattern.")]
+Reason = Annotated[str | None, typer.Option("--reason", help="Such as failed, timeout, rejected, crash_loop.")]
+All = Annotated[bool, typer.Option("--all", help="All there are.")]
+Rate = Annotated[str | None, typer.Option("--rate", metavar="RATE", help="How many begin, such as 100/s or 10/m.")]
+Force = Annotated[bool, typer.Option("--force", help="Also those that were sent again ten times before.")]
+
+_COLUMNS = (
+    Column("DIED (UTC)", lambda letter: letter.died_at),
+    Column("FOR", lambda letter: letter.subscription or letter.actor),
+    Column("TYPE", lambda letter: letter.type),
+    Column("REASON", lambda letter: letter.reason),
+    Column("TRIES", lambda letter: letter.attempts, is_number=True),
+    Column("REDRIVES", lambda letter: letter.redrives, is_number=True),
+    Column("ERROR", lambda letter: letter.error[:60]),
+    Column("ID", lambda letter: letter.id),
+)
+
+
+@dead.command("ls")
+def list_letters(
+    subscription: Sub = None,
+    actor: ActorName = None,
+    event_type: Type = None,
+    reason: Reason = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+    as_json: AsJson = False,
+    redis_url: RedisUrl = None,
+    debug: Debug = False,
+) -> None:
+    """List dead letters, the newest first."""
+    with service_of(redis_url, debug=debug) as service:
+        wanted = _filter(subscription, actor, event_type, reason, since, until, page_size=limit, cursor=cursor)
+        page = service.dead_letters.list(wanted)
+        if as_json:
+            print_model(page)
+            return
+        more = f"; the next: --cursor {page.next_cursor}" if page.next_cursor else ""
+        print_table(_COLUMNS, page.items, caption=f"{len(page.items)} of {page.total:,} dead letters{more}")
+
+
+@dead.command("show")
+def show_letter(letter_id: LetterId, as_json: AsJson = False, redis_url: RedisUrl = None, debug: Debug = False) -> None:
+    """Show one dead letter: why it died, its traceback, its event."""
+    with service_of(redis_url, debug=debug) as service:
+        letter = service.dead_letters.show(letter_id)
+        if as_json:
+            print_model(letter)
+        else:
+            _print_letter(letter)
+
+
+@dead.command("redrive")
+def redrive_letters(
+    letter_ids: SomeIds = None,
+    subscription: Sub = None,
+    actor: ActorName = None,
+    event_type: Type = None,
+    reason: Reason = None,
+    since: Since = None,
+    until: Until = None,
+    everything: All = False,
+    rate: Rate = None,
+    force: Force = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    redis_url: RedisUrl = None,
+    debug: Debug = False,
+) -> None:
+    """Send dead letters again: their deliveries go on, with their retries anew.
+
+    For example: eventsys dead redrive --sub mail --reason timeout --rate 50/s
+    """
+    chosen = (subscription, actor, event_type, reason, since, until)
+    _refuse_unsaid(letter_ids, any(chosen), everything=everything)
+    with service_of(redis_url, debug=debug) as service:
+        if letter_ids:
+            result = service.dead_letters.redrive_many(letter_ids, force=force)
+        else:
+            wanted = _filter(*chosen)
+            if not dry_run:
+                confirm(f"Send {service.dead_letters.count(wanted):,} dead letters again?", yes=yes)
+            result = service.dead_letters.redrive_all(wanted, rate=rate, force=force, dry_run=dry_run)
+        _tell(result, dry_run=dry_run, as_json=as_json)
+
+
+@dead.command("purge")
+def purge_letters(
+    letter_ids: SomeIds = None,
+    subscription: Sub = None,
+    actor: ActorName = None,
+    event_type: Type = None,
+    reason: Reason = None,
+    since: Since = None,
+    until: Until = None,
+    everything: All = False,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    redis_url: RedisUrl = None,
+    debug: Debug = False,
+) -> None:
+    """Drop dead letters for good; their events stay failed."""
+    chosen = (subscription, actor, event_type, reason, since, until)
+    _refuse_unsaid(letter_ids, any(chosen), everything=everything)
+    with service_of(redis_url, debug=debug) as service:
+        letters = service.dead_letters
+        count = len(letter_ids) if letter_ids else letters.purge_all(_filter(*chosen), dry_run=True)
+        if not dry_run:
+            confirm(f"Drop {count:,} dead letters for good?", yes=yes)
+            count = letters.purge(*letter_ids) if letter_ids else letters.purge_all(_filter(*chosen))
+        print_count(count, "dead letters", "dropped", dry_run=dry_run, as_json=as_json)
+
+
+def _filter(
+    subscription: str | None,
+    actor: str | None,
+    event_type: str | None,
+    reason: str | None,
+    since: str | None,
+    until: str | None,
+    **more: Any,
+) -> DeadLetterFilter:
+    from pydantic import ValidationError
+
+    from eventsys.model.dead_letter import DeadLetterFilter
+
+    try:
+        return DeadLetterFilter(
+            subscription=subscription, actor=actor, type=event_type, reason=reason, start_time=moment_of(since),
+            end_time=moment_of(until), **more,
+        )  # fmt: skip
+    except ValidationError as error:
+        refuse("; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors()), MISUSED)
+
+
+def _refuse_unsaid(letter_ids: list[str] | None, is_filtered: bool, *, everything: bool) -> None:
+    if (bool(letter_ids) + is_filtered + everything) != 1:
+        refuse("say which: ids, or a filter such as --sub or --reason, or --all", MISUSED)
+
+
+def _tell(result: RedriveResult, *, dry_run: bool, as_json: bool) -> None:
+    from datetime import timedelta
+
+    if as_json:
+        print_model(result)
+    else:
+        number = result.matched if dry_run else result.redriven
+        spread = f" over {span(timedelta(seconds=result.takes_s))}" if result.takes_s else ""
+        typer.echo(f"{number:,} dead letters {'would be' if dry_run else 'were'} sent again{spread}")
+        for cause, count in result.refused.items():
+            typer.echo(f"{count:,} were not: {cause}")
+    if result.refused and not dry_run:
+        raise typer.Exit(FAILED)
+
+
+def _print_letter(letter: DeadLetter) -> None:
+    import json
+
+    print_facts(
+        [
+            ("id", letter.id),
+            ("for", letter.subscription or letter.actor),
+            ("reason", letter.reason),
+            ("error", letter.error or None),
+            ("attempts", letter.attempts),
+            ("redrives", letter.redrives),
+            ("first failed", letter.first_failed_at),
+            ("died", letter.died_at),
+            ("queue", letter.queue),
+        ]
+    )
+    if letter.event is not None:
+        typer.echo(f"event {visible(letter.event.id)}, {letter.event.type}")
+        for line in json.dumps(letter.event.payload, indent=2, ensure_ascii=False, default=str).splitlines():
+            typer.echo(f"  {visible(line)}")
+    for name, value in letter.content.items():
+        typer.echo(f"{visible(name)}: {visible(value)[:2000]}")
+    for line in letter.traceback.splitlines():
+        typer.echo(f"| {visible(line)}")

@@ -1,0 +1,65 @@
+"""`eventsys dead`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from eventsys import Event, EventService, Page
+from eventsys.cli.commands import app
+from eventsys.model.batch_result import BatchResult
+from eventsys.model.dead_letter import DeadLetter, RedriveResult
+
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def letters(events: EventService, work: Callable[[], Any]) -> list[str]:
+    """The ids of two dead letters of `ship`, whose handler is mended now."""
+    mended: list[str] = []
+
+    @events.on("order.paid", name="ship", max_retries=0)
+    def ship(event: Event) -> None:
+        if len(mended) < 2:
+            mended.append(event.id)
+            raise RuntimeError("no parcels left")
+
+    work()
+    for event_id in ("one", "two"):
+        events.wait(events.publish("order.paid", {"id": event_id}, id=event_id).id, "10s")
+    return ["one:ship", "two:ship"]
+
+
+def test_letters_are_listed_and_shown_with_the_reason(events: EventService, letters: list[str], run: Run) -> None:
+    page = Page[DeadLetter].model_validate_json(run("dead", "ls", "--sub", "ship", "--json"))
+    assert sorted(one.id for one in page.items) == letters
+    assert "no parcels left" in run("dead", "ls")
+    assert Page[DeadLetter].model_validate_json(run("dead", "ls", "--reason", "timeout", "--json")).items == []
+    said = run("dead", "show", "one:ship")
+    assert "RuntimeError: no parcels left" in said
+    assert '"id": "one"' in said
+    assert DeadLetter.model_validate_json(run("dead", "show", "one:ship", "--json")).attempts == 1
+
+
+def test_letters_are_sent_again_by_id_or_filter(events: EventService, letters: list[str], run: Run) -> None:
+    counted = RedriveResult.model_validate_json(run("dead", "redrive", "--sub", "ship", "--dry-run", "--json"))
+    assert (counted.matched, counted.redriven) == (2, 0)
+    assert run("dead", "redrive", "one:ship") == "1 dead letters were sent again\n"
+    assert events.wait("one", "10s").status == "delivered"
+    assert "1 dead letters were sent again" in run("dead", "redrive", "--sub", "ship", "--yes")
+    assert events.wait("two", "10s").status == "delivered"
+    gone = CliRunner().invoke(app, ["dead", "redrive", "one:ship"])
+    assert (gone.exit_code, "1 were not: gone" in gone.stdout) == (1, True)
+
+
+def test_letters_are_dropped_only_when_somebody_says_so(events: EventService, letters: list[str], run: Run) -> None:
+    assert run("dead", "purge", "--all", "--dry-run") == "2 dead letters would be dropped\n"
+    assert CliRunner().invoke(app, ["dead", "purge", "--all"]).exit_code == 2
+    assert CliRunner().invoke(app, ["dead", "purge"]).exit_code == 2
+    assert run("dead", "purge", "one:ship", "--yes") == "1 dead letters were dropped\n"
+    dropped = BatchResult.model_validate_json(run("dead", "purge", "--sub", "ship", "--yes", "--json"))
+    assert (dropped.matched, dropped.changed) == (1, 1)
+    assert events.dead_letters.count() == 0

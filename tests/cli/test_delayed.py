@@ -1,0 +1,74 @@
+"""`eventsys delayed`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from eventsys import DelayedEvent, Event, EventService, Page
+from eventsys.cli.commands import app
+from eventsys.model.batch_result import BatchResult
+from eventsys.model.event import WaitingRetry
+
+Run = Callable[..., str]
+
+
+def test_an_event_is_scheduled_listed_moved_let_go_and_cancelled(events: EventService, run: Run) -> None:
+    given = ("--delay", "1h", "--source", "shop", "--priority", "high", "--key", "order:1", "--json")
+    event = DelayedEvent[Any].model_validate_json(run("delayed", "schedule", "order.due", '{"id": 1}', *given))
+    assert (event.key, event.source, event.payload) == ("order:1", "shop", {"id": 1})
+    listed = Page[DelayedEvent[Any]].model_validate_json(run("delayed", "ls", "--type", "order.*", "--json"))
+    assert [one.id for one in listed.items] == [event.id]
+    assert event.id in run("delayed", "ls")
+    assert "order.due" in run("delayed", "show", event.id)
+    moved = DelayedEvent[Any].model_validate_json(run("delayed", "reschedule", event.id, "--delay", "2h", "--json"))
+    assert moved.delay_until > event.delay_until
+    assert DelayedEvent[Any].model_validate_json(run("delayed", "run", event.id, "--json")).id == event.id
+    other = DelayedEvent[Any].model_validate_json(run("delayed", "schedule", "order.due", "{}", *given))
+    assert "cancelled" in run("delayed", "cancel", "--key", "order:1")
+    assert events.get_delayed_event(other.id).status == "cancelled"
+
+
+def test_all_of_a_type_are_counted_and_cancelled(events: EventService, run: Run) -> None:
+    for _ in range(3):
+        events.schedule("order.due", {}, delay="1h")
+    counted = BatchResult.model_validate_json(run("delayed", "cancel", "--type", "order.*", "--dry-run", "--json"))
+    assert (counted.matched, counted.changed) == (3, 0)
+    assert run("delayed", "cancel", "--type", "order.*", "--yes") == "3 delayed events were cancelled\n"
+    assert events.delayed.get_pending_count() == 0
+
+
+def test_waiting_retries_are_listed(events: EventService, work: Callable[[], Any], run: Run) -> None:
+    @events.on("order.paid", name="ship", retry_delay="1h")
+    def ship(event: Event) -> None:
+        raise RuntimeError
+
+    work()
+    event = events.publish("order.paid", {})
+    while not events.delayed.get_waiting_retries().total:
+        pass
+    page = Page[WaitingRetry[Any]].model_validate_json(run("delayed", "ls", "--retries", "--json"))
+    assert [(one.event.id, one.subscription, one.attempts) for one in page.items] == [(event.id, "ship", 1)]
+    assert "ship" in run("delayed", "ls", "--retries", "--sub", "ship")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["cancel"], 2, "say which"),
+        (["cancel", "x", "--key", "y"], 2, "say which"),
+        (["cancel", "nothing"], 1, "nothing"),
+        (["schedule", "order.due", "{}"], 2, "either at="),
+        (["schedule", "order.due", "{}", "--at", "yesterday"], 2, "'yesterday' is no time"),
+        (["schedule", "order.due", "{}", "--at", "2020-01-01"], 2, "is past"),
+        (["run", "nothing"], 1, "nothing"),
+    ],
+)
+def test_what_cannot_be_is_told_in_a_sentence(events: EventService, arguments: list[str], code: int, said: str) -> None:
+    result = CliRunner().invoke(app, ["delayed", *arguments])
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
