@@ -1,0 +1,97 @@
+"""Whatever stands in the way of one entry, the others go at their time; two leaders at once let each go once."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import pytest
+
+from eventsys import EventFilter
+from eventsys.clock import to_ms
+from eventsys.scheduling.poller import Poller
+
+_MINUTE_MS = 60_000
+
+
+@pytest.fixture
+def make_poller(events):
+    """Make pollers whose steps a test takes."""
+    made: list[Poller] = []
+
+    def make(name: str, **options) -> Poller:
+        poller = Poller(events.broker.link, events.broker.keys, events.broker.clock, process=name, **options)
+        made.append(poller)
+        return poller
+
+    yield make
+    for poller in made:
+        poller.stop()
+
+
+@pytest.mark.redis62
+def test_an_entry_that_redis_refuses_holds_up_no_other_and_is_tried_again(events, make_poller) -> None:
+    link, keys = events.broker.link, events.broker.keys
+    refused = events.schedule("step.refused", {}, delay="1m")
+    after = events.schedule("step.taken", {}, delay="61s")
+    link.call("SET", keys.type_index("step.refused"), "no stream, so nothing can be added")
+    poller = make_poller("one", max_retries=2, retry_interval_ms=_MINUTE_MS)
+    due_ms = to_ms(after.delay_until)
+    poller.let_go(due_ms)
+    assert events.get_event(after.id).delay_until == after.delay_until
+    link.call("DEL", keys.type_index("step.refused"))
+    assert poller.let_go(due_ms + _MINUTE_MS - 1).moved == 0
+    assert poller.let_go(due_ms + _MINUTE_MS).moved == 1
+    assert events.get_event(refused.id).delay_until == refused.delay_until  # when it was due, not when it went
+    assert link.call("EXISTS", f"{keys.prefix}:delayed:failed") == 0
+
+
+def test_an_entry_that_is_always_refused_becomes_a_dead_letter(events, make_poller) -> None:
+    link, keys = events.broker.link, events.broker.keys
+    refused = events.schedule("step.refused", {"n": 1}, delay="1m")
+    link.call("SET", keys.type_index("step.refused"), "no stream, so nothing can be added")
+    poller = make_poller("one", max_retries=2, retry_interval_ms=_MINUTE_MS)
+    due_ms = to_ms(refused.delay_until)
+    for number in range(3):
+        poller.let_go(due_ms + number * _MINUTE_MS)
+    letter = dict(zip(*[iter(link.call("HGETALL", keys.letter(refused.id)))] * 2, strict=True))
+    assert letter[b"reason"] == b"unfired"
+    assert b"WRONGTYPE" in letter[b"error"]
+    assert b'"n":1' in letter[b"e"]
+    assert events.delayed.get_pending_count() == 0
+
+
+def test_an_entry_that_nobody_can_read_holds_up_no_other(events, make_poller) -> None:
+    link, keys = events.broker.link, events.broker.keys
+    broken = events.schedule("step.taken", {}, delay="1m")
+    [member] = link.call("ZRANGE", keys.delayed_due, 0, 0)
+    link.call("HSET", keys.delayed_bodies, member, b"\xc1 no msgpack")
+    after = events.schedule("step.taken", {}, delay="61s")
+    poller = make_poller("one", max_retries=0)
+    poller.let_go(to_ms(after.delay_until))
+    assert [one.id for one in events.get_event_records(EventFilter()).items] == [after.id]
+    [letter] = link.call("ZRANGE", keys.dead, 0, -1)
+    assert broken.id not in letter.decode()
+    assert member.hex().encode() in letter
+
+
+def test_two_leaders_at_once_let_each_entry_go_once(events, make_poller) -> None:
+    made = events.delayed.schedule_many(
+        {"event_type": "step.taken", "delay": timedelta(minutes=1 + n % 90)} for n in range(1000)
+    )
+    at_ms = to_ms(made[0].delay_until + timedelta(hours=2))
+    gate, moved = threading.Barrier(3), []
+
+    def let_go(poller: Poller) -> None:
+        gate.wait()
+        moved.append(poller.let_go(at_ms).moved)
+
+    threads = [threading.Thread(target=let_go, args=(make_poller(f"leader-{n}"),)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(moved) == 1000
+    assert len([one for one in moved if one]) > 1  # else nothing was shown
+    assert events.get_metrics().total_events == 1000
+    assert events.delayed.get_pending_count() == 0
