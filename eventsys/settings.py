@@ -31,7 +31,7 @@ class BusSettings(BaseModel):
     batch_size: PositiveInt = Field(default=50, le=500)
     """Most events the flusher sends in one round trip."""
     flush_interval: Duration = timedelta(seconds=1)
-    """The longest a buffered event may wait; an idle publisher sends at once."""
+    """The longest a buffered event waits before it is tried: at once when Redis answers, so often while it does not."""
     publish_timeout: Duration = timedelta(seconds=5)
     """How long `publish_async` waits for room before it raises `BufferFullError`."""
     flush_timeout: Duration = timedelta(seconds=10)

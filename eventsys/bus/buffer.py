@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from eventsys.bus.drafting import Draft
@@ -22,8 +22,8 @@ from eventsys.model.event import Event
 from eventsys.process_end import before_process_ends, not_before_process_ends
 from eventsys.settings import BusSettings
 
-#: Seconds between tries while Redis is away: the first, and the longest.
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 1.0
+#: Seconds between the first two tries while Redis is away.
+_FIRST_WAIT_S = 0.1
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Buffer:
 
     What waits is sent at once when nothing is under way, and with what has gathered when a batch returns, so no event
     waits longer than one round trip while Redis answers. While it does not, events are kept and sent again under the
-    same ids, until the buffer is full.
+    same ids, at the latest every `flush_interval`, until the buffer is full.
 
     Args:
         publish: Stores drafts in one round trip and returns the event, or the conflict, of each; told whether they may
@@ -119,14 +119,13 @@ class Buffer:
 
     def _send(self, batch: list[_Item]) -> None:
         """Send a batch for as long as it takes; once this buffer is closed, what is unsent is given up."""
-        wait_s, may_be_stored = _FIRST_WAIT_S, False
+        waits, may_be_stored = waits_s(self._settings.flush_interval.total_seconds()), False
         while not self._closing:
             try:
                 outcomes = self._publish([draft for draft, _ in batch], may_be_stored)
             except (RedisUnavailableError, BackpressureError) as error:
                 may_be_stored = may_be_stored or getattr(error, "may_have_run", False)
-                self._wait(len(batch), error, wait_s)
-                wait_s = min(_LONGEST_WAIT_S, wait_s * 2)
+                self._wait(len(batch), error, next(waits))
             except Exception as error:
                 self._refused(batch, error)
                 return
@@ -179,3 +178,11 @@ class Buffer:
                     file.write(json.dumps({"envelope": draft.envelope}) + "\n")
         for draft, receipt in unsent:
             self._fail(draft, receipt, RedisUnavailableError(f"event {draft.event.id!r} was not sent: Redis is away"))
+
+
+def waits_s(longest_s: float) -> Iterator[float]:
+    """Give the seconds between one try and the next: doubling, up to `longest_s`."""
+    wait_s = min(_FIRST_WAIT_S, longest_s)
+    while True:
+        yield wait_s
+        wait_s = min(longest_s, 2 * wait_s)

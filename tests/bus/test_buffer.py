@@ -8,12 +8,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from eventsys import BufferFullError, Event, EventConflictError, EventService, NotCommittedError, WaitTimeoutError
+from eventsys.bus.buffer import waits_s
 from tests.support.proxy import CuttingProxy
 from tests.support.services import Services, commands_of, used_since
 
@@ -179,3 +181,8 @@ def test_an_interrupted_thread_does_not_strand_those_behind_it(events: EventServ
         thread.join(5)
     assert len(caught) == 1
     assert len(done) == 3
+
+
+def test_while_redis_is_away_a_try_follows_at_the_latest_after_the_flush_interval() -> None:
+    assert list(islice(waits_s(1.0), 6)) == [0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+    assert list(islice(waits_s(0.05), 3)) == [0.05, 0.05, 0.05]
