@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks import own_app
-from benchmarks.harness import PAYLOAD, drain, parse_options, race
+from benchmarks.harness import drain, parse_options, race
 from benchmarks.peers.dramatiq_drain import TITLE, DramatiqDrain
 from benchmarks.report import report
+from benchmarks.workload import PAYLOAD
 
 
 class EventsysDrain:
@@ -37,9 +38,9 @@ class EventsysDrain:
             actor.send(PAYLOAD)
         self._sent += count
 
-    def worker_command(self) -> Sequence[str]:
+    def worker_commands(self) -> Sequence[Sequence[str]]:
         """Return the command of this contestant's worker."""
-        return self._command
+        return [self._command]
 
     def done(self) -> int:
         """Return how many messages are committed."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks import own_app
-from benchmarks.harness import PAYLOAD, flow, parse_options, race
+from benchmarks.harness import flow, parse_options, race
 from benchmarks.peers.dramatiq_fanout import TITLE, DramatiqFanout
 from benchmarks.report import report
+from benchmarks.workload import PAYLOAD
 
 #: Events of one `publish_many`, as many as the buffer of `publish_async` sends at once by default.
 _BATCH = 50
@@ -38,9 +39,9 @@ class EventsysFanout:
         for start in range(0, count, _BATCH):
             publish_many([(own_app.EVENT_TYPE, PAYLOAD)] * min(_BATCH, count - start))
 
-    def worker_command(self) -> Sequence[str]:
+    def worker_commands(self) -> Sequence[Sequence[str]]:
         """Return the command of this contestant's worker."""
-        return self._command
+        return [self._command]
 
     def done(self) -> int:
         """Return how many deliveries have succeeded."""

@@ -12,17 +12,19 @@ rounds. `report` is in `benchmarks/report.py`.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from benchmarks.processes import cpu_seconds, running
+from benchmarks.processes import cpu_seconds, memory_share_bytes, running
 from benchmarks.server import Server, find_server, private_redis
+from benchmarks.workload import PAYLOAD as PAYLOAD
 
 # Looking costs the server about 20 µs: at this distance 0.1 % of its time, and an error of 20 ms in a run of seconds.
 LOOK_EVERY_SECONDS = 0.02
@@ -31,7 +33,9 @@ STUCK_SECONDS = 60
 # The clock of a drain starts when this share is done: before it lie the worker's imports and its first connections.
 WARM_SHARE = 0.1
 
-PAYLOAD = {"user_id": "12345", "note": "x" * 165}  # 200 bytes of JSON
+
+class RunFailed(SystemExit):
+    """A run that came to nothing; says why."""
 
 
 class Contestant(Protocol):
@@ -52,8 +56,8 @@ class Contestant(Protocol):
     def enqueue(self, count: int) -> None:
         """Put in `count` more messages; they are in Redis when it returns."""
 
-    def worker_command(self) -> Sequence[str]:
-        """Return the command of the worker; it finds the Redis in the environment variable REDIS_URL."""
+    def worker_commands(self) -> Sequence[Sequence[str]]:
+        """Return the commands of the workers; they find the Redis in the environment variable REDIS_URL."""
 
     def done(self) -> int:
         """Return how many deliveries have ended so far, as Redis tells it; called 50 times a second."""
@@ -74,13 +78,14 @@ class Options:
 class Run:
     """One contestant's figures of one run; costs are processor time a delivery, in microseconds.
 
-    The worker's cost is that of its command and all its children. Redis's is everything the server did in that time:
-    in a flow, taking in the messages too.
+    The worker's cost is that of its commands and all their children. Redis's is everything the server did in that time:
+    in a flow, taking in the messages too. The worker's memory is what it had at the end: its own share of shared pages.
     """
 
     deliveries_per_s: float
     worker_cpu_us: float
     redis_cpu_us: float
+    worker_mib: float
 
 
 @dataclass(frozen=True)
@@ -98,10 +103,12 @@ class Result:
             deliveries_per_s=statistics.median(run.deliveries_per_s for run in self.runs),
             worker_cpu_us=statistics.median(run.worker_cpu_us for run in self.runs),
             redis_cpu_us=statistics.median(run.redis_cpu_us for run in self.runs),
+            worker_mib=statistics.median(run.worker_mib for run in self.runs),
         )
 
 
 Measure = Callable[[Contestant, Server, int], Run]
+Worker = subprocess.Popen[bytes]
 
 
 def parse_options(description: str, *, messages: int, smoke_messages: int = 200) -> Options:
@@ -137,35 +144,65 @@ def race(contestants: Sequence[Contestant], measure: Measure, options: Options) 
 
 
 def drain(contestant: Contestant, server: Server, count: int) -> Run:
-    """Measure how fast a worker empties a full queue: all messages are put in before it starts."""
+    """Measure how fast workers empty a full queue: all messages are put in before they start."""
     contestant.enqueue(count)
     expected = count * contestant.deliveries_per_message
-    with running(contestant.worker_command(), _environment(server)) as worker:
-        meter = _Meter(contestant, worker.pid, server.pid)
-        _wait_until_done(contestant, worker, max(1, round(expected * WARM_SHARE)))
-        warm = _Meter(contestant, worker.pid, server.pid)
+    with working(contestant, server) as workers:
+        meter = _Meter(contestant, workers, server)
+        wait_until_done(contestant, workers, max(1, round(expected * WARM_SHARE)))
+        warm = _Meter(contestant, workers, server)
         if warm.done_before < expected:  # else all went by between two looks (a smoke run), and start-up is counted
             meter = warm
-        _wait_until_done(contestant, worker, expected)
+        wait_until_done(contestant, workers, expected)
         return meter.read()
 
 
 def flow(contestant: Contestant, server: Server, count: int) -> Run:
-    """Measure a worker that runs while messages are put in, from the first message to the end of the last delivery."""
-    with running(contestant.worker_command(), _environment(server)) as worker:
+    """Measure workers that run while messages are put in, from the first message to the end of the last delivery."""
+    with working(contestant, server) as workers:
         contestant.enqueue(1)
-        _wait_until_done(contestant, worker, contestant.deliveries_per_message)
-        meter = _Meter(contestant, worker.pid, server.pid)
+        wait_until_done(contestant, workers, contestant.deliveries_per_message)
+        meter = _Meter(contestant, workers, server)
         contestant.enqueue(count)
-        _wait_until_done(contestant, worker, (count + 1) * contestant.deliveries_per_message)
+        wait_until_done(contestant, workers, (count + 1) * contestant.deliveries_per_message)
         return meter.read()
+
+
+@contextlib.contextmanager
+def working(contestant: Contestant, server: Server) -> Iterator[Sequence[Worker]]:
+    """Run a contestant's workers."""
+    path = os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")])
+    with contextlib.ExitStack() as stack:
+        yield [
+            stack.enter_context(running(command, {"REDIS_URL": server.url, "PYTHONPATH": path}))
+            for command in contestant.worker_commands()
+        ]
+
+
+def wait_until_done(
+    contestant: Contestant, workers: Sequence[Worker], expected: int, *, stuck_s: float = STUCK_SECONDS
+) -> None:
+    """Return once `expected` deliveries have ended.
+
+    Raises:
+        RunFailed: If a worker ended, or `stuck_s` seconds passed without one more delivery.
+    """
+    best, progress_at = -1, time.monotonic()
+    while (done := contestant.done()) < expected:
+        if done > best:
+            best, progress_at = done, time.monotonic()
+        ended = any(worker.poll() is not None for worker in workers)
+        if ended or time.monotonic() - progress_at > stuck_s:
+            why = "a worker ended" if ended else f"nothing came for {stuck_s:.0f} s"
+            raise RunFailed(f"{contestant.name} stopped at {done} of {expected} deliveries: {why}")
+        time.sleep(LOOK_EVERY_SECONDS)
 
 
 class _Meter:
     """Counts deliveries, seconds and processor time between its making and its reading."""
 
-    def __init__(self, contestant: Contestant, worker_pid: int, redis_pid: int) -> None:
-        self._contestant, self._worker_pid, self._redis_pid = contestant, worker_pid, redis_pid
+    def __init__(self, contestant: Contestant, workers: Sequence[Worker], server: Server) -> None:
+        self._contestant, self._workers, self._server = contestant, workers, server
         self._start = self._look()
         self.done_before = self._start[0]
 
@@ -175,27 +212,10 @@ class _Meter:
             deliveries_per_s=done / seconds,
             worker_cpu_us=worker / done * 1e6,
             redis_cpu_us=server / done * 1e6,
+            worker_mib=sum(memory_share_bytes(worker.pid) for worker in self._workers) / 2**20,
         )
 
     def _look(self) -> tuple[float, float, float, float]:
         now = time.monotonic()
-        return self._contestant.done(), now, cpu_seconds(self._worker_pid), cpu_seconds(self._redis_pid)
-
-
-def _environment(server: Server) -> dict[str, str]:
-    return {"REDIS_URL": server.url, "PYTHONPATH": os.pathsep.join([str(Path.cwd()), os.environ.get("PYTHONPATH", "")])}
-
-
-def _wait_until_done(contestant: Contestant, worker: subprocess.Popen[bytes], expected: int) -> None:
-    """Return once `expected` deliveries have ended.
-
-    Raises:
-        SystemExit: If the worker ended, or STUCK_SECONDS passed without one more delivery.
-    """
-    best, progress_at = -1, time.monotonic()
-    while (done := contestant.done()) < expected:
-        if done > best:
-            best, progress_at = done, time.monotonic()
-        if worker.poll() is not None or time.monotonic() - progress_at > STUCK_SECONDS:
-            raise SystemExit(f"{contestant.name} stopped at {done} of {expected} deliveries")
-        time.sleep(LOOK_EVERY_SECONDS)
+        used = sum(cpu_seconds(worker.pid) for worker in self._workers)
+        return self._contestant.done(), now, used, cpu_seconds(self._server.pid)

@@ -6,9 +6,10 @@ import json
 import time
 
 from benchmarks import own_app
-from benchmarks.harness import LOOK_EVERY_SECONDS, PAYLOAD, parse_options
+from benchmarks.harness import LOOK_EVERY_SECONDS, parse_options
 from benchmarks.processes import running
 from benchmarks.server import private_redis
+from benchmarks.workload import PAYLOAD
 
 #: Events put in before the first reading, so that what every bus has once is not counted.
 _FIRST = 100

@@ -14,7 +14,7 @@ from typing import Any
 import dramatiq
 import redis
 
-from benchmarks.peers.dramatiq_app import SUBSCRIBERS, THREADS
+from benchmarks.workload import SUBSCRIBERS, THREADS
 from eventsys import Event, EventService
 
 QUEUE = "bench"

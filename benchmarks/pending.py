@@ -14,9 +14,10 @@ from typing import Any
 import redis
 
 from benchmarks import own_app
-from benchmarks.harness import LOOK_EVERY_SECONDS, PAYLOAD, parse_options
+from benchmarks.harness import LOOK_EVERY_SECONDS, parse_options
 from benchmarks.processes import memory_bytes, running
 from benchmarks.server import private_redis
+from benchmarks.workload import PAYLOAD
 from eventsys import EventFilter, EventService
 
 #: Events of one `schedule_many`, and how many changes are timed.

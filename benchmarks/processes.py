@@ -1,4 +1,4 @@
-"""Worker processes under measurement, and the processor time they use."""
+"""Worker processes under measurement, with the processor time and the memory they use."""
 
 from __future__ import annotations
 
@@ -52,6 +52,19 @@ def memory_bytes(pid: int) -> int:
         fields = _stat(member)
         pages += int(fields[21]) if fields else 0
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def memory_share_bytes(pid: int) -> int:
+    """Return the memory of a process and its living descendants, where a page that several share counts once."""
+    return sum(_own_memory_share_bytes(member) for member in _family(pid))
+
+
+def _own_memory_share_bytes(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
 def _own_cpu_seconds(pid: int) -> float:

@@ -27,7 +27,7 @@ def report(title: str, results: Sequence[Result], options: Options) -> None:
     )
     table = Table(title=f"{title}\n{setting}, Redis {results[0].redis_version}, {os.cpu_count()} cores")
     table.add_column("contestant", no_wrap=True)
-    for heading in ("per second", "ratio", "low", "high", "worker µs", "Redis µs"):
+    for heading in ("per second", "ratio", "low", "high", "worker µs", "Redis µs", "MiB"):
         table.add_column(heading, justify="right", no_wrap=True)
     for result in results:
         table.add_row(result.name, *_figures(result, results[-1]))
@@ -48,6 +48,7 @@ def _figures(result: Result, last: Result) -> list[str]:
         f"{max(rates):,.0f}",
         f"{median.worker_cpu_us:.1f}",
         f"{median.redis_cpu_us:.1f}",
+        f"{median.worker_mib:.0f}",
     ]
 
 

@@ -16,8 +16,8 @@ import dramatiq
 import redis
 from dramatiq.brokers.redis import RedisBroker
 
-SUBSCRIBERS = 3
-THREADS = 8
+from benchmarks.workload import SUBSCRIBERS, THREADS
+
 QUEUE = "default"
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.harness import PAYLOAD, drain, parse_options, race
+from benchmarks.harness import drain, parse_options, race
 from benchmarks.peers import dramatiq_app
 from benchmarks.report import report
+from benchmarks.workload import PAYLOAD
 
 TITLE = "Draining a queue, one worker process of 8 threads"
 
@@ -30,9 +31,9 @@ class DramatiqDrain:
             actor.send(PAYLOAD)
         self._sent += count
 
-    def worker_command(self) -> Sequence[str]:
+    def worker_commands(self) -> Sequence[Sequence[str]]:
         """Return Dramatiq's own command."""
-        return dramatiq_app.worker_command()
+        return [dramatiq_app.worker_command()]
 
     def done(self) -> int:
         """Return how many messages are acknowledged."""

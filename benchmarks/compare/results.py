@@ -1,0 +1,94 @@
+"""Results of a comparison: what was measured, what does not exist and what failed, as JSON and back."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Status = Literal["measured", "none", "failed"]
+
+
+@dataclass
+class Cell:
+    """One contestant at one workload.
+
+    Attributes:
+        contestant: Its name.
+        peer: The system it is a setting of.
+        status: `none` where the system has no such thing, `failed` where a run came to nothing.
+        reason: Of `none` and `failed`.
+        runs: The figures of each round.
+    """
+
+    contestant: str
+    peer: str
+    status: Status = "measured"
+    reason: str = ""
+    runs: list[dict[str, float]] = field(default_factory=list)
+
+    @property
+    def medians(self) -> Mapping[str, float]:
+        """The median of each figure by itself; empty where nothing was measured."""
+        if not self.runs:
+            return {}
+        return {name: statistics.median(run[name] for run in self.runs) for name in self.runs[0]}
+
+
+@dataclass
+class Table:
+    """One workload with all contestants."""
+
+    workload: str
+    title: str
+    columns: Sequence[tuple[str, str]]
+    more_is_better: bool
+    cells: list[Cell] = field(default_factory=list)
+
+
+@dataclass
+class Comparison:
+    """Everything of one run of the comparison.
+
+    Attributes:
+        command: What was typed.
+        smoke: Whether it was only proved that everything works; then no figure means anything.
+        setting: Redis, its persistence, rounds, the machine, Python, Node: what a figure depends on.
+        versions: The packages of each peer.
+        explanations: What each peer's program says of its settings.
+        tables: A table for each workload.
+    """
+
+    command: str
+    smoke: bool
+    setting: dict[str, str]
+    versions: dict[str, dict[str, str]]
+    explanations: dict[str, str]
+    tables: list[Table]
+
+    def write(self, path: Path) -> None:
+        """Write everything to a file, the medians too."""
+        data = asdict(self)
+        for table, written in zip(self.tables, data["tables"], strict=True):
+            for cell, written_cell in zip(table.cells, written["cells"], strict=True):
+                written_cell["medians"] = dict(cell.medians)
+        path.write_text(json.dumps(data, indent=1) + "\n")
+
+
+def read(path: Path) -> Comparison:
+    """Read what `write` wrote."""
+    data = json.loads(path.read_text())
+    for table in data["tables"]:
+        table["columns"] = tuple((name, heading) for name, heading in table["columns"])
+        table["cells"] = [Cell(**{k: v for k, v in cell.items() if k != "medians"}) for cell in table["cells"]]
+    return Comparison(**{**data, "tables": [Table(**table) for table in data["tables"]]})
+
+
+def shown(value: float) -> str:
+    """Return a figure with as many digits as mean something."""
+    if value == int(value) or abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.2f}"

@@ -1,0 +1,86 @@
+"""eventsys under the same orders as its peers, with everything on: history, retries, timeouts, metrics, commits.
+
+- `worker`: `eventsys worker` with 8 threads. Messages are those of plain actors, as the peers' are; a fan-out is one
+  event for three subscriptions, published in batches.
+- `dramatiq`: the same under the stock `dramatiq` command.
+- `events`: as `worker`, where each message is an event for one subscription, that the dispatcher gives out.
+
+Plain actors have no call for several messages; events have `publish_many`. Delays are `schedule(at=...)`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import dramatiq
+
+from benchmarks.peers.counting import Counter
+from benchmarks.peers.sending import Payload, Sender
+from benchmarks.workload import SUBSCRIBERS, THREADS
+from eventsys import Event, EventService
+
+events = EventService(redis_url=os.environ["REDIS_URL"], app="bench")
+counter = Counter()
+
+
+@events.on("bench.timed", name="timed")
+def timed(event: Event) -> None:
+    """Note how late it is."""
+    counter.time(event.payload)
+
+
+def take(event: Event) -> None:
+    """Count."""
+    counter.count()
+
+
+def noop(payload: Payload) -> None:
+    """Count."""
+    counter.count()
+
+
+events.on("bench.noop", name="noop")(take)
+for _number in range(SUBSCRIBERS):
+    events.on("bench.fan", name=f"fan_{_number}")(take)
+actor = dramatiq.actor(actor_name="plain", queue_name="bench", broker=events.broker)(noop)
+
+
+class EventsysSender(Sender):
+    """Sends to the plain actor, or publishes."""
+
+    async def open(self) -> None:
+        """Connect."""
+        events.publish_many([])
+
+    async def send(self, handler: str, payload: Payload) -> None:
+        """Send or publish one."""
+        if handler == "noop" and os.environ["PEER_SETTING"] != "events":
+            actor.send(payload)
+        else:
+            events.publish(f"bench.{handler}", payload)
+
+    async def send_many(self, handler: str, payloads: Sequence[Payload]) -> None:
+        """Publish several at once."""
+        if os.environ["PEER_SETTING"] != "events":
+            await super().send_many(handler, payloads)
+        events.publish_many([(f"bench.{handler}", payload) for payload in payloads])
+
+    async def fan_out(self, payloads: Sequence[Payload]) -> None:
+        """Publish each once; the dispatcher gives it to three."""
+        events.publish_many([("bench.fan", payload) for payload in payloads])
+
+    async def send_at(self, handler: str, payload: Payload, due_ms: int) -> None:
+        """Schedule one."""
+        events.schedule(f"bench.{handler}", payload, at=datetime.fromtimestamp(due_ms / 1000, UTC))
+
+
+def worker_command(processes: int) -> list[str]:
+    """Return the command of the workers."""
+    module = "benchmarks.peers.eventsys_app"
+    options = [module, "--processes", str(processes), "--threads", str(THREADS)]
+    return ["dramatiq", *options] if os.environ["PEER_SETTING"] == "dramatiq" else ["eventsys", "worker", *options]
+
+
+SENDER = EventsysSender

@@ -1,0 +1,1 @@
+"""The measuring itself: what is shown is what was measured."""
