@@ -50,10 +50,10 @@ class Gated:
             self._events.publish_many([(EVENT_TYPE, PAYLOAD)] * min(_BATCH, count - start))
         self._each("resume", count)
 
-    def worker_command(self) -> Sequence[str]:
+    def worker_commands(self) -> Sequence[Sequence[str]]:
         """Return the command of one worker process."""
         module = "benchmarks.gated_app"
-        return [sys.executable, "-m", "eventsys", "worker", module, "--processes", "1", "--threads", str(THREADS)]
+        return [[sys.executable, "-m", "eventsys", "worker", module, "--processes", "1", "--threads", str(THREADS)]]
 
     def done(self) -> int:
         """Return how many deliveries have succeeded."""
