@@ -100,6 +100,7 @@ class Presence:
         self._when_lost = when_lost
         self._by_hand = by_hand
         self._has_appeared = False
+        self._is_new = False
 
     def holds(self, holder: str) -> bool:
         """Say whether what was fetched under the name `holder` is still this process's to begin.
@@ -137,9 +138,13 @@ class Presence:
         """
         self.appear()
         with self._lock:
+            is_new = queue not in self._queues
             self._queues.add(queue)
             self._say_so()
         self._leftovers.add(queue)
+        if is_new:
+            self._is_new = True
+            self._hurry.set()
 
     def reads(self, queue: str) -> bool:
         """Say whether this process reads a queue."""
@@ -247,7 +252,9 @@ class Presence:
                     self.beat()
                     next_beat = time.monotonic() + self._lease.beat_s
                 self._look()
-                if time.monotonic() >= next_scan:
+                if time.monotonic() >= next_scan or self._is_new:
+                    # Who hosts what is said after a scan; until then what this process reads seems to have no host.
+                    self._is_new = False
                     next_scan = time.monotonic() + self._lease.scan_s
                     self.scan()
                     self._after_scan()

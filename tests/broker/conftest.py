@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -16,16 +15,6 @@ from dramatiq.middleware import AsyncIO
 from eventsys.broker.broker import EventBroker
 from eventsys.middleware import default_middleware
 from eventsys.scheduling.poller import PollerMiddleware
-
-
-def until(is_so: Callable[[], Any], timeout_s: float = 10.0) -> Any:
-    """Wait until something is so, and return what it is; fail after `timeout_s`."""
-    never = threading.Event()
-    for _ in range(int(timeout_s / 0.005)):
-        if found := is_so():
-            return found
-        never.wait(0.005)
-    raise AssertionError(f"this did not become so within {timeout_s} s")
 
 
 @pytest.fixture

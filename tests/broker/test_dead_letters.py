@@ -7,8 +7,8 @@ import pytest
 from dramatiq import Message
 
 from eventsys.store.keys import GROUP
-from tests.broker.conftest import until
 from tests.broker.letters import letters_of
+from tests.support.waiting import eventually
 
 _MESSAGE = (
     b'{"queue_name":"default","actor_name":"note","args":[],"kwargs":{},"options":{},'
@@ -110,8 +110,8 @@ def test_a_message_of_an_unknown_actor_is_parked(make_broker, start_worker) -> N
     broker.declare_queue("default")
     start_worker(broker)
     message = broker.enqueue(_unknown())
-    until(lambda: broker.link.call("HGET", broker.keys.delayed_queues, "default") == b"1")
-    until(lambda: broker.link.call("XLEN", broker.keys.lane("default", 5)) == 0)
+    eventually(lambda: broker.link.call("HGET", broker.keys.delayed_queues, "default") == b"1")
+    eventually(lambda: broker.link.call("XLEN", broker.keys.lane("default", 5)) == 0)
     assert letters_of(broker) == []
     (body,) = broker.link.call("HVALS", broker.keys.delayed_bodies)
     assert message.message_id.encode() in body
@@ -159,9 +159,9 @@ def test_an_ending_that_fails_is_a_dead_letter_and_takes_no_other_with_it(broker
     for number in range(8):
         note.send(number)
     start_worker(broker)
-    until(lambda: len(handled) == 7)
-    until(lambda: letters_of(broker))
-    until(lambda: broker.link.call("XLEN", broker.keys.lane("default", 5)) == 0)
+    eventually(lambda: len(handled) == 7)
+    eventually(lambda: letters_of(broker))
+    eventually(lambda: broker.link.call("XLEN", broker.keys.lane("default", 5)) == 0)
     [letter] = letters_of(broker)
     assert letter["reason"] == "commit_failed"
     assert "WRONGTYPE" in letter["error"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from eventsys.broker.lanes import SHARES, LaneReader
 from eventsys.broker.prefetch import MOST, Prefetch
 from eventsys.store.steps import message_step
-from tests.broker.conftest import until
+from tests.support.waiting import eventually
 
 
 def _fill(broker, actor, lane, count) -> None:
@@ -36,10 +36,10 @@ def test_a_critical_message_behind_20_000_low_ones_starts_within_one_prefetch(br
 
     _fill(broker, low, 1, 20_000)
     start_worker(broker)
-    until(lambda: len(low_handled) > 2_000)
+    eventually(lambda: len(low_handled) > 2_000)
     sent_at = len(low_handled)
     critical.send()
-    until(lambda: started_before)
+    eventually(lambda: started_before)
     assert started_before[0] - sent_at <= 2 * MOST
 
 
@@ -58,7 +58,7 @@ def test_a_low_message_behind_urgent_ones_is_not_starved(broker, start_worker) -
     _fill(broker, critical, 10, 5_000)
     _fill(broker, low, 1, 10)
     start_worker(broker, threads=1)
-    until(lambda: order.count("low") == 10)
+    eventually(lambda: order.count("low") == 10)
     assert order.count("critical") < 5_000
 
 
@@ -115,7 +115,7 @@ def test_slow_handlers_hoard_nothing(broker, start_worker) -> None:
 
     _fill(broker, wait, 5, 100)
     start_worker(broker, threads=4)
-    until(lambda: len(started) == 4)
+    eventually(lambda: len(started) == 4)
     held = broker.link.call("XPENDING", broker.keys.lane("default", 5), "workers")[0]
     may_end.set()
     assert held <= 4 + len(SHARES)

@@ -13,8 +13,8 @@ from dramatiq.errors import ConnectionClosed, QueueJoinTimeout
 
 from eventsys.broker.broker import EventBroker
 from eventsys.errors import SettingsError
-from tests.broker.conftest import until
 from tests.broker.letters import letters_of
+from tests.support.waiting import eventually
 
 
 @pytest.mark.redis62
@@ -191,7 +191,7 @@ def test_close_commits_what_was_handled_and_leaves_nothing_behind(broker) -> Non
     worker.start()
     for number in range(200):
         note.send(number)
-    until(lambda: len(handled) == 200)
+    eventually(lambda: len(handled) == 200)
     name = broker.presence.name
     worker.stop()
     broker.close()

@@ -11,7 +11,7 @@ import dramatiq.worker
 import pytest
 
 from eventsys.errors import RedisRefusedError
-from tests.broker.conftest import until
+from tests.support.waiting import eventually
 
 _COUNT = 600
 
@@ -45,7 +45,7 @@ def load(make_broker, start_worker):
         start_worker(broker, threads=4)
         assert some.wait(20)
         disturb(broker)
-        until(lambda: len(handled) == _COUNT, 40)
+        eventually(lambda: len(handled) == _COUNT, timeout_s=40)
         broker.join("default", timeout=20_000)
         return handled
 
@@ -152,7 +152,7 @@ def test_what_is_being_handled_is_not_taken_for_a_lost_reply(broker, start_worke
     start_worker(broker, threads=4)
     for number in range(4):
         wait.send(number)
-    until(lambda: len(handled) == 4)
+    eventually(lambda: len(handled) == 4)
     second = broker.consume("default", prefetch=16, timeout=10)
     assert next(second) is None
     second.close()

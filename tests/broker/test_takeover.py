@@ -18,8 +18,8 @@ from eventsys.broker import processing
 from eventsys.broker.presence import Lease
 from eventsys.store.keys import RETURNED
 from tests.broker import crash_app
-from tests.broker.conftest import until
 from tests.broker.letters import letters_of
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -67,15 +67,15 @@ def test_messages_of_a_killed_process_are_handled_by_another_one(app, start_proc
     process = start_process()
     for number in range(4):
         _send(app, "hold", number)
-    until(lambda: _count(app, "started") == 4)
+    eventually(lambda: _count(app, "started") == 4)
     for number in range(100):
         _send(app, "note", number)
     os.kill(process.pid, signal.SIGKILL)
     start_process(threads=8)
-    until(lambda: _count(app, "handled") == 100, 20)
+    eventually(lambda: _count(app, "handled") == 100, timeout_s=20)
     assert set(app.link.call("HVALS", "handled")) == {b"1"}
     # Suspects are handed out alone, and this one keeps its process busy: the others wait for it.
-    until(lambda: sorted(app.link.call("HVALS", "started")) == [b"1", b"1", b"1", b"2"])
+    eventually(lambda: sorted(app.link.call("HVALS", "started")) == [b"1", b"1", b"1", b"2"])
 
 
 def test_one_message_that_kills_its_process_buries_itself_and_no_neighbour(app, start_process) -> None:
@@ -110,12 +110,12 @@ def test_a_terminated_process_hands_back_what_it_had_not_started(broker) -> None
     worker.start()
     for number in range(30):
         wait.send(number)
-    until(lambda: len(handled) == 2)
+    eventually(lambda: len(handled) == 2)
     lane = broker.keys.lane("default", 5)
-    until(lambda: broker.link.call("XPENDING", lane, "workers")[0] == 10)
+    eventually(lambda: broker.link.call("XPENDING", lane, "workers")[0] == 10)
     stopping = threading.Thread(target=worker.stop)
     stopping.start()
-    until(lambda: not any(thread.running for thread in worker.workers))
+    eventually(lambda: not any(thread.running for thread in worker.workers))
     may_end.set()
     stopping.join()
     returned = broker.link.call("XPENDING", lane, "workers", "-", "+", 100, RETURNED)
@@ -152,11 +152,11 @@ def test_a_process_that_lost_its_lease_commits_nothing(make_broker, start_worker
         dramatiq.actor(followed.append, broker=one, actor_name="follow", queue_name="following")
     start_worker(slow, threads=1, queues={"default"})
     work_slowly.send()
-    until(lambda: handled)
+    eventually(lambda: handled)
     slow.link.call("ZADD", slow.keys.processes, 1, slow.presence.name)
     start_worker(quick)
-    until(lambda: handled == ["slow", "quick"])
-    until(lambda: followed == ["quick"])
+    eventually(lambda: handled == ["slow", "quick"])
+    eventually(lambda: followed == ["quick"])
     may_end.set()
     assert slow.work.committer.join(5)
     quick.join("default", timeout=10_000)
@@ -178,7 +178,7 @@ def test_a_process_that_is_about_to_end_begins_nothing_more(broker) -> None:
     fetched = next(consumer)
     with ThreadPoolExecutor(1) as thread:
         fetch = thread.submit(next, consumer)
-        until(lambda: broker.link.call("INFO", "clients").count(b"blocked_clients:1"))
+        eventually(lambda: broker.link.call("INFO", "clients").count(b"blocked_clients:1"))
         broker.work.is_ending = True
         note.send(2)
         assert fetch.result(10) is None

@@ -14,6 +14,7 @@ from eventsys import Event, EventMetrics, EventService
 from eventsys.cli.commands import app
 from eventsys.model.metrics import SubscriptionMetrics
 from eventsys.model.standing import SubscriptionStanding
+from tests.support.waiting import eventually
 
 Run = Callable[..., str]
 
@@ -28,6 +29,7 @@ def handled(events: EventService, work: Callable[[], Any]) -> EventService:
 
     work()
     events.wait(events.publish("order.paid", {}).id, "10s")
+    eventually(lambda: events.subscriptions.get("ship").state == "active")
     return events
 
 

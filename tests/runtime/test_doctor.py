@@ -16,6 +16,7 @@ from eventsys.runtime.doctor import examine
 from eventsys.store.scripts import script
 from eventsys.store.steps import delayed_step, message_step, packed
 from tests.support.services import Services
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -46,6 +47,7 @@ def test_a_bus_that_is_well_has_no_problem_and_every_check_says_so(services: Ser
     services.work(events)
     event = events.publish("order.paid", {})
     events.wait(event.id, "10s")
+    eventually(lambda: finding(events, "subscriptions").severity is Severity.OK)
     diagnosis = examine(events)
     assert diagnosis.is_healthy
     wrong = [one.check for one in diagnosis.findings if one.severity is not Severity.OK]
@@ -120,7 +122,7 @@ def test_a_subscription_whose_worker_does_not_run_is_named(services: Services, e
     assert (found.severity, "ship" in found.said) == (Severity.WARNING, True)
     services.work(events)
     events.wait(event.id, "10s")
-    assert finding(events, "subscriptions").said == "all 1 subscriptions run"
+    eventually(lambda: finding(events, "subscriptions").said == "all 1 subscriptions run")
     events.subscriptions.pause("ship")
     found = finding(events, "subscriptions")
     assert found.said == "ship paused by hand; 0 deliveries wait"

@@ -11,7 +11,7 @@ from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.scripts import script
 from eventsys.store.steps import delayed_step, message_step, packed
-from tests.broker.conftest import until
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -55,10 +55,10 @@ def test_an_earlier_entry_wakes_a_sleeping_poller(make_poller, redis_url) -> Non
     link, clock = Link(redis_url), Clock()
     _schedule(link, "far", clock.now_ms() + 60_000)
     poller = make_poller("one")
-    until(lambda: poller.is_leading)
+    eventually(lambda: poller.is_leading)
     due_ms = clock.now_ms() + 150
     _schedule(link, "near", due_ms)
-    until(lambda: _gone(link) == 1, 0.9)
+    eventually(lambda: _gone(link) == 1, timeout_s=0.9)
     assert clock.now_ms() >= due_ms
 
 
@@ -67,16 +67,16 @@ def test_more_than_one_batch_goes_at_once(make_poller, redis_url) -> None:
     for number in range(120):
         _schedule(link, f"entry-{number}", 1)
     make_poller("one", batch_size=50)
-    until(lambda: _gone(link) == 120)
+    eventually(lambda: _gone(link) == 120)
 
 
 def test_one_of_two_leads_and_the_other_follows_when_it_stops(make_poller) -> None:
     first = make_poller("one")
-    until(lambda: first.is_leading)
+    eventually(lambda: first.is_leading)
     second = make_poller("two")
     assert not second.is_leading
     first.stop()
-    until(lambda: second.is_leading, Lease().lead_ms / 1000)
+    eventually(lambda: second.is_leading, timeout_s=Lease().lead_ms / 1000)
 
 
 def test_another_leads_within_3_s_when_the_leader_is_gone_without_a_word(make_poller, redis_url) -> None:
@@ -84,14 +84,14 @@ def test_another_leads_within_3_s_when_the_leader_is_gone_without_a_word(make_po
     keys = Keys("default")
     link.run(script("lead"), keys.prefix, Clock().real_ms(), Lease().lead_ms, "gone")
     poller = make_poller("one")
-    until(lambda: poller.is_leading, Lease().lead_ms / 1000 + 0.2)
+    eventually(lambda: poller.is_leading, timeout_s=Lease().lead_ms / 1000 + 0.2)
 
 
 def test_a_poller_survives_the_loss_of_its_connections(make_poller, redis_url) -> None:
     link = Link(redis_url)
     poller = make_poller("one")
-    until(lambda: poller.is_leading)
+    eventually(lambda: poller.is_leading)
     link.call("CLIENT", "KILL", "TYPE", "pubsub")
     link.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     _schedule(link, "near", Clock().now_ms() + 50)
-    until(lambda: _gone(link) == 1, 5)
+    eventually(lambda: _gone(link) == 1, timeout_s=5)
