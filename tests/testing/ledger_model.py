@@ -85,6 +85,16 @@ class Ledger:
     def schedule(self, event_id: str, plan: Plan, delay_ms: int) -> None:
         self.facts[event_id] = Fact(plan, self.now_ms + delay_ms, is_delayed=True)
 
+    def has_fired(self, event_id: str) -> bool:
+        """Say whether it was delayed, and is dispatched."""
+        fact = self.facts[event_id]
+        return fact.is_delayed and fact.deliveries is not None
+
+    def holds_back(self, event_id: str) -> bool:
+        """Say whether a delivery of it is not begun, so that cancelling the event ends that one."""
+        deliveries = self.facts[event_id].deliveries or {}
+        return any(one.is_open and not one.started_ms and not one.deaths for one in deliveries.values())
+
     def cancel(self, event_id: str) -> None:
         self.facts[event_id].is_cancelled = True
 

@@ -88,7 +88,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if self.model.waits(event_id):
             assert self.events.cancel(event_id).status == "cancelled"
             self.model.cancel(event_id)
-        elif self.model.facts[event_id].deliveries is not None and self.model.facts[event_id].is_delayed:
+        elif self.model.has_fired(event_id) and not self.model.holds_back(event_id):
             try:
                 self.events.cancel(event_id)
             except AlreadyFiredError:
