@@ -13,6 +13,10 @@ class EventsysError(Exception):
     """The root of all errors of this package."""
 
 
+class BadSignatureError(EventsysError):
+    """Something stored that is not signed by a key of `signing_keys`, or is not what was signed; nothing runs it."""
+
+
 # What the caller gave
 
 

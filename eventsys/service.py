@@ -11,8 +11,8 @@ import dramatiq
 from dramatiq import Middleware
 from pydantic import BaseModel
 
-from eventsys.broker.broker import EventBroker
 from eventsys.bus.buffer import OnError
+from eventsys.bus.carrier import broker_of
 from eventsys.bus.event_bus import EventBus
 from eventsys.bus.handlers import ExceptionTypes
 from eventsys.bus.kept import Kept
@@ -20,7 +20,7 @@ from eventsys.bus.payload_types import ApplicationCatalog
 from eventsys.bus.receipt import Receipt
 from eventsys.bus.subscriptions import Subscriptions
 from eventsys.bus.waiting import wait_for_end
-from eventsys.middleware import carried_attempt, default_middleware
+from eventsys.middleware import carried_attempt
 from eventsys.model.durations import DurationLike, parse_duration, to_milliseconds
 from eventsys.model.event import DelayedEvent, Event, EventRecord
 from eventsys.model.metrics import EventMetrics, SubscriptionMetrics, TypeMetrics
@@ -35,8 +35,6 @@ from eventsys.scheduling.retention_sweeps import add_retention_sweeps
 from eventsys.scheduling.sweeps import Sweeps
 from eventsys.settings import Settings, load_settings
 from eventsys.store.event_store import EventStore
-from eventsys.store.link import Link
-from eventsys.store.location import redis_url_of
 from eventsys.store.machinery import Machinery
 from eventsys.store.steps import WhenTaken
 
@@ -68,11 +66,8 @@ class EventService(metaclass=Kept):
         **given: Any,
     ) -> None:
         self.settings = settings = settings or load_settings(**given)
-        link = Link(lambda: redis_url_of(settings), connect_timeout_s=settings.connect_timeout.total_seconds())
-        retention_ms = to_milliseconds(self.settings.retention)
-        self.broker = EventBroker(
-            link=link, name=settings.name, middleware=default_middleware(), retention_ms=retention_ms
-        )
+        self.broker = broker_of(settings)
+        link, retention_ms = self.broker.link, to_milliseconds(settings.retention)
         self.catalog = ApplicationCatalog()
         self.store = EventStore(link, self.broker.keys, retention_ms=retention_ms, clock=self.broker.clock)
         self.bus = EventBus(self.broker, self.store, self.settings, self.catalog, on_publish_error=on_publish_error)

@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .errors import SettingsError
 from .model.durations import Duration
+from .model.keyring import SecretKey, keys_of
+from .model.seal import Seal
 
 PositiveInt = Annotated[int, Field(gt=0)]
 
@@ -104,7 +106,12 @@ class Settings(BaseSettings):
     """Everything that can be configured for one bus."""
 
     model_config = SettingsConfigDict(
-        env_prefix="EVENTSYS_", env_nested_delimiter="__", frozen=True, extra="ignore", populate_by_name=True
+        env_prefix="EVENTSYS_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        hide_input_in_errors=True,
     )
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] = "default"
@@ -115,6 +122,10 @@ class Settings(BaseSettings):
         default=None, validation_alias=AliasChoices("redis_url", "EVENTSYS_REDIS_URL", "REDIS_URL")
     )
     """`redis://`, `rediss://`, `unix://` or `redis+sentinel://`; None: the embedded Redis of this directory."""
+    signing_keys: SecretStr | None = None
+    """`name:secret,name:secret`: everything that is to run is signed with the first and must be signed with one."""
+    signing_keys_file: Path | None = None
+    """A file with more of them, parted by commas or lines."""
     connect_timeout: Duration = timedelta(seconds=2)
     """How long opening a connection may take before Redis counts as away."""
     max_payload_bytes: PositiveInt = 256 * 1024
@@ -140,6 +151,33 @@ class Settings(BaseSettings):
     bus: BusSettings = BusSettings()
     scheduler: SchedulerSettings = SchedulerSettings()
     alerts: AlertSettings = AlertSettings()
+
+    @field_validator("signing_keys")
+    @classmethod
+    def _check_keys(cls, keys: SecretStr | None) -> SecretStr | None:
+        keys_of(keys, None)
+        return keys
+
+    @property
+    def seal(self) -> Seal | None:
+        """What signs and checks; None where no keys are set.
+
+        Raises:
+            SettingsError: If the file of the keys cannot be read, or a key in it cannot be.
+        """
+        keys = _keys("signing_keys_file", self.signing_keys, self.signing_keys_file)
+        return Seal(keys, self.name) if keys else None
+
+
+def _keys(setting: str, given: SecretStr | None, path: Path | None) -> list[SecretKey]:
+    try:
+        keys = keys_of(given, path)
+    except (ValueError, OSError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise SettingsError(f"{setting}: {path} gives no keys: {why}") from None
+    if path is not None and not keys:
+        raise SettingsError(f"{setting}: {path} holds no key; each line is name:secret")
+    return keys
 
 
 def load_settings(**given: Any) -> Settings:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from dramatiq import Actor, Broker
 
 from eventsys.model.cron_task import CronDefinition
+from eventsys.model.filters import PayloadFilter
 from eventsys.model.retry_policy import RetryPolicy
 from eventsys.model.subscription import Subscription
 
@@ -56,6 +58,11 @@ class HandlerActor(Actor[..., Any]):
             priority=0,
             options={},
         )
+
+    @cached_property
+    def payload_filter(self) -> PayloadFilter | None:
+        """The filter of its subscription, compiled."""
+        return self.subscription.payload_filter
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Handle one delivery, without Dramatiq's debug lines, which print the arguments."""

@@ -15,6 +15,7 @@ from dramatiq.middleware import Interrupt
 
 from eventsys.clock import Clock
 from eventsys.errors import RedisUnavailableError, SettingsError
+from eventsys.model.seal import Seal
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.scripts import script
@@ -55,6 +56,7 @@ class EventBroker(Broker):
         retention_ms: How long the record of a finished event is kept.
         parked_ms: How long a message of an unknown actor is tried again before it is a dead letter.
         lease: How soon this process counts as dead without a beat; None: within 15 s.
+        seal: What signs messages, and refuses those that are not signed; None: nothing is signed or refused.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class EventBroker(Broker):
         retention_ms: int = DEFAULT_RETENTION_MS,
         parked_ms: int = PARKED_MS,
         lease: Lease | None = None,
+        seal: Seal | None = None,
     ) -> None:
         self._hooks = Hooks(self)
         super().__init__(middleware=middleware)
@@ -84,6 +87,7 @@ class EventBroker(Broker):
             parked_ms=parked_ms,
             lease=lease or Lease(),
             owner=self,
+            seal=seal,
         )
         self.interrupts = Interrupts(self._recycle)
         self.when_stuck: Callable[[str], None] = lambda *_: None
@@ -177,7 +181,7 @@ class EventBroker(Broker):
     def add(self, steps: Sequence[Step]) -> list[Any]:
         """Carry out steps now, in one round trip, and return what came of each."""
         results: list[Any] = self.link.run(
-            script("add"), self.keys.prefix, self.clock.now_ms(), *[packed(step) for step in steps]
+            script("add"), self.keys.prefix, self.clock.now_ms(), *[packed(self.work.sealed(step)) for step in steps]
         )
         return results
 
@@ -191,7 +195,8 @@ class EventBroker(Broker):
 
     def _step_of(self, message: Message[Any]) -> Step:
         actor = self.actors.get(message.actor_name)
-        return step_of(message, attempt_of(self), usual_lane=actor.options.get("lane") if actor is not None else None)
+        lane = actor.options.get("lane") if actor is not None else None
+        return step_of(message, attempt_of(self), usual_lane=lane, seal=self.work.seal)
 
     # Consuming
 

@@ -18,8 +18,9 @@ from eventsys.store.scripts import script
 
 from .endings import ending_of_junk
 from .lanes import Entry, LaneReader
-from .messages import Place, Received, UndecodableError, read_entry
+from .messages import ForgedError, Place, Received, UndecodableError, read_entry
 from .prefetch import Prefetch
+from .wanted import why_unwanted
 from .work import Work
 
 #: Crashes of the process that handles it that make a message a dead letter.
@@ -214,11 +215,14 @@ class EventConsumer(Consumer):
             if not is_new:
                 continue
             try:
-                message = read_entry(fields or (), place)
+                message = read_entry(fields or (), place, self._work.seal)
             except UndecodableError as error:
                 self._bury(place, error)
                 continue
             message.actor = self._work.actor_of(message)
+            if self._work.seal is not None and (why := why_unwanted(message)):
+                self._bury(place, ForgedError(why, fields))
+                continue
             self._work.in_flight.give(message)
             messages.append(message)
         self._ready.extend(self._admitted(messages) if self._work.gates.watched else messages)
@@ -238,8 +242,12 @@ class EventConsumer(Consumer):
 
     def _bury(self, place: Place, error: UndecodableError) -> None:
         logger.error(
-            "an entry of a lane is no message and was set aside: %s", error,
-            extra={"action": "undecodable", "queue": place.queue, "entry": place.entry},
+            "an entry of a lane cannot be handled and was set aside: %s", error,
+            extra={"action": error.reason, "queue": place.queue, "entry": place.entry},
         )  # fmt: skip
-        ending = ending_of_junk(f"{place.stream}|{place.entry}", str(error), error.fields)
-        self._work.end_unread(place, ending)
+        letter_id = f"{place.stream}|{place.entry}"
+        self._work.end_unread(
+            place, ending_of_junk(letter_id, str(error), error.fields, reason=error.reason, place=place)
+        )
+        if isinstance(error, ForgedError):
+            self._work.when_forged(letter_id, str(error))

@@ -12,10 +12,12 @@ from dramatiq.errors import ActorNotFound
 from dramatiq.middleware.time_limit import TimeLimitExceeded
 
 from eventsys.errors import InvalidPayloadError, Reject, Retry
+from eventsys.model.seal import Seal
 from eventsys.store.steps import delayed_step, message_step
 
 from .actor import HandlerActor
-from .messages import DeliveryMessage, LogMessage, PlainMessage, Received
+from .messages import DeliveryMessage, LogMessage, Place, PlainMessage, Received
+from .sending import plain_text
 
 #: Longest error text and traceback kept, in letters; a recursion error has a megabyte of them.
 LONGEST_ERROR = 1_000
@@ -68,7 +70,13 @@ def ending_of_success(message: Received, worker: int) -> Ending:
 
 
 def ending_of_failure(
-    message: Received, worker: int, *, now_ms: int, parked_ms: int, known: Callable[[str], tuple[int, bool]]
+    message: Received,
+    worker: int,
+    *,
+    now_ms: int,
+    parked_ms: int,
+    known: Callable[[str], tuple[int, bool]],
+    seal: Seal | None = None,
 ) -> Ending:
     """Return how a message ends that was rejected: dead, or waiting for a process that knows its actor.
 
@@ -78,12 +86,13 @@ def ending_of_failure(
         now_ms: The time.
         parked_ms: How long a message of an unknown plain actor is tried again.
         known: The number of a subscription, 0 if there never was one of that name, and whether it still exists.
+        seal: What signs a message that goes on; None: it is not signed.
     """
     if isinstance(message.error, ActorNotFound):
         if isinstance(message, DeliveryMessage):
             return _unhosted(message, worker, *known(message.subscription))
         if now_ms - message.options.get("parked_ms", now_ms) < parked_ms:
-            return _parked(message, now_ms)
+            return _parked(message, now_ms, seal)
     error, trace = _described(message.error)
     facts = ["reason", _reason(message), "error", error, "traceback", trace, "attempts", str(_attempts(message))]
     facts += ["queue", message.queue_name, "lane", str(message.place.lane), "actor", message.actor_name]
@@ -98,7 +107,7 @@ def ending_of_failure(
         line = _line("d", message, worker)
         is_first, letter_id = message.is_first, message.message_id
         return ("dead", message.event_id, _number(message), line, is_first, letter_id, facts, *_measures(message))
-    facts += ["m", message.encode().decode(), "owner", f"actor:{message.actor_name}"]
+    facts += ["m", plain_text(message, seal), "owner", f"actor:{message.actor_name}"]
     return ("dead", False, 0, "", True, message.message_id, facts)
 
 
@@ -130,13 +139,25 @@ def ending_of_waiting(message: DeliveryMessage, *, is_hosted: bool) -> Ending:
     return ("waiting", message.subscription, message.place.lane, fields, is_hosted)
 
 
-def ending_of_junk(letter_id: str, why: str, fields: list[bytes]) -> Ending:
-    """Return how an entry ends that is no message: a dead letter with its bytes, as far as they are text."""
+def ending_of_junk(
+    letter_id: str, why: str, fields: list[bytes], *, reason: str = "undecodable", place: Place | None = None
+) -> Ending:
+    """Return how an entry ends that is no message: a dead letter with its bytes, as far as they are text.
+
+    Args:
+        letter_id: The letter's id.
+        why: What is wrong with it.
+        fields: What it is, as it came.
+        reason: Why it is a dead letter.
+        place: Where it stood, for what may go there again.
+    """
     facts = [part.decode("utf-8", "backslashreplace") for part in fields[:MOST_JUNK]]
     if len(facts) % 2:
         facts.append("")
     # Ours come last, so that nothing in the junk takes their place.
-    facts += ["reason", "undecodable", "error", why[:LONGEST_ERROR], "attempts", "0", "owner", "junk"]
+    if place is not None:
+        facts += ["queue", place.queue, "lane", str(place.lane)]
+    facts += ["reason", reason, "error", why[:LONGEST_ERROR], "attempts", "0", "owner", "junk"]
     return ("dead", False, 0, "", True, letter_id, facts)
 
 
@@ -155,9 +176,9 @@ def _unhosted(message: DeliveryMessage, worker: int, number: int, exists: bool) 
     return ending_of_waiting(message, is_hosted=False)
 
 
-def _parked(message: Received, now_ms: int) -> Ending:
+def _parked(message: Received, now_ms: int, seal: Seal | None) -> Ending:
     copy = message.copy(options={"parked_ms": message.options.get("parked_ms", now_ms)})
-    step = message_step(message.queue_name, message.place.lane, {"m": copy.encode().decode()})
+    step = message_step(message.queue_name, message.place.lane, {"m": plain_text(copy, seal)})
     later = delayed_step(message.message_id, now_ms + PARKING_MS, 5, step, queue=message.queue_name)
     return ("retry", False, 0, "", True, later)
 

@@ -11,7 +11,9 @@ from dramatiq import Actor, Message, MessageProxy
 from dramatiq.encoder import JSONEncoder
 from dramatiq.message import get_encoder
 
+from eventsys.errors import BadSignatureError
 from eventsys.model.envelope import decode_header
+from eventsys.model.seal import EVENT, MESSAGE, Seal, without_signature
 from eventsys.store.keys import LOG_QUEUE
 
 from .attempt import Attempt
@@ -25,11 +27,20 @@ class UndecodableError(Exception):
 
     Attributes:
         fields: What it is, as it came.
+        reason: Why it is a dead letter.
     """
+
+    reason = "undecodable"
 
     def __init__(self, why: str, fields: Sequence[bytes]) -> None:
         super().__init__(why)
         self.fields = list(fields)
+
+
+class ForgedError(UndecodableError):
+    """An entry of a lane that nobody with a key of this process has signed, or that is not what was signed."""
+
+    reason = "bad_signature"
 
 
 class Received(MessageProxy):
@@ -193,27 +204,36 @@ class DeliveryMessage(Received):
         self.message_id = f"{self.event_id}:{subscription}{replay}"
 
 
-def read_entry(fields: Sequence[bytes], place: Place) -> Received:
+def read_entry(fields: Sequence[bytes], place: Place, seal: Seal | None = None) -> Received:
     """Return the message that an entry of a lane is.
 
     Args:
         fields: Names and values in turn, as Redis returns them.
         place: Where it stands.
+        seal: What its signature is checked with, before anything else is read of it; None: signatures do not matter.
 
     Raises:
         UndecodableError: If it is none.
+        ForgedError: If its signature is wrong or missing.
     """
     try:
         kind = fields[0]
         if kind == b"m":
-            return _read_plain(fields[1], place)
+            text = without_signature(fields[1]) if seal is None else seal.body_of(MESSAGE, fields[1].decode()).encode()
+            return _read_plain(text, place)
         if kind == b"s":
+            if seal is not None:
+                seal.check(EVENT, fields[3].decode())
             return _read_delivery(fields, place)
         if kind == b"e" and place.queue == LOG_QUEUE:
+            if seal is not None:
+                seal.check(EVENT, fields[1].decode())
             event = LogMessage(fields[1].decode(), place)
             if fields[-2] == b"x":
                 event.expires_ms = int(fields[-1])
             return event
+    except BadSignatureError as error:
+        raise ForgedError(str(error), fields) from error
     except Exception as error:  # whatever the bytes made of it, a recursion too deep among them: the rest must go on
         raise UndecodableError(f"{type(error).__name__}: {error}", fields) from error
     raise UndecodableError(f"an entry that begins with the field {kind[:40]!r} is no message", fields)

@@ -7,6 +7,7 @@ from typing import Any
 
 from dramatiq import Message
 
+from eventsys.model.seal import MESSAGE, Seal
 from eventsys.store.steps import Step, delayed_step, message_step, tick_step
 
 from .attempt import Attempt
@@ -16,7 +17,9 @@ from .messages import DeliveryMessage
 LANE_NAMES = {"low": 1, "normal": 5, "high": 8, "critical": 10}
 
 
-def step_of(message: Message[Any], attempt: Attempt | None, *, usual_lane: str | None) -> Step:
+def step_of(
+    message: Message[Any], attempt: Attempt | None, *, usual_lane: str | None, seal: Seal | None = None
+) -> Step:
     """Return the step that sends a message, now or when it is due.
 
     Args:
@@ -24,6 +27,7 @@ def step_of(message: Message[Any], attempt: Attempt | None, *, usual_lane: str |
             which tick of a periodic actor it is for.
         attempt: The attempt it is sent from. A delivery under attempt that is sent again is its own retry.
         usual_lane: The lane of its actor, for a message that names none.
+        seal: What signs it; None: it is not signed.
     """
     lane = LANE_NAMES.get(message.options.get("lane") or usual_lane or "normal", 5)
     options = dict(message.options)
@@ -36,11 +40,20 @@ def step_of(message: Message[Any], attempt: Attempt | None, *, usual_lane: str |
         fields = {"s": under_attempt.subscription, "e": under_attempt.envelope, "o": kept}
         lane = under_attempt.place.lane
     else:
-        fields = {"m": _with_options(message, options).encode().decode()}
+        fields = {"m": plain_text(_with_options(message, options), seal)}
     step = message_step(message.queue_name, lane, fields)
     if due_ms is not None:
         step = delayed_step(message.message_id, int(due_ms), lane, step, queue=message.queue_name)
-    return step if claim is None else tick_step(message.actor_name, step=step, **claim)
+    if claim is None:
+        return step
+    step = tick_step(message.actor_name, step=step, **claim)
+    return step if seal is None else seal.signed_step(step)
+
+
+def plain_text(message: Any, seal: Seal | None) -> str:
+    """Return a message of a plain actor as it is stored: signed, where there is a seal."""
+    text = message.encode().decode()
+    return text if seal is None else seal.signed(MESSAGE, text)
 
 
 #: Options of a delivery that hold for every attempt.

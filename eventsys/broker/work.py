@@ -12,9 +12,11 @@ from dramatiq.middleware import SkipMessage
 
 from eventsys.clock import Clock
 from eventsys.errors import EventsysError, InvalidEventError
+from eventsys.model.seal import Seal
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.scripts import script
+from eventsys.store.steps import Step
 
 from .actor import HandlerActor
 from .attempt import Attempt, enter_attempt, leave_attempt
@@ -51,6 +53,7 @@ class Work:
         parked_ms: How long a message of an unknown actor is tried again before it is a dead letter.
         lease: How soon the process counts as dead without a beat.
         owner: The broker, by which an attempt is told from one of another bus.
+        seal: What signs what is stored here, and without whose signature nothing is handled; None: everything is.
     """
 
     def __init__(
@@ -65,7 +68,9 @@ class Work:
         parked_ms: int,
         lease: Lease,
         owner: object,
+        seal: Seal | None = None,
     ) -> None:
+        self.seal = seal
         self.link = link
         self.keys = keys
         self.clock = clock
@@ -80,6 +85,7 @@ class Work:
         self.after_scan: Callable[[], None] = lambda: None
         self.look: Callable[[], None] = lambda: None
         self.when_lost: Callable[[str, int], None] = lambda *_: None
+        self.when_forged: Callable[[str, str], None] = lambda *_: None
         self._forgetful: list[Callable[[], None]] = []
         self._hooks = hooks
         self._parked_ms = parked_ms
@@ -108,6 +114,10 @@ class Work:
             if actor is not None:
                 message.rename(actor.actor_name)
         return actor
+
+    def sealed(self, step: Step) -> Step:
+        """Return a step with everything signed that has to be."""
+        return step if self.seal is None else self.seal.signed_step(step)
 
     def begin(self, message: Received) -> None:
         """Begin an attempt: what is published from now on belongs to it.
@@ -215,8 +225,9 @@ class Work:
         if succeeded:
             return ending_of_success(message, number)
         return ending_of_failure(
-            message, number, now_ms=self.clock.now_ms(), parked_ms=self._parked_ms, known=self._known_subscription
-        )
+            message, number, now_ms=self.clock.now_ms(), parked_ms=self._parked_ms, known=self._known_subscription,
+            seal=self.seal,
+        )  # fmt: skip
 
     def _gate_of(self, message: Received) -> tuple[str, str] | None:
         """Return what the limits and the breaker of its subscription have to be told, if it has any."""

@@ -19,6 +19,7 @@ from eventsys.model.event_types import check_event_type
 from eventsys.model.new_events import new_event
 from eventsys.model.payloads import encode_payload
 from eventsys.model.priority import Priority
+from eventsys.model.seal import EVENT, Seal
 from eventsys.settings import Settings
 from eventsys.store.steps import Step, event_step, with_expiry
 
@@ -47,9 +48,11 @@ class Drafter:
         settings: The limits.
         clock: The time of new events.
         catalog: The models that payloads are checked with.
+        seal: What signs them; None: they are not signed.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, catalog: Catalog) -> None:
+    def __init__(self, settings: Settings, clock: Clock, catalog: Catalog, seal: Seal | None = None) -> None:
+        self._seal = seal
         self.when_drafted: Callable[[Event[Any]], Event[Any]] | None = None
         self._clock = clock
         self._catalog = catalog
@@ -110,7 +113,7 @@ class Drafter:
             event = self._adjusted(event, time)
         envelope = _enveloped(event, written, max_retries, retry_delay)
         window_ms = self._window_ms if window is None else _window_ms(window)
-        draft = _draft(event, envelope, window_ms, is_own_id=id is None)
+        draft = self._draft(event, envelope, window_ms, is_own_id=id is None)
         return draft if expire_after is None else _limited(draft, expire_after)
 
     def _adjusted(self, event: Event[Any], time: datetime | None) -> Event[Any]:
@@ -147,15 +150,17 @@ class Drafter:
         """
         self._catalog.check_payload(event.type, event.payload)
         written = encode_payload(event.payload, max_bytes=self._max_bytes, max_depth=self._max_levels)
-        return _draft(event, encode_event(event, written), self._window_ms)
+        return self._draft(event, encode_event(event, written), self._window_ms)
 
-
-def _draft(event: Event[Any], written: bytes, window_ms: int, *, is_own_id: bool = False) -> Draft:
-    """Return an event as it is published; no other can share the chain of one whose id was made just now."""
-    envelope, key = written.decode(), event.idempotency_key
-    chain = None if is_own_id and event.correlation_id == event.id else event.correlation_id
-    step = event_step(event.id, event.type, int(event.priority), envelope, key=key, window_ms=window_ms, chain=chain)
-    return Draft(event, envelope, step)
+    def _draft(self, event: Event[Any], written: bytes, window_ms: int, *, is_own_id: bool = False) -> Draft:
+        """Return an event as it is published; no other can share the chain of one whose id was made just now."""
+        envelope, key = written.decode(), event.idempotency_key
+        if self._seal is not None:
+            envelope = self._seal.signed(EVENT, envelope)
+        chain = None if is_own_id and event.correlation_id == event.id else event.correlation_id
+        lane = int(event.priority)
+        step = event_step(event.id, event.type, lane, envelope, key=key, window_ms=window_ms, chain=chain)
+        return Draft(event, envelope, step)
 
 
 def _enveloped(event: Event[Any], written: bytes, max_retries: int | None, retry_delay: DurationLike | None) -> bytes:

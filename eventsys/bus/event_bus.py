@@ -79,14 +79,14 @@ class EventBus:
         self.subscriptions = SubscriptionStore(broker.link, broker.keys)
         self.router = Router(self.subscriptions, broker.work.gates)
         self.dispatcher = Dispatcher(broker, self.router)
-        self.drafter = Drafter(settings, broker.clock, catalog)
+        self.drafter = Drafter(settings, broker.clock, catalog, broker.work.seal)
         self.system = SystemEvents(
             TroubleStore(broker.link, broker.keys), self.drafter, broker.clock, at_once=lambda: broker.work.by_hand
         )
         self.publisher = Publisher(self._carry_out, broker, settings, on_publish_error)
         self.inline = InlineHandlers(broker, self.router)
         self.declarations = Declarations(broker, self.subscriptions)
-        self.dead_letters = DeadLetters(broker.link, broker.keys, broker.clock)
+        self.dead_letters = DeadLetters(broker.link, broker.keys, broker.clock, broker.work.seal)
         self.hosts = HostStore(broker.link, broker.keys)
         vigil = Vigil(self.hosts, self.system, broker.clock)
         self.tending = Tending(broker, self.subscriptions, self.declarations, self.inline, self.hosts, vigil)

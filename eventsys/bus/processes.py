@@ -53,6 +53,16 @@ def tell_of_processes(
         )
         system.flush(_LAST_WORD_S)
 
+    def forged(letter_id: str, why: str) -> None:
+        system.warn(
+            "bad_signature",
+            f"{why}; it was not handled, nor is anything else that is refused for its signature: dead letters"
+            " with the reason 'bad_signature' are all of it, and somebody may write to Redis who should not",
+            details={"dead_letter": letter_id},
+            lasts=_TOLD,
+        )
+
+    broker.work.when_forged = forged
     broker.work.when_lost = lost
     broker.when_stuck = stuck
     lifecycle = Lifecycle(system.say, system.flush, broker.clock, hosted)

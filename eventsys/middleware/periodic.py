@@ -82,7 +82,7 @@ class Periodic(Middleware):
         is_tick = "tick_ms" in message.options and not message.actor_name.startswith(OWN_ACTORS)
         if message.attempt.retry is not None or not (is_tick or "cron" in message.options):
             return
-        step = _end(message, exception, broker.clock.now_ms())
+        step = broker.work.sealed(_end(message, exception, broker.clock.now_ms()))
         message.attempt.add(step, len(packed(step)))
 
     after_skip_message = after_process_message

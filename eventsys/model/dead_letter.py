@@ -11,6 +11,9 @@ from eventsys.model.event import Event, UtcTime
 #: Reasons of letters that are no message any more: they can be shown and purged, and never sent again.
 JUNK = frozenset({"undecodable", "commit_failed"})
 
+#: The reason of letters that a process refused to handle because of their signature: sent again they are judged anew.
+FORGED = "bad_signature"
+
 
 class DeadLetter(BaseModel):
     """What was given up, and why."""
@@ -20,8 +23,8 @@ class DeadLetter(BaseModel):
     id: str
     """`<event id>:<subscription>` of a delivery, the message id of a plain actor's message."""
     reason: str
-    """`failed`, `timeout`, `rejected`, `invalid_payload`, `unknown_actor`, `crash_loop`, `undecodable` or
-    `commit_failed`."""
+    """`failed`, `timeout`, `rejected`, `invalid_payload`, `unknown_actor`, `crash_loop`, `undecodable`,
+    `bad_signature` or `commit_failed`."""
     subscription: str | None = None
     """Whose delivery it was; None for the message of a plain actor, and for what could not be read."""
     actor: str | None = None

@@ -48,7 +48,7 @@ class CronService:
     def __init__(self, broker: EventBroker, bus: EventBus, store: EventStore, sweeps: Sweeps) -> None:
         self._broker = broker
         self._bus = bus
-        self._tasks = CronTaskStore(broker.link, broker.keys)
+        self._tasks = CronTaskStore(broker.link, broker.keys, broker.work.seal)
         self._editor = CronEditor(broker.clock, self._tasks)
         self._declarations = CronDeclarations(broker, bus.system, self._tasks, self._editor)
         self._declarations.tend(sweeps)
@@ -260,6 +260,7 @@ class CronService:
         self._declarations.make_round()
 
     def _keep(self, step: Step) -> None:
+        step = self._broker.work.sealed(step)
         attempt = attempt_of(self._broker)
         if attempt is not None:
             attempt.add(step, len(packed(step)))

@@ -165,6 +165,7 @@ class CronActor(Actor[..., None]):
     def _add(self, step: Step) -> None:
         attempt = attempt_of(self._bus_broker)
         assert attempt is not None, "the cron actor runs in attempts only"
+        step = self._bus_broker.work.sealed(step)
         attempt.add(step, len(packed(step)))
 
 

@@ -41,6 +41,7 @@ class Webhook:
 
     def __init__(self, broker: EventBroker, settings: AlertSettings) -> None:
         self._settings = settings
+        self._broker = broker
         declare = dramatiq.actor(
             broker=broker, actor_name="eventsys.alert_webhook", queue_name=SWEEP_QUEUE, max_retries=_MAX_RETRIES,
             min_backoff=_FIRST_WAIT_MS, max_backoff=_LONGEST_WAIT_MS,
@@ -52,7 +53,7 @@ class Webhook:
         if self._settings.webhook_url is None:
             return None
         message = self._actor.message(alert)
-        return message_step(message.queue_name, _LANE, {"m": message.encode().decode()})
+        return self._broker.work.sealed(message_step(message.queue_name, _LANE, {"m": message.encode().decode()}))
 
     def post(self, alert: dict[str, Any]) -> None:
         """Post an alert now.

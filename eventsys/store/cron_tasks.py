@@ -10,6 +10,7 @@ import msgspec
 
 from eventsys.clock import from_ms
 from eventsys.model.cron_task import CronRun, CronTask, RunOutcome
+from eventsys.model.seal import CRON_TASK, Seal, without_signature
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.scripts import script
@@ -57,16 +58,18 @@ class CronTaskStore:
     Args:
         link: The way to Redis.
         keys: The keys of the bus.
+        seal: What signs the definitions of tasks, and refuses others; None: neither.
     """
 
-    def __init__(self, link: Link, keys: Keys) -> None:
+    def __init__(self, link: Link, keys: Keys, seal: Seal | None = None) -> None:
         self._link = link
         self._keys = keys
+        self._seal = seal
 
     def read(self, names: Sequence[str]) -> list[CronRow]:
         """Return the tasks of these names that exist, in one round trip."""
         found = self._link.pipeline([("HMGET", self._keys.cron_task(name), *_FIELDS) for name in names])
-        return [_row(values) for values in found if values[0] is not None]
+        return [self._row(values) for values in found if values[0] is not None]
 
     def names(self) -> list[str]:
         """Return the names of all tasks, in order."""
@@ -101,6 +104,11 @@ class CronTaskStore:
             arming: What becomes of its next tick, as `lua/change_cron_task.lua` reads it.
             told: Events that tell of it.
         """
+        seal = self._seal
+        if seal is not None:
+            arming, told = seal.signed_step(arming), seal.signed_step(list(told))
+            if row is not None and "definition" in row:
+                row = {**row, "definition": seal.signed(CRON_TASK, row["definition"])}
         flat = False if row is None else [part for pair in row.items() for part in pair]
         (is_changed, _), is_repeated = self._link.run_telling(
             script("change_cron_task"), self._keys.prefix, now_ms, name, "" if expected is None else expected,
@@ -152,17 +160,23 @@ class CronTaskStore:
         flat = self._link.call("HGETALL", self._keys.cron_declared)
         return {name.decode(): int(ms) for name, ms in zip(flat[::2], flat[1::2], strict=True)}
 
+    def _row(self, values: Sequence[bytes | None]) -> CronRow:
+        definition = values[0] or b""
+        if self._seal is not None:
+            definition = self._seal.body_of(CRON_TASK, definition.decode()).encode()
+        return _row(values, without_signature(definition))
+
 
 def _bucket(entry_id: str) -> str:
     return hashlib.sha1(entry_id.encode(), usedforsecurity=False).hexdigest()[:4]
 
 
-def _row(values: Sequence[bytes | None]) -> CronRow:
+def _row(values: Sequence[bytes | None], definition: bytes) -> CronRow:
     texts = {name: value for name, value in zip(_FIELDS, values, strict=True) if value is not None}
     tick_ms = int(texts["tick_ms"]) if "tick_ms" in texts else None
     due_ms = int(texts["due_ms"]) if "due_ms" in texts else None
     task = CronTask(
-        **msgspec.json.decode(texts["definition"]),
+        **msgspec.json.decode(definition),
         state=texts["state"].decode(),
         reason=texts.get("reason", b"").decode(),
         next_tick_at=None if tick_ms is None else from_ms(tick_ms),

@@ -8,8 +8,9 @@ from typing import NamedTuple, TypeAlias
 
 from eventsys.clock import Clock
 from eventsys.errors import NotFoundError, RedriveRefusedError
-from eventsys.model.dead_letter import JUNK, DeadLetter, DeadLetterFilter, RedriveResult
+from eventsys.model.dead_letter import DeadLetter, DeadLetterFilter, RedriveResult
 from eventsys.model.queries import Page
+from eventsys.model.seal import Seal
 from eventsys.model.subscription import interval_of_rate
 from eventsys.store.keys import Keys
 from eventsys.store.letter_index import Found, LetterIndex
@@ -47,9 +48,11 @@ class DeadLetters:
         link: The way to Redis.
         keys: The keys of the bus.
         clock: The time.
+        seal: What signs messages that are sent again; None: nothing is signed.
     """
 
-    def __init__(self, link: Link, keys: Keys, clock: Clock) -> None:
+    def __init__(self, link: Link, keys: Keys, clock: Clock, seal: Seal | None = None) -> None:
+        self._seal = seal
         self._link = link
         self._keys = keys
         self._clock = clock
@@ -172,7 +175,7 @@ class DeadLetters:
         letters = [_fields(flat) for flat in self._raw(letter_ids)]
         arguments: list[str] = []
         for letter_id, letter in zip(letter_ids, letters, strict=True):
-            message = revived_message(letter) if letter.get("reason") not in JUNK else ""
+            message = revived_message(letter, self._seal)
             arguments += [letter_id, letter.get("died_ms", ""), message]
         cap = 0 if force else REDRIVE_CAP
         outcomes, is_repeated = self._link.run_telling(

@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 
 from eventsys.clock import from_ms
-from eventsys.errors import EventsysError
-from eventsys.model.dead_letter import DeadLetter
+from eventsys.errors import BadSignatureError, EventsysError
+from eventsys.model.dead_letter import FORGED, JUNK, DeadLetter
 from eventsys.model.envelope import decode_event
 from eventsys.model.event import Event
+from eventsys.model.seal import MESSAGE, Seal, is_signed
 
 Fields = Mapping[str, str]
 
@@ -53,16 +54,25 @@ def read_letter(letter_id: str, fields: Fields, renamed: Mapping[str, str]) -> D
     )
 
 
-def revived_message(fields: Fields) -> str:
+def revived_message(fields: Fields, seal: Seal | None = None) -> str:
     """Return the message of a plain actor with its retries to come anew; empty where that cannot be said of it.
 
-    Its options are ours and Dramatiq's only where the encoder is Dramatiq's own, which writes JSON.
+    Its options are ours and Dramatiq's only where the encoder is Dramatiq's own, which writes JSON. What is signed is
+    left as it is by a process that cannot sign it again, and by every process where the signature is wrong.
     """
-    with suppress(msgspec.MsgspecError, AttributeError, TypeError):
-        message: dict[str, Any] = msgspec.json.decode(fields.get("m", "").encode())
+    text = fields.get("m", "")
+    if fields.get("reason") in JUNK or fields.get("reason") == FORGED:
+        return ""
+    with suppress(msgspec.MsgspecError, AttributeError, TypeError, BadSignatureError):
+        if seal is not None:
+            text = seal.body_of(MESSAGE, text)
+        elif is_signed(text):
+            return ""
+        message: dict[str, Any] = msgspec.json.decode(text.encode())
         options = {key: value for key, value in message["options"].items() if key not in _SPENT}
         message["options"] = {**options, "redrives": int(fields.get("redrives", 0)) + 1}
-        return msgspec.json.encode(message).decode()
+        revived = msgspec.json.encode(message).decode()
+        return revived if seal is None else seal.signed(MESSAGE, revived)
     return ""
 
 

@@ -22,8 +22,11 @@ from eventsys import (
 )
 from eventsys.errors import InvalidCursorError
 from eventsys.store.keys import LOG_QUEUE
+from tests.support.fixtures import plain_and_sealed
 from tests.support.services import Services
 from tests.support.waiting import eventually
+
+pytestmark = plain_and_sealed()
 
 Work = Callable[..., Any]
 
@@ -152,7 +155,7 @@ def test_junk_can_be_shown_and_purged_only(events: EventService, quick_work: Wor
     events.on("a.b", name="h")(lambda event: None)
     quick_work()
     link, keys = events.broker.link, events.broker.keys
-    link.call("XADD", keys.lane("tests", 1), "1-1", "s", "h", "e", "no envelope")
+    link.call("XADD", keys.lane("tests", 1), "1-1", "x", "no message")
     [letter] = eventually(lambda: events.dead_letters.list().items)
     assert (letter.reason, letter.subscription, letter.can_be_redriven) == ("undecodable", None, False)
     with pytest.raises(RedriveRefusedError, match=r"'undecodable'.*shown and purged"):

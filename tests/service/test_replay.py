@@ -21,8 +21,11 @@ from eventsys import (
 )
 from eventsys.bus.replay import Replays
 from eventsys.store.replays import ReplayStore
+from tests.support.fixtures import plain_and_sealed
 from tests.support.histories import Historian
 from tests.support.waiting import eventually
+
+pytestmark = plain_and_sealed()
 
 Work = Callable[..., Any]
 

@@ -10,7 +10,10 @@ import dramatiq
 import pytest
 
 from eventsys import AttemptEndedError, BackpressureError, Event, EventService, NotFoundError
+from tests.support.fixtures import plain_and_sealed
 from tests.support.waiting import eventually
+
+pytestmark = plain_and_sealed()
 
 Work = Callable[..., Any]
 

@@ -12,11 +12,25 @@ from eventsys import EventService
 from tests.support.services import Services
 from tests.support.workers import worker_classes
 
+#: Settings with which nothing unsigned is handled.
+SEALED = {"signing_keys": "k2:a secret of some length,k1:the secret that was before".replace(" ", "-")}
+
+
+def plain_and_sealed() -> pytest.MarkDecorator:
+    """Run the tests of a module as usual, and once more with everything signed."""
+    return pytest.mark.parametrize("sealing", [{}, SEALED], indirect=True, ids=["plain", "sealed"])
+
 
 @pytest.fixture
-def services(redis_url: str) -> Iterator[Services]:
+def sealing(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The settings that `plain_and_sealed` gives to every service of a test."""
+    return getattr(request, "param", {})
+
+
+@pytest.fixture
+def services(redis_url: str, sealing: dict[str, str]) -> Iterator[Services]:
     """Services on the session's Redis, each on a bus of its own."""
-    made = Services(redis_url)
+    made = Services(redis_url, **sealing)
     yield made
     made.close()
 

@@ -19,10 +19,12 @@ class Services:
 
     Args:
         redis_url: The Redis.
+        **defaults: Settings of each, unless told otherwise.
     """
 
-    def __init__(self, redis_url: str) -> None:
+    def __init__(self, redis_url: str, **defaults: Any) -> None:
         self._redis_url = redis_url
+        self._defaults = defaults
         self._made: list[EventService] = []
         self._workers: list[Any] = []
 
@@ -33,6 +35,7 @@ class Services:
             "name": f"t{secrets.token_hex(4)}",
             "app": "tests",
             "announce": False,
+            **self._defaults,
             **settings,
         }
         service = EventService(**given)

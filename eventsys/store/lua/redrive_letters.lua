@@ -102,11 +102,30 @@ local function redrive_message(letter_id, letter, message)
   return "redriven"
 end
 
+-- What was refused for its signature goes where it was, to be judged anew: its delivery has been open all the time.
+local function redrive_forged(letter)
+  local fields = {}
+  for _, name in ipairs({ letter.m and "m" or "s", "e", "o", "t" }) do
+    if letter[name] then
+      fields[#fields + 1] = name
+      fields[#fields + 1] = letter[name]
+    end
+  end
+  if not (letter.m or letter.s) or not letter.queue then return "junk" end
+  add_message({ "message", letter.queue, letter.lane, fields })
+  return "redriven"
+end
+
 local function redrive(letter_id, died_ms, message)
   local flat, letter = redis.call("HGETALL", prefix .. ":dead:" .. letter_id), {}
   for at = 1, #flat, 2 do letter[flat[at]] = flat[at + 1] end
   if letter.died_ms ~= died_ms then return "gone" end
   if letter.reason == "undecodable" or letter.reason == "commit_failed" then return "junk" end
+  if letter.reason == "bad_signature" then
+    local outcome = redrive_forged(letter)
+    if outcome == "redriven" then drop_letter(letter_id, letter.owner) end
+    return outcome
+  end
   if cap > 0 and tonumber(letter.redrives or "0") >= cap then return "capped" end
   local outcome = "junk"
   if letter.s then

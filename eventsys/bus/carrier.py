@@ -1,0 +1,25 @@
+"""The broker that settings ask for."""
+
+from __future__ import annotations
+
+from eventsys.broker.broker import EventBroker
+from eventsys.middleware import default_middleware
+from eventsys.model.durations import to_milliseconds
+from eventsys.settings import Settings
+from eventsys.store.link import Link
+from eventsys.store.location import redis_url_of
+
+
+def broker_of(settings: Settings) -> EventBroker:
+    """Return a broker with the default middleware; nothing is opened or started yet.
+
+    Raises:
+        SettingsError: If a file of keys cannot be read.
+    """
+    return EventBroker(
+        link=Link(lambda: redis_url_of(settings), connect_timeout_s=settings.connect_timeout.total_seconds()),
+        name=settings.name,
+        middleware=default_middleware(),
+        retention_ms=to_milliseconds(settings.retention),
+        seal=settings.seal,
+    )
