@@ -12,7 +12,7 @@ from dramatiq import Middleware
 from pydantic import BaseModel
 
 from eventsys.bus.buffer import OnError
-from eventsys.bus.carrier import broker_of
+from eventsys.bus.carrier import broker_of, store_of
 from eventsys.bus.event_bus import EventBus
 from eventsys.bus.handlers import ExceptionTypes
 from eventsys.bus.kept import Kept
@@ -21,7 +21,7 @@ from eventsys.bus.receipt import Receipt
 from eventsys.bus.subscriptions import Subscriptions
 from eventsys.bus.waiting import wait_for_end
 from eventsys.middleware import carried_attempt
-from eventsys.model.durations import DurationLike, parse_duration, to_milliseconds
+from eventsys.model.durations import DurationLike, parse_duration
 from eventsys.model.event import DelayedEvent, Event, EventRecord
 from eventsys.model.metrics import EventMetrics, SubscriptionMetrics, TypeMetrics
 from eventsys.model.priority import Priority
@@ -34,7 +34,6 @@ from eventsys.scheduling.duties import scheduler_of
 from eventsys.scheduling.retention_sweeps import add_retention_sweeps
 from eventsys.scheduling.sweeps import Sweeps
 from eventsys.settings import Settings, load_settings
-from eventsys.store.event_store import EventStore
 from eventsys.store.machinery import Machinery
 from eventsys.store.steps import WhenTaken
 
@@ -67,9 +66,8 @@ class EventService(metaclass=Kept):
     ) -> None:
         self.settings = settings = settings or load_settings(**given)
         self.broker = broker_of(settings)
-        link, retention_ms = self.broker.link, to_milliseconds(settings.retention)
         self.catalog = ApplicationCatalog()
-        self.store = EventStore(link, self.broker.keys, retention_ms=retention_ms, clock=self.broker.clock)
+        self.store = store_of(self.broker)
         self.bus = EventBus(self.broker, self.store, self.settings, self.catalog, on_publish_error=on_publish_error)
         self.replays = self.bus.replays
         self.sweeps = Sweeps(self.broker)
@@ -77,7 +75,7 @@ class EventService(metaclass=Kept):
         self.cron = CronService(self.broker, self.bus, self.store, self.sweeps)
         self.dead_letters, self.subscriptions = self.bus.dead_letters, Subscriptions(self.bus)
         self.delayed = scheduler_of(self.broker, self.store, settings.scheduler, self.bus.drafter, self.sweeps)
-        self.machinery = Machinery(link, self.broker.keys, self.broker.clock)
+        self.machinery = Machinery(self.broker.link, self.broker.keys, self.broker.clock)
         self.alerts = Alerts(self.bus, self.machinery, self.sweeps)
         for one in (self.delayed.poller, *middleware):
             self.broker.add_middleware(one)

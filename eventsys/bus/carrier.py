@@ -1,4 +1,4 @@
-"""The broker that settings ask for."""
+"""The broker that settings ask for, with the store beside it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from eventsys.broker.broker import EventBroker
 from eventsys.middleware import default_middleware
 from eventsys.model.durations import to_milliseconds
 from eventsys.settings import Settings
+from eventsys.store.event_store import EventStore
 from eventsys.store.link import Link
 from eventsys.store.location import redis_url_of
 
@@ -23,3 +24,9 @@ def broker_of(settings: Settings) -> EventBroker:
         retention_ms=to_milliseconds(settings.retention),
         seal=settings.seal,
     )
+
+
+def store_of(broker: EventBroker) -> EventStore:
+    """Return what answers about the events of a broker's bus."""
+    work = broker.work
+    return EventStore(work.link, work.keys, retention_ms=work.retention_ms, clock=work.clock, seal=work.seal)

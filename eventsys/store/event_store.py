@@ -11,6 +11,7 @@ from eventsys.errors import NotFoundError
 from eventsys.model.event import DelayedEvent, Event, EventRecord
 from eventsys.model.metrics import EventMetrics
 from eventsys.model.queries import EventFilter, Page
+from eventsys.model.seal import Seal
 from eventsys.model.status import EventStatus
 from eventsys.model.trace import Trace
 from eventsys.store.chronicle import USUAL_TRACE, Chronicle, ExportBatch, ExportForm
@@ -37,6 +38,7 @@ class EventStore:
         keys: The keys of the bus.
         retention_ms: How long the record of a finished event is kept.
         clock: The time; None: this host's.
+        seal: What signs events; None: they are not signed.
 
     Attributes:
         delayed: What waits for its time.
@@ -44,7 +46,10 @@ class EventStore:
         history: The queries behind `get_event_records`.
     """
 
-    def __init__(self, link: Link, keys: Keys, *, retention_ms: int, clock: Clock | None = None) -> None:
+    def __init__(
+        self, link: Link, keys: Keys, *, retention_ms: int, clock: Clock | None = None, seal: Seal | None = None
+    ) -> None:
+        self._seal = seal
         self._link = link
         self._keys = keys
         self._retention_ms = retention_ms
@@ -200,6 +205,7 @@ class EventStore:
         """Keep an event until its `delay_until`; say whether it was kept, which it is not when its id is taken."""
         expire_after_ms = 0 if expire_after is None else expire_after // timedelta(milliseconds=1)
         step = delayed_event_step(event, expire_after_ms=expire_after_ms)
+        step = step if self._seal is None else self._seal.signed_step(step)
         [result] = self.carry_out(self._clock.now_ms(), [step])
         return bool(result[0] == b"delayed")
 

@@ -11,7 +11,7 @@ from typing import Any
 import dramatiq
 import pytest
 
-from eventsys import DeadLetter, DeadLetterFilter, EventFilter, EventService, EventStatus
+from eventsys import DeadLetter, DeadLetterFilter, DelayedEvent, EventFilter, EventService, EventStatus
 from eventsys.errors import BadSignatureError, SettingsError
 from eventsys.store.keys import LOG_QUEUE
 from tests.support.fixtures import SEALED
@@ -178,6 +178,18 @@ def test_a_dead_message_of_a_plain_actor_is_signed_when_it_is_redriven(events: E
     events.dead_letters.redrive(message.message_id)
     _refused(events, 1)
     assert "evil" not in calls
+
+
+def test_a_delayed_event_that_the_store_is_given_is_signed(
+    events: EventService, quick_work: Work, handled: list[str]
+) -> None:
+    now = events.broker.clock.now()
+    drafted = events.bus.drafter.draft("a.b", {"n": 1}).event
+    events.store.store_delayed_event(
+        DelayedEvent(**drafted.model_dump(), delay_until=now, created_at=now, updated_at=now)
+    )
+    quick_work()
+    eventually(lambda: handled == [drafted.id])
 
 
 def test_without_keys_signed_things_are_read_as_they_are(events: EventService, services: Services) -> None:
