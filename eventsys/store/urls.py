@@ -28,6 +28,8 @@ def connection_maker(url: str, *, connect_timeout_s: float) -> Callable[[], Any]
         "socket_timeout": connect_timeout_s,
         "retry": Retry(NoBackoff(), 0),
         "protocol": 2,
+        # Two commands a connection less, which an old server or a user of few rights would refuse.
+        "driver_info": None,
         # The pool only makes connections here, and counts those it ever made: at its default of 100 a process could not
         # connect any more after so many interruptions.
         "max_connections": 2**31,
