@@ -41,7 +41,10 @@ def running(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the processor time, user and system, that a process and its living descendants have used so far."""
+    """Return the processor time, user and system, that a process and its descendants have used so far.
+
+    Of those that ended it knows what their parents have waited for: a worker that forks for every job counts in full.
+    """
     return sum(_own_cpu_seconds(member) for member in _family(pid))
 
 
@@ -69,7 +72,7 @@ def _own_memory_share_bytes(pid: int) -> int:
 
 def _own_cpu_seconds(pid: int) -> float:
     fields = _stat(pid)
-    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND if fields else 0.0
+    return sum(map(int, fields[11:15])) / _TICKS_PER_SECOND if fields else 0.0
 
 
 def _family(pid: int) -> list[int]:
