@@ -144,3 +144,16 @@ def test_an_error_is_shown_with_the_frames_of_the_application_only(
     assert "orders.py" in trace
     assert "eventsys/broker" not in trace
     assert_ctrl_c_ends_all(terminal)
+
+
+def test_every_process_of_a_worker_that_reloads_takes_an_edit_over(directory: Path) -> None:
+    terminal = Terminal("-m", "eventsys", "worker", "shop", "--processes", "2", "--reload", directory=directory)
+    try:
+        terminal.sees("Event loop is running")
+        terminal.sees("Event loop is running")
+        edit(directory, "paid by %s", "came from %s")
+        terminal.sees("loaded shop.orders again in")
+        terminal.sees("loaded shop.orders again in")
+        assert_ctrl_c_ends_all(terminal)
+    finally:
+        terminal.kill()

@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Callable
 
-from eventsys.broker.worker import Worker
 from eventsys.runtime.reload.reloader import Reload
 from tests.reload.shop import HANDLER, Shop, gate, noted
 
@@ -53,29 +52,6 @@ def ship(event):
     assert noted(3)[1:] == ["begun new", "ended new"]
     gate.set()
     assert noted(4)[3] == "ended old"
-
-
-def test_what_is_fetched_and_not_begun_runs_the_new_code(shop: Shop) -> None:
-    blocking = """
-from shop.app import events
-from tests.reload.shop import gate, note
-
-@events.on("order.paid", name="ship")
-def ship(event):
-    note("{said}")
-    gate.wait(10)
-"""
-    gate.clear()
-    shop.write("orders.py", blocking.format(said="old"))
-    reloader = shop.load()
-    shop.services.work(shop.events, Worker, threads=1)
-    for _ in range(3):
-        shop.events.publish("order.paid", {})
-    assert noted(1) == ["old"]
-    shop.write("orders.py", blocking.format(said="new"))
-    assert reloader.look() is not None
-    gate.set()
-    assert noted(3) == ["old", "new", "new"]
 
 
 def test_added_changed_and_removed_subscriptions_are_told_apart(shop: Shop) -> None:
