@@ -28,6 +28,7 @@ _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 _PART = re.compile(rf"({_NUMBER})\s*(ms|us|[wdhms])")
 _TEXT = re.compile(rf"(?:{_PART.pattern}\s*)+")
 _PLAIN_NUMBER = re.compile(_NUMBER)
+_QUICK = 1_000_000_000  # whole seconds below this, some 30 years, need no timedelta on the way
 _LONGEST_TEXT = 100  # letters; keeps hostile text away from the number parser
 _HELP = "give a timedelta, a number of seconds, or text such as '250ms', '5s', '10m', '1h30m', '7d'"
 
@@ -60,6 +61,8 @@ def to_milliseconds(value: DurationLike) -> int:
     Raises:
         InvalidDurationError: As `parse_duration`.
     """
+    if type(value) is int and 0 <= value < _QUICK:
+        return 1000 * value
     duration = parse_duration(value)
     if timedelta(0) < duration < timedelta(milliseconds=1):
         return 1

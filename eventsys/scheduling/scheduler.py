@@ -10,11 +10,11 @@ from eventsys.broker.attempt import attempt_of
 from eventsys.broker.broker import EventBroker
 from eventsys.bus.drafting import Draft, Drafter
 from eventsys.bus.outcomes import partial_error, unavailable
-from eventsys.clock import from_ms
+from eventsys.clock import from_ms, to_ms
 from eventsys.errors import EventConflictError, EventsysError, RedisUnavailableError
 from eventsys.model.assembly import assemble_delayed
 from eventsys.model.durations import DurationLike, to_milliseconds
-from eventsys.model.event import DelayedEvent, DeliveryRecord, WaitingRetry
+from eventsys.model.event import DelayedEvent, DeliveryRecord, Event, WaitingRetry
 from eventsys.model.queries import EventFilter, Page
 from eventsys.model.status import EventStatus
 from eventsys.scheduling.due_times import check_key, due_ms_of
@@ -26,6 +26,9 @@ from eventsys.store.steps import Step, WhenTaken, delayed_step, with_expiry
 
 #: Most events of `schedule_many` that one script keeps, together or not at all.
 ATOMIC = 500
+
+#: Milliseconds by which an event's own time may differ from that of scheduling it and tell both: a batch takes a while.
+_SAME_MS = 1_000
 
 
 class DelayedEventScheduler:
@@ -236,7 +239,7 @@ class DelayedEventScheduler:
         firing = with_expiry(draft.step, self._expire_after_ms)
         return delayed_step(
             event.id, due_ms, int(event.priority), firing,
-            facts={"created_ms": now_ms}, key=key, when_taken=when_taken, retention_ms=self._broker.work.retention_ms,
+            facts=_facts(event, now_ms), key=key, when_taken=when_taken, retention_ms=self._broker.work.retention_ms,
         )  # fmt: skip
 
     def _keep_chunks(self, drafts: list[Draft], steps: list[Step], now_ms: int) -> None:
@@ -259,6 +262,11 @@ class DelayedEventScheduler:
                 raise _conflict(draft.event.id, outcome, found.decode())
 
 
+def _facts(event: Event[Any], now_ms: int) -> dict[str, int]:
+    """Return what the event does not say itself: when it was scheduled, unless that is the time it bears."""
+    return {} if abs(to_ms(event.time) - now_ms) < _SAME_MS else {"created_ms": now_ms}
+
+
 def _conflict(event_id: str, outcome: bytes, found: str) -> EventConflictError:
     if outcome == b"taken":
         return EventConflictError(
@@ -273,7 +281,7 @@ def _conflict(event_id: str, outcome: bytes, found: str) -> EventConflictError:
 
 
 def _delayed(draft: Draft, due_ms: int, now_ms: int, max_retries: int | None, key: str | None) -> DelayedEvent[Any]:
-    created_at = from_ms(now_ms)
+    created_at = from_ms(now_ms) if _facts(draft.event, now_ms) else draft.event.time
     return assemble_delayed(
         {
             **draft.event.__dict__,

@@ -21,6 +21,12 @@ from eventsys.store.scripts import script
 #: What is shown as the retries of an event that says nothing about them: what subscriptions do that say nothing.
 USUAL_RETRIES = 3
 
+#: What an event's entry does not say because it is usual, at its place; the first three are always said.
+_USUAL: tuple[Any, ...] = ("", "", 0, 0, False, 0, False, None)
+
+#: How the rest of an envelope begins.
+_TYPE = '"type":"'
+
 #: Entries read in one round trip.
 _CHUNK = 500
 
@@ -79,9 +85,16 @@ class Position(NamedTuple):
 
 
 def read_entry(body: bytes, due_ms: int) -> Entry:
-    """Return the entry in a stored body."""
-    entry_id, queue, step, facts = msgspec.msgpack.decode(body)
-    return Entry(entry_id, due_ms, queue, step, facts or {})
+    """Return the entry in a stored body; `lua/includes/delayed_body.lua` tells the two forms it has."""
+    parts: list[Any] = msgspec.msgpack.decode(body)
+    if isinstance(parts[2], list):
+        entry_id, queue, step, facts = parts
+        return Entry(entry_id, due_ms, queue, step, facts or {})
+    entry_id, rest, lane, expire_after_ms, key, window_ms, chain, facts = (*parts, *_USUAL[len(parts) :])
+    event_type = rest[len(_TYPE) : rest.index('"', len(_TYPE))]
+    envelope = f'{{"id":"{entry_id}",{rest}'
+    step = ["event", entry_id, event_type, lane, envelope, key, window_ms, chain, expire_after_ms]
+    return Entry(entry_id, due_ms, "", step, facts or {})
 
 
 def read_delayed(

@@ -246,10 +246,9 @@ class EventStore:
         entry = self.delayed.find(event_id)
         if entry is None or not entry.is_event:
             return {}
-        created_ms = int(entry.facts.get("created_ms", entry.due_ms))
-        key = {"key": entry.facts["key"]} if "key" in entry.facts else {}
-        times = {"due_ms": str(entry.due_ms), "created_ms": str(created_ms)}
-        return {"envelope": entry.envelope, "status": "pending", **times, **key}
+        kept: tuple[str, ...] = ("created_ms", "key")
+        known = {name: str(entry.facts[name]) for name in kept if name in entry.facts}
+        return {"envelope": entry.envelope, "status": "pending", "due_ms": str(entry.due_ms), **known}
 
     def _envelope_command(self, fields: dict[str, str]) -> tuple[str, ...]:
         log = fields.get("log", "")

@@ -97,7 +97,7 @@ def _created_at(fields: Mapping[str, str], event: Event[Any]) -> datetime:
     """Return when the event was accepted: scheduled, or else stored."""
     if "created_ms" in fields:
         return from_ms(int(fields["created_ms"]))
-    if "log" in fields:
+    if "log" in fields and "due_ms" not in fields:
         return from_ms(int(fields["log"].partition(":")[2].partition("-")[0]))
     return event.time
 

@@ -35,7 +35,7 @@ redis.call("DEL", prefix .. ":scratch")
 
 local function cancel(id)
   local due_ms, entry = cancel_unfired(id, retention_ms)
-  if due_ms then return { "cancelled", string.format("%.0f", due_ms), cmsgpack.pack(entry) } end
+  if due_ms then return { "cancelled", string.format("%.0f", due_ms), pack_entry(entry) } end
   if redis.call("HEXISTS", prefix .. ":event:" .. id, "log") == 0 then return { "unknown" } end
   local ended = end_unbegun(id, "c", "cancelled", limit)
   return { "ended", ended, id }

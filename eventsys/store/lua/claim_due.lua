@@ -47,7 +47,7 @@ end
 
 local function give_up(member, body, problem)
   local facts = { "reason", "unfired", "error", problem, "attempts", max_retries + 1 }
-  local is_read, entry = pcall(cmsgpack.unpack, body)
+  local is_read, entry = pcall(unpack_entry, body)
   local letter_id = prefix .. ":delayed|" .. string.gsub(member, ".", function(c) return string.format("%02x", string.byte(c)) end)
   if is_read and type(entry) == "table" and type(entry[3]) == "table" then
     letter_id = entry[1]

@@ -39,7 +39,7 @@ local function sweep_tier(due, bodies, from)
   local members = redis.call("ZRANGE", due, from, from + limit - 1)
   local kept = 0
   for _, member in ipairs(members) do
-    local entry = cmsgpack.unpack(redis.call("HGET", bodies, member))
+    local entry = unpack_entry(redis.call("HGET", bodies, member))
     if entry[2] == queue then
       if entry[3][1] == "message" then cancel_delivery(entry[3][4]) end
       remove_delayed(entry, member, due, bodies)

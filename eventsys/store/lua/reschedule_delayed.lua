@@ -26,7 +26,7 @@ if not member or entry[3][1] ~= "event" then
   return { redis.call("HEXISTS", prefix .. ":event:" .. id, "log") == 1 and "fired" or "unknown" }
 end
 entry[4].updated_ms = now_ms
-local body = cmsgpack.pack(entry)
+local body = pack_entry(entry)
 redis.call("ZREM", due, member)
 redis.call("HDEL", bodies, member)
 redis.call("HDEL", prefix .. ":delayed:failed", member)

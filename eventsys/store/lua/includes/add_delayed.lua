@@ -7,12 +7,13 @@ what the nine bytes of a member are, ten minus the priority, and a sequence numb
 time moved.
 
 `step` is {"delayed", id, due ms, priority, queue or "", body, key or false, "replace" or "refuse", retention ms}; the
-last three are absent where there is no key. The body is {id, queue, step to carry out, facts to show}, kept as msgpack.
+last three are absent where there is no key. The body is {id, queue, step to carry out, facts to show}; see delayed_body.
 Returns {"delayed", id}, {"exists", id} when an entry of that id waits already, or {"taken", id} when one of that key does.
 
 Uses: prefix, now_ms, count, forget_cancelled
 ]]
 -- include: delayed_chain
+-- include: delayed_body
 -- include: record_cancelled
 
 local FAR_MS = 3600000
@@ -33,7 +34,7 @@ local function find_delayed(id)
     due, bodies = far_due, far_bodies
     due_ms = redis.call("ZSCORE", due, member)
   end
-  return member, tonumber(due_ms), cmsgpack.unpack(redis.call("HGET", bodies, member)), due, bodies
+  return member, tonumber(due_ms), unpack_entry(redis.call("HGET", bodies, member)), due, bodies
 end
 
 local function put_delayed(member, due_ms, body)
@@ -98,6 +99,6 @@ local function add_delayed(step)
   redis.call("HSET", ids, id, member)
   join_chain(body[3])
   count_waiting(queue, priority, 1)
-  put_delayed(member, due_ms, cmsgpack.pack(body))
+  put_delayed(member, due_ms, pack_entry(body))
   return { "delayed", id }
 end
