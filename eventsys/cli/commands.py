@@ -26,6 +26,7 @@ from eventsys.cli.settings import settings
 from eventsys.cli.subs import subs
 from eventsys.cli.top.command import top
 from eventsys.cli.version import version
+from eventsys.cli.web import web
 from eventsys.cli.worker import worker
 from eventsys.cli.workers import workers
 
@@ -48,6 +49,7 @@ COMMANDS = (
     dev,
     worker,
     scheduler,
+    web,
     publish,
     doctor,
     bench,

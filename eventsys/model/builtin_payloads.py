@@ -137,3 +137,16 @@ class SystemReplay(BuiltinPayload):
     delivered: int = Field(default=0, ge=0)
     skipped: int = Field(default=0, ge=0)
     error: str | None = None
+
+
+class SystemChange(BuiltinPayload):
+    """Somebody changed something through the dashboard or its API."""
+
+    who: str
+    """Role, name and address: `operator ada@127.0.0.1`; the name is what the caller said."""
+    action: str
+    """What was done: `delayed.cancel`, `letters.purge` and so on."""
+    target: str = ""
+    """To what: an id, a name."""
+    details: dict[str, Any] = Field(default_factory=dict)
+    """What else was said, as JSON; never a payload."""

@@ -15,6 +15,7 @@ from eventsys.model.builtin_payloads import (
     CronTaskExecuted,
     CronTaskFailed,
     DataChanged,
+    SystemChange,
     SystemReplay,
     SystemStarted,
     SystemStopped,
@@ -40,6 +41,8 @@ SYSTEM_REPLAY_STARTED = "system.replay.started"
 SYSTEM_REPLAY_COMPLETED = "system.replay.completed"
 SYSTEM_REPLAY_CANCELLED = "system.replay.cancelled"
 SYSTEM_REPLAY_FAILED = "system.replay.failed"
+
+SYSTEM_CHANGE = "system.change"
 
 USER_LOGIN = "user.login"
 USER_LOGOUT = "user.logout"
@@ -70,11 +73,15 @@ BUILTIN_TYPES: MappingProxyType[str, type[BaseModel]] = MappingProxyType(
     }
 )
 
-#: The types that tell who replayed what, beside the built-in ones.
-REPLAY_TYPES: MappingProxyType[str, type[BaseModel]] = MappingProxyType(
-    dict.fromkeys(
-        (SYSTEM_REPLAY_STARTED, SYSTEM_REPLAY_COMPLETED, SYSTEM_REPLAY_CANCELLED, SYSTEM_REPLAY_FAILED), SystemReplay
-    )
+#: The types that tell who replayed or changed what, beside the built-in ones.
+RECORD_TYPES: MappingProxyType[str, type[BaseModel]] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            (SYSTEM_REPLAY_STARTED, SYSTEM_REPLAY_COMPLETED, SYSTEM_REPLAY_CANCELLED, SYSTEM_REPLAY_FAILED),
+            SystemReplay,
+        ),
+        SYSTEM_CHANGE: SystemChange,
+    }
 )
 
 
@@ -88,7 +95,7 @@ class Catalog:
         self._models: dict[str, type[BaseModel]] = {}
         self._versions: dict[str, int] = {}
         self._types: dict[type[BaseModel], list[str]] = {}
-        for event_type, model in {**BUILTIN_TYPES, **REPLAY_TYPES}.items():
+        for event_type, model in {**BUILTIN_TYPES, **RECORD_TYPES}.items():
             self.register(event_type, model)
 
     def register(self, event_type: str, model: type[BaseModel], version: int = 1) -> None:

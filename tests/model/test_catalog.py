@@ -4,7 +4,7 @@ from pydantic import BaseModel
 from eventsys.errors import InvalidEventError, InvalidPayloadError
 from eventsys.model import BUILTIN_TYPES, Catalog, encode_payload
 from eventsys.model.builtin_payloads import UserSession
-from eventsys.model.catalog import REPLAY_TYPES, SYSTEM_ERROR, USER_LOGIN
+from eventsys.model.catalog import RECORD_TYPES, SYSTEM_ERROR, USER_LOGIN
 
 
 class Notification(BaseModel):
@@ -34,7 +34,7 @@ EXAMPLES = {
 
 def test_the_sixteen_built_in_types_are_known():
     assert set(BUILTIN_TYPES) == set(EXAMPLES)
-    assert Catalog().registered() == {**BUILTIN_TYPES, **REPLAY_TYPES}
+    assert Catalog().registered() == {**BUILTIN_TYPES, **RECORD_TYPES}
 
 
 @pytest.mark.parametrize("event_type", EXAMPLES)

@@ -1,0 +1,115 @@
+"""Cron tasks by HTTP: list, create, change, pause, run, delete."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+from starlette.responses import Response
+
+from eventsys.dashboard.api.answering import answer
+from eventsys.dashboard.context import Bus, Changes
+from eventsys.errors import CronTaskError
+from eventsys.model.cron_task import CronRun, CronTask, Overlap
+from eventsys.model.priority import Priority
+from eventsys.model.queries import Page
+
+cron = APIRouter(prefix="/cron", tags=["cron tasks"])
+
+PageNumber = Annotated[int, Query(ge=1)]
+PageSize = Annotated[int, Query(ge=1, le=500)]
+
+
+class CronFields(BaseModel):
+    """What a cron task is to do; what is not given keeps its default, or stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    schedule: str | None = None
+    """Five cron fields, six with seconds in front, or a shortcut such as `@hourly`."""
+    timezone: str | None = None
+    event_type: str | None = None
+    payload: dict[str, Any] | None = None
+    source: str | None = None
+    priority: Priority | None = None
+    actor: str | None = None
+    queue: str | None = None
+    actor_args: list[Any] | None = None
+    actor_kwargs: dict[str, Any] | None = None
+    overlap: Overlap | None = None
+    catch_up: str | None = None
+    catch_up_all: bool | None = None
+    jitter: str | None = None
+    ends_at: AwareDatetime | None = None
+    max_runs: int | None = None
+    run_timeout: str | None = None
+    max_retries: int | None = None
+    retry_delay: str | None = None
+
+    def given(self) -> dict[str, Any]:
+        """Return what was said."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+    def told(self) -> dict[str, Any]:
+        """Return what was said, as JSON, without what may be private."""
+        return self.model_dump(mode="json", exclude_unset=True, exclude={"payload", "actor_args", "actor_kwargs"})
+
+
+@cron.get("", response_model=Page[CronTask])
+def list_tasks(bus: Bus, page: PageNumber = 1, page_size: PageSize = 50) -> Response:
+    """List all tasks, by name."""
+    return answer(bus.cron.list(page=page, page_size=page_size))
+
+
+@cron.get("/{name:path}/history", response_model=Page[CronRun])
+def list_runs(bus: Bus, name: str, page: PageNumber = 1, page_size: PageSize = 20) -> Response:
+    """List the runs of a task, the newest first, with the ticks that were skipped or missed."""
+    return answer(bus.cron.history(name, page=page, page_size=page_size))
+
+
+@cron.post("/{name:path}/pause", response_model=CronTask)
+def pause_task(desk: Changes, name: str) -> Response:
+    """Let a task have no ticks until it is resumed."""
+    reason = f"paused by {desk.caller.said}"
+    return answer(desk.change("cron.pause", name, lambda: desk.events.cron.pause(name, reason=reason)))
+
+
+@cron.post("/{name:path}/resume", response_model=CronTask)
+def resume_task(desk: Changes, name: str) -> Response:
+    """Let a paused task go on with its next tick."""
+    return answer(desk.change("cron.resume", name, lambda: desk.events.cron.resume(name)))
+
+
+@cron.post("/{name:path}/run", response_model=CronRun)
+def run_task(desk: Changes, name: str) -> Response:
+    """Begin a run by hand, paused or not."""
+    return answer(desk.change("cron.run", name, lambda: desk.events.cron.run_now(name)))
+
+
+@cron.get("/{name:path}", response_model=CronTask)
+def show_task(bus: Bus, name: str) -> Response:
+    """Show one task as it stands."""
+    return answer(bus.cron.get(name))
+
+
+@cron.put("/{name:path}", response_model=CronTask)
+def create_task(desk: Changes, name: str, fields: CronFields) -> Response:
+    """Create a task; where it exists, change it if this says something new."""
+    given = fields.given()
+    if not given.get("schedule"):
+        raise CronTaskError(f"cron task {name!r} needs a schedule, such as '0 6 * * *'")
+    return answer(desk.change("cron.create", name, lambda: desk.events.cron.create(name, **given), **fields.told()))
+
+
+@cron.patch("/{name:path}", response_model=CronTask)
+def update_task(desk: Changes, name: str, fields: CronFields) -> Response:
+    """Change what is given, and leave the rest."""
+    given = fields.given()
+    return answer(desk.change("cron.update", name, lambda: desk.events.cron.update(name, **given), **fields.told()))
+
+
+@cron.delete("/{name:path}", response_model=CronTask)
+def delete_task(desk: Changes, name: str) -> Response:
+    """Delete a task with its history, and show it as it was."""
+    return answer(desk.change("cron.delete", name, lambda: desk.events.cron.delete(name)))

@@ -1,0 +1,232 @@
+"""The gate before every route: who comes in, from where, by which name, and what the answer carries."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any
+
+import pytest
+import redis
+
+from eventsys import EventService
+from eventsys.dashboard import dashboard
+from tests.dashboard.conftest import HOME, JSON, TOKEN, VIEWER_TOKEN, client_of
+from tests.dashboard.routes import CHANGES, LOOKS, ROUTES
+
+ELSEWHERE = "192.0.2.7"
+OPEN = ("GET", "/healthz")
+
+
+def basic(name: str, password: str) -> dict[str, str]:
+    return {"authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
+
+
+def test_the_list_of_routes_is_that_of_the_application() -> None:
+    assert ("POST", "/api/v1/events") in CHANGES
+    assert ("GET", "/api/v1/openapi.json") in LOOKS
+    assert len(CHANGES) >= 20
+    assert len(LOOKS) >= 20
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_nobody_comes_in_without_the_token(guarded: Any, method: str, path: str) -> None:
+    wrong: list[dict[str, str]] = [
+        {},
+        {"authorization": ""},
+        {"authorization": "Bearer "},
+        {"authorization": f"Bearer {TOKEN[:-1]}"},
+        {"authorization": f"Bearer {TOKEN.upper()}"},
+        {"authorization": TOKEN},
+        basic("operator", ""),
+        basic(TOKEN, "x"),
+        {"x-forwarded-for": "127.0.0.1", "x-real-ip": "127.0.0.1"},
+        {"cookie": f"token={TOKEN}"},
+    ]
+    for headers in wrong:
+        answer = client_of(guarded, address=ELSEWHERE).request(method, path, headers=headers)
+        assert answer.status_code in {401, 429}, headers
+        assert "eventsys" in answer.headers["www-authenticate"] or answer.status_code == 429
+
+
+@pytest.mark.parametrize(("method", "path"), [route for route in ROUTES if route != OPEN])
+def test_without_a_token_other_machines_are_refused(events: EventService, method: str, path: str) -> None:
+    assert client_of(dashboard(events), address=ELSEWHERE).request(method, path).status_code == 403
+
+
+@pytest.mark.parametrize(("method", "path"), CHANGES)
+def test_a_viewer_changes_nothing(guarded: Any, method: str, path: str) -> None:
+    answer = client_of(guarded, token=VIEWER_TOKEN).request(method, path, headers=JSON, content=b"{}")
+    assert answer.status_code == 403
+    assert "viewer" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(("method", "path"), CHANGES)
+def test_a_read_only_dashboard_changes_nothing(events: EventService, method: str, path: str) -> None:
+    app = dashboard(events, token=TOKEN, read_only=True)
+    assert client_of(app, token=TOKEN).request(method, path, headers=JSON, content=b"{}").status_code == 403
+
+
+@pytest.mark.parametrize(("method", "path"), CHANGES)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://127.0.0.1:9999"},
+        {"origin": "http://localhost:8765"},
+        {"origin": "http://127.0.0.1:8765.evil.example"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"origin": HOME, "sec-fetch-site": "cross-site"},
+    ],
+)
+def test_a_page_of_another_site_changes_nothing(
+    events: EventService, method: str, path: str, headers: dict[str, str]
+) -> None:
+    answer = client_of(dashboard(events)).request(method, path, headers={**JSON, **headers}, content=b"{}")
+    assert answer.status_code == 403
+    assert "page" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(("method", "path"), CHANGES)
+@pytest.mark.parametrize("kind", ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; b=x"])
+def test_the_form_of_a_page_that_says_nothing_of_itself_changes_nothing(
+    events: EventService, method: str, path: str, kind: str
+) -> None:
+    """An old browser sends neither `Origin` nor `Sec-Fetch-Site`, and adds the password by itself."""
+    headers = {"content-type": kind} if kind else {}
+    answer = client_of(dashboard(events)).request(method, path, headers=headers, content=b"a=b")
+    assert answer.status_code in {403, 415}
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "127.0.0.1.nip.io", "localhost.evil.example", "localhost.", "127.0.0.2", "[::2]", "x@localhost",
+     "localhost:8765:1", "", "2130706433", "127.1"],
+)  # fmt: skip
+@pytest.mark.parametrize("path", ["/healthz", "/api/v1/metrics", "/static/dashboard.css", "/unknown"])
+def test_another_name_that_leads_here_is_not_answered(events: EventService, host: str, path: str) -> None:
+    assert client_of(dashboard(events)).get(path, headers={"host": host}).status_code == 421
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:1", "127.0.0.1:8765", "[::1]:8765", "LocalHost:8765"])
+def test_the_names_of_this_machine_are_answered(events: EventService, host: str) -> None:
+    assert client_of(dashboard(events)).get("/healthz", headers={"host": host}).status_code == 200
+
+
+def test_a_name_that_is_allowed_is_answered(events: EventService) -> None:
+    app = dashboard(events, hosts=["events.example.com", "2001:db8::1"])
+    assert client_of(app).get("/healthz", headers={"host": "events.example.com:80"}).status_code == 200
+    assert client_of(app).get("/healthz", headers={"host": "[2001:db8::1]"}).status_code == 200
+    assert client_of(app).get("/healthz", headers={"host": "other.example.com"}).status_code == 421
+
+
+def test_two_names_at_once_are_refused(events: EventService) -> None:
+    client = client_of(dashboard(events))
+    request = client.build_request("GET", "/healthz", headers=[("host", "127.0.0.1"), ("host", "evil.example")])
+    assert client.send(request).status_code == 421
+
+
+@pytest.mark.parametrize("headers", [{"authorization": f"Bearer {TOKEN}"}, basic("ada", TOKEN), basic("", TOKEN)])
+def test_the_token_lets_in_as_bearer_and_as_password(guarded: Any, headers: dict[str, str]) -> None:
+    assert client_of(guarded, address=ELSEWHERE).get("/api/v1/metrics", headers=headers).status_code == 200
+
+
+def test_healthz_is_open_to_this_machine_only(guarded: Any) -> None:
+    assert client_of(guarded).get("/healthz").json() == {"status": "ok"}
+    assert client_of(guarded, address="::1").get("/healthz").status_code == 200
+    assert client_of(guarded, address=ELSEWHERE).get("/healthz").status_code == 401
+    assert client_of(guarded).get("/readyz").status_code == 401
+    assert client_of(guarded).get("/metrics").status_code == 401
+    assert client_of(guarded).get("//healthz").status_code == 401
+    assert client_of(guarded).get("/%2e%2e/healthz").status_code == 401
+
+
+def test_readiness_and_figures_are_told_to_who_may(client: Any) -> None:
+    assert client.get("/readyz").json() == {"status": "ready"}
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert "# TYPE eventsys_" in answer.text
+
+
+def test_readiness_fails_when_redis_does_not_answer() -> None:
+    away = EventService(redis_url="redis://127.0.0.1:1/0", name="away")
+    client = client_of(dashboard(away))
+    assert client.get("/readyz").status_code == 503
+    assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES)
+def test_every_answer_forbids_what_pages_may_not_do(guarded: Any, method: str, path: str) -> None:
+    for token in (None, VIEWER_TOKEN):
+        headers = client_of(guarded, token=token).request(method, path).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "script-src 'self'" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert "unsafe" not in policy
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "server" not in headers
+
+
+def test_looking_changes_nothing(events: EventService, client: Any, redis_client: redis.Redis) -> None:
+    event = events.publish("user.login", {"user_id": "1"})
+    events.schedule("user.logout", {"user_id": "1"}, delay="1h")
+    events.cron.create("nightly", "0 6 * * *", "report.due")
+    before = _contents(redis_client)
+    for method, path in LOOKS:
+        given = path.replace("/events/x", f"/events/{event.id}").replace("/cron/x", "/cron/nightly")
+        assert client.request(method, given).status_code < 500, path
+        assert _contents(redis_client) == before, path
+
+
+def test_a_request_that_is_too_large_is_refused(client: Any) -> None:
+    large = b'{"type": "user.login", "payload": {"x": "' + b"x" * 1024 * 1024 + b'"}}'
+    assert client.post("/api/v1/events", content=large, headers=JSON).status_code == 413
+
+    def parts() -> Any:
+        yield from [b"x" * 100_000] * 12
+
+    assert client.post("/api/v1/events", content=parts(), headers=JSON).status_code == 413
+
+
+def test_a_compressed_request_is_refused(client: Any) -> None:
+    headers = {**JSON, "content-encoding": "gzip"}
+    assert client.post("/api/v1/events", content=b"\x1f\x8b", headers=headers).status_code == 415
+
+
+def test_one_address_asks_so_often_and_no_more_and_others_go_on(events: EventService) -> None:
+    from eventsys.dashboard.gate import USUAL_BURST
+
+    app = dashboard(events)
+    events.broker.clock.monotonic = lambda: 5.0  # type: ignore[method-assign]
+    stopped = dashboard(events)
+    greedy = client_of(stopped)
+    answers = [greedy.get("/healthz").status_code for _ in range(USUAL_BURST + 1)]
+    assert answers == [200] * USUAL_BURST + [429]
+    assert client_of(stopped, address="::1").get("/healthz").status_code == 200
+    assert client_of(app).get("/healthz").status_code == 200
+
+
+def test_who_guesses_tokens_is_locked_out_and_others_come_in(guarded: Any) -> None:
+    guesser = client_of(guarded, address=ELSEWHERE, token="guess-guess-guess")
+    answers = [guesser.get("/api/v1/metrics").status_code for _ in range(12)]
+    assert answers[:10] == [401] * 10
+    assert answers[11] == 429
+    assert client_of(guarded, address=ELSEWHERE, token=TOKEN).get("/api/v1/metrics").status_code == 429
+    assert client_of(guarded, address="192.0.2.8", token=TOKEN).get("/api/v1/metrics").status_code == 200
+
+
+def test_an_attempt_on_a_websocket_is_closed(events: EventService) -> None:
+    from starlette.websockets import WebSocketDisconnect
+
+    with pytest.raises(WebSocketDisconnect), client_of(dashboard(events)).websocket_connect("/api/v1/events"):
+        pass
+
+
+def _contents(client: redis.Redis) -> str:
+    digest = hashlib.sha256()
+    for key in sorted(client.scan_iter(count=1000)):
+        digest.update(key + (client.dump(key) or b""))
+    return digest.hexdigest()
