@@ -17,6 +17,10 @@ class BadSignatureError(EventsysError):
     """Something stored that is not signed by a key of `signing_keys`, or is not what was signed; nothing runs it."""
 
 
+class PayloadEncryptedError(EventsysError):
+    """A payload that is stored encrypted, and that no key of this process opens."""
+
+
 # What the caller gave
 
 

@@ -14,6 +14,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, Vali
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .errors import SettingsError
+from .model.cipher import Cipher
 from .model.durations import Duration
 from .model.keyring import SecretKey, keys_of
 from .model.seal import Seal
@@ -126,6 +127,10 @@ class Settings(BaseSettings):
     """`name:secret,name:secret`: everything that is to run is signed with the first and must be signed with one."""
     signing_keys_file: Path | None = None
     """A file with more of them, parted by commas or lines."""
+    encryption_keys: SecretStr | None = None
+    """The same for payloads: what is stored is encrypted with the first, and can be read with any."""
+    encryption_keys_file: Path | None = None
+    """A file with more of them."""
     connect_timeout: Duration = timedelta(seconds=2)
     """How long opening a connection may take before Redis counts as away."""
     max_payload_bytes: PositiveInt = 256 * 1024
@@ -152,7 +157,7 @@ class Settings(BaseSettings):
     scheduler: SchedulerSettings = SchedulerSettings()
     alerts: AlertSettings = AlertSettings()
 
-    @field_validator("signing_keys")
+    @field_validator("signing_keys", "encryption_keys")
     @classmethod
     def _check_keys(cls, keys: SecretStr | None) -> SecretStr | None:
         keys_of(keys, None)
@@ -167,6 +172,16 @@ class Settings(BaseSettings):
         """
         keys = _keys("signing_keys_file", self.signing_keys, self.signing_keys_file)
         return Seal(keys, self.name) if keys else None
+
+    @property
+    def cipher(self) -> Cipher | None:
+        """What encrypts payloads; None where no keys are set.
+
+        Raises:
+            SettingsError: As `seal`, or if the package `cryptography` is not installed.
+        """
+        keys = _keys("encryption_keys_file", self.encryption_keys, self.encryption_keys_file)
+        return Cipher(keys) if keys else None
 
 
 def _keys(setting: str, given: SecretStr | None, path: Path | None) -> list[SecretKey]:

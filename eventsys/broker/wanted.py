@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from eventsys.errors import InvalidPayloadError
+from eventsys.errors import InvalidEventError, PayloadEncryptedError
 from eventsys.model.envelope import header_fields
 from eventsys.model.patterns import pattern_matches
 
@@ -27,7 +27,7 @@ def why_unwanted(message: Received) -> str:
     try:
         if where is None or where.matches(header_fields(header)):
             return ""
-    except InvalidPayloadError as error:
+    except (InvalidEventError, PayloadEncryptedError) as error:
         return f"{subscription.name} has a filter that cannot look at event {header.id}: {error}"
     return f"{subscription.name} got an event of type {header.type!r} that its filter does not want"
 

@@ -12,6 +12,7 @@ from dramatiq.middleware import SkipMessage
 
 from eventsys.clock import Clock
 from eventsys.errors import EventsysError, InvalidEventError
+from eventsys.model.cipher import Cipher
 from eventsys.model.seal import Seal
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
@@ -84,6 +85,7 @@ class Work:
         self.successors: dict[str, HandlerActor] = {}
         self.after_scan: Callable[[], None] = lambda: None
         self.look: Callable[[], None] = lambda: None
+        self.cipher: Cipher | None = None
         self.when_lost: Callable[[str, int], None] = lambda *_: None
         self.when_forged: Callable[[str, str], None] = lambda *_: None
         self._forgetful: list[Callable[[], None]] = []

@@ -17,16 +17,22 @@ def broker_of(settings: Settings) -> EventBroker:
     Raises:
         SettingsError: If a file of keys cannot be read.
     """
-    return EventBroker(
+    cipher = settings.cipher
+    broker = EventBroker(
         link=Link(lambda: redis_url_of(settings), connect_timeout_s=settings.connect_timeout.total_seconds()),
         name=settings.name,
         middleware=default_middleware(),
         retention_ms=to_milliseconds(settings.retention),
         seal=settings.seal,
     )
+    if cipher is not None:
+        broker.work.cipher = cipher.lend()
+    return broker
 
 
 def store_of(broker: EventBroker) -> EventStore:
     """Return what answers about the events of a broker's bus."""
     work = broker.work
-    return EventStore(work.link, work.keys, retention_ms=work.retention_ms, clock=work.clock, seal=work.seal)
+    return EventStore(
+        work.link, work.keys, retention_ms=work.retention_ms, clock=work.clock, seal=work.seal, cipher=work.cipher
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 
 from dramatiq import Actor
 
@@ -11,11 +12,14 @@ from eventsys.broker.attempt import current_attempt
 from eventsys.broker.broker import EventBroker
 from eventsys.broker.messages import DISPATCHER, LogMessage
 from eventsys.bus.router import Router
-from eventsys.errors import RedisUnavailableError
+from eventsys.errors import PayloadEncryptedError, RedisUnavailableError
 from eventsys.store.keys import LOG_QUEUE
 
 #: Seconds between tries to read the subscriptions while Redis is away.
 _RETRY_S = 0.25
+
+#: Seconds before an event is handed back whose payload a filter has to look at, and that cannot be decrypted here.
+_BLIND_S = 1.0
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +34,11 @@ class Dispatcher(Actor[..., None]):
     Args:
         broker: Where it is declared.
         router: What knows the subscriptions.
+        when_blind: Called when a filter has to look at a payload that no key of this process opens.
     """
 
-    def __init__(self, broker: EventBroker, router: Router) -> None:
+    def __init__(self, broker: EventBroker, router: Router, when_blind: Callable[[], None] = lambda: None) -> None:
+        self._when_blind = when_blind
         self._router = router
         self._never = threading.Event()
         super().__init__(
@@ -48,6 +54,7 @@ class Dispatcher(Actor[..., None]):
 
         Raises:
             InvalidEventError: If the event cannot be read.
+            PayloadEncryptedError: If a filter has to look at a payload that no key of this process opens.
         """
         while True:
             try:
@@ -55,6 +62,11 @@ class Dispatcher(Actor[..., None]):
             except RedisUnavailableError as error:
                 logger.warning("dispatch waits for Redis: %s", error, extra={"action": "dispatch_waits"})
                 self._never.wait(_RETRY_S)
+            except PayloadEncryptedError:
+                # Another dispatcher may have the key. The pause keeps the event from going round in a hot loop.
+                self._when_blind()
+                self._never.wait(_BLIND_S)
+                raise
             else:
                 message.event_id, message.event_type, message.version, message.targets = route
                 return

@@ -12,6 +12,7 @@ from eventsys.clock import Clock
 from eventsys.errors import CausationDepthError, InvalidEventError
 from eventsys.middleware import Chain, current_chain
 from eventsys.model.catalog import Catalog
+from eventsys.model.cipher import Cipher
 from eventsys.model.durations import DurationLike, to_milliseconds
 from eventsys.model.envelope import encode_event
 from eventsys.model.event import Event
@@ -49,9 +50,13 @@ class Drafter:
         clock: The time of new events.
         catalog: The models that payloads are checked with.
         seal: What signs them; None: they are not signed.
+        cipher: What encrypts their payloads; None: those are stored as they are.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, catalog: Catalog, seal: Seal | None = None) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, catalog: Catalog, seal: Seal | None = None, cipher: Cipher | None = None
+    ) -> None:
+        self._cipher = cipher
         self._seal = seal
         self.when_drafted: Callable[[Event[Any]], Event[Any]] | None = None
         self._clock = clock
@@ -111,7 +116,7 @@ class Drafter:
         )
         if time is not None or self.when_drafted is not None:
             event = self._adjusted(event, time)
-        envelope = _enveloped(event, written, max_retries, retry_delay)
+        envelope = _enveloped(event, written, max_retries, retry_delay, self._cipher)
         window_ms = self._window_ms if window is None else _window_ms(window)
         draft = self._draft(event, envelope, window_ms, is_own_id=id is None)
         return draft if expire_after is None else _limited(draft, expire_after)
@@ -150,7 +155,7 @@ class Drafter:
         """
         self._catalog.check_payload(event.type, event.payload)
         written = encode_payload(event.payload, max_bytes=self._max_bytes, max_depth=self._max_levels)
-        return self._draft(event, encode_event(event, written), self._window_ms)
+        return self._draft(event, encode_event(event, written, cipher=self._cipher), self._window_ms)
 
     def _draft(self, event: Event[Any], written: bytes, window_ms: int, *, is_own_id: bool = False) -> Draft:
         """Return an event as it is published; no other can share the chain of one whose id was made just now."""
@@ -163,12 +168,15 @@ class Drafter:
         return Draft(event, envelope, step)
 
 
-def _enveloped(event: Event[Any], written: bytes, max_retries: int | None, retry_delay: DurationLike | None) -> bytes:
+def _enveloped(
+    event: Event[Any], written: bytes, max_retries: int | None, retry_delay: DurationLike | None, cipher: Cipher | None
+) -> bytes:
     return encode_event(
         event,
         written,
         max_retries=None if max_retries is None else _whole(max_retries),
         retry_delay_ms=None if retry_delay is None else to_milliseconds(retry_delay),
+        cipher=cipher,
     )
 
 

@@ -78,8 +78,8 @@ class EventBus:
         self.settings = settings
         self.subscriptions = SubscriptionStore(broker.link, broker.keys)
         self.router = Router(self.subscriptions, broker.work.gates)
-        self.dispatcher = Dispatcher(broker, self.router)
-        self.drafter = Drafter(settings, broker.clock, catalog, broker.work.seal)
+        self.dispatcher = Dispatcher(broker, self.router, self._warn_of_blindness)
+        self.drafter = Drafter(settings, broker.clock, catalog, broker.work.seal, broker.work.cipher)
         self.system = SystemEvents(
             TroubleStore(broker.link, broker.keys), self.drafter, broker.clock, at_once=lambda: broker.work.by_hand
         )
@@ -295,6 +295,14 @@ class EventBus:
         tracing = Tracing()
         self.drafter.when_drafted = tracing.published
         self.broker.add_middleware(tracing)
+
+    def _warn_of_blindness(self) -> None:
+        self.system.error(
+            "encryption_keys",
+            "a subscription filters by payload, and a process that dispatches has no key for the payloads; give it"
+            " encryption_keys, or start it where they are",
+            lasts="1h",
+        )
 
     def _carry_out(self, steps: list[Any]) -> list[Any]:
         self.prepare()

@@ -14,10 +14,11 @@ from eventsys.errors import (
     EventsysError,
     InvalidPayloadError,
     PartialPublishError,
+    PayloadEncryptedError,
     PublishUnknownError,
     RedisUnavailableError,
 )
-from eventsys.model.envelope import decode_event
+from eventsys.model.envelope import decode_event, decode_header, shown_event
 from eventsys.model.event import Event
 
 
@@ -105,12 +106,11 @@ def _as_asked_for(envelope: bytes, draft: Draft) -> Event[Any]:
     """Return the stored event with a payload of the kind that was published, where it fits."""
     kind = type(draft.event.payload)
     if issubclass(kind, BaseModel):
-        with suppress(InvalidPayloadError):
+        with suppress(InvalidPayloadError, PayloadEncryptedError):
             return decode_event(envelope, kind)
-    return decode_event(envelope, dict[str, Any])
+    return shown_event(decode_header(envelope))
 
 
 def _same_content(envelope: bytes, draft: Draft) -> bool:
-    first: Event[Any] = decode_event(envelope, dict[str, Any])
-    own: Event[Any] = decode_event(draft.envelope, dict[str, Any])
+    first, own = shown_event(decode_header(envelope)), shown_event(decode_header(draft.envelope))
     return (first.type, first.payload, first.source, first.version) == (own.type, own.payload, own.source, own.version)

@@ -11,8 +11,9 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from eventsys.errors import InvalidEventError, InvalidPayloadError
+from eventsys.errors import InvalidEventError, InvalidPayloadError, PayloadEncryptedError
 from eventsys.model.assembly import assemble_event, event_class_for, is_dictionary
+from eventsys.model.cipher import Cipher, decrypted
 from eventsys.model.event import Event
 from eventsys.model.event_types import check_event_type
 from eventsys.model.identifiers import LONGEST_ID
@@ -47,6 +48,8 @@ class EventHeader(Struct, frozen=True, omit_defaults=True, gc=False, kw_only=Tru
     retry_delay_ms: Annotated[int, Meta(ge=0)] | None = None
     """As `max_retries`."""
     format: int = FORMAT
+    encrypted: str | None = None
+    """The name of the key that opens the payload, which then is a JSON string; see `payload_of`."""
     payload: Raw
 
     @property
@@ -70,13 +73,19 @@ _encode = msgspec.json.Encoder().encode
 _decode_header = msgspec.json.Decoder(EventHeader).decode
 _decode_target = msgspec.json.Decoder(_Target).decode
 _decode_format = msgspec.json.Decoder(_Format).decode
+_decode_text = msgspec.json.Decoder(str).decode
 _decode_object: Callable[[Any], dict[str, Any]] = msgspec.json.Decoder(dict[str, Any]).decode
 # What decoders raise for hostile bytes: bad UTF-8 is a UnicodeError, a number too long for Python a ValueError.
 _UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 def encode_event(
-    event: Event[Any], payload_json: bytes, *, max_retries: int | None = None, retry_delay_ms: int | None = None
+    event: Event[Any],
+    payload_json: bytes,
+    *,
+    max_retries: int | None = None,
+    retry_delay_ms: int | None = None,
+    cipher: Cipher | None = None,
 ) -> bytes:
     """Return the envelope of `event`.
 
@@ -85,8 +94,13 @@ def encode_event(
         payload_json: Its payload, as `encode_payload` wrote it.
         max_retries: Overrides what the subscriptions say, for this event.
         retry_delay_ms: As `max_retries`.
+        cipher: What encrypts the payload; None: it is stored as it is.
     """
     event_id, correlation_id = event.id, event.correlation_id
+    key = None
+    if cipher is not None:
+        key, text = cipher.encrypted(payload_json, event_id, event.type)
+        payload_json = f'"{text}"'.encode()
     return _encode(
         EventHeader(
             id=event_id,
@@ -102,6 +116,7 @@ def encode_event(
             depth=event.depth,
             max_retries=max_retries,
             retry_delay_ms=retry_delay_ms,
+            encrypted=key,
             payload=Raw(payload_json),
         )
     )
@@ -150,6 +165,7 @@ def decode_event(envelope: bytes | str, payload_type: type[P], *, is_replay: boo
     Raises:
         InvalidEventError: As `decode_header`.
         InvalidPayloadError: If the payload does not fit; the message carries pydantic's own.
+        PayloadEncryptedError: If it is stored encrypted, and no key of this process opens it.
     """
     return open_event(decode_header(envelope), payload_type, is_replay=is_replay)
 
@@ -158,13 +174,45 @@ def open_event(header: EventHeader, payload_type: type[P], *, is_replay: bool = 
     """Return the event of a header read before; otherwise as `decode_event`."""
     wanted: Any = payload_type
     event_class, read_payload = _reader(wanted)
+    plain = header.payload if header.encrypted is None else payload_of(header)
     try:
-        payload = read_payload(header.payload)
+        payload = read_payload(plain)
     except (ValidationError, *_UNREADABLE) as error:
         name = getattr(payload_type, "__name__", str(payload_type))
         raise InvalidPayloadError(
             f"the payload of event {header.id} ({header.type}) does not fit {name}: {error}"
         ) from error
+    return _assembled(event_class, header, payload, is_replay=is_replay)
+
+
+def shown_event(header: EventHeader) -> Event[dict[str, Any]]:
+    """Return the event of a header for somebody to look at: what cannot be decrypted here says so in the payload.
+
+    Raises:
+        InvalidPayloadError: If the payload is not a JSON object.
+    """
+    try:
+        return open_event(header, dict[str, Any])
+    except PayloadEncryptedError as error:
+        return _assembled(event_class_for(dict[str, Any]), header, {"$encrypted": str(error)}, is_replay=False)
+
+
+def payload_of(header: EventHeader) -> bytes | Raw:
+    """Return the payload of an event as JSON, decrypted where it is stored encrypted.
+
+    Raises:
+        PayloadEncryptedError: If no key of this process opens it.
+    """
+    if header.encrypted is None:
+        return header.payload
+    try:
+        text: str = _decode_text(header.payload)
+    except _UNREADABLE as error:
+        raise InvalidEventError(f"the encrypted payload of event {header.id} is no text: {error}") from error
+    return decrypted(header.encrypted, text, header.id, header.type)
+
+
+def _assembled(event_class: Any, header: EventHeader, payload: Any, *, is_replay: bool) -> Event[Any]:
     moment = header.time
     event_id = header.id
     fields = {
@@ -191,9 +239,10 @@ def header_fields(header: EventHeader) -> dict[str, Any]:
 
     Raises:
         InvalidPayloadError: If the payload is not a JSON object.
+        PayloadEncryptedError: If no key of this process opens it.
     """
     try:
-        payload = _decode_object(header.payload)
+        payload = _decode_object(payload_of(header))
     except _UNREADABLE as error:
         raise InvalidPayloadError(
             f"the payload of event {header.id} ({header.type}) is no JSON object: {error}"

@@ -11,7 +11,7 @@ import msgspec
 
 from eventsys.clock import from_ms, to_ms
 from eventsys.errors import InvalidEventError
-from eventsys.model.envelope import EventHeader, decode_header, open_event
+from eventsys.model.envelope import EventHeader, decode_header, shown_event
 from eventsys.model.event import DelayedEvent, Event
 from eventsys.model.status import EventStatus
 from eventsys.store.keys import Keys
@@ -108,7 +108,7 @@ def read_delayed(
     if not entry.is_event:
         raise InvalidEventError(f"{entry.id!r} is a delayed message, not a delayed event")
     header = decode_header(entry.envelope)
-    event: Event[Any] = open_event(header, dict[str, Any])
+    event: Event[Any] = shown_event(header)
     created_ms = int(entry.facts.get("created_ms") or to_ms(event.time))
     changed_ms = int(updated_ms or entry.facts.get("updated_ms") or created_ms)
     return DelayedEvent[Any].model_construct(

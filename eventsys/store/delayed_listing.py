@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from eventsys.clock import from_ms, to_ms
-from eventsys.model.envelope import EventHeader, decode_header, open_event
+from eventsys.model.envelope import EventHeader, decode_header, shown_event
 from eventsys.model.event import DelayedEvent, WaitingRetry
 from eventsys.model.patterns import pattern_matches
 from eventsys.model.queries import EventFilter, Page
@@ -202,7 +202,7 @@ def _read_retry(entry: Entry) -> WaitingRetry[Any]:
     fields = dict(zip(entry.step[3][::2], entry.step[3][1::2], strict=True))
     header = decode_header(fields["e"])
     return WaitingRetry[Any](
-        event=open_event(header, dict[str, Any]),
+        event=shown_event(header),
         subscription=fields["s"],
         due_at=from_ms(entry.due_ms),
         attempts=_attempts_in(fields.get("o", "")),

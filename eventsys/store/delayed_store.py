@@ -7,6 +7,7 @@ from typing import Any
 
 from eventsys.clock import to_ms
 from eventsys.errors import AlreadyFiredError, NotFoundError
+from eventsys.model.cipher import Cipher
 from eventsys.model.envelope import encode_event
 from eventsys.model.event import DelayedEvent
 from eventsys.model.payloads import encode_payload
@@ -181,10 +182,10 @@ class DelayedStore:
         return int(self._link.run(script("promote_far"), self._keys.prefix, now_ms, until_ms, _PROMOTED_AT_ONCE))
 
 
-def delayed_event_step(event: DelayedEvent[Any], *, expire_after_ms: int) -> Step:
+def delayed_event_step(event: DelayedEvent[Any], *, expire_after_ms: int, cipher: Cipher | None = None) -> Step:
     """Return the step that keeps a delayed event as it is; its payload is written anew."""
     written = encode_payload(event.payload)
-    envelope = encode_event(event, written, max_retries=event.max_retries).decode()
+    envelope = encode_event(event, written, max_retries=event.max_retries, cipher=cipher).decode()
     chain = event.correlation_id
     firing = event_step(
         event.id, event.type, int(event.priority), envelope, chain=chain, expire_after_ms=expire_after_ms

@@ -8,6 +8,7 @@ from typing import Any
 
 from eventsys.clock import Clock
 from eventsys.errors import NotFoundError
+from eventsys.model.cipher import Cipher
 from eventsys.model.event import DelayedEvent, Event, EventRecord
 from eventsys.model.metrics import EventMetrics
 from eventsys.model.queries import EventFilter, Page
@@ -39,6 +40,7 @@ class EventStore:
         retention_ms: How long the record of a finished event is kept.
         clock: The time; None: this host's.
         seal: What signs events; None: they are not signed.
+        cipher: What encrypts payloads; None: they are stored as they are.
 
     Attributes:
         delayed: What waits for its time.
@@ -47,9 +49,17 @@ class EventStore:
     """
 
     def __init__(
-        self, link: Link, keys: Keys, *, retention_ms: int, clock: Clock | None = None, seal: Seal | None = None
+        self,
+        link: Link,
+        keys: Keys,
+        *,
+        retention_ms: int,
+        clock: Clock | None = None,
+        seal: Seal | None = None,
+        cipher: Cipher | None = None,
     ) -> None:
         self._seal = seal
+        self._cipher = cipher
         self._link = link
         self._keys = keys
         self._retention_ms = retention_ms
@@ -204,7 +214,7 @@ class EventStore:
     def store_delayed_event(self, event: DelayedEvent[Any], *, expire_after: timedelta | None = None) -> bool:
         """Keep an event until its `delay_until`; say whether it was kept, which it is not when its id is taken."""
         expire_after_ms = 0 if expire_after is None else expire_after // timedelta(milliseconds=1)
-        step = delayed_event_step(event, expire_after_ms=expire_after_ms)
+        step = delayed_event_step(event, expire_after_ms=expire_after_ms, cipher=self._cipher)
         step = step if self._seal is None else self._seal.signed_step(step)
         [result] = self.carry_out(self._clock.now_ms(), [step])
         return bool(result[0] == b"delayed")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from eventsys.model.envelope import EventHeader
+from eventsys.errors import EventsysError
+from eventsys.model.envelope import EventHeader, payload_of
 from eventsys.model.patterns import pattern_matches
 from eventsys.model.queries import EventFilter
 from eventsys.store.keys import Keys
@@ -85,5 +86,13 @@ def _tests(
         tests.append(lambda header: header.chain_id == correlation_id)
     if wanted.text:
         text = wanted.text.encode()
-        tests.append(lambda header: text in bytes(header.payload) or text in header.type.encode())
+        tests.append(lambda header: text in _readable(header) or text in header.type.encode())
     return tests
+
+
+def _readable(header: EventHeader) -> bytes:
+    """Return the payload to look for a text in; empty where it cannot be decrypted here."""
+    try:
+        return bytes(payload_of(header))
+    except EventsysError:
+        return b""

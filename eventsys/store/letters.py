@@ -11,7 +11,7 @@ import msgspec
 from eventsys.clock import from_ms
 from eventsys.errors import BadSignatureError, EventsysError
 from eventsys.model.dead_letter import FORGED, JUNK, DeadLetter
-from eventsys.model.envelope import decode_event
+from eventsys.model.envelope import decode_header, shown_event
 from eventsys.model.event import Event
 from eventsys.model.seal import MESSAGE, Seal, is_signed
 
@@ -84,7 +84,7 @@ def _event(envelope: str | None) -> Event[dict[str, Any]] | None:
     if envelope is None:
         return None
     try:
-        event: Event[dict[str, Any]] = decode_event(envelope, dict[str, Any])
+        event: Event[dict[str, Any]] = shown_event(decode_header(envelope))
     except (EventsysError, ValueError):
         return None
     return event

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from eventsys.clock import from_ms
-from eventsys.model.envelope import decode_header, open_event
+from eventsys.model.envelope import decode_header, shown_event
 from eventsys.model.event import Attempt, DeliveryRecord, Event, EventRecord
 from eventsys.model.status import DeliveryStatus, EventStatus
 
@@ -41,7 +41,7 @@ def read_record(
         workers: The processes by number, as `host:pid`.
     """
     header = decode_header(envelope)
-    event: Event[Any] = open_event(header, dict[str, Any])
+    event: Event[Any] = shown_event(header)
     deliveries = [
         _read_delivery(_name(number, names), lines, workers)
         for number, lines in sorted(fields.items())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from eventsys.errors import InvalidEventError
-from eventsys.model.envelope import decode_event
+from eventsys.model.envelope import decode_header, shown_event
 from eventsys.model.event import Event
 from eventsys.model.patterns import check_pattern, pattern_matches
 from eventsys.model.priority import LANES
@@ -57,6 +57,6 @@ def follow_log(link: Link, keys: Keys, patterns: Sequence[str] = ()) -> Iterator
 def _readable(envelope: bytes) -> Event[Any] | None:
     """Return the event, or None for what cannot be read: the dispatcher makes a dead letter of it."""
     try:
-        return decode_event(envelope, dict[str, Any])
+        return shown_event(decode_header(envelope))
     except InvalidEventError:
         return None

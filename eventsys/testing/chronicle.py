@@ -13,7 +13,7 @@ from eventsys.broker.messages import DeliveryMessage, LogMessage, Received
 from eventsys.clock import Clock
 from eventsys.errors import InvalidEventError, InvalidPatternError
 from eventsys.middleware.witness import Outcome
-from eventsys.model.envelope import decode_event, header_target
+from eventsys.model.envelope import decode_header, header_target, shown_event
 from eventsys.model.event import Event
 from eventsys.model.patterns import pattern_matches
 
@@ -53,7 +53,7 @@ class Delivery:
         """
         if self._envelope is None:
             raise AttributeError(f"{self.subscription!r} is a plain actor; its message {self.message_id!r} is no event")
-        return decode_event(self._envelope, dict[str, Any])
+        return shown_event(decode_header(self._envelope))
 
     def __repr__(self) -> str:
         what = self.event_type or "a message"
