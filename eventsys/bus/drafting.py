@@ -17,6 +17,7 @@ from eventsys.model.durations import DurationLike, to_milliseconds
 from eventsys.model.envelope import encode_event
 from eventsys.model.event import Event
 from eventsys.model.event_types import check_event_type
+from eventsys.model.masking import SECRET_HEADER, secret_fields
 from eventsys.model.new_events import new_event
 from eventsys.model.payloads import encode_payload
 from eventsys.model.priority import Priority
@@ -110,7 +111,7 @@ class Drafter:
             priority=priority,
             correlation_id=correlation_id or chain.correlation_id,
             causation_id=chain.causation_id,
-            headers=_headers(headers, chain),
+            headers=_headers(headers, chain, self._secrets_of(event_type, payload)),
             idempotency_key=idempotency_key,
             depth=chain.depth + 1,
         )
@@ -120,6 +121,11 @@ class Drafter:
         window_ms = self._window_ms if window is None else _window_ms(window)
         draft = self._draft(event, envelope, window_ms, is_own_id=id is None)
         return draft if expire_after is None else _limited(draft, expire_after)
+
+    def _secrets_of(self, event_type: str, payload: Any) -> tuple[str, ...]:
+        """Return the names of the secret fields of a payload, by its own model and the one registered for its type."""
+        models = (self._catalog.model_for(event_type), type(payload) if isinstance(payload, BaseModel) else None)
+        return tuple(name for model in dict.fromkeys(models) if model is not None for name in secret_fields(model))
 
     def _adjusted(self, event: Event[Any], time: datetime | None) -> Event[Any]:
         if time is not None:
@@ -214,9 +220,12 @@ def _limited(draft: Draft, expire_after: DurationLike) -> Draft:
     return draft._replace(step=with_expiry(draft.step, limit_ms))
 
 
-def _headers(given: Mapping[str, str] | None, chain: Chain) -> dict[str, str] | None:
+def _headers(given: Mapping[str, str] | None, chain: Chain, secrets: tuple[str, ...]) -> dict[str, str] | None:
     if given is not None and not isinstance(given, Mapping):
         raise InvalidEventError(f"headers are a dictionary of texts, not {type(given).__name__}")
-    if chain.traceparent is None:
+    more = {} if chain.traceparent is None else {"traceparent": chain.traceparent}
+    if secrets:
+        more[SECRET_HEADER] = ",".join(dict.fromkeys(secrets))
+    if not more:
         return None if given is None else dict(given)
-    return {"traceparent": chain.traceparent, **(given or {})}
+    return {**more, **(given or {})}

@@ -8,7 +8,7 @@ import typer
 
 from eventsys.cli.faults import FAILED, MISUSED, refuse
 from eventsys.cli.options import AsJson, Cursor, Debug, DryRun, Limit, RedisUrl, Since, Until, Yes, confirm, moment_of
-from eventsys.cli.printing import Column, print_count, print_facts, print_model, print_table, span, visible
+from eventsys.cli.printing import Column, masked, print_count, print_facts, print_model, print_table, span, visible
 from eventsys.cli.session import service_of
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def list_letters(
         wanted = _filter(subscription, actor, event_type, reason, since, until, page_size=limit, cursor=cursor)
         page = service.dead_letters.list(wanted)
         if as_json:
-            print_model(page)
+            print_model(page.model_copy(update={"items": [_masked(one) for one in page.items]}))
             return
         more = f"; the next: --cursor {page.next_cursor}" if page.next_cursor else ""
         print_table(_COLUMNS, page.items, caption=f"{len(page.items)} of {page.total:,} dead letters{more}")
@@ -67,7 +67,7 @@ def list_letters(
 def show_letter(letter_id: LetterId, as_json: AsJson = False, redis_url: RedisUrl = None, debug: Debug = False) -> None:
     """Show one dead letter: why it died, its traceback, its event."""
     with service_of(redis_url, debug=debug) as service:
-        letter = service.dead_letters.show(letter_id)
+        letter = _masked(service.dead_letters.show(letter_id))
         if as_json:
             print_model(letter)
         else:
@@ -177,6 +177,10 @@ def _tell(result: RedriveResult, *, dry_run: bool, as_json: bool) -> None:
             typer.echo(f"{count:,} were not: {cause}")
     if result.refused and not dry_run:
         raise typer.Exit(FAILED)
+
+
+def _masked(letter: DeadLetter) -> DeadLetter:
+    return letter if letter.event is None else letter.model_copy(update={"event": masked(letter.event)})
 
 
 def _print_letter(letter: DeadLetter) -> None:

@@ -12,7 +12,7 @@ import typer
 from eventsys.cli.events import StatusOption
 from eventsys.cli.faults import MISUSED, refuse
 from eventsys.cli.options import AsJson, Debug, DryRun, Limit, RedisUrl, Types, Yes, confirm, date_of
-from eventsys.cli.printing import Column, print_count, print_facts, print_model, print_table, visible
+from eventsys.cli.printing import Column, masked, print_count, print_facts, print_model, print_table, visible
 from eventsys.cli.publish import EventType, Payload, Urgency, _read_payload
 from eventsys.cli.session import service_of
 
@@ -75,6 +75,7 @@ def list_delayed(
                 page=page, page_size=limit,
             )  # fmt: skip
             found = service.get_delayed_events(wanted)
+            found = found.model_copy(update={"items": [masked(one) for one in found.items]})
         if as_json:
             print_model(found)
         else:
@@ -174,7 +175,7 @@ def _tell(
     change: Callable[[EventService], DelayedEvent[Any]], as_json: bool, redis_url: str | None, *, debug: bool
 ) -> None:
     with service_of(redis_url, debug=debug) as service:
-        event = change(service)
+        event = masked(change(service))
         if as_json:
             print_model(event)
         else:

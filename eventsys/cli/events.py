@@ -19,7 +19,7 @@ from eventsys.cli.options import (
     Until,
     moment_of,
 )
-from eventsys.cli.printing import Column, print_facts, print_model, print_table, shown, span, visible
+from eventsys.cli.printing import Column, masked, print_facts, print_model, print_table, shown, span, visible
 from eventsys.cli.publish import publish
 from eventsys.cli.session import service_of
 
@@ -87,6 +87,7 @@ def list_events(
             end_time=moment_of(until), page_size=limit, cursor=cursor, order="oldest" if oldest_first else "newest",
         )  # fmt: skip
         page = service.get_event_records(wanted)
+        page = page.model_copy(update={"items": [masked(one) for one in page.items]})
         if as_json:
             print_model(page)
             return
@@ -97,9 +98,12 @@ def list_events(
 
 @events.command("show")
 def show_event(event_id: EventId, as_json: AsJson = False, redis_url: RedisUrl = None, debug: Debug = False) -> None:
-    """Show one event: its payload, and every delivery with its attempts, errors and times."""
+    """Show one event: its payload, and every delivery with its attempts, errors and times.
+
+    Fields that are declared secret are masked.
+    """
     with service_of(redis_url, debug=debug) as service:
-        record = service.get_event(event_id)
+        record = masked(service.get_event(event_id))
         if as_json:
             print_model(record)
         else:
@@ -117,7 +121,7 @@ def follow_events(
     with service_of(redis_url, debug=debug) as service:
         for event in service.store.follow(types or ()):
             if as_json:
-                print_model(event)
+                print_model(masked(event))
             else:
                 typer.echo(f"{shown(event.time)}  {event.type}  {visible(event.id)}  {visible(event.source)}")
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+    from eventsys.model.event import Event
+
+AnEvent = TypeVar("AnEvent", bound="Event[Any]")
 
 #: Colours of the words that say how something stands.
 STYLES = {
@@ -35,6 +39,13 @@ class Column(NamedTuple):
     value: Callable[[Any], object]
     is_number: bool = False
     is_whole: bool = False
+
+
+def masked(event: AnEvent) -> AnEvent:
+    """Return an event as it may be shown: what its header calls secret is masked."""
+    from eventsys.model.masking import shown_payload
+
+    return event.model_copy(update={"payload": shown_payload(event)})
 
 
 def print_model(model: BaseModel) -> None:

@@ -24,6 +24,7 @@ from eventsys.model.builtin_payloads import (
     UserSession,
 )
 from eventsys.model.event_types import check_event_type
+from eventsys.model.masking import fault_of, has_secrets
 
 CRON_TASK_CREATED = "cron.task.created"
 CRON_TASK_UPDATED = "cron.task.updated"
@@ -204,9 +205,9 @@ class Catalog:
         try:
             return model.model_validate(given)
         except ValidationError as error:
-            raise InvalidPayloadError(
-                f"the payload of {event_type!r} does not fit {model.__name__}, which is registered for it: {error}"
-            ) from error
+            said = f"the payload of {event_type!r} does not fit {model.__name__}, which is registered for it: "
+            # Pydantic's error shows what was given.
+            raise InvalidPayloadError(said + fault_of(error, model)) from None if has_secrets(model) else error
 
 
 def _full_name(model: type[BaseModel]) -> tuple[str, str]:

@@ -17,6 +17,7 @@ from eventsys.model.cipher import Cipher, decrypted
 from eventsys.model.event import Event
 from eventsys.model.event_types import check_event_type
 from eventsys.model.identifiers import LONGEST_ID
+from eventsys.model.masking import fault_of, has_secrets
 from eventsys.model.priority import Priority
 
 FORMAT = 1
@@ -179,9 +180,9 @@ def open_event(header: EventHeader, payload_type: type[P], *, is_replay: bool = 
         payload = read_payload(plain)
     except (ValidationError, *_UNREADABLE) as error:
         name = getattr(payload_type, "__name__", str(payload_type))
-        raise InvalidPayloadError(
-            f"the payload of event {header.id} ({header.type}) does not fit {name}: {error}"
-        ) from error
+        why = fault_of(error, payload_type) if isinstance(error, ValidationError) else str(error)
+        said = f"the payload of event {header.id} ({header.type}) does not fit {name}: {why}"
+        raise InvalidPayloadError(said) from None if has_secrets(payload_type) else error
     return _assembled(event_class, header, payload, is_replay=is_replay)
 
 

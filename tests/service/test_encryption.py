@@ -30,7 +30,7 @@ def sealing() -> dict[str, str]:
     return {**SEALED, "encryption_keys": KEYS}
 
 
-def _everything_in(client: redis.Redis) -> bytes:
+def everything_in(client: redis.Redis) -> bytes:
     """Return all keys and values of a Redis, one after the other."""
     parts: list[bytes] = []
     for key in client.scan_iter(count=1_000):
@@ -56,7 +56,9 @@ def test_no_payload_stands_in_redis_whatever_happens_to_its_event(
         if fails[0]:
             raise ValueError("no")
 
-    events.on("a.b", name="filtered", where={"payload.card": [{"prefix": "canary"}]})(lambda event: got.append("filtered"))
+    events.on("a.b", name="filtered", where={"payload.card": [{"prefix": "canary"}]})(
+        lambda event: got.append("filtered")
+    )
     quick_work()
     event = events.publish("a.b", {"card": CANARY})
     events.schedule("a.c", {"card": CANARY}, delay="1h")
@@ -66,7 +68,7 @@ def test_no_payload_stands_in_redis_whatever_happens_to_its_event(
     events.store.store_delayed_event(later)
     assert events.wait(event.id).status is EventStatus.FAILED
     assert events.dead_letters.show(f"{event.id}:h").event.payload == {"card": CANARY}
-    assert CANARY.encode() not in _everything_in(redis_client)
+    assert CANARY.encode() not in everything_in(redis_client)
     fails[0] = False
     events.dead_letters.redrive(f"{event.id}:h")
     assert events.wait(event.id).status is EventStatus.DELIVERED
@@ -77,7 +79,7 @@ def test_no_payload_stands_in_redis_whatever_happens_to_its_event(
     assert events.get_delayed_event(later.id).payload == {"card": CANARY}
     assert events.get_event_records(EventFilter(text=CANARY)).items[0].id == event.id
     assert events.publish("a.b", {"card": CANARY}, id=event.id).duplicate
-    assert CANARY.encode() not in _everything_in(redis_client)
+    assert CANARY.encode() not in everything_in(redis_client)
 
 
 def test_history_without_the_key_says_so(events: EventService, redis_url: str) -> None:

@@ -1,0 +1,106 @@
+"""Which fields of a payload are secret, and how a payload is shown without them.
+
+A field is secret when its type is `SecretStr` or `SecretBytes`, or when it is declared with
+`Field(json_schema_extra={"secret": True})`. An event whose payload has such fields names them in a header, so that
+whoever shows it masks them without knowing the model.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
+
+from eventsys.model.event import Event
+
+#: What stands in place of a secret.
+MASK = "**********"
+
+#: The header that names the secret fields of a payload: dotted, parted by commas.
+SECRET_HEADER = "eventsys-secret"  # noqa: S105 - the name of a header
+
+
+@lru_cache(maxsize=1024)
+def secret_fields(model: type[BaseModel]) -> tuple[str, ...]:
+    """Return the secret fields of a model as they are stored: dotted, those of the models in it too.
+
+    Lists and dictionaries in between are not named: `cards.number` is the number of each of the cards.
+    """
+    return tuple(dict.fromkeys(_fields(model, (model,))))
+
+
+def masked_payload(secrets: type[BaseModel] | Iterable[str] | None, payload: Any) -> Any:
+    """Return a payload as it may be shown: with asterisks in place of what is secret.
+
+    Args:
+        secrets: The model of the payload, or the names of its secret fields; None: nothing is.
+        payload: The payload, as JSON values.
+    """
+    if secrets is None:
+        return payload
+    names = secret_fields(secrets) if isinstance(secrets, type) else secrets
+    for name in names:
+        payload = _masked(payload, tuple(name.split(".")))
+    return payload
+
+
+def shown_payload(event: Event[Any], model: type[BaseModel] | None = None) -> Any:
+    """Return the payload of an event as it may be shown: without what its header, or its model, calls secret."""
+    payload = event.payload
+    if isinstance(payload, BaseModel):
+        model, payload = type(payload), payload.model_dump(mode="json", by_alias=True)
+    named = tuple(filter(None, event.headers.get(SECRET_HEADER, "").split(",")))
+    return masked_payload(model, masked_payload(named, payload))
+
+
+def fault_of(error: ValidationError, model: Any) -> str:
+    """Return what is wrong with a payload; what was given is left out where the model has secret fields."""
+    if not has_secrets(model):
+        return str(error)
+    return "; ".join(
+        f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
+        for one in error.errors(include_input=False, include_url=False)
+    )
+
+
+def has_secrets(model: Any) -> bool:
+    """Say whether a payload of this type has secret fields."""
+    return isinstance(model, type) and issubclass(model, BaseModel) and bool(secret_fields(model))
+
+
+def _fields(model: type[BaseModel], seen: tuple[type[BaseModel], ...]) -> Iterable[str]:
+    for name, field in model.model_fields.items():
+        stored = field.serialization_alias or field.alias or name
+        extra = field.json_schema_extra
+        is_marked = isinstance(extra, Mapping) and extra.get("secret") is True
+        kinds = list(_types_in(field.annotation))
+        if is_marked or any(issubclass(kind, SecretStr | SecretBytes) for kind in kinds):
+            yield stored
+            continue
+        for kind in kinds:
+            if issubclass(kind, BaseModel) and kind not in seen:
+                yield from (f"{stored}.{inner}" for inner in _fields(kind, (*seen, kind)))
+
+
+def _types_in(annotation: Any) -> Iterable[type]:
+    """Give the classes that an annotation is made of: those in a union, a list, a dictionary."""
+    if isinstance(annotation, type) and not typing.get_args(annotation):
+        yield annotation
+    for part in typing.get_args(annotation):
+        yield from _types_in(part)
+
+
+def _masked(value: Any, path: tuple[str, ...]) -> Any:
+    if isinstance(value, list):
+        return [_masked(item, path) for item in value]
+    if not isinstance(value, dict):
+        return value
+    name, rest = path[0], path[1:]
+    if name in value:
+        found = value[name]
+        return {**value, name: _masked(found, rest) if rest else (None if found is None else MASK)}
+    # A dictionary of models, by keys that no field names.
+    return {key: _masked(item, path) if isinstance(item, dict | list) else item for key, item in value.items()}
