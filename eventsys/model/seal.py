@@ -105,7 +105,7 @@ class Seal:
         return text if _parts(text)[1] is not None else self.signed(kind, text)
 
     def _tag(self, kind: str, secret: bytes, body: str) -> str:
-        digest = hmac.digest(secret, self._domains[kind] + body.encode(), "sha256")
+        digest = hmac.digest(secret, self._domains[kind] + body.encode(errors="surrogatepass"), "sha256")
         return urlsafe_b64encode(digest)[:-1].decode()
 
 
