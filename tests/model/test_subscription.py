@@ -22,7 +22,7 @@ options = st.builds(
     queue=st.none() | st.sampled_from(["mail", "other-queue"]),
     rate=st.none() | st.sampled_from(["100/s", "5/m", "1/h"]),
     concurrency=st.none() | st.integers(1, 10),
-)
+).filter(lambda one: one.async_ or (one.rate is None and one.concurrency is None))
 
 
 def declared(given_options: SubscriptionOptions | None = None, **changes) -> Subscription:
@@ -139,3 +139,9 @@ def test_a_pattern_that_cannot_be_is_refused():
 def test_options_that_cannot_be_are_refused(wrong):
     with pytest.raises(ValidationError):
         SubscriptionOptions(**wrong)
+
+
+@pytest.mark.parametrize("limit", [{"rate": "5/m"}, {"concurrency": 1}])
+def test_a_handler_inside_publish_takes_no_limit(limit):
+    with pytest.raises(SubscriptionError, match="inside publish nothing can hold it back"):
+        declared(SubscriptionOptions(async_=False, **limit))
