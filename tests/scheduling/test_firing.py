@@ -95,3 +95,23 @@ def test_two_leaders_at_once_let_each_entry_go_once(events, make_poller) -> None
     assert len([one for one in moved if one]) > 1  # else nothing was shown
     assert events.get_metrics().total_events == 1000
     assert events.delayed.get_pending_count() == 0
+
+
+@pytest.mark.redis62
+@pytest.mark.parametrize("kept", ["type:step.refused", "chain:c"])
+def test_an_event_that_redis_refused_half_way_is_stored_once_when_it_is_tried_again(
+    events, make_poller, kept: str
+) -> None:
+    link, keys = events.broker.link, events.broker.keys
+    refused = events.schedule("step.refused", {}, delay="1m", correlation_id="c", idempotency_key="only once")
+    link.call("HSET", f"{keys.prefix}:{kept}", "neither", "a stream nor a string")
+    poller = make_poller("one", max_retries=5, retry_interval_ms=_MINUTE_MS)
+    due_ms = to_ms(refused.delay_until)
+    poller.let_go(due_ms)
+    poller.let_go(due_ms + _MINUTE_MS)
+    link.call("DEL", f"{keys.prefix}:{kept}")
+    poller.let_go(due_ms + 2 * _MINUTE_MS)
+    assert link.call("XLEN", keys.log(5)) == link.call("XLEN", keys.type_index("step.refused")) == 1
+    assert link.call("STRLEN", keys.chain("c")) == 11
+    assert [one.id for one in events.get_event_records(EventFilter()).items] == [refused.id]
+    assert events.get_metrics().total_events == 1

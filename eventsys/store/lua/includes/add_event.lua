@@ -24,17 +24,17 @@ local function stored_event(event_id)
   return { "duplicate", event_id, found[1] and found[1][2][2] or kept }
 end
 
-local function first_under_key(once, event_id, window_ms)
-  local key = prefix .. ":once:" .. once
-  local used = redis.call("GET", key)
-  if used then
-    local until_ms, first_id = string.match(used, "^(%d+) (.+)$")
-    if tonumber(until_ms) > now_ms then
-      return stored_event(first_id) or { "duplicate", first_id, false }
-    end
-  end
-  redis.call("SET", key, string.format("%.0f %s", now_ms + window_ms, event_id), "PX", 2 * window_ms)
-  return nil
+local function first_under_key(once)
+  local used = redis.call("GET", prefix .. ":once:" .. once)
+  if not used then return nil end
+  local until_ms, first_id = string.match(used, "^(%d+) (.+)$")
+  if tonumber(until_ms) <= now_ms then return nil end
+  return stored_event(first_id) or { "duplicate", first_id, false }
+end
+
+local function take_key_once(once, event_id, window_ms)
+  local until_ms = string.format("%.0f %s", now_ms + window_ms, event_id)
+  redis.call("SET", prefix .. ":once:" .. once, until_ms, "PX", 2 * window_ms)
 end
 
 local function class_of(event_type)
@@ -53,13 +53,24 @@ local function expiry_of(step, due_ms)
   return string.format("%.0f", (due_ms or now_ms) + step[9])
 end
 
+-- Redis takes back nothing that was written before an error, and whoever met one tries again. So the keys whose names
+-- users choose come first: a record or an idempotency key of another type fails when it is read, then the type and the
+-- chain. Only then the event enters the log.
 local function add_event(step, due_ms)
   local event_id, event_type, lane, envelope, once, window_ms = step[2], step[3], step[4], step[5], step[6], step[7]
-  local first = stored_event(event_id) or (once and first_under_key(once, event_id, window_ms))
+  local first = stored_event(event_id) or (once and first_under_key(once))
   if first then return first end
 
   local entry, class = next_entry(), class_of(event_type)
   local home, expires_ms = class or lane, expiry_of(step, due_ms)
+  if step[8] then check_chain(step[8]) end
+  redis.call("XADD", prefix .. ":type:" .. event_type, entry, "l", home, "n", number_entry(":types", event_type))
+  local number = number_entry(":history", "number:" .. home)
+  if expires_ms then
+    redis.call("XADD", prefix .. ":log:" .. home, entry, "e", envelope, "n", number, "x", expires_ms)
+  else
+    redis.call("XADD", prefix .. ":log:" .. home, entry, "e", envelope, "n", number)
+  end
   if class then
     local stream = prefix .. ":log:" .. lane
     if expires_ms then
@@ -70,14 +81,8 @@ local function add_event(step, due_ms)
   else
     added_bytes = added_bytes + #envelope
   end
-  local number = number_entry(":history", "number:" .. home)
-  if expires_ms then
-    redis.call("XADD", prefix .. ":log:" .. home, entry, "e", envelope, "n", number, "x", expires_ms)
-  else
-    redis.call("XADD", prefix .. ":log:" .. home, entry, "e", envelope, "n", number)
-  end
-  redis.call("XADD", prefix .. ":type:" .. event_type, entry, "l", home, "n", number_entry(":types", event_type))
   redis.call("HSET", prefix .. ":event:" .. event_id, "log", home .. ":" .. entry)
+  if once then take_key_once(once, event_id, window_ms) end
   if expires_ms then note_expiry(event_id, expires_ms) end
   redis.call("ZADD", prefix .. ":pending", now_ms, event_id)
   if step[8] then chain_place(step[8], event_id, home, entry) end

@@ -24,6 +24,11 @@ local function first_place(chain)
   return string.find(header, '"correlation_id":', 1, true) and "" or packed_place(home, entry)
 end
 
+-- Fails as `chain_place` would, where the list is of another type, before anything is written.
+local function check_chain(chain)
+  redis.call("STRLEN", prefix .. ":chain:" .. chain)
+end
+
 local function chain_place(chain, event_id, home, entry)
   local list = prefix .. ":chain:" .. chain
   local place = packed_place(home, entry)
