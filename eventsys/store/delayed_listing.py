@@ -14,7 +14,15 @@ from eventsys.model.envelope import EventHeader, decode_header, shown_event
 from eventsys.model.event import DelayedEvent, WaitingRetry
 from eventsys.model.patterns import pattern_matches
 from eventsys.model.queries import EventFilter, Page
-from eventsys.store.delayed_entries import Entry, Position, entries_at, in_chunks, positions, read_delayed
+from eventsys.store.delayed_entries import (
+    Entry,
+    Position,
+    entries_at,
+    find_entries,
+    in_chunks,
+    positions,
+    read_delayed,
+)
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 
@@ -84,13 +92,35 @@ def list_retries(
 
 
 def matching_ids(link: Link, keys: Keys, wanted: EventFilter) -> Iterator[list[str]]:
-    """Give the ids of all delayed events that wait and fit, in lists of up to 500."""
+    """Give the ids of all delayed events that wait and fit, in lists of up to 500; of a chain only that is read."""
     low_ms, high_ms = _bounds(wanted)
     fits = _judge_of(wanted) or _any
-    for chunk in in_chunks(positions(link, keys, low_ms=low_ms, high_ms=high_ms)):
-        ids = [entry.id for _, entry in entries_at(link, keys, chunk) if entry.is_event and fits(entry)]
+    if wanted.correlation_id is not None:
+        chunks = _of_chain(link, keys, wanted.correlation_id)
+    else:
+        found = in_chunks(positions(link, keys, low_ms=low_ms, high_ms=high_ms))
+        chunks = ([entry for _, entry in entries_at(link, keys, chunk)] for chunk in found)
+    for entries in chunks:
+        ids = [entry.id for entry in entries if entry.is_event and fits(entry) and _is_within(entry, low_ms, high_ms)]
         if ids:
             yield ids
+
+
+def _of_chain(link: Link, keys: Keys, correlation_id: str) -> Iterator[list[Entry]]:
+    """Give what waits of a chain, by its index; and the event that the chain is named after, which is not in there."""
+    yield _found(link, keys, [correlation_id])
+    cursor = None
+    while cursor != b"0":
+        cursor, found = link.call("SSCAN", keys.delayed_chain(correlation_id), cursor or b"0", "COUNT", 500)
+        yield _found(link, keys, [one.decode() for one in found])
+
+
+def _found(link: Link, keys: Keys, entry_ids: list[str]) -> list[Entry]:
+    return [entry for entry in find_entries(link, keys, entry_ids) if entry is not None]
+
+
+def _is_within(entry: Entry, low_ms: int | None, high_ms: int | None) -> bool:
+    return (low_ms is None or entry.due_ms >= low_ms) and (high_ms is None or entry.due_ms <= high_ms)
 
 
 def ready_positions(link: Link, keys: Keys, now_ms: int, limit: int) -> list[Position]:

@@ -17,6 +17,7 @@ from eventsys import (
     Priority,
 )
 from eventsys.clock import to_ms
+from eventsys.store import delayed_listing
 
 _HOUR = timedelta(hours=1)
 
@@ -264,6 +265,18 @@ def test_all_events_of_a_type_or_of_a_chain_are_cancelled_at_once(events) -> Non
     assert events.get_delayed_event(other.id).status is EventStatus.CANCELLED
     with pytest.raises(TypeError, match="say which events"):
         events.delayed.cancel_all()
+
+
+def test_taking_back_a_chain_reads_nothing_of_the_others(events, monkeypatch) -> None:
+    events.schedule("order.reminder", {}, delay="1h", id="root")
+    for n in range(600):
+        events.schedule("order.reminder", {"n": n}, delay=f"{n + 1}s", correlation_id="root" if n % 2 else f"other-{n}")
+    read = []
+    real = delayed_listing.find_entries
+    monkeypatch.setattr(delayed_listing, "find_entries", lambda *given: read.extend(given[2]) or real(*given))
+    assert events.delayed.cancel_all(correlation_id="root") == 301
+    assert len(set(read)) == 301
+    assert events.delayed.get_pending_count() == 300
 
 
 # Many at once
