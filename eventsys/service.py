@@ -31,6 +31,7 @@ from eventsys.model.subscription import Subscription, SubscriptionOptions
 from eventsys.scheduling.alerts import Alerts
 from eventsys.scheduling.cron import CronService
 from eventsys.scheduling.duties import scheduler_of
+from eventsys.scheduling.reconciling import Reconciler
 from eventsys.scheduling.retention_sweeps import add_retention_sweeps
 from eventsys.scheduling.sweeps import Sweeps
 from eventsys.settings import Settings, load_settings
@@ -77,6 +78,7 @@ class EventService(metaclass=Kept):
         self.delayed = scheduler_of(self.broker, self.store, settings.scheduler, self.bus.drafter, self.sweeps)
         self.machinery = Machinery(self.broker.link, self.broker.keys, self.broker.clock)
         self.alerts = Alerts(self.bus, self.machinery, self.sweeps)
+        Reconciler(self.bus, self.sweeps)
         for one in (self.delayed.poller, *middleware):
             self.broker.add_middleware(one)
         dramatiq.set_broker(self.broker)

@@ -21,6 +21,7 @@ from eventsys import (
     SubscriptionOptions,
 )
 from eventsys.clock import to_ms
+from eventsys.store.reconciliation import Reconciliation
 from eventsys.testing import EventHarness
 from tests.conftest import NOWHERE
 from tests.testing.ledger_model import (
@@ -163,6 +164,14 @@ class LedgerMachine(RuleBasedStateMachine):
             del counts[name]
         assert +counts == self.model.counts()
         assert self.events.get_metrics().pending_events == self.model.pending()
+
+    @invariant()
+    def nothing_is_there_to_reconcile(self) -> None:
+        """A healthy bus is never touched, however young its events are, and whatever is under way."""
+        broker = self.events.broker
+        found = Reconciliation(broker.link, broker.keys, retention_ms=broker.work.retention_ms)
+        now_ms = to_ms(self.harness.now)
+        assert found.step(now_ms, now_ms + 1) == ([], True)
 
     @invariant()
     def the_dead_letters_agree(self) -> None:
