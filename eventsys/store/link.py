@@ -18,7 +18,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from eventsys.errors import BackpressureError, RedisRefusedError, RedisUnavailableError
 
 from .scripts import Script
-from .urls import connection_maker
+from .urls import connection_maker, told_of_tls
 
 #: Seconds a reply may take. Scripts here take milliseconds; a Redis that is silent this long is away.
 REPLY_TIMEOUT_S = 10.0
@@ -175,7 +175,9 @@ class Channel:
         text = str(error)
         if isinstance(error, (RedisConnectionError, RedisTimeoutError)) and not isinstance(error, BusyLoadingError):
             self.close()
-            return self._unavailable(f"Redis does not answer: {text}")
+            if "CERTIFICATE_REQUIRED" in text.upper():
+                self._stage = _CONNECTED  # the handshake ended only now, and badly: nothing ran
+            return self._unavailable(told_of_tls(text) or f"Redis does not answer: {text}")
         if isinstance(error, OutOfMemoryError) or "OOM " in text:
             return BackpressureError("Redis is at its memory limit and takes no more events; what it holds goes on")
         if "HISTORYFULL" in text[:_ERROR_HEAD]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from eventsys.errors import SettingsError
+
+logger = logging.getLogger(__name__)
 
 
 def connection_maker(url: str, *, connect_timeout_s: float) -> Callable[[], Any]:
@@ -39,6 +43,7 @@ def connection_maker(url: str, *, connect_timeout_s: float) -> Callable[[], Any]
     try:
         if url.startswith("redis+sentinel://"):
             return _sentinel_maker(url, options)
+        _warn_of_blind_trust(url)
         pool = redis.ConnectionPool.from_url(url, **options)
     except ValueError as error:
         raise SettingsError(
@@ -46,6 +51,37 @@ def connection_maker(url: str, *, connect_timeout_s: float) -> Callable[[], Any]
             " or redis+sentinel://host:26379/service"
         ) from error
     return pool.make_connection
+
+
+_SHOW_ONE = "add ?ssl_certfile=/path/cert.pem&ssl_keyfile=/path/key.pem to the URL"
+
+
+def told_of_tls(text: str) -> str | None:
+    """Return what to tell of an error of TLS, with the next step; None where it is none."""
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        why = text.partition("certificate verify failed: ")[2].partition(" (_ssl")[0] or "it cannot be verified"
+        return (
+            f"the certificate of Redis is not believed: {why}; name the host as its certificate does, and the authority"
+            " that signed it with ?ssl_ca_certs=/path/ca.pem in the URL"
+        )
+    if "CERTIFICATE_REQUIRED" in text or "certificate required" in text:
+        return f"Redis asks for a client's certificate; {_SHOW_ONE}"
+    if "EOF occurred in violation of protocol" in text:
+        return f"Redis ended the TLS connection; if it asks for a client's certificate, {_SHOW_ONE}"
+    if "WRONG_VERSION_NUMBER" in text or "record layer failure" in text:
+        return "Redis speaks no TLS on this port; use redis:// or another port"
+    return None
+
+
+def _warn_of_blind_trust(url: str) -> None:
+    asked = parse_qs(urlsplit(url).query)
+    is_blind = asked.get("ssl_cert_reqs", ["required"])[-1].lower() != "required"
+    if is_blind or asked.get("ssl_check_hostname", ["true"])[-1].lower() in {"false", "0", "no", "f", "n"}:
+        logger.warning(
+            "the Redis URL switches off checks of the server's certificate, so whoever answers there is believed;"
+            " name its authority with ssl_ca_certs instead",
+            extra={"action": "tls_unverified"},
+        )
 
 
 def _sentinel_maker(url: str, options: dict[str, Any]) -> Callable[[], Any]:
