@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 from dramatiq import Actor, Message, MessageProxy
-from dramatiq.encoder import JSONEncoder
+from dramatiq.encoder import JSONEncoder, PickleEncoder
 from dramatiq.message import get_encoder
 
 from eventsys.errors import BadSignatureError
@@ -268,7 +268,10 @@ _wire = msgspec.json.Decoder(_Wire)
 
 def _read_plain(data: bytes, place: Place) -> PlainMessage:
     """Return a plain message; what is asked of it is what Dramatiq's own encoder wrote."""
-    if type(get_encoder()) is JSONEncoder:
+    encoder = get_encoder()
+    if isinstance(encoder, PickleEncoder):
+        raise ValueError("PickleEncoder is refused: reading this message could run code; use the JSON encoder")
+    if type(encoder) is JSONEncoder:
         try:
             wire: Any = _wire.decode(data)
         except msgspec.MsgspecError:

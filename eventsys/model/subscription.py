@@ -17,6 +17,7 @@ from eventsys.model.filters import PayloadFilter, compile_filter
 from eventsys.model.patterns import check_pattern
 from eventsys.model.priority import Priority
 from eventsys.model.retry_policy import Backoff, RetryPolicy
+from eventsys.model.stored_format import check_format
 
 LONGEST_NAME = 200
 """Letters a subscription's name may have."""
@@ -229,7 +230,9 @@ class Subscription(BaseModel):
 
         Raises:
             SubscriptionError: If the row cannot be read.
+            SettingsError: If a newer version wrote it.
         """
+        check_format(text, "a subscription")
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:

@@ -11,6 +11,7 @@ import msgspec
 from eventsys.clock import from_ms
 from eventsys.model.cron_task import CronRun, CronTask, RunOutcome
 from eventsys.model.seal import CRON_TASK, Seal, without_signature
+from eventsys.model.stored_format import check_format
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.scripts import script
@@ -164,7 +165,9 @@ class CronTaskStore:
         definition = values[0] or b""
         if self._seal is not None:
             definition = self._seal.body_of(CRON_TASK, definition.decode()).encode()
-        return _row(values, without_signature(definition))
+        definition = without_signature(definition)
+        check_format(definition, "a cron task")
+        return _row(values, definition)
 
 
 def _bucket(entry_id: str) -> str:

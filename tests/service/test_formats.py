@@ -1,0 +1,90 @@
+"""What a newer version stored is refused everywhere with what to do, and never misread."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dramatiq
+import pytest
+from dramatiq.encoder import PickleEncoder
+from dramatiq.message import get_encoder
+
+from eventsys import EventService, SettingsError
+from eventsys.errors import EventsysError
+from tests.support.services import Services
+from tests.support.waiting import eventually
+
+Work = Callable[..., Any]
+
+
+def test_a_newer_bus_is_refused(events: EventService) -> None:
+    events.broker.link.call("SET", events.broker.keys.format, "2")
+    with pytest.raises(SettingsError, match=r"format 2.*upgrade eventsys"):
+        events.publish("a.b", {})
+
+
+def test_a_newer_subscription_is_refused(events: EventService, services: Services) -> None:
+    events.on("a.b", name="h")(lambda event: None)
+    events.bus.prepare()
+    link, key = events.broker.link, events.broker.keys.subscriptions
+    row = json.loads(link.call("HGET", key, "h"))
+    link.call("HSET", key, "h", json.dumps({**row, "format": 2, "pattern": {"of": "another shape"}}))
+    with pytest.raises(SettingsError, match=r"a subscription is stored in format 2.*upgrade eventsys"):
+        services.make(name=events.settings.name).subscriptions.list()
+
+
+def test_a_newer_cron_task_is_refused(events: EventService) -> None:
+    events.cron.create("t", "* * * * *", "a.b")
+    link, key = events.broker.link, events.broker.keys.cron_task("t")
+    definition = json.loads(link.call("HGET", key, "definition"))
+    link.call("HSET", key, "definition", json.dumps({**definition, "format": 2, "schedule": 7}))
+    for read in (lambda: events.cron.get("t"), events.cron.list, lambda: events.cron.run_now("t")):
+        with pytest.raises(SettingsError, match=r"a cron task is stored in format 2.*upgrade eventsys"):
+            read()
+
+
+def test_a_newer_event_is_a_dead_letter_that_says_so(events: EventService, quick_work: Work) -> None:
+    events.on("a.b", name="h")(lambda event: None)
+    quick_work()
+    draft = events.bus.drafter.draft("a.b", {})
+    newer = json.dumps({**json.loads(draft.envelope), "format": 2})
+    events.broker.link.call("XADD", events.broker.keys.lane("tests", 5), "*", "s", "h", "e", newer)
+    [letter] = eventually(lambda: events.dead_letters.list().items)
+    assert "format 2" in letter.error
+    assert "upgrade eventsys" in letter.error
+
+
+@pytest.fixture
+def pickling() -> Iterator[None]:
+    """Dramatiq's pickling encoder, as an application could have set it."""
+    before = get_encoder()
+    dramatiq.set_encoder(PickleEncoder())
+    yield
+    dramatiq.set_encoder(before)
+
+
+class Canary:
+    """Leaves a file where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return (Path.touch, (self.path,))
+
+
+@pytest.mark.usefixtures("pickling")
+def test_nothing_is_unpickled_whatever_the_encoder(events: EventService, quick_work: Work, tmp_path: Path) -> None:
+    path = tmp_path / "was-here"
+    actor = dramatiq.actor(actor_name="plain", queue_name="tests", broker=events.broker)(lambda: None)
+    with pytest.raises(EventsysError, match="PickleEncoder is refused"):
+        actor.send()
+    quick_work()
+    events.broker.link.call("XADD", events.broker.keys.lane("tests", 5), "*", "m", pickle.dumps(Canary(path)))
+    [letter] = eventually(lambda: events.dead_letters.list().items)
+    assert letter.reason == "undecodable"
+    assert not path.exists()
