@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -21,13 +22,27 @@ _FLUSH_AT_ONCE = 500
 def is_idle(link: Link, keys: Keys, queue: str) -> bool:
     """Say whether nothing of a queue waits, runs, is uncommitted or delayed.
 
-    A message leaves its lane with the commit that ends it, so a lane's length counts the first three.
+    A message leaves its lane with the commit that ends it, so a lane's length counts the first three; what waits in the
+    room of a subscription is its queue's too.
     """
     if queue == LOG_QUEUE:
         return bool(link.call("ZCARD", keys.pending) == 0)
-    commands = [("XLEN", keys.lane(queue, lane)) for lane in LANES]
+    # The rooms before and after: what leaves one for a lane between two commands is in neither else.
+    rooms = _rooms(link, keys, queue)
+    commands = [*(("XLEN", room) for room in rooms), *(("XLEN", keys.lane(queue, lane)) for lane in LANES)]
     *lengths, delayed = link.pipeline([*commands, ("HGET", keys.delayed_queues, queue)])
-    return not any(lengths) and not int(delayed or 0)
+    return not any(lengths) and not int(delayed or 0) and not (_rooms(link, keys, queue) - rooms)
+
+
+def _rooms(link: Link, keys: Keys, queue: str) -> set[str]:
+    """Return the rooms of the subscriptions of a queue that have deliveries waiting."""
+    return {keys.room(name, lane) for name in _waiting(link, keys, queue) for lane in LANES}
+
+
+def _waiting(link: Link, keys: Keys, queue: str) -> list[str]:
+    names = [name.decode() for name in link.call("SMEMBERS", keys.waiting)]
+    rows = link.call("HMGET", keys.subscriptions, *names) if names else []
+    return [name for name, row in zip(names, rows, strict=True) if row and json.loads(row)["queue"] == queue]
 
 
 def wait_until(is_so: Callable[[], bool], timeout_ms: int | None) -> bool:
@@ -42,7 +57,8 @@ def wait_until(is_so: Callable[[], bool], timeout_ms: int | None) -> bool:
 
 
 def flush(link: Link, keys: Keys, queue: str, *, now_ms: int, retention_ms: int) -> None:
-    """Drop all messages of a queue, those that wait for their time too; its deliveries end as cancelled.
+    """Drop all messages of a queue, those that wait for their time or in a waiting room too; its deliveries end as
+    cancelled.
 
     Args:
         link: The way to Redis.
@@ -51,6 +67,11 @@ def flush(link: Link, keys: Keys, queue: str, *, now_ms: int, retention_ms: int)
         now_ms: The time.
         retention_ms: How long the record of a finished event is kept.
     """
+    for name in _waiting(link, keys, queue):
+        while link.run(script("cancel_waiting"), keys.prefix, now_ms, retention_ms, name, _FLUSH_AT_ONCE):
+            pass
+        # Its room is empty now, which may end its resuming.
+        link.run(script("release_waiting"), keys.prefix, now_ms, name)
     for lane in LANES:
         while link.run(
             script("flush_queue"), keys.prefix, now_ms, retention_ms, keys.lane(queue, lane), _FLUSH_AT_ONCE

@@ -5,7 +5,8 @@ A dropped delivery ends as cancelled, so its event does not stay pending for eve
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: the lane given, crashes, subscriptions:numbers, event:<id>, pending, counts, metrics:<...>, status:cancelled
+     Reads and writes below it: the lane given, crashes, subscriptions:numbers,
+     slots:<subscription>, event:<id>, pending, expiring, counts, metrics:<...>, status:cancelled
 ARGV
   1  now_ms          the caller's clock
   2  retention_ms    how long the record of a finished event is kept
@@ -30,6 +31,7 @@ for _, entry in ipairs(entries) do
   redis.pcall("XACK", stream, "workers", entry[1])
   redis.call("XDEL", stream, entry[1])
   redis.call("HDEL", prefix .. ":crashes", stream .. "|" .. entry[1])
+  if entry[2][1] == "s" then redis.call("ZREM", prefix .. ":slots:" .. entry[2][2], stream .. "|" .. entry[1]) end
 end
 keep_counts()
 return #entries
