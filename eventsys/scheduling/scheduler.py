@@ -196,9 +196,9 @@ class DelayedEventScheduler:
             AlreadyFiredError: If it is running, or over.
             NotFoundError: If the event has no such delivery.
         """
-        self._store.delayed.cancel_delivery(event_id, subscription, self._broker.clock.now_ms())
+        present = self._store.delayed.cancel_delivery(event_id, subscription, self._broker.clock.now_ms())
         deliveries = self._store.get_event(event_id).deliveries
-        return next(one for one in deliveries if one.subscription == subscription)
+        return next(one for one in deliveries if one.subscription == present)
 
     # Asking
 

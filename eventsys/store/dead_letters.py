@@ -16,6 +16,7 @@ from eventsys.store.keys import Keys
 from eventsys.store.letter_index import Found, LetterIndex
 from eventsys.store.letters import Fields, read_letter, revived_message
 from eventsys.store.link import Link
+from eventsys.store.renamed import present_names
 from eventsys.store.scripts import script
 
 #: Times a letter is sent again before that is refused: what has failed so often needs a person, not another try.
@@ -189,7 +190,7 @@ class DeadLetters:
         ]
 
     def _read(self, letter_ids: Sequence[str]) -> _Letters:
-        names = self._index.renamed()
+        names = present_names(self._link, self._keys)
         replies = zip(letter_ids, self._raw(letter_ids), strict=True)
         return [read_letter(letter_id, _fields(flat), names) for letter_id, flat in replies if flat]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from itertools import islice
 from typing import Any
@@ -25,6 +25,7 @@ from eventsys.store.delayed_entries import (
 )
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
+from eventsys.store.renamed import present_names
 
 #: A query that has to read entries to judge them stops after so many, or after so many seconds, and tells where.
 MOST_SCANNED = 10_000
@@ -75,15 +76,17 @@ def list_delayed(link: Link, keys: Keys, wanted: EventFilter, waiting: int) -> P
 def list_retries(
     link: Link, keys: Keys, *, subscription: str | None, page: int, page_size: int
 ) -> Page[WaitingRetry[Any]]:
-    """Return a page of the deliveries that wait for their next attempt."""
+    """Return a page of the deliveries that wait for their next attempt, under the present names of subscriptions."""
     wanted = EventFilter(page=page, page_size=page_size)
+    renamed = present_names(link, keys)
+    present = subscription and renamed.get(subscription, subscription)
 
     def fits(entry: Entry) -> bool:
-        return _is_retry(entry) and (subscription is None or entry.step[3][1] == subscription)
+        return _is_retry(entry) and present in {None, renamed.get(entry.step[3][1], entry.step[3][1])}
 
     items, total, end = _scan(link, keys, wanted, fits, first=(page - 1) * page_size)
     return Page[WaitingRetry[Any]](
-        items=[_read_retry(entry) for _, entry in items],
+        items=[_read_retry(entry, renamed) for _, entry in items],
         total=total,
         page=page,
         page_size=page_size,
@@ -228,12 +231,12 @@ def _is_retry(entry: Entry) -> bool:
     return bool(entry.step[0] == "message" and entry.step[3][0] == "s")
 
 
-def _read_retry(entry: Entry) -> WaitingRetry[Any]:
+def _read_retry(entry: Entry, renamed: Mapping[str, str]) -> WaitingRetry[Any]:
     fields = dict(zip(entry.step[3][::2], entry.step[3][1::2], strict=True))
     header = decode_header(fields["e"])
     return WaitingRetry[Any](
         event=shown_event(header),
-        subscription=fields["s"],
+        subscription=renamed.get(fields["s"], fields["s"]),
         due_at=from_ms(entry.due_ms),
         attempts=_attempts_in(fields.get("o", "")),
     )

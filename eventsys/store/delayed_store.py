@@ -117,7 +117,7 @@ class DelayedStore:
         """Take back every event that waits and fits, and return how many."""
         cancelled = 0
         for ids in matching_ids(self._link, self._keys, wanted):
-            cancelled += sum(outcome[0] == b"cancelled" for outcome in self.cancel(ids, now_ms))
+            cancelled += sum(_is_taken_back(outcome) for outcome in self.cancel(ids, now_ms))
         return cancelled
 
     def reschedule(self, event_id: str, due_ms: int, now_ms: int) -> DelayedEvent[Any]:
@@ -144,21 +144,22 @@ class DelayedStore:
             )
         return read_delayed(_waiting_entry(event_id, outcome), updated_ms=now_ms)
 
-    def cancel_delivery(self, event_id: str, subscription: str, now_ms: int) -> None:
-        """End one delivery that waits for its next attempt, or to be begun.
+    def cancel_delivery(self, event_id: str, subscription: str, now_ms: int) -> str:
+        """End one delivery that waits for its next attempt, or to be begun; return its subscription's present name.
 
         Raises:
             AlreadyFiredError: If it is running, or over.
             NotFoundError: If the event has no such delivery.
         """
         arguments = (now_ms, self._retention_ms, LOOK_THROUGH, event_id, subscription)
-        outcome = self._link.run(script("cancel_delivery"), self._keys.prefix, *arguments)
+        outcome, present = self._link.run(script("cancel_delivery"), self._keys.prefix, *arguments)
         if outcome == b"running":
             raise AlreadyFiredError(
                 f"the delivery of event {event_id!r} to {subscription!r} is running or over, so nothing of it waits"
             )
         if outcome == b"unknown":
             raise NotFoundError(f"event {event_id!r} has no delivery to {subscription!r}; get_event lists those it has")
+        return str(present.decode())
 
     def expire(self, now_ms: int) -> int:
         """End the deliveries of events that are too late and that nobody has begun, and return how many that were."""
@@ -192,6 +193,10 @@ def delayed_event_step(event: DelayedEvent[Any], *, expire_after_ms: int, cipher
     )
     facts = {"created_ms": to_ms(event.created_at), **({"key": event.key} if event.key else {})}
     return delayed_step(event.id, to_ms(event.delay_until), int(event.priority), firing, facts=facts)
+
+
+def _is_taken_back(outcome: Any) -> bool:
+    return bool(outcome[0] == b"cancelled" or (outcome[0] == b"ended" and outcome[1] > 0))
 
 
 def _waiting_entry(event_id: str, outcome: Any) -> Entry:

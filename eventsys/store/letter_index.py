@@ -83,12 +83,6 @@ class LetterIndex:
         scores = self._link.pipeline(commands) if commands else []
         return [Found(int(float(score)), one) for one, score in zip(letter_ids, scores, strict=True) if score]
 
-    def renamed(self) -> dict[str, str]:
-        """Return the present name behind every former name of a subscription."""
-        flat = self._link.call("HGETALL", self._keys.renamed)
-        names = {old.decode(): new.decode() for old, new in zip(flat[::2], flat[1::2], strict=True)}
-        return {old: _last_name(names, new) for old, new in names.items()}
-
     def _parts(self, wanted: DeadLetterFilter, after: Found | None, *, until_ms: int | None) -> Iterator[list[Found]]:
         """Yield the letters of an index in order, from behind `after` on; each part is read when it is asked for."""
         index, is_newest = self._index_of(wanted), wanted.order == "newest"
@@ -152,14 +146,6 @@ def _is_behind(one: Found, other: Found, *, is_newest: bool) -> bool:
     here = (one.died_ms, one.id.encode("utf-8", "surrogateescape"))
     there = (other.died_ms, other.id.encode("utf-8", "surrogateescape"))
     return here < there if is_newest else here > there
-
-
-def _last_name(names: dict[str, str], name: str) -> str:
-    seen = set[str]()
-    while name in names and name not in seen:
-        seen.add(name)
-        name = names[name]
-    return name
 
 
 def _cursor_of(found: Found) -> str:

@@ -145,3 +145,24 @@ def test_a_number_is_not_given_twice_after_names_were_forgotten(events: EventSer
     events.bus.prepare()
     assert events.subscriptions.get("d").subscription.number == 4
     assert events.bus.subscriptions.names()[3] == "c"
+
+
+@pytest.mark.redis62
+def test_what_waits_for_its_next_attempt_is_found_by_either_name(services: Services) -> None:
+    old = services.make()
+    old.on("a.b", name="old", retry_delay="1h")(_fail)
+    worker = services.work(old)
+    first, second = (old.publish("a.b", {}) for _ in range(2))
+    eventually(lambda: old.delayed.get_waiting_retries().total == 2)
+    worker.stop()
+    services._workers.clear()
+
+    new = services.make(name=old.settings.name)
+    new.on("a.b", name="new", was="old")(_fail)
+    new.bus.prepare()
+    for name in ("old", "new", None):
+        assert [one.subscription for one in new.delayed.get_waiting_retries(name).items] == ["new", "new"]
+    for event, name in ((first, "new"), (second, "old")):
+        assert new.delayed.cancel_delivery(event.id, name).subscription == "new"
+        assert new.get_event(event.id).status is EventStatus.CANCELLED
+    assert new.delayed.get_waiting_retries().total == 0

@@ -1,6 +1,8 @@
 --[[
 cancel_delivery: end one delivery that waits: for its next attempt, or to be begun.
 
+Sent again after a lost reply, at the same moment, it finds what it did, and says so.
+
 KEYS
   1  prefix of the bus
      Reads and writes below it: delayed:due, delayed:bodies, delayed:far:due, delayed:far:bodies, delayed:ids:<bucket>,
@@ -14,9 +16,10 @@ ARGV
   4  event id
   5  subscription
 RETURNS
-  "cancelled"; "running" when it is running or over; "unknown" when the event has no such delivery
+  {"cancelled", "running" when it is running or over, or "unknown" when the event has no such delivery; the present name of
+  the subscription}
 ]]
-local prefix, event_id, name = KEYS[1], ARGV[4], ARGV[5]
+local prefix, event_id = KEYS[1], ARGV[4]
 local now_ms, retention_ms, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 
 redis.call("DEL", prefix .. ":scratch")
@@ -28,11 +31,28 @@ redis.call("DEL", prefix .. ":scratch")
 -- include: find_delivery
 -- include: add_delayed
 
+local renamed = prefix .. ":subscriptions:renamed"
+local name = redis.call("HGET", renamed, ARGV[5]) or ARGV[5]
+local end_line = string.format("c%.0f,0,0", now_ms)
+
+-- What waits for its next attempt since before its subscription was renamed goes by the former name.
+local function find_retry()
+  local member, due_ms, entry, due, bodies = find_delayed(event_id .. ":" .. name)
+  local names = member and {} or redis.call("HGETALL", renamed)
+  for at = 1, #names, 2 do
+    if not member and names[at + 1] == name then
+      member, due_ms, entry, due, bodies = find_delayed(event_id .. ":" .. names[at])
+    end
+  end
+  return member, due_ms, entry, due, bodies
+end
+
 local function cancel()
   local number = redis.call("HGET", prefix .. ":subscriptions:numbers", name)
   local line = number and redis.call("HGET", prefix .. ":event:" .. event_id, number)
   if not line then return "unknown" end
-  local member, _, entry, due, bodies = find_delayed(event_id .. ":" .. name)
+  if string.sub(line, -#end_line) == end_line then return "cancelled" end
+  local member, _, entry, due, bodies = find_retry()
   if member then
     remove_delayed(entry, member, due, bodies)
   else
@@ -41,10 +61,10 @@ local function cancel()
     drop_entry(stream, at, name)
   end
   local place = redis.call("HGET", prefix .. ":event:" .. event_id, "log")
-  end_delivery(event_id, number, string.format("c%.0f,0,0", now_ms), false, logged_type(place))
+  end_delivery(event_id, number, end_line, false, logged_type(place))
   return "cancelled"
 end
 
 local outcome = cancel()
 keep_counts()
-return outcome
+return { outcome, name }

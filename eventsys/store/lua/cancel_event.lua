@@ -3,7 +3,7 @@ cancel_event: take events back: those that are not due leave the delayed store, 
 end that nobody has begun.
 
 Exactly one side wins: either the poller let an event go before, or it never goes; either a process had fetched a
-delivery before, or nobody ever runs it.
+delivery before, or nobody ever runs it. Sent again after a lost reply, at the same moment, it finds what it did.
 
 KEYS
   1  prefix of the bus
@@ -33,12 +33,28 @@ redis.call("DEL", prefix .. ":scratch")
 -- include: add_delayed
 -- include: cancel_unfired
 
+-- How much of an event was taken back at this very moment: by this call, where its reply was lost.
+local function ended_before(record)
+  local fields = redis.call("HGETALL", record)
+  local line, ended = string.format("c%.0f,0,0", now_ms), 0
+  for at = 1, #fields, 2 do
+    local is_own = fields[at] == "ended_ms" and fields[at + 1] == ARGV[1]
+    if is_own or string.match(fields[at], "^%d+$") and fields[at + 1] == line then ended = ended + 1 end
+  end
+  return ended
+end
+
 local function cancel(id)
   local due_ms, entry = cancel_unfired(id, retention_ms)
   if due_ms then return { "cancelled", string.format("%.0f", due_ms), pack_entry(entry) } end
-  if redis.call("HEXISTS", prefix .. ":event:" .. id, "log") == 0 then return { "unknown" } end
-  local ended = end_unbegun(id, "c", "cancelled", limit)
-  return { "ended", ended, id }
+  local record = prefix .. ":event:" .. id
+  local ended = 0
+  if redis.call("HEXISTS", record, "log") == 1 then
+    ended = end_unbegun(id, "c", "cancelled", limit)
+  elseif ended_before(record) == 0 then
+    return { "unknown" }
+  end
+  return { "ended", ended > 0 and ended or ended_before(record), id }
 end
 
 local results = {}

@@ -52,11 +52,12 @@ end
 local function reopen_replayed(header, field, number)
   local record = prefix .. ":event:" .. header.id
   local lines = redis.call("HGET", record, field)
+  -- Its end is counted whether or not its record is there, so this is too.
+  count_delivery(header.type, number, "r")
   if not lines then return end
   redis.call("HSET", record, field, lines .. string.format("\nr%.0f,0,0", now_ms))
   redis.call("HINCRBY", record, "replays", 1)
   redis.call("PERSIST", record)
-  count_delivery(header.type, number, "r")
 end
 
 local function go_later(id, queue, lane, fields)

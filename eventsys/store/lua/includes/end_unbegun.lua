@@ -9,7 +9,7 @@ tried.
 Uses: prefix, now_ms, retention_ms, count, finish_event, end_delivery, find_delivery
 ]]
 local function end_undispatched(event_id, record, place, status)
-  redis.call("HSET", record, "open", 0, "status", status)
+  redis.call("HSET", record, "open", 0, "status", status, "ended_ms", string.format("%.0f", now_ms))
   -- The dispatcher passes its entry in the lane over, so the history need not be kept for that.
   local lane, entry = string.match(place, "^(%d+):(.+)$")
   local found = lane and redis.call("XRANGE", prefix .. ":log:" .. lane, entry, entry)[1]

@@ -309,7 +309,8 @@ end
 
 -- What an ended attempt means for its subscription. `verdict` is "s" succeeded, "f" failed, or "" for neither.
 local function note_end(name, mark, verdict)
-  local gate = gate_of(name)
+  -- An attempt may have begun before its subscription was renamed.
+  local gate = gate_of(name) or gate_of(current_name(name))
   if not gate then return end
   local had_slot = redis.call("ZREM", gate.slots, mark) == 1
   if gate.breaker and gate.opened_ms then
@@ -320,7 +321,7 @@ local function note_end(name, mark, verdict)
       elseif verdict == "f" then
         open_breaker(gate)
       else
-        look_again(name, now_ms)
+        look_again(gate.name, now_ms)
       end
     end
   elseif gate.breaker and verdict == "s" then
@@ -331,5 +332,5 @@ local function note_end(name, mark, verdict)
       tell_of_change()
     end
   end
-  if had_slot and gate.someone_waits and not gate.is_paused and not gate.opened_ms then release(name) end
+  if had_slot and gate.someone_waits and not gate.is_paused and not gate.opened_ms then release(gate.name) end
 end

@@ -1,0 +1,21 @@
+"""What subscriptions that were renamed are called now."""
+
+from __future__ import annotations
+
+from eventsys.store.keys import Keys
+from eventsys.store.link import Link
+
+
+def present_names(link: Link, keys: Keys) -> dict[str, str]:
+    """Return the present name behind every former name of a subscription."""
+    flat = link.call("HGETALL", keys.renamed)
+    names = {old.decode(): new.decode() for old, new in zip(flat[::2], flat[1::2], strict=True)}
+    return {old: _last_name(names, new) for old, new in names.items()}
+
+
+def _last_name(names: dict[str, str], name: str) -> str:
+    seen = set[str]()
+    while name in names and name not in seen:
+        seen.add(name)
+        name = names[name]
+    return name
