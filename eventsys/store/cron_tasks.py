@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from eventsys.clock import from_ms
+from eventsys.errors import CronTaskError, EventsysError
 from eventsys.model.cron_task import CronRun, CronTask, RunOutcome
 from eventsys.model.seal import CRON_TASK, Seal, without_signature
 from eventsys.model.stored_format import check_format
@@ -167,7 +168,12 @@ class CronTaskStore:
             definition = self._seal.body_of(CRON_TASK, definition.decode()).encode()
         definition = without_signature(definition)
         check_format(definition, "a cron task")
-        return _row(values, definition)
+        try:
+            return _row(values, definition)
+        except (msgspec.MsgspecError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
+            if isinstance(error, EventsysError):
+                raise
+            raise CronTaskError(f"a stored cron task cannot be read: {type(error).__name__}; delete it") from error
 
 
 def _bucket(entry_id: str) -> str:

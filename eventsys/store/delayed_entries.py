@@ -85,7 +85,22 @@ class Position(NamedTuple):
 
 
 def read_entry(body: bytes, due_ms: int) -> Entry:
-    """Return the entry in a stored body; `lua/includes/delayed_body.lua` tells the two forms it has."""
+    """Return the entry in a stored body; `lua/includes/delayed_body.lua` tells the two forms it has.
+
+    Raises:
+        InvalidEventError: If it is none of them.
+    """
+    try:
+        entry = _entry_in(body, due_ms)
+    except (msgspec.MsgspecError, ValueError, TypeError, LookupError, RecursionError) as error:
+        raise InvalidEventError(f"a delayed entry of {len(body)} bytes cannot be read: {error}") from error
+    kinds = (str, str, list, dict)
+    if not all(map(isinstance, (entry.id, entry.queue, entry.step, entry.facts), kinds)) or not entry.step:
+        raise InvalidEventError(f"a delayed entry of {len(body)} bytes cannot be read: a part of it has the wrong type")
+    return entry
+
+
+def _entry_in(body: bytes, due_ms: int) -> Entry:
     parts: list[Any] = msgspec.msgpack.decode(body)
     if isinstance(parts[2], list):
         entry_id, queue, step, facts = parts
@@ -107,18 +122,22 @@ def read_delayed(
     """
     if not entry.is_event:
         raise InvalidEventError(f"{entry.id!r} is a delayed message, not a delayed event")
-    header = decode_header(entry.envelope)
-    event: Event[Any] = shown_event(header)
-    created_ms = int(entry.facts.get("created_ms") or to_ms(event.time))
-    changed_ms = int(updated_ms or entry.facts.get("updated_ms") or created_ms)
+    try:
+        header = decode_header(entry.envelope)
+        event: Event[Any] = shown_event(header)
+        created_ms = int(entry.facts.get("created_ms") or to_ms(event.time))
+        changed_ms = int(updated_ms or entry.facts.get("updated_ms") or created_ms)
+        created_at, updated_at = from_ms(created_ms), from_ms(changed_ms)
+    except (TypeError, LookupError, ArithmeticError) as error:
+        raise InvalidEventError(f"the delayed event {entry.id!r} cannot be read: {error}") from error
     return DelayedEvent[Any].model_construct(
         **event.__dict__,
         delay_until=from_ms(entry.due_ms),
         max_retries=retries_of(header),
         retry_count=0,
         status=status,
-        created_at=from_ms(created_ms),
-        updated_at=from_ms(changed_ms),
+        created_at=created_at,
+        updated_at=updated_at,
         key=entry.facts.get("key"),
     )
 
