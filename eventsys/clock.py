@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+
+#: Seconds after which a Redis that did not answer is asked again.
+_ASK_AGAIN_S = 5.0
 
 
 class Clock:
     """Redis's time, carried forward between readings by this host's boot clock.
 
-    Hosts whose wall clocks are wrong, or jump, agree all the same, because none of them is asked. Before the first
-    reading the wall clock stands in.
+    Hosts whose wall clocks are wrong, or jump, agree all the same, because none of them is asked. Whoever wants the
+    time first has Redis asked; only while that does not answer the wall clock stands in.
+
+    Attributes:
+        ask: Asks Redis, and calls `set_from`; called by whoever wants the time, until it was once set.
 
     A test may turn it: then it stands still until it is turned further, and only `real_ms` and `monotonic` go on.
     """
@@ -18,10 +27,14 @@ class Clock:
     def __init__(self) -> None:
         self._offset_ms = time.time() * 1000 - _boot_ms()
         self._turned_ms: int | None = None
+        self._is_set = False
+        self._asked_at = float("-inf")
+        self._asking = threading.Lock()
+        self.ask: Callable[[], None] | None = None
 
     def now_ms(self) -> int:
         """Return the time in whole milliseconds since 1970 (UTC)."""
-        return int(_boot_ms() + self._offset_ms) if self._turned_ms is None else self._turned_ms
+        return self.real_ms() if self._turned_ms is None else self._turned_ms
 
     def now(self) -> datetime:
         """Return the time as an aware UTC datetime."""
@@ -29,6 +42,8 @@ class Clock:
 
     def real_ms(self) -> int:
         """Return the time that leases are measured in: `now_ms`, but never a time that a test has turned."""
+        if not self._is_set:
+            self._ask()
         return int(_boot_ms() + self._offset_ms)
 
     def turn_to(self, moment_ms: int) -> None:
@@ -53,6 +68,29 @@ class Clock:
         """
         age_ms = (self.monotonic() - (asked_at + answered_at) / 2) * 1000
         self._offset_ms = redis_ms + age_ms - _boot_ms()
+        self._is_set = True
+
+    def _ask(self) -> None:
+        """Have Redis asked, by one thread at a time, not on an event loop; not again at once if it did not answer."""
+        if self.ask is None or _is_on_loop() or self.monotonic() - self._asked_at < _ASK_AGAIN_S:
+            return
+        if not self._asking.acquire(timeout=_ASK_AGAIN_S):
+            return
+        try:
+            if not self._is_set and self.monotonic() - self._asked_at >= _ASK_AGAIN_S:
+                # Said before: asking may want to know the time.
+                self._asked_at = self.monotonic()
+                self.ask()
+        finally:
+            self._asking.release()
+
+
+def _is_on_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _boot_ms() -> float:

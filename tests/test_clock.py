@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
+import pytest
+import redis
+
+from eventsys import EventService
 from eventsys.clock import Clock, from_ms
+from tests.support.services import Services
 
 
 def test_a_turned_clock_stands_still_and_real_time_goes_on() -> None:
@@ -20,3 +28,44 @@ def test_a_clock_that_goes_on_shows_real_time_again() -> None:
     clock.turn_to(1_000)
     clock.go_on()
     assert abs(clock.now_ms() - clock.real_ms()) < 1_000
+
+
+def test_whoever_wants_the_time_first_has_redis_asked_and_nobody_after(events: EventService) -> None:
+    clock = events.broker.clock
+    wrong_ms = clock.real_ms() + 300_000
+    clock.set_from(wrong_ms, asked_at=clock.monotonic(), answered_at=clock.monotonic())
+    assert abs(clock.now_ms() - wrong_ms) < 60_000  # it was set, so Redis is not asked
+    fresh = Clock()
+    fresh.ask = lambda: fresh.set_from(7_000_000, asked_at=fresh.monotonic(), answered_at=fresh.monotonic())
+    assert abs(fresh.now_ms() - 7_000_000) < 60_000
+
+
+@pytest.mark.redis62
+def test_a_process_whose_clock_is_wrong_schedules_by_the_time_of_redis(
+    services: Services, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = time.time
+    monkeypatch.setattr(time, "time", lambda: right() + 300)
+    seconds, _ = redis_client.time()
+    delayed = services.make().schedule("order.reminder", {}, delay="10s")
+    assert abs(delayed.delay_until.timestamp() - (seconds + 10)) < 60
+
+
+def test_a_clock_whose_redis_does_not_answer_goes_on_and_asks_only_now_and_then() -> None:
+    clock, asked = Clock(), []
+    clock.ask = lambda: asked.append(clock.now_ms())
+    assert abs(clock.now_ms() - clock.real_ms()) < 60_000
+    assert len(asked) == 1
+
+
+async def _now(clock: Clock) -> int:
+    return clock.now_ms()
+
+
+def test_an_event_loop_is_never_kept_waiting_for_the_time() -> None:
+    clock, asked = Clock(), []
+    clock.ask = lambda: asked.append(1)
+    asyncio.run(_now(clock))
+    assert asked == []
+    clock.now_ms()
+    assert asked == [1]

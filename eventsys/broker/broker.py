@@ -18,6 +18,7 @@ from eventsys.errors import RedisUnavailableError, SettingsError
 from eventsys.model.seal import Seal
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
+from eventsys.store.redis_time import ask_by
 from eventsys.store.scripts import script
 from eventsys.store.steps import Step, packed
 
@@ -89,6 +90,7 @@ class EventBroker(Broker):
             owner=self,
             seal=seal,
         )
+        self.clock.ask = ask_by(self.clock, self.link.call)
         self.interrupts = Interrupts(self._recycle)
         self.when_stuck: Callable[[str], None] = lambda *_: None
         self._booted = 0

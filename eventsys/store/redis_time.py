@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from eventsys.clock import Clock
+from eventsys.errors import EventsysError
 
 #: How often it is asked for one reading; the quickest answer counts, since only that one was not kept waiting.
 _READINGS = 3
+
+
+def ask_by(clock: Clock, call: Callable[..., Any]) -> Callable[[], None]:
+    """Return what a clock asks Redis with when it is wanted first: a process that only schedules has no heartbeat.
+
+    It raises nothing: where Redis is away, what follows will tell.
+    """
+
+    def ask() -> None:
+        with suppress(EventsysError):
+            read_clock(clock, call)
+
+    return ask
 
 
 def read_clock(clock: Clock, call: Callable[..., Any]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from .run import arguments, run
+from . import later, run
 
 if __name__ == "__main__":
-    sys.exit(run(arguments()))
+    if sys.argv[1:2] == ["later"]:
+        sys.exit(later.run(later.arguments(sys.argv[2:])))
+    sys.exit(run.run(run.arguments()))

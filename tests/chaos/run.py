@@ -30,7 +30,11 @@ REST_WITHIN_S = 90.0
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     """Return what the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.chaos",
+        description=__doc__,
+        epilog="`python -m tests.chaos later --help`: the same for what is due later.",
+    )
     parser.add_argument("--faults", default="kill", help=f"kinds, separated by commas: {', '.join(FAULTS)}")
     parser.add_argument("--kills", type=int, default=200, help="how often a worker is killed")
     parser.add_argument(

@@ -7,9 +7,12 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from multiprocessing.context import ForkServerProcess
 from multiprocessing.synchronize import Event as Signal
 from typing import Any
+
+from eventsys.clock import Clock
 
 THREADS = 8
 """Handler threads a worker."""
@@ -21,10 +24,14 @@ KINDS = {"dramatiq": "dramatiq", "eventsys": "eventsys.broker.worker"}
 """Where each kind of worker is defined."""
 
 
-def work(kind: str, is_ready: Signal) -> None:
-    """Run one worker until SIGTERM: what a worker process does."""
-    from .app import events, has_begun
-
+def work(kind: str, is_ready: Signal, application: str, skew_s: float) -> None:
+    """Run one worker until SIGTERM: what a worker process does, on a host whose clock is so far wrong."""
+    module = importlib.import_module(application)
+    events, has_begun = module.events, module.has_begun
+    if skew_s:
+        _set_wrong(skew_s)
+        # What it read in the process that this was forked from was right.
+        vars(events.broker.clock).update(vars(Clock()), ask=events.broker.clock.ask)
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -46,13 +53,19 @@ class WorkerPool:
     Args:
         count: How many.
         kind: Which worker: `dramatiq`, the stock one, or `eventsys`, ours.
+        application: The module with the service `events`, and `has_begun`.
+        skews_s: By how many seconds the clocks of the first workers are wrong.
     """
 
-    def __init__(self, count: int, kind: str) -> None:
+    def __init__(
+        self, count: int, kind: str, application: str = "tests.chaos.app", *, skews_s: tuple[float, ...] = ()
+    ) -> None:
         self._kind = kind
+        self._application = application
+        self._skews_s = skews_s + (0.0,) * (count - len(skews_s))
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["tests.chaos.app", KINDS[kind]])
-        self._workers: list[tuple[ForkServerProcess, Signal]] = [self._begin() for _ in range(count)]
+        self._context.set_forkserver_preload([application, KINDS[kind]])
+        self._workers: list[tuple[ForkServerProcess, Signal]] = [self._begin(number) for number in range(count)]
 
     def __len__(self) -> int:
         return len(self._workers)
@@ -66,8 +79,20 @@ class WorkerPool:
         process, _ = self._workers[number]
         process.kill()
         process.join()
-        self._workers[number] = self._begin()
+        self._workers[number] = self._begin(number)
         return _pid(process)
+
+    def kill_all(self) -> None:
+        """End all workers with SIGKILL at once, and begin others when all are gone."""
+        for process, _ in self._workers:
+            process.kill()
+        for process, _ in self._workers:
+            process.join()
+        self._workers = [self._begin(number) for number in range(len(self._workers))]
+
+    def number_of(self, pid: int) -> int | None:
+        """Return the number of the worker with a pid, None where it is none of them."""
+        return next((number for number, (one, _) in enumerate(self._workers) if one.pid == pid), None)
 
     def pause(self, number: int) -> int:
         """Stop a worker with SIGSTOP, and return its pid."""
@@ -87,9 +112,11 @@ class WorkerPool:
             process.kill()
         return codes
 
-    def _begin(self) -> tuple[ForkServerProcess, Signal]:
+    def _begin(self, number: int) -> tuple[ForkServerProcess, Signal]:
         is_ready = self._context.Event()
-        process = self._context.Process(target=work, args=(self._kind, is_ready), daemon=True)
+        process = self._context.Process(
+            target=work, args=(self._kind, is_ready, self._application, self._skews_s[number]), daemon=True
+        )
         process.start()
         return process, is_ready
 
@@ -97,3 +124,10 @@ class WorkerPool:
 def _pid(process: ForkServerProcess) -> int:
     assert process.pid is not None
     return process.pid
+
+
+def _set_wrong(skew_s: float) -> None:
+    """Let this process's wall clock be wrong, for whoever asks `time`."""
+    right, right_ns = time.time, time.time_ns
+    time.time = lambda: right() + skew_s
+    time.time_ns = lambda: right_ns() + int(skew_s * 1e9)
