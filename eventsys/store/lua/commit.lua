@@ -40,7 +40,19 @@ redis.call("DEL", prefix .. ":scratch")
 -- include: carry_out
 -- include: finish_event
 -- include: end_delivery
+
+-- Few subscriptions have a state or limits. What looks after those is made when the first of them comes, because making
+-- a function for each thing it does costs every commit.
+local gated
+local function with_gates()
+  if gated then return gated end
 -- include: gates
+  gated = { offer = offer, turn_back = turn_back, note_end = note_end }
+  return gated
+end
+
+local function offer(...) return with_gates().offer(...) end
+
 -- include: dispatch_event
 -- include: bury
 
@@ -71,17 +83,7 @@ local endings = {
       end_delivery(ending[2], ending[3], ending[4], ending[5], ending[8], ending[9], ending[10])
     end
   end,
-  waiting = function(ending)
-    local name = current_name(ending[2])
-    wait_in_room(name, ending[3], ending[4])
-    local gate = gate_of(name)
-    if gate and not ending[5] then
-      -- Whoever has its handler takes this mark away; until then nothing is let go in vain.
-      redis.call("HSET", gate.key, "unhosted", 1)
-    elseif gate and not gate.is_paused and not gate.opened_ms then
-      look_again(name, now_ms)
-    end
-  end,
+  waiting = function(ending) with_gates().turn_back(ending[2], ending[3], ending[4], ending[5]) end,
 }
 
 local has_crashes = redis.call("EXISTS", prefix .. ":crashes") == 1
@@ -100,7 +102,7 @@ local function end_attempt(stream, entry, ending, steps, subscription, verdict)
   clear_crashes(stream, { entry })
   local stays = endings[ending[1]](ending, entry)
   for _, step in ipairs(steps) do carry_out(step) end
-  if subscription then note_end(subscription, stream .. "|" .. entry, verdict) end
+  if subscription then with_gates().note_end(subscription, stream .. "|" .. entry, verdict) end
   return nil, stays
 end
 

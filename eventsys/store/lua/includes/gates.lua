@@ -334,3 +334,16 @@ local function note_end(name, mark, verdict)
   end
   if had_slot and gate.someone_waits and not gate.is_paused and not gate.opened_ms then release(gate.name) end
 end
+
+-- Puts a delivery back into the room that was given out already; `is_hosted` says that only its state holds it back.
+local function turn_back(former, lane, fields, is_hosted)
+  local name = current_name(former)
+  wait_in_room(name, lane, fields)
+  local gate = gate_of(name)
+  if gate and not is_hosted then
+    -- Whoever has its handler takes this mark away; until then nothing is let go in vain.
+    redis.call("HSET", gate.key, "unhosted", 1)
+  elseif gate and not gate.is_paused and not gate.opened_ms then
+    look_again(name, now_ms)
+  end
+end

@@ -14,21 +14,6 @@ Uses: prefix, now_ms, count
 local most_measured = 1000
 local minutes_kept_ms = 2 * 3600 * 1000
 
-local event_totals = {
-  published = "total_events", delivered = "delivered_events", failed = "failed_events", expired = "expired_events",
-  cancelled = "cancelled_events", unrouted = "unrouted_events", reopened = "reopened_events",
-}
--- The letters are those of the lines of a record; besides, `o` for a delivery that is open from now on, and `r` for one
--- that had ended and is open again.
-local delivery_totals = {
-  o = "deliveries", s = "deliveries_succeeded", f = "retries", d = "deliveries_dead", x = "deliveries_expired",
-  c = "deliveries_cancelled", r = "deliveries_redriven",
-}
-local delivery_fields = {
-  o = "opened", s = "succeeded", f = "failed", d = "dead", x = "expired", c = "cancelled", r = "redriven",
-}
-local is_rated = { s = true, f = true, d = true }
-
 local frexp = math.frexp
 local of_types, of_pairs, lateness = {}, {}, nil
 local last_type, last_numbers
@@ -132,17 +117,35 @@ local function keep_type(minute, event_type, counts)
     count("system_events", counts.published or 0)
     return
   end
-  for what, by in pairs(counts) do count(event_totals[what], by) end
+  for what, by in pairs(counts) do count(what == "published" and "total_events" or what .. "_events", by) end
 end
 
-local function keep_pair(minute, event_type, number, measured)
-  local metrics, counts = prefix .. ":metrics:", measured.counts
-  local names = { event_type .. ":" .. number, "*:" .. number, "*:0" }
-  local name = add_counts(metrics .. "delivery:", metrics .. "deliveries", names, counts, delivery_fields)
-  add_times(metrics .. "times:" .. name, measured.times)
-  for letter, by in pairs(counts) do
-    count(delivery_totals[letter], by)
-    if is_rated[letter] then redis.call("HINCRBY", minute, name .. ":" .. delivery_fields[letter], by) end
+-- Most scripts end no delivery: what counts them is made for those that do.
+local function keep_pairs(minute)
+  -- The letters are those of the lines of a record; besides, `o` for a delivery that is open from now on, and `r` for one
+  -- that had ended and is open again.
+  local delivery_totals = {
+    o = "deliveries", s = "deliveries_succeeded", f = "retries", d = "deliveries_dead", x = "deliveries_expired",
+    c = "deliveries_cancelled", r = "deliveries_redriven",
+  }
+  local delivery_fields = {
+    o = "opened", s = "succeeded", f = "failed", d = "dead", x = "expired", c = "cancelled", r = "redriven",
+  }
+  local is_rated = { s = true, f = true, d = true }
+
+  local function keep_pair(event_type, number, measured)
+    local metrics, counts = prefix .. ":metrics:", measured.counts
+    local names = { event_type .. ":" .. number, "*:" .. number, "*:0" }
+    local name = add_counts(metrics .. "delivery:", metrics .. "deliveries", names, counts, delivery_fields)
+    add_times(metrics .. "times:" .. name, measured.times)
+    for letter, by in pairs(counts) do
+      count(delivery_totals[letter], by)
+      if is_rated[letter] then redis.call("HINCRBY", minute, name .. ":" .. delivery_fields[letter], by) end
+    end
+  end
+
+  for event_type, numbers in pairs(of_pairs) do
+    for number, measured in pairs(numbers) do keep_pair(event_type, number, measured) end
   end
 end
 
@@ -151,8 +154,6 @@ local function keep_measures()
   if not next(of_types) and not next(of_pairs) then return end
   local minute = prefix .. ":metrics:minute:" .. string.format("%.0f", now_ms / 60000 - now_ms / 60000 % 1)
   for event_type, counts in pairs(of_types) do keep_type(minute, event_type, counts) end
-  for event_type, numbers in pairs(of_pairs) do
-    for number, measured in pairs(numbers) do keep_pair(minute, event_type, number, measured) end
-  end
+  if next(of_pairs) then keep_pairs(minute) end
   redis.call("PEXPIRE", minute, minutes_kept_ms)
 end
