@@ -23,6 +23,9 @@ local max_retries, retry_interval_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
 
 redis.call("DEL", prefix .. ":scratch")
 
+-- include: count
+-- include: forget_cancelled
+-- include: add_delayed
 -- include: carry_out
 -- include: gates
 -- include: bury

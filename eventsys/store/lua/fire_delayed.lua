@@ -15,6 +15,9 @@ RETURNS
 local prefix, id = KEYS[1], ARGV[2]
 local now_ms = tonumber(ARGV[1])
 
+-- include: count
+-- include: forget_cancelled
+-- include: add_delayed
 -- include: carry_out
 -- include: fire_entry
 

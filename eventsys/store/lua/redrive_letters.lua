@@ -22,6 +22,9 @@ local prefix = KEYS[1]
 local now_ms, cap = tonumber(ARGV[1]), tonumber(ARGV[2])
 local due_ms, interval_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
 
+-- include: count
+-- include: forget_cancelled
+-- include: add_delayed
 -- include: carry_out
 -- include: gates
 -- include: drop_letter

@@ -13,11 +13,10 @@ or wait in the delayed store.
 -- include: expiring
 -- include: add_event
 -- include: add_message
--- include: add_delayed
-local steps = { event = add_event, message = add_message, delayed = add_delayed }
+local steps = { event = add_event, message = add_message }
 
--- The steps of cron are rare. What does them is made when one comes, because making a function for each costs every
--- script that publishes or commits.
+-- All others are rarer. What does them is made when one comes, because making a function for each costs every script that
+-- publishes or commits.
 local add_rare_steps
 
 -- `due_ms` is given when the step waited in the delayed store: when it was due.
@@ -29,6 +28,8 @@ end
 -- include: add_tick
 -- include: cron_steps
 add_rare_steps = function()
+-- include: add_delayed
+  steps.delayed = add_delayed
   steps.tick = add_tick
   for name, carry in pairs(cron_steps()) do steps[name] = carry end
 end

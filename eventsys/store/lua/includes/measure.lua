@@ -107,11 +107,16 @@ local function add_times(key, times)
   if #arguments > 0 then redis.call("BITFIELD", key, unpack(arguments)) end
 end
 
+-- The hash of a minute gets its expiry with its first field.
+local function add_to_minute(minute, field, by)
+  if redis.call("HINCRBY", minute, field, by) == by then redis.call("PEXPIRE", minute, minutes_kept_ms) end
+end
+
 local function keep_type(minute, event_type, counts)
   local metrics = prefix .. ":metrics:"
   local name = add_counts(metrics .. "type:", metrics .. "types", { event_type, "*" }, counts)
-  if counts.published then redis.call("HINCRBY", minute, name, counts.published) end
-  if counts.unrouted then redis.call("HINCRBY", minute, name .. ":unrouted", counts.unrouted) end
+  if counts.published then add_to_minute(minute, name, counts.published) end
+  if counts.unrouted then add_to_minute(minute, name .. ":unrouted", counts.unrouted) end
   local first = string.match(event_type, "^[^.]*")
   if first == "system" or first == "cron" then
     count("system_events", counts.published or 0)
@@ -140,7 +145,7 @@ local function keep_pairs(minute)
     add_times(metrics .. "times:" .. name, measured.times)
     for letter, by in pairs(counts) do
       count(delivery_totals[letter], by)
-      if is_rated[letter] then redis.call("HINCRBY", minute, name .. ":" .. delivery_fields[letter], by) end
+      if is_rated[letter] then add_to_minute(minute, name .. ":" .. delivery_fields[letter], by) end
     end
   end
 
@@ -155,5 +160,4 @@ local function keep_measures()
   local minute = prefix .. ":metrics:minute:" .. string.format("%.0f", now_ms / 60000 - now_ms / 60000 % 1)
   for event_type, counts in pairs(of_types) do keep_type(minute, event_type, counts) end
   if next(of_pairs) then keep_pairs(minute) end
-  redis.call("PEXPIRE", minute, minutes_kept_ms)
 end
