@@ -46,7 +46,8 @@ class InFlight:
             yield over
         finally:
             with self._lock:
-                self._watches.remove(over)
+                # By identity: another queue's watch that has gathered the same is equal.
+                self._watches = [one for one in self._watches if one is not over]
 
     def add(self, places: list[Place], *, over: Collection[_Key] = ()) -> list[bool]:
         """Note fetched messages, and say of each whether it is new: what is held already must not run twice.

@@ -24,7 +24,7 @@ from .names import FOLLOWED, LATER, MADE
 LONGEST_S = 0.005
 """What a handler takes at most, in seconds."""
 
-events = EventService(name="chaos")
+events = EventService(name="chaos", announce=False)
 events.broker.work.lease = Lease.of(float(os.environ.get("CHAOS_LEASE_S", "12")))
 
 has_begun = threading.Event()
