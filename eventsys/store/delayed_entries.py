@@ -92,7 +92,7 @@ def read_entry(body: bytes, due_ms: int) -> Entry:
     """
     try:
         entry = _entry_in(body, due_ms)
-    except (msgspec.MsgspecError, ValueError, TypeError, LookupError, RecursionError) as error:
+    except (msgspec.MsgspecError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
         raise InvalidEventError(f"a delayed entry of {len(body)} bytes cannot be read: {error}") from error
     kinds = (str, str, list, dict)
     if not all(map(isinstance, (entry.id, entry.queue, entry.step, entry.facts), kinds)) or not entry.step:
