@@ -10,11 +10,13 @@ from __future__ import annotations
 import typing
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 
 from eventsys.model.event import Event
+
+Model = TypeVar("Model", bound=BaseModel)
 
 #: What stands in place of a secret.
 MASK = "**********"
@@ -54,6 +56,27 @@ def shown_payload(event: Event[Any], model: type[BaseModel] | None = None) -> An
         model, payload = type(payload), payload.model_dump(mode="json", by_alias=True)
     named = tuple(filter(None, event.headers.get(SECRET_HEADER, "").split(",")))
     return masked_payload(model, masked_payload(named, payload))
+
+
+def shown_model(model: Model) -> Model:
+    """Return a model as it may be shown: the events in it, however deep, without what is secret in their payloads."""
+    if isinstance(model, Event):
+        return model.model_copy(update={"payload": shown_payload(model)})
+    changed: dict[str, Any] = {}
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        shown = _shown_value(value)
+        if shown is not value:
+            changed[name] = shown
+    return model.model_copy(update=changed) if changed else model
+
+
+def _shown_value(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return shown_model(value)
+    if isinstance(value, list | tuple) and value and isinstance(value[0], BaseModel):
+        return type(value)(shown_model(one) for one in value)
+    return value
 
 
 def fault_of(error: ValidationError, model: Any) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, Field
 from starlette.testclient import TestClient
 
 from eventsys import Event, EventFilter, EventRecord, EventService, Page, Trace
@@ -204,3 +205,18 @@ def test_redis_away_is_told_and_may_be_tried_again() -> None:
     assert answer.status_code == 503
     assert answer.headers["retry-after"] == "2"
     assert answer.json()["error"] == "RedisUnavailableError"
+
+
+class _Payment(BaseModel):
+    card: str = Field(json_schema_extra={"secret": True})
+
+
+def test_secret_fields_are_masked_wherever_an_event_is_shown(client: TestClient, events: EventService) -> None:
+    events.type("payment.made", _Payment)
+    event = events.publish("payment.made", _Payment(card="4111"))
+    events.schedule("payment.made", _Payment(card="4111"), delay="1h")
+    for path in (f"events/{event.id}", "events", "delayed", f"events/{event.id}/trace"):
+        answer = client.get(f"/api/v1/{path}")
+        assert answer.status_code == 200
+        assert "4111" not in answer.text
+    assert client.get(f"/api/v1/events/{event.id}").json()["payload"] == {"card": "**********"}

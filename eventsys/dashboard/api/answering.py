@@ -12,23 +12,24 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from eventsys.dashboard.context import caller_of
+from eventsys.model.masking import shown_model
 
 #: What the form of a page can send; a fetch of another site can send it without asking first.
 _FORM_TYPES = frozenset({"", "application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
 
 
 def answer(model: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Return a model of the library as the answer, exactly as it is written elsewhere."""
-    return Response(model.model_dump_json(), status, headers, "application/json")
+    """Return a model of the library as the answer, as it is written elsewhere, with secret fields masked."""
+    return Response(shown_model(model).model_dump_json(), status, headers, "application/json")
 
 
 def answer_all(models: Sequence[BaseModel] | Mapping[str, BaseModel], status: int = 200) -> Response:
     """Return several models as the answer: a list, or an object by name."""
     shown: Any
     if isinstance(models, Mapping):
-        shown = {name: one.model_dump(mode="json") for name, one in models.items()}
+        shown = {name: shown_model(one).model_dump(mode="json") for name, one in models.items()}
     else:
-        shown = [one.model_dump(mode="json") for one in models]
+        shown = [shown_model(one).model_dump(mode="json") for one in models]
     return Response(to_json(shown), status, media_type="application/json")
 
 
