@@ -161,7 +161,7 @@ class EventBus:
             options,
             queue=self.settings.app or home_of(handler),
             persistent=persistent,
-            created_ms=self.broker.clock.now_ms(),
+            created_ms=self.broker.clock.known_ms(),
         )
         return self._declare(handler, subscription, retry_on=retry_on, give_up_on=give_up_on)
 

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from dramatiq.errors import ConnectionClosed
+
 from eventsys import AlreadyFiredError, EventConflictError, EventService, InvalidEventError, RedisUnavailableError
 from eventsys.clock import from_ms
 
@@ -96,7 +98,7 @@ class LaterLoad(threading.Thread):
     def _send(self, name: str, promise: Promise, delay_ms: int) -> None:
         try:
             see_message.send_with_options(args=(name,), delay=delay_ms)
-        except RedisUnavailableError:
+        except ConnectionClosed:
             self.errors += 1  # it may be there or not; then it is nobody's promise
         else:
             promise.is_kept = True
