@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from http import HTTPStatus
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -18,9 +19,12 @@ from eventsys.dashboard.access import Access
 from eventsys.dashboard.api import api_router
 from eventsys.dashboard.forms import FormTokens
 from eventsys.dashboard.gate import Gate
+from eventsys.dashboard.live import Live
 from eventsys.dashboard.origins import allowed_names
+from eventsys.dashboard.pages import page_router
 from eventsys.dashboard.probes import probes
 from eventsys.dashboard.problems import problem_of, problem_response
+from eventsys.dashboard.rendering import render
 from eventsys.errors import EventsysError
 from eventsys.service import EventService
 from eventsys.version import __version__
@@ -68,17 +72,23 @@ def application(events: EventService, access: Access) -> FastAPI:
     app.state.events = events
     app.state.access = access
     app.state.form_tokens = FormTokens()
+    app.state.live = Live(events)
     app.include_router(probes)
     app.include_router(api_router)
+    app.include_router(page_router)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
     for kind in (Exception, EventsysError, RequestValidationError, HTTPException):
         app.add_exception_handler(kind, _tell)
     return app
 
 
-def _tell(_request: Request, error: Exception) -> Response:
+def _tell(request: Request, error: Exception) -> Response:
     status, detail, facts, headers = problem_of(error)
-    return problem_response(status, detail, facts, headers)
+    if "text/html" not in request.headers.get("accept", ""):
+        return problem_response(status, detail, facts, headers)
+    page = render(request, "error.html", status=status, title=HTTPStatus(status).phrase, detail=detail)
+    page.headers.update(headers)
+    return page
 
 
 def _secret(token: SecretStr | str | None) -> SecretStr | None:

@@ -90,6 +90,11 @@ class MetricsStore:
             dead_letters=int(dead_letters),
         )
 
+    def published(self) -> list[int]:
+        """Return how many events of the application were published in this minute, and in each of the hour before."""
+        minutes = self.measurements.minutes(self._clock.now_ms())
+        return [_sum(minute, _is_published_by_application) for minute in minutes]
+
     def gauges(self) -> Gauges:
         """Return the figures of this moment that nothing adds up."""
         return read_gauges(self._link, self._keys, self._clock)

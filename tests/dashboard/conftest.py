@@ -49,3 +49,11 @@ def changes(events: EventService) -> Callable[[], list[dict[str, Any]]]:
         return [one.payload for one in page.items]
 
     return read
+
+
+@pytest.fixture
+def browser(client: TestClient) -> Any:
+    """A browser on this machine."""
+    from tests.dashboard.browser import Browser
+
+    return Browser(client)

@@ -80,6 +80,11 @@ def test_the_command_serves_until_it_is_told_to_end(redis_url: str) -> None:
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5)
         assert refused.value.code == 401
+        asked = urllib.request.Request(f"http://127.0.0.1:{port}/live", headers={"Authorization": f"Bearer {TOKEN}"})
+        with urllib.request.urlopen(asked, timeout=20) as stream:
+            assert stream.headers["content-type"].startswith("text/event-stream")
+            assert "default-src 'none'" in stream.headers["content-security-policy"]
+            assert stream.readline() == b"event: figures\n"
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) in {0, 143, -signal.SIGTERM}
 

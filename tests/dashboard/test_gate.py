@@ -157,7 +157,7 @@ def test_readiness_fails_when_redis_does_not_answer() -> None:
     assert client.get("/healthz").status_code == 200
 
 
-@pytest.mark.parametrize(("method", "path"), ROUTES)
+@pytest.mark.parametrize(("method", "path"), [*LOOKS, *CHANGES])
 def test_every_answer_forbids_what_pages_may_not_do(guarded: Any, method: str, path: str) -> None:
     for token in (None, VIEWER_TOKEN):
         headers = client_of(guarded, token=token).request(method, path).headers

@@ -1,0 +1,42 @@
+"""What the search form of a page asks for, as a filter of the library."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+T = TypeVar("T", bound=BaseModel)
+
+_TIMES = frozenset({"start_time", "end_time"})
+_LISTS = frozenset({"types", "sources"})
+
+
+def filter_from(model: type[T], asked: Mapping[str, str], **fixed: Any) -> tuple[T, str]:
+    """Return the filter that was asked for, and why it cannot be; then the filter is one that asks for nothing.
+
+    Args:
+        model: What kind of filter.
+        asked: The fields of the form. What is empty or no field of the filter is left out; several types or sources
+            have commas between them; times are UTC.
+        **fixed: What the page decides.
+    """
+    given: dict[str, Any] = {}
+    for name, value in asked.items():
+        text = value.strip()
+        if not text or name not in model.model_fields:
+            continue
+        if name in _LISTS:
+            given[name] = [one.strip() for one in text.split(",") if one.strip()]
+        elif name in _TIMES:
+            given[name] = text if text.endswith("Z") or "+" in text else f"{text}Z"
+        else:
+            given[name] = text
+    try:
+        return model(**{**given, **fixed}), ""
+    except ValidationError as error:
+        faults = [
+            f"{'.'.join(map(str, one['loc']))}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()
+        ]
+        return model(**fixed), "; ".join(faults).removeprefix(": ")

@@ -1,0 +1,86 @@
+"""The overview as it changes: one look at the bus every two seconds, for all who watch."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from anyio import to_thread
+
+from eventsys.errors import EventsysError
+from eventsys.model.metrics import EventMetrics
+from eventsys.readable import shown
+from eventsys.service import EventService
+
+#: Seconds between two looks. Nothing tells that a rate has changed, so it is looked at, as `eventsys top` does.
+EVERY_S = 2.0
+
+#: Pages that may watch at once.
+MOST_WATCHERS = 100
+
+
+class Live:
+    """Looks at the bus while somebody watches, once for all of them, and not at all while nobody does.
+
+    Args:
+        events: The service of the bus.
+    """
+
+    def __init__(self, events: EventService) -> None:
+        self._events = events
+        self._watchers: set[asyncio.Queue[str]] = set()
+        self._looking: asyncio.Task[None] | None = None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nobody more may watch."""
+        return len(self._watchers) >= MOST_WATCHERS
+
+    async def watch(self) -> AsyncIterator[str]:
+        """Give a message of server-sent events at every look, until who watches is gone."""
+        mine: asyncio.Queue[str] = asyncio.Queue(maxsize=1)
+        self._watchers.add(mine)
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look_again_and_again())
+        try:
+            while True:
+                yield await mine.get()
+        finally:
+            self._watchers.discard(mine)
+            if not self._watchers and self._looking is not None:
+                self._looking.cancel()
+                self._looking = None
+
+    async def _look_again_and_again(self) -> None:
+        while self._watchers:
+            message = await to_thread.run_sync(self._look)
+            for watcher in self._watchers:
+                # Who does not keep up gets the newest look, not every one.
+                with contextlib.suppress(asyncio.QueueEmpty):
+                    watcher.get_nowait()
+                watcher.put_nowait(message)
+            await asyncio.sleep(EVERY_S)
+
+    def _look(self) -> str:
+        try:
+            told: dict[str, Any] = figures_of(self._events.get_metrics())
+        except EventsysError as error:
+            return f"event: away\ndata: {json.dumps({'said': ' '.join(str(error).split())})}\n\n"
+        return f"event: figures\ndata: {json.dumps(told)}\n\n"
+
+
+def figures_of(totals: EventMetrics) -> dict[str, str]:
+    """Return the figures that the overview shows, as text, by the names that its elements have."""
+    ratio = totals.success_ratio
+    found: dict[str, Any] = {
+        "events": totals.total_events, "rate": totals.rate.one_minute, "rate5": totals.rate.five_minutes,
+        "pending": totals.pending_events, "backlog": totals.backlog, "oldest": totals.oldest_waiting,
+        "dead": totals.dead_letters, "retries": totals.retries, "unrouted": totals.unrouted_events,
+        "latency50": totals.latency.p50, "latency99": totals.latency.p99, "duration50": totals.duration.p50,
+        "duration99": totals.duration.p99, "lateness50": totals.lateness.p50, "lateness99": totals.lateness.p99,
+    }  # fmt: skip
+    told = {name: shown(value) for name, value in found.items()}
+    return {**told, "ratio": "-" if ratio is None else f"{ratio:.2%}"}

@@ -1,0 +1,43 @@
+"""Pages of events: search, and one event with all that became of it."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from eventsys.dashboard.asking import filter_from
+from eventsys.dashboard.context import Bus
+from eventsys.dashboard.rendering import render
+from eventsys.dashboard.tree import drawn
+from eventsys.errors import InvalidCursorError
+from eventsys.model.queries import EventFilter
+from eventsys.model.status import EventStatus
+
+events = APIRouter()
+
+#: Events of a chain that are drawn.
+MOST_DRAWN = 200
+
+
+@events.get("/events")
+def list_events(request: Request, bus: Bus) -> Response:
+    """Search the history."""
+    asked = dict(request.query_params)
+    wanted, fault = filter_from(EventFilter, asked, page_size=50)
+    try:
+        page = bus.get_event_records(wanted)
+    except InvalidCursorError as error:
+        wanted, fault = wanted.model_copy(update={"cursor": None}), str(error)
+        page = bus.get_event_records(wanted)
+    return render(
+        request, "events.html", page=page, asked=asked, fault=fault, statuses=[one.value for one in EventStatus]
+    )
+
+
+@events.get("/events/{event_id:path}")
+def show_event(request: Request, bus: Bus, event_id: str) -> Response:
+    """Show one event: payload, deliveries, attempts, and the chain it belongs to."""
+    record = bus.get_event(event_id)
+    tree = drawn(bus.store.trace(event_id, most=MOST_DRAWN))
+    return render(request, "event.html", record=record, tree=tree)

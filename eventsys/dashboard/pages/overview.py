@@ -1,0 +1,39 @@
+"""The overview: how the bus is, and what is wrong with it."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from eventsys.dashboard.context import Bus
+from eventsys.dashboard.live import Live, figures_of
+from eventsys.dashboard.rendering import render
+from eventsys.model.diagnosis import Severity
+from eventsys.runtime.doctor import examine
+
+overview = APIRouter()
+
+
+@overview.get("/")
+def show_overview(request: Request, bus: Bus) -> Response:
+    """Show figures, the last hour, and the findings of the doctor."""
+    totals = bus.get_metrics()
+    minutes = list(reversed(bus.store.metrics.published()[:60]))
+    diagnosis = examine(bus)
+    found = [one for one in diagnosis.findings if one.severity is not Severity.OK]
+    return render(
+        request, "overview.html", figures=figures_of(totals), minutes=minutes, most=max(minutes, default=0),
+        findings=found, checks=len(diagnosis.findings), alerts=bus.alerts.active(),
+        types=sorted(bus.get_metrics(by="type").values(), key=lambda one: -one.total_events)[:8],
+    )  # fmt: skip
+
+
+@overview.get("/live")
+async def stream_figures(request: Request) -> Response:
+    """Give the figures as they change, as server-sent events."""
+    live: Live = request.app.state.live
+    if live.is_full:
+        raise HTTPException(503, "too many pages watch already", {"retry-after": "30"})
+    return StreamingResponse(live.watch(), media_type="text/event-stream")

@@ -1,0 +1,125 @@
+"""Pages from templates: every value is text, and nothing in it becomes a tag."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse
+
+from eventsys.dashboard.access import Role
+from eventsys.dashboard.context import caller_of
+from eventsys.dashboard.forms import FIELD, keep_cookie, token_for
+from eventsys.readable import shown, visible
+
+#: Letters of a payload or traceback that a page shows; the API gives all.
+MOST_LETTERS = 20_000
+
+#: What a page says after a change, by the word in its address; a word that is not here says nothing.
+DONE = {
+    "cancelled": "It was taken back.",
+    "moved": "It has another time now.",
+    "let-go": "It fires now.",
+    "redriven": "It was sent again.",
+    "purged": "It was dropped for good.",
+    "paused": "It is paused.",
+    "resumed": "It goes on.",
+    "running": "A run has begun.",
+}
+
+_NAVIGATION = (
+    ("", "Overview"), ("events", "Events"), ("delayed", "Delayed"), ("dead-letters", "Dead letters"),
+    ("cron", "Cron"), ("subscriptions", "Subscriptions"), ("workers", "Workers"), ("types", "Types"),
+)  # fmt: skip
+
+
+def render(request: Request, template: str, *, status: int = 200, **facts: Any) -> HTMLResponse:
+    """Return a page.
+
+    Args:
+        request: Who asks, and where this is mounted.
+        template: Its file.
+        status: Of the answer.
+        **facts: What it shows.
+    """
+    caller = caller_of(request)
+    may_change = caller.role is Role.OPERATOR and not request.app.state.access.read_only
+
+    def path(*parts: str, **query: Any) -> str:
+        return path_to(request, *parts, **query)
+
+    text = _templates.get_template(template).render(
+        path=path, navigation=_NAVIGATION, caller=caller, may_change=may_change, form_field=FIELD,
+        form_token=token_for(request) if may_change else "", done=DONE.get(request.query_params.get("done", "")),
+        bus=request.app.state.events.settings.name, **facts,
+    )  # fmt: skip
+    response = HTMLResponse(text, status)
+    keep_cookie(request, response)
+    return response
+
+
+def path_to(request: Request, *parts: str, **query: Any) -> str:
+    """Return the path of a page of this dashboard, wherever it is mounted.
+
+    Args:
+        request: What is answered.
+        *parts: Its parts, each written so that nothing in it is a separator.
+        **query: What stands behind the question mark; None and empty text are left out.
+    """
+    root = str(request.scope.get("root_path", "")).rstrip("/")
+    path = f"{root}/{'/'.join(quote(part, safe='') for part in parts)}"
+    asked = {name: value for name, value in query.items() if value not in {None, ""}}
+    return f"{path}?{urlencode(asked)}" if asked else path
+
+
+def go_to(request: Request, *parts: str, done: str = "") -> RedirectResponse:
+    """Return what leads a browser on after a change, so that loading again does not repeat it."""
+    return RedirectResponse(path_to(request, *parts, done=done), 303)
+
+
+def _when(moment: datetime | None) -> Markup:
+    if moment is None:
+        return Markup("-")
+    return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(), f"{moment:%Y-%m-%d %H:%M:%S}")
+
+
+def _pretty(value: Any) -> str:
+    """Return JSON on several lines; what could hide or reorder text is escaped."""
+    plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else to_jsonable_python(value)
+    return _lines(json.dumps(plain, indent=2, ensure_ascii=False))
+
+
+def _lines(text: str) -> str:
+    """Return text of several lines, with everything else that is not printable as an escape."""
+    cut = text[:MOST_LETTERS]
+    lines = [visible(line.replace("\t", "    ")) for line in cut.split("\n")]
+    rest = "" if len(text) <= MOST_LETTERS else f"\n… and {len(text) - MOST_LETTERS:,} letters more: the API gives all"
+    return "\n".join(lines) + rest
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2%}"
+
+
+def _environment() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    filters: Mapping[str, Any] = {
+        "when": _when, "shown": shown, "pretty": _pretty, "lines": _lines, "ratio": _ratio, "visible": visible,
+    }  # fmt: skip
+    made.filters.update(filters)
+    return made
+
+
+_templates = _environment()
