@@ -89,7 +89,8 @@ def go_to(request: Request, *parts: str, done: str = "") -> RedirectResponse:
 def _when(moment: datetime | None) -> Markup:
     if moment is None:
         return Markup("-")
-    return Markup('<time datetime="{}">{}</time>').format(moment.isoformat(), f"{moment:%Y-%m-%d %H:%M:%S}")
+    parts = Markup('<time datetime="{}"><span>{}</span> <span>{}</span></time>')
+    return parts.format(moment.isoformat(), f"{moment:%Y-%m-%d}", f"{moment:%H:%M:%S}")
 
 
 def _pretty(value: Any) -> str:

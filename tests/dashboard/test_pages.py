@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, Field
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -122,6 +123,25 @@ def test_an_event_is_found_and_shown(browser: Browser, events: EventService, let
     assert "failed" in record.words
     assert "Traceback" in record.words
     browser.open("/events/unknown", 404)
+
+
+def test_secret_fields_are_masked(browser: Browser, events: EventService, quick_work: Callable[..., Any]) -> None:
+    class Login(BaseModel):
+        user: str
+        password: str = Field(json_schema_extra={"secret": True})
+
+    @events.on("login.tried", name="check", max_retries=0)
+    def check(event: Event) -> None:
+        raise RuntimeError("no such user")
+
+    events.type("login.tried", Login)
+    quick_work()
+    event = events.publish(Login(user="ada", password="tr0ub4dor"))
+    events.wait(event.id)
+    for path in (f"/events/{event.id}", f"/dead-letters/{event.id}:check"):
+        words = browser.open(path).words
+        assert "ada" in words
+        assert "tr0ub4dor" not in words
 
 
 def test_pages_lead_on(browser: Browser, events: EventService) -> None:

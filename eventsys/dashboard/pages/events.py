@@ -11,6 +11,7 @@ from eventsys.dashboard.context import Bus
 from eventsys.dashboard.rendering import render
 from eventsys.dashboard.tree import drawn
 from eventsys.errors import InvalidCursorError
+from eventsys.model.masking import shown_model
 from eventsys.model.queries import EventFilter
 from eventsys.model.status import EventStatus
 
@@ -38,6 +39,6 @@ def list_events(request: Request, bus: Bus) -> Response:
 @events.get("/events/{event_id:path}")
 def show_event(request: Request, bus: Bus, event_id: str) -> Response:
     """Show one event: payload, deliveries, attempts, and the chain it belongs to."""
-    record = bus.get_event(event_id)
+    record = shown_model(bus.get_event(event_id))
     tree = drawn(bus.store.trace(event_id, most=MOST_DRAWN))
     return render(request, "event.html", record=record, tree=tree)

@@ -16,6 +16,7 @@ from eventsys.dashboard.forms import OurForm
 from eventsys.dashboard.rendering import go_to, render
 from eventsys.errors import InvalidCursorError
 from eventsys.model.dead_letter import DeadLetterFilter
+from eventsys.model.masking import shown_model
 
 letters = APIRouter()
 
@@ -80,7 +81,7 @@ def purge_letter(request: Request, desk: Changes, form: OurForm, letter_id: str)
 @letters.get("/dead-letters/{letter_id:path}")
 def show_letter(request: Request, bus: Bus, letter_id: str) -> Response:
     """Show one dead letter: why it died, its traceback, its event."""
-    return render(request, "letter.html", letter=bus.dead_letters.show(letter_id))
+    return render(request, "letter.html", letter=shown_model(bus.dead_letters.show(letter_id)))
 
 
 def _check(verb: str) -> None:
