@@ -7,9 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from eventsys import EventFilter
+from eventsys import Event, EventFilter, EventStatus, Retry
 from eventsys.clock import to_ms
 from eventsys.scheduling.poller import Poller
+from eventsys.testing import EventHarness
 
 _MINUTE_MS = 60_000
 
@@ -115,3 +116,37 @@ def test_an_event_that_redis_refused_half_way_is_stored_once_when_it_is_tried_ag
     assert link.call("STRLEN", keys.chain("c")) == 11
     assert [one.id for one in events.get_event_records(EventFilter()).items] == [refused.id]
     assert events.get_metrics().total_events == 1
+
+
+def test_a_retry_that_could_not_be_moved_ends_its_event_when_it_is_redriven(harness: EventHarness) -> None:
+    events, calls = harness.events, []
+    link, keys = events.broker.link, events.broker.keys
+
+    def handle(event: Event) -> None:
+        calls.append(event.id)
+        if len(calls) == 1:
+            raise Retry("once", delay="1h")
+
+    queue = events.subscribe("step.taken", handle, name="one").queue
+    event = events.publish("step.taken", {})
+    harness.run()
+    poller = Poller(link, keys, events.broker.clock, process="by-hand", max_retries=0)
+    lane = keys.lane(queue, 5)
+    link.call("DEL", lane)
+    link.call("SET", lane, "no stream, so nothing can be added")
+    poller.let_go(to_ms(harness.now) + 3_600_001)
+    link.call("DEL", lane)
+    [letter] = harness.dead_letters()
+    assert letter.reason == "unfired"
+    events.dead_letters.redrive(letter.id)
+    assert harness.finish(event).status is EventStatus.DELIVERED
+    assert len(calls) == 2
+    assert events.get_metrics().pending_events == 0
+
+
+def test_what_could_not_be_moved_is_listed_with_what_nobody_owns(events, make_poller) -> None:
+    link, keys = events.broker.link, events.broker.keys
+    refused = events.schedule("step.refused", {}, delay="1m")
+    link.call("SET", keys.type_index("step.refused"), "no stream, so nothing can be added")
+    make_poller("one", max_retries=0).let_go(to_ms(refused.delay_until))
+    assert link.call("ZRANGE", f"{keys.prefix}:letters:junk", 0, -1) == [refused.id.encode()]

@@ -8,7 +8,7 @@ later, and is a dead letter when it was tried often enough.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: what add.lua and admit_deliveries.lua do, delayed:failed, dead, dead:<letter id>
+     Reads and writes below it: what add.lua and admit_deliveries.lua do, delayed:failed, dead, dead:<letter id>, letters:<owner>
 ARGV
   1  now_ms             the caller's clock; nothing leaves before it
   2  limit              most entries to let go
@@ -48,6 +48,22 @@ local function tries_of(member, due_ms)
   return tonumber(tries), tonumber(first_ms)
 end
 
+-- What a letter says of a message, so that it can be sent again. Where it belongs to nobody that can be told, it is junk.
+local function add_message_facts(facts, step)
+  local said = { owner = "junk", queue = step[2], lane = step[3] }
+  for at = 1, #(step[4] or {}), 2 do said[step[4][at]] = step[4][at + 1] end
+  local is_read, header = pcall(cjson.decode, said.e or said.m or "")
+  if is_read and said.s then
+    said.owner, said.actor, said.type = "subscription:" .. said.s, said.s, header.type
+  elseif is_read and said.m then
+    said.owner, said.actor = "actor:" .. tostring(header.actor_name), header.actor_name
+  end
+  local owner = said.owner
+  said.owner = nil
+  for name, value in pairs(said) do facts[#facts + 1], facts[#facts + 2] = name, value end
+  facts[#facts + 1], facts[#facts + 2] = "owner", owner
+end
+
 local function give_up(member, body, problem)
   local facts = { "reason", "unfired", "error", problem, "attempts", max_retries + 1 }
   local is_read, entry = pcall(unpack_entry, body)
@@ -55,14 +71,15 @@ local function give_up(member, body, problem)
   if is_read and type(entry) == "table" and type(entry[3]) == "table" then
     letter_id = entry[1]
     if entry[3][1] == "event" then
-      facts[#facts + 1], facts[#facts + 2] = "e", entry[3][5]
+      for _, part in ipairs({ "e", entry[3][5], "owner", "junk" }) do facts[#facts + 1] = part end
     else
-      for _, part in ipairs(entry[3][4] or {}) do facts[#facts + 1] = part end
+      add_message_facts(facts, entry[3])
     end
     remove_delayed(entry, member, near_due, near_bodies)
   else
     redis.call("ZREM", near_due, member)
     redis.call("HDEL", near_bodies, member)
+    for _, part in ipairs({ "owner", "junk" }) do facts[#facts + 1] = part end
   end
   bury(letter_id, facts)
 end

@@ -33,9 +33,11 @@ local due_ms, interval_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
 local function reopen(letter, header, number)
   local record = prefix .. ":event:" .. header.id
   local opened, status, place = unpack(redis.call("HMGET", record, "open", "status", "log"))
-  redis.call("HSET", record, "trouble", "1", "open", tonumber(opened or "0") + 1)
   place = place or letter.log
   local lines = redis.call("HGET", record, number) or ""
+  -- The delivery of a retry that could not be moved out of the delayed store has been open all the time.
+  local added = letter.reason == "unfired" and string.match(lines, "([^\n]?)[^\n]*$") == "f" and 0 or 1
+  redis.call("HSET", record, "trouble", "1", "open", tonumber(opened or "0") + added)
   redis.call("HSET", record, number, lines .. (lines == "" and "" or "\n") .. string.format("r%.0f,0,0", now_ms))
   if not opened and place then redis.call("HSETNX", record, "log", place) end
   local home, entry = string.match(place or "", "^(%w+):(.+)$")
