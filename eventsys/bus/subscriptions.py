@@ -117,4 +117,4 @@ class Subscriptions:
         )
 
     def _unknown(self, name: str) -> NotFoundError:
-        return NotFoundError(f"no subscription is named {name!r}; subscriptions.list() shows all")
+        return NotFoundError(f"no subscription is named {name!r}; eventsys subs ls shows all")

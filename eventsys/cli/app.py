@@ -1,5 +1,6 @@
 """The command `eventsys`."""
 
+import io
 import sys
 
 
@@ -13,6 +14,9 @@ def main() -> None:
     try:
         from eventsys.cli.commands import app
 
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")  # rich draws dots and frames that not every encoding has
         app(prog_name="eventsys")
     except KeyboardInterrupt:
         sys.exit(130)

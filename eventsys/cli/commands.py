@@ -13,6 +13,7 @@ from eventsys.cli.demo.command import demo
 from eventsys.cli.dev import dev
 from eventsys.cli.doctor import doctor
 from eventsys.cli.events import events
+from eventsys.cli.examples import give_examples
 from eventsys.cli.health import health
 from eventsys.cli.metrics import metrics
 from eventsys.cli.new.command import new
@@ -75,3 +76,4 @@ for command in COMMANDS:
     app.command()(command)
 for name, family in FAMILIES.items():
     app.add_typer(family, name=name)
+give_examples(app)

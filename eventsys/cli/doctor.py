@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from eventsys.cli.faults import FAILED
+from eventsys.cli.faults import FAILED, MISUSED, refuse
 from eventsys.cli.options import AsJson, Debug, RedisUrl
 from eventsys.cli.printing import STYLES, print_model, visible
 from eventsys.cli.session import service_of
 
+if TYPE_CHECKING:
+    from eventsys.model.diagnosis import Diagnosis
+
 WaitForRedis = Annotated[
     bool, typer.Option("--wait-for-redis", help="First wait until Redis answers, for at most a minute.")
+]
+
+Only = Annotated[
+    list[str] | None,
+    typer.Option("--only", metavar="CHECK", help="Look at this only, such as redis or workers; may be repeated."),
 ]
 
 #: Seconds that Redis is waited for, and between two tries.
@@ -21,11 +29,16 @@ _LONGEST_WAIT_S, _TRY_EVERY_S = 60.0, 0.5
 
 
 def doctor(
-    wait_for_redis: WaitForRedis = False, as_json: AsJson = False, redis_url: RedisUrl = None, debug: Debug = False
+    wait_for_redis: WaitForRedis = False,
+    only: Only = None,
+    as_json: AsJson = False,
+    redis_url: RedisUrl = None,
+    debug: Debug = False,
 ) -> None:
     """Find out what is wrong, and what to do about it. It changes nothing.
 
-    Ends with 1 when something stands still or may be lost; with 0 when all is well, or there are only warnings.
+    Ends with 1 when something stands still or may be lost; with 0 when all is well, or there are only warnings. Before
+    a release, when no worker need run yet, look at Redis only: --wait-for-redis --only redis.
     """
     with service_of(redis_url, debug=debug) as service:
         from eventsys.runtime.doctor import examine
@@ -35,6 +48,8 @@ def doctor(
         while wait_for_redis and diagnosis.findings[0].check == "redis.reached" and time.monotonic() < deadline:
             time.sleep(_TRY_EVERY_S)
             diagnosis = examine(service)
+        if only:
+            diagnosis = _limited(diagnosis, only)
         if as_json:
             print_model(diagnosis)
         else:
@@ -45,3 +60,13 @@ def doctor(
                     typer.echo(f"{'':<27} -> {finding.remedy}")
         if not diagnosis.is_healthy:
             raise typer.Exit(FAILED)
+
+
+def _limited(diagnosis: Diagnosis, only: list[str]) -> Diagnosis:
+    """Return what was found by some checks; that Redis could not be asked at all is always among it."""
+    wanted = {*only, "redis.reached"}
+    kept = [one for one in diagnosis.findings if one.check in wanted or one.check.partition(".")[0] in wanted]
+    if not kept:
+        families = dict.fromkeys(one.check.partition(".")[0] for one in diagnosis.findings)
+        refuse(f"nothing is called {' or '.join(only)}; there are {', '.join(families)}", MISUSED)
+    return diagnosis.model_copy(update={"findings": kept})

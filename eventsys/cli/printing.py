@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -14,6 +15,7 @@ from eventsys.readable import visible as visible
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+    from rich.table import Table
 
     from eventsys.model.event import Event
 
@@ -26,6 +28,10 @@ STYLES = {
     "failed": "red", "dead": "red", "problem": "red", "open": "red", "timeout": "red",
     "expired": "yellow", "cancelled": "yellow", "paused": "yellow", "warning": "yellow", "unhosted": "yellow",
 }  # fmt: skip
+
+
+#: Letters that a column keeps before a table that is too wide for the terminal becomes a list of names and values.
+_FOLDED = 22
 
 
 class Column(NamedTuple):
@@ -51,14 +57,14 @@ def masked(event: AnEvent) -> AnEvent:
     return event.model_copy(update={"payload": shown_payload(event)})
 
 
-def print_model(model: BaseModel) -> None:
-    """Print a model as JSON, in one line; it reads back with `model_validate_json`."""
-    typer.echo(model.model_dump_json())
+def print_model(model: BaseModel, *, indent: int | None = None) -> None:
+    """Print a model as JSON, in one line unless indented; it reads back with `model_validate_json`."""
+    typer.echo(_writable(model.model_dump_json(indent=indent)))
 
 
 def print_models(models: Iterable[BaseModel]) -> None:
     """Print models as a JSON array, in one line."""
-    typer.echo(f"[{','.join(model.model_dump_json() for model in models)}]")
+    typer.echo(_writable(f"[{','.join(model.model_dump_json() for model in models)}]"))
 
 
 def print_count(count: int, things: str, done: str, *, dry_run: bool, as_json: bool) -> None:
@@ -73,6 +79,9 @@ def print_count(count: int, things: str, done: str, *, dry_run: bool, as_json: b
 
 def print_table(columns: Sequence[Column], rows: Iterable[Any], *, caption: str = "") -> None:
     """Print rows: a table in a terminal, else lines of values between tabs, which `cut` and `awk` take apart.
+
+    In a terminal, columns without any value are left out, and where the table would be too wide to be read, each row
+    is printed as names and values below each other.
 
     Args:
         columns: What is shown of each row.
@@ -96,16 +105,55 @@ def print_facts(facts: Iterable[tuple[str, object]]) -> None:
         typer.echo(f"{name:<{width}}  {value}")
 
 
+def _writable(text: str) -> str:
+    """Return JSON that says the same, in letters that the output's encoding has."""
+    if (sys.stdout.encoding or "utf-8").lower().replace("-", "") == "utf8":
+        return text
+    return "".join(one if one.isascii() else json.dumps(one)[1:-1] for one in text)
+
+
 def _print_rich_table(columns: Sequence[Column], texts: list[list[str]], caption: str) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+    filled = [at for at in range(len(columns)) if not texts or any(line[at] not in {"", "-"} for line in texts)]
+    columns = [columns[at] for at in filled]
+    texts = [[line[at] for at in filled] for line in texts]
+    if _least_width(columns, texts) <= console.width:
+        console.print(_rich_table(columns, texts, caption))
+        return
+    width = max(len(column.title) for column in columns)
+    for line in texts:
+        for column, text in zip(columns, line, strict=True):
+            if text not in {"", "-"}:
+                told = Text.assemble((f"{column.title:<{width}}  ", "bold"), (text, STYLES.get(text, "")))
+                console.print(told)
+        console.print()
+    if caption:
+        console.print(Text(caption, style="dim italic"))
+
+
+def _least_width(columns: Sequence[Column], texts: list[list[str]]) -> int:
+    """Return how wide a table must be to be read: only what is longer than `_FOLDED` is broken into lines."""
+    longest = [max(len(column.title), *(len(line[at]) for line in texts), 0) for at, column in enumerate(columns)]
+    needed = [size if column.is_whole else min(size, _FOLDED) for column, size in zip(columns, longest, strict=True)]
+    return sum(needed) + 3 * len(needed)
+
+
+def _rich_table(columns: Sequence[Column], texts: list[list[str]], caption: str) -> Table:
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console, JustifyMethod
+    from rich.console import JustifyMethod
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=SIMPLE_HEAD, caption=caption or None, caption_justify="left", pad_edge=False)
-    for column in columns:
+    for at, column in enumerate(columns):
         justify: JustifyMethod = "right" if column.is_number else "left"
-        table.add_column(column.title, justify=justify, overflow="fold", no_wrap=column.is_whole)
+        least = min(_FOLDED, max(len(column.title), *(len(line[at]) for line in texts), 0))
+        table.add_column(
+            column.title, justify=justify, overflow="fold", no_wrap=column.is_whole, min_width=least
+        )  # fmt: skip
     for line in texts:
         table.add_row(*(Text(text, style=STYLES.get(text, "")) for text in line))
-    Console().print(table)
+    return table

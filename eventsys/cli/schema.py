@@ -49,7 +49,7 @@ def export_types(modules: Modules = None, debug: Debug = False) -> None:
     For example: eventsys schema export actors > schemas.json
     """
     with told_in_a_sentence(debug=debug):
-        typer.echo(_schemas(modules or []).model_dump_json(indent=2))
+        print_model(_schemas(modules or []), indent=2)
 
 
 @schema.command("diff")

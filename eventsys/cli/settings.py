@@ -10,7 +10,7 @@ import typer
 
 from eventsys.cli.faults import told_in_a_sentence
 from eventsys.cli.options import AsJson, Debug, RedisUrl, use_redis
-from eventsys.cli.printing import Column, print_table
+from eventsys.cli.printing import Column, print_model, print_table
 
 
 class Setting(NamedTuple):
@@ -41,7 +41,7 @@ def settings(as_json: AsJson = False, redis_url: RedisUrl = None, debug: Debug =
 
         given = load_settings()
         if as_json:
-            typer.echo(given.model_dump_json())
+            print_model(given)
             return
         shown = _without_password(given.redis_url.get_secret_value()) if given.redis_url else "embedded in .eventsys/"
         print_table(_COLUMNS, _flat({**given.model_dump(), "redis_url": shown}))

@@ -83,7 +83,7 @@ def known(row: CronRow | None, name: str) -> CronRow:
         NotFoundError: If it is not.
     """
     if row is None:
-        raise NotFoundError(f"there is no cron task {name!r}; events.cron.list() shows all")
+        raise NotFoundError(f"there is no cron task {name!r}; eventsys cron ls shows all")
     return row
 
 

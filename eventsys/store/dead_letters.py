@@ -26,7 +26,7 @@ REDRIVE_CAP = 10
 _AT_ONCE = 100
 
 _WHY = {
-    "gone": "there is none of this id any more; dead_letters.list() shows what there is",
+    "gone": "there is none of this id any more; eventsys dead ls shows what there is",
     "capped": "it was sent again {redrives} times before; mend the cause, then redrive with force=True, or purge it",
     "junk": "its reason is {reason!r}, so it is no message that could be handled; it can be shown and purged",
     "no_subscription": "its subscription {subscription!r} has ended; subscribe it again, or purge the letter",

@@ -234,7 +234,9 @@ class EventStore:
             return read_delayed(entry)
         found = self.get_events([event_id])
         if not found or found[0].delay_until is None:
-            raise NotFoundError(f"no delayed event {event_id!r} is known; get_event tells of one published at once")
+            raise NotFoundError(
+                f"no delayed event {event_id!r} is known; eventsys events show tells of one published at once"
+            )
         return delayed_of_record(found[0])
 
     def _delayed_of(self, chain: str) -> list[str]:

@@ -79,6 +79,7 @@ class Keys:
         self.cron_tasks = f"{self.prefix}:cron:tasks"
         self.cron_declared = f"{self.prefix}:cron:declared"
         self.periodic_last = f"{self.prefix}:periodic:last"
+        self.periodic_doubled = f"{self.prefix}:periodic:doubled"
         self.wake = f"{self.prefix}:wake"
 
     def record(self, event_id: str) -> str:

@@ -27,3 +27,16 @@ def test_a_redis_that_is_away_is_told_as_a_finding(monkeypatch: pytest.MonkeyPat
     result = CliRunner().invoke(app, ["doctor", "--redis-url", "redis://127.0.0.1:1"])
     assert result.exit_code == 1
     assert result.stdout.startswith("problem  redis.reached      Redis does not answer")
+
+
+def test_before_a_release_only_redis_counts(events: EventService) -> None:
+    result = CliRunner().invoke(app, ["doctor", "--wait-for-redis", "--only", "redis", "--json"])
+    assert result.exit_code == 0
+    assert {one.check.partition(".")[0] for one in Diagnosis.model_validate_json(result.stdout).findings} == {"redis"}
+    assert CliRunner().invoke(app, ["doctor", "--only", "redis", "--redis-url", "redis://127.0.0.1:1"]).exit_code == 1
+
+
+def test_a_check_that_there_is_not_is_refused_with_those_there_are(events: EventService) -> None:
+    result = CliRunner().invoke(app, ["doctor", "--only", "radis"])
+    assert result.exit_code == 2
+    assert "nothing is called radis; there are redis, workers, " in result.stderr

@@ -10,6 +10,7 @@ from typer.cli import get_docs_for_click
 from typer.main import get_command
 
 from eventsys.cli.commands import app
+from eventsys.cli.examples import EXAMPLES
 from tests.quality.tree import ROOT
 
 FOLDER = ROOT / "docs" / "commands"
@@ -21,10 +22,20 @@ def pages() -> dict[str, str]:
     found = {}
     for name, command in root.commands.items():  # type: ignore[attr-defined]
         text = get_docs_for_click(obj=command, ctx=typer.Context(root), name=name, call_prefix="eventsys")
-        found[f"{name}.md"] = text.strip() + "\n"
+        found[f"{name}.md"] = _fenced(text).strip() + "\n"
     lines = [f"- [`eventsys {name}`]({name}.md): {_first(command.help)}" for name, command in root.commands.items()]  # type: ignore[attr-defined]
     found["README.md"] = "# Commands\n\nEach page is made from the command itself.\n\n" + "\n".join(lines) + "\n"
     return found
+
+
+def _fenced(text: str) -> str:
+    """Return a page whose examples stand together, as what is typed."""
+    for examples in EXAMPLES.values():
+        paragraphs = "\n\n".join(examples)
+        for word in ("Example", "Examples"):
+            fenced = "\n".join(f"$ {one}" for one in examples)
+            text = text.replace(f"{word}:\n\n{paragraphs}\n\n", f"**{word}**:\n\n```console\n{fenced}\n```\n\n")
+    return text
 
 
 def _first(text: str | None) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import dramatiq
 import pytest
 import redis
+from periodiq import cron
 
 from eventsys import Event, EventService
 from eventsys.model.diagnosis import Finding, Severity
@@ -169,3 +170,58 @@ def test_a_backlog_is_told_by_how_long_its_oldest_waits(services: Services, even
     assert found.severity is Severity.WARNING
     assert "1 messages wait on queue tests, the oldest for 120 s" in found.said
     go_on.set()
+
+
+def tick(events: EventService, minutes_ago: int) -> None:
+    """Have a scheduler send what was due in a minute."""
+    from eventsys.scheduling.ticker import Ticker
+
+    clock = events.broker.clock
+    moved, read = clock.now_ms() - minutes_ago * 60_000, clock.now_ms
+    try:
+        clock.now_ms = lambda: moved  # type: ignore[method-assign]
+        clock.set_from = lambda *_, **__: None  # type: ignore[method-assign, assignment]
+        ticker = Ticker(events.broker)
+        ticker._done_ms = moved - 120_000  # it has been running for a while
+        ticker.take_turn()
+    finally:
+        clock.now_ms = read  # type: ignore[method-assign]
+        del clock.set_from
+
+
+def refreshing(events: EventService) -> None:
+    dramatiq.actor(lambda: None, broker=events.broker, actor_name="refresh", periodic=cron("* * * * *"))
+
+
+def test_a_scheduler_that_was_never_seen_is_told_without_alarm(events: EventService) -> None:
+    found = finding(events, "scheduler")
+    assert (found.severity, "none was ever seen" in found.said) == (Severity.OK, True)
+
+
+def test_a_scheduler_that_sends_its_ticks_is_well_and_a_second_one_is_told(
+    services: Services, events: EventService
+) -> None:
+    refreshing(events)
+    tick(events, 1)
+    assert finding(events, "scheduler").said == "it sends its ticks"
+    second = services.make(name=events.settings.name)
+    refreshing(second)
+    tick(second, 1)
+    found = finding(events, "scheduler")
+    assert (found.severity, "more than one runs" in found.said) == (Severity.OK, True)
+
+
+def test_periodic_actors_without_a_scheduler_are_a_problem_that_names_them(events: EventService) -> None:
+    refreshing(events)
+    tick(events, 30)
+    found = finding(events, "scheduler")
+    assert found.severity is Severity.PROBLEM
+    assert found.said == "none has sent a tick for 30 minutes: refresh stand still"
+    tick(events, 30 - 28)
+    assert finding(events, "scheduler").severity is Severity.OK
+
+
+def test_sweeps_alone_do_not_miss_a_scheduler(events: EventService) -> None:
+    tick(events, 30)
+    found = finding(events, "scheduler")
+    assert (found.severity, "no periodic actor misses it" in found.said) == (Severity.OK, True)

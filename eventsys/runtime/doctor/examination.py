@@ -13,10 +13,11 @@ from .event_checks import check_events
 from .patient import Patient, read_info
 from .process_checks import check_processes
 from .redis_checks import check_reached, check_redis
+from .scheduler_checks import check_scheduler
 
 Check = Callable[[Patient], Iterator[Finding]]
 
-CHECKS: tuple[Check, ...] = (check_redis, check_processes, check_events)
+CHECKS: tuple[Check, ...] = (check_redis, check_processes, check_scheduler, check_events)
 
 
 def examine(events: EventService) -> Diagnosis:

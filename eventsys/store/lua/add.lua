@@ -10,7 +10,7 @@ KEYS
      history, event:<id>, pending, once:<key>, queue:<queue>:<lane>, delayed:due, delayed:bodies, delayed:far:due,
      delayed:far:bodies, delayed:ids:<bucket>, delayed:keys:<bucket>,
      delayed:chain:<correlation id>, delayed:queues, delayed:priorities, delayed:sequence, expiring,
-     status:cancelled, periodic:ticks, periodic:last, periodic:specs, cron:task:<name>, cron:open:<name>,
+     status:cancelled, periodic:ticks, periodic:last, periodic:doubled, periodic:specs, cron:task:<name>, cron:open:<name>,
      cron:history:<name>
 ARGV
   1    now_ms    the caller's clock

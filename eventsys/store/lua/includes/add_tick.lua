@@ -3,7 +3,7 @@ add_tick: send a periodic actor its message for one tick, unless that tick was c
 
 The claim, the message and the events that tell of it are one step, so however many schedulers there are, a tick gives
 one message, and no claim outlives a message that was never sent. Claims are kept longer than a scheduler's clock may be
-wrong; beyond that the sender names the tick by the bus's own clock.
+wrong; beyond that the sender names the tick by the bus's own clock. That a tick came twice is noted for the doctor.
 
 `step` is {"tick", actor, tick ms, its cron fields, message or delayed step, {event step, ...},
 event step if the actor is new or false, event step if its fields changed or false}
@@ -18,6 +18,7 @@ local function add_tick(step)
   local ticks, specs = prefix .. ":periodic:ticks", prefix .. ":periodic:specs"
   redis.call("ZREMRANGEBYSCORE", ticks, "-inf", now_ms - claims_kept_ms)
   if redis.call("ZADD", ticks, "NX", tick_ms, actor .. "|" .. string.format("%.0f", tick_ms)) == 0 then
+    redis.call("HSET", prefix .. ":periodic:doubled", actor, string.format("%.0f", tick_ms))
     return { "taken", actor }
   end
   local last = prefix .. ":periodic:last"
