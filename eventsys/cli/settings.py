@@ -6,8 +6,6 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-import typer
-
 from eventsys.cli.faults import told_in_a_sentence
 from eventsys.cli.options import AsJson, Debug, RedisUrl, use_redis
 from eventsys.cli.printing import Column, print_model, print_table
