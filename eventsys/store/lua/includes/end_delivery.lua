@@ -9,6 +9,18 @@ it took.
 
 Uses: prefix, retention_ms, finish_event, count
 ]]
+-- The number of a subscription as a field; given as a number, Redis would print it anew each time.
+local fields_of_numbers = {}
+
+local function field_of(number)
+  local field = fields_of_numbers[number]
+  if not field then
+    field = tostring(number)
+    fields_of_numbers[number] = field
+  end
+  return field
+end
+
 -- Returns the record's key, or nil when there is no such record any more, and the letter of the line.
 local function write_line(event_id, number, line, is_first, event_type, waited_ms, took_us)
   local record = prefix .. ":event:" .. event_id
@@ -20,8 +32,9 @@ local function write_line(event_id, number, line, is_first, event_type, waited_m
   local letter = string.sub(line, 1, 1)
   local subscription = type(number) == "string" and string.match(number, "^(%d+)#") or number
   count_delivery(event_type, subscription, letter, waited_ms, took_us)
-  if redis.call("HSET", record, number, lines) == 1 then
-    redis.call("HDEL", record, number)
+  local field = field_of(number)
+  if redis.call("HSET", record, field, lines) == 1 then
+    redis.call("HDEL", record, field)
     return nil, letter
   end
   return record, letter
@@ -40,7 +53,7 @@ local function end_delivery(event_id, number, line, is_first, event_type, waited
   if letter ~= "s" then
     redis.call("HSET", record, "trouble", "1")
   end
-  if redis.call("HINCRBY", record, "open", -1) == 0 then
+  if redis.call("HINCRBY", record, "open", "-1") == 0 then
     finish_event(event_id, record, redis.call("HEXISTS", record, "trouble") == 1, event_type)
   end
 end

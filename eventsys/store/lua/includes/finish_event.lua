@@ -33,6 +33,8 @@ local function status_of_deliveries(record)
   return "delivered"
 end
 
+local record_kept_ms
+
 local function conclude_event(event_id, record, status, event_type)
   if status ~= "delivered" then
     local logged_ms = string.match(redis.call("HGET", record, "log") or "", ":(%d+)") or now_ms
@@ -40,7 +42,8 @@ local function conclude_event(event_id, record, status, event_type)
   end
   redis.call("ZREM", prefix .. ":pending", event_id)
   forget_expiry(event_id)
-  redis.call("PEXPIRE", record, 2 * retention_ms)
+  record_kept_ms = record_kept_ms or string.format("%.0f", 2 * retention_ms)
+  redis.call("PEXPIRE", record, record_kept_ms)
   count_event(event_type, status)
   notice_run_end(event_id)
 end

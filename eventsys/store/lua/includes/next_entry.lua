@@ -9,6 +9,8 @@ Uses: prefix, now_ms
 ]]
 local entry_clock = prefix .. ":clock"
 local entry_ms, entry_number
+-- The first part of the name, written once a millisecond: printing such a number is what costs most of this.
+local entry_head
 local at_end = {}
 
 local function next_entry()
@@ -22,11 +24,12 @@ local function next_entry()
     end
   end
   if now_ms > entry_ms then
-    entry_ms, entry_number = now_ms, 0
+    entry_ms, entry_number, entry_head = now_ms, 0, nil
   else
     entry_number = entry_number + 1
   end
-  return string.format("%.0f-%.0f", entry_ms, entry_number)
+  entry_head = entry_head or string.format("%.0f-", entry_ms)
+  return entry_head .. string.format("%d", entry_number)
 end
 
 local function keep_entry_clock()
