@@ -133,6 +133,14 @@ def test_the_token_lets_in_as_bearer_and_as_password(guarded: Any, headers: dict
     assert client_of(guarded, address=ELSEWHERE).get("/api/v1/metrics", headers=headers).status_code == 200
 
 
+def test_two_tokens_at_once_are_refused(guarded: Any) -> None:
+    """A proxy that checks one of them and this server that checks the other would both be content."""
+    client = client_of(guarded, address=ELSEWHERE)
+    both = [("authorization", f"Bearer {TOKEN}"), ("authorization", "Bearer another")]
+    assert client.send(client.build_request("GET", "/api/v1/metrics", headers=both)).status_code == 401
+    assert client.send(client.build_request("GET", "/api/v1/metrics", headers=both[:1])).status_code == 200
+
+
 def test_healthz_is_open_to_this_machine_only(guarded: Any) -> None:
     assert client_of(guarded).get("/healthz").json() == {"status": "ok"}
     assert client_of(guarded, address="::1").get("/healthz").status_code == 200
