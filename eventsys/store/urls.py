@@ -34,6 +34,7 @@ def connection_maker(url: str, *, connect_timeout_s: float) -> Callable[[], Any]
         "protocol": 2,
         # Two commands a connection less, which an old server or a user of few rights would refuse.
         "driver_info": None,
+        "redis_connect_func": _greet,
         # The pool only makes connections here, and counts those it ever made: at its default of 100 a process could not
         # connect any more after so many interruptions.
         "max_connections": 2**31,
@@ -82,6 +83,13 @@ def _warn_of_blind_trust(url: str) -> None:
             " name its authority with ssl_ca_certs instead",
             extra={"action": "tls_unverified"},
         )
+
+
+def _greet(connection: Any) -> None:
+    """Introduce a new connection, and have Redis answer once: the kernel connects to a Redis that hangs, too."""
+    connection.on_connect()
+    connection.send_command("PING")
+    connection.read_response()
 
 
 def _sentinel_maker(url: str, options: dict[str, Any]) -> Callable[[], Any]:

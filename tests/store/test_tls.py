@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
 import socket
@@ -99,15 +100,18 @@ def test_a_redis_without_tls_is_told_from_one_that_is_away(services: Services) -
     with socket.create_server(("127.0.0.1", 0)) as plain:
 
         def answer() -> None:
-            caller, _ = plain.accept()
-            with caller:
-                caller.recv(100)
-                caller.sendall(b"-ERR unknown command\r\n")
+            with contextlib.suppress(OSError):  # closed: the test is over
+                while True:
+                    caller, _ = plain.accept()
+                    with caller:
+                        caller.recv(100)
+                        caller.sendall(b"-ERR unknown command\r\n")
 
-        thread = threading.Thread(target=answer)
-        thread.start()
-        assert "speaks no TLS" in _refusal(services, f"rediss://127.0.0.1:{plain.getsockname()[1]}/0")
-        thread.join()
+        threading.Thread(target=answer, daemon=True).start()
+        try:
+            assert "speaks no TLS" in _refusal(services, f"rediss://127.0.0.1:{plain.getsockname()[1]}/0")
+        finally:
+            plain.shutdown(socket.SHUT_RDWR)
 
 
 def test_trusting_any_server_is_possible_and_warned_of(
