@@ -50,6 +50,9 @@ _EVENT = {"id": "e", "type": "a.b", "payload": {"n": 1, "tags": ["x"]}, "source"
 _PLACES = [Place(queue, 5, f"lane:{queue}", "1-1", "me") for queue in ("tests", LOG_QUEUE)]
 
 
+#: All commands, made once: that takes longer than parsing.
+_COMMANDS = typer.main.get_command(app)
+
 #: What a command line is refused with: the root of `typer.BadParameter`, which typer does not name.
 _MISUSE = next(one for one in typer.BadParameter.__mro__ if one.__name__ == "ClickException")
 
@@ -143,7 +146,7 @@ def _settings(data: bytes) -> None:
 def _command(data: bytes) -> None:
     """Parse a command line, down to the last command, without running it."""
     words = [word for word in _text(data).replace("\x00", "").split("\n") if word]
-    command: Any = typer.main.get_command(app)
+    command: Any = _COMMANDS
     context = None
     while True:
         context = command.make_context("eventsys", list(words), parent=context)
