@@ -153,6 +153,8 @@ def _command(data: bytes) -> None:
         if not hasattr(command, "resolve_command"):
             return
         words = [*context._protected_args, *context.args]
+        if not words:
+            return  # told as a missing command, when it is run
         _, command, words = command.resolve_command(context, words)
 
 
