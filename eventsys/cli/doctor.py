@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,7 +56,8 @@ def doctor(
         else:
             for finding in diagnosis.findings:
                 word = typer.style(f"{finding.severity.value:<8}", fg=STYLES[finding.severity.value])
-                typer.echo(f"{word} {finding.check:<18} {visible(finding.said)}")
+                plain = False if "NO_COLOR" in os.environ else None
+                typer.echo(f"{word} {finding.check:<18} {visible(finding.said)}", color=plain)
                 if finding.remedy:
                     typer.echo(f"{'':<27} -> {finding.remedy}")
         if not diagnosis.is_healthy:
