@@ -108,9 +108,10 @@ class DelayedStore:
         outcomes: list[Any] = []
         for start in range(0, len(event_ids), _CANCELLED_AT_ONCE):
             ids = event_ids[start : start + _CANCELLED_AT_ONCE]
-            outcomes += self._link.run(
+            results, is_repeated = self._link.run_telling(
                 script("cancel_event"), self._keys.prefix, now_ms, self._retention_ms, LOOK_THROUGH, *ids
             )
+            outcomes += [_own(result) if is_repeated else _others(result) for result in results]
         return outcomes
 
     def cancel_all(self, wanted: EventFilter, now_ms: int) -> int:
@@ -152,8 +153,10 @@ class DelayedStore:
             NotFoundError: If the event has no such delivery.
         """
         arguments = (now_ms, self._retention_ms, LOOK_THROUGH, event_id, subscription)
-        outcome, present = self._link.run(script("cancel_delivery"), self._keys.prefix, *arguments)
-        if outcome == b"running":
+        (outcome, present), is_repeated = self._link.run_telling(
+            script("cancel_delivery"), self._keys.prefix, *arguments
+        )
+        if outcome == b"running" or (outcome == b"before" and not is_repeated):
             raise AlreadyFiredError(
                 f"the delivery of event {event_id!r} to {subscription!r} is running or over, so nothing of it waits"
             )
@@ -205,3 +208,15 @@ def _waiting_entry(event_id: str, outcome: Any) -> Entry:
     if outcome[0] == b"unknown":
         raise NotFoundError(f"no delayed event {event_id!r} waits")
     return read_entry(outcome[2], int(float(outcome[1])))
+
+
+def _own(outcome: Any) -> Any:
+    """Return what came of taking an event back, where the first reply was lost: what was done before is this call's."""
+    return [b"ended", *outcome[1:3]] if outcome[0] == b"before" else outcome
+
+
+def _others(outcome: Any) -> Any:
+    """Return what came of taking an event back, where somebody else did at the same moment: nothing was left."""
+    if outcome[0] != b"before":
+        return outcome
+    return [b"ended", 0, outcome[2]] if outcome[3] == b"ended" else [b"unknown"]

@@ -64,3 +64,21 @@ def test_a_cancelled_delivery_whose_reply_was_lost_is_returned(harness: EventHar
     cancelled = harness.events.delayed.cancel_delivery(event.id, "failing")
     assert (cancelled.status, proxy.lost) == (DeliveryStatus.CANCELLED, 1)
     assert harness.events.get_metrics(by="subscription")["failing"].cancelled == 1
+
+
+@pytest.mark.redis62
+def test_a_second_cancel_at_the_same_moment_has_nothing_left_to_take_back(harness: EventHarness) -> None:
+    """No reply was lost, so what was done at this moment was done by somebody else."""
+    events = harness.events
+    waiting, undispatched = harness.schedule("c.d", {}, delay="1h"), harness.publish("c.d", {})
+    failed = harness.publish("a.b", {})
+    events.cancel(waiting.id)
+    events.cancel(undispatched.id)
+    with pytest.raises(NotFoundError):
+        events.cancel(waiting.id)
+    with pytest.raises(AlreadyFiredError):
+        events.cancel(undispatched.id)
+    harness.run()
+    events.delayed.cancel_delivery(failed.id, "failing")
+    with pytest.raises(AlreadyFiredError):
+        events.delayed.cancel_delivery(failed.id, "failing")

@@ -16,8 +16,8 @@ ARGV
   4  event id
   5  subscription
 RETURNS
-  {"cancelled", "running" when it is running or over, or "unknown" when the event has no such delivery; the present name of
-  the subscription}
+  {"cancelled"; "before" when it was at this very moment, by this call if its reply was lost; "running" when it is running
+  or over; or "unknown" when the event has no such delivery; the present name of the subscription}
 ]]
 local prefix, event_id = KEYS[1], ARGV[4]
 local now_ms, retention_ms, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -51,7 +51,7 @@ local function cancel()
   local number = redis.call("HGET", prefix .. ":subscriptions:numbers", name)
   local line = number and redis.call("HGET", prefix .. ":event:" .. event_id, number)
   if not line then return "unknown" end
-  if string.sub(line, -#end_line) == end_line then return "cancelled" end
+  if string.sub(line, -#end_line) == end_line then return "before" end
   local member, _, entry, due, bodies = find_retry()
   if member then
     remove_delayed(entry, member, due, bodies)

@@ -17,7 +17,9 @@ ARGV
   3    limit           most entries of a stream to look through for a delivery that was moved
   4..  ids             of the events; "=" and a key for the one that waits under it
 RETURNS
-  for each {"cancelled", due ms, body} when it waited; {"ended", deliveries ended, id} when it had fired; {"unknown"}
+  for each {"cancelled", due ms, body} when it waited; {"ended", deliveries ended, id} when it had fired; {"unknown"};
+  {"before", deliveries ended, id, "ended" or "unknown"} when it was taken back at this very moment: by this call, if its
+  reply was lost, else by another one, and then it is what the last says
 ]]
 local prefix = KEYS[1]
 local now_ms, retention_ms, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -48,13 +50,11 @@ local function cancel(id)
   local due_ms, entry = cancel_unfired(id, retention_ms)
   if due_ms then return { "cancelled", string.format("%.0f", due_ms), pack_entry(entry) } end
   local record = prefix .. ":event:" .. id
-  local ended = 0
-  if redis.call("HEXISTS", record, "log") == 1 then
-    ended = end_unbegun(id, "c", "cancelled", limit)
-  elseif ended_before(record) == 0 then
-    return { "unknown" }
-  end
-  return { "ended", ended > 0 and ended or ended_before(record), id }
+  local has_fired = redis.call("HEXISTS", record, "log") == 1
+  local ended = has_fired and end_unbegun(id, "c", "cancelled", limit) or 0
+  local before = ended == 0 and ended_before(record) or 0
+  if before > 0 then return { "before", before, id, has_fired and "ended" or "unknown" } end
+  return has_fired and { "ended", ended, id } or { "unknown" }
 end
 
 local results = {}
