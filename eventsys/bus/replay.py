@@ -256,7 +256,9 @@ class Replays:
     def _standing(self, replay_id: str) -> Standing:
         standing = self._store.get(replay_id)
         if standing is None:
-            raise NotFoundError(f"no replay {replay_id!r} is known; the newest thousand are kept")
+            raise NotFoundError(
+                f"no replay {replay_id!r} is known; the newest thousand are kept, and eventsys replays ls shows them"
+            )
         return standing
 
     def _subscription(self, name: str) -> Subscription:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 import typer
 
+from eventsys.cli.faults import MISUSED, fitting, refuse
 from eventsys.cli.options import AsJson, Cursor, Debug, RedisUrl, Since, Types, Until, moment_of
 from eventsys.cli.printing import print_model, shown, visible
 from eventsys.cli.session import service_of
@@ -68,12 +69,13 @@ def export_events(
         from eventsys import EventFilter
         from eventsys.store.chronicle import ExportForm
 
-        wanted = EventFilter(
+        wanted = fitting(
+            EventFilter,
             types=tuple(types or ()), start_time=moment_of(since), end_time=moment_of(until), order="oldest",
             cursor=cursor,
         )  # fmt: skip
         written, reached = 0, cursor
-        out = sys.stdout.buffer if to is None else to.open("ab")
+        out = sys.stdout.buffer if to is None else _opened(to)
         try:
             for batch in service.store.export(wanted, form=ExportForm(form.value)):
                 out.write(batch.data)
@@ -84,4 +86,12 @@ def export_events(
         finally:
             if to is not None:
                 out.close()
-            typer.echo(f"{written:,} events{f'; go on with --cursor {reached}' if reached else ''}", err=True)
+            if written or sys.exception() is None:
+                typer.echo(f"{written:,} events{f'; go on with --cursor {reached}' if reached else ''}", err=True)
+
+
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        return path.open("ab")
+    except OSError as error:
+        refuse(f"{path} cannot be written: {error.strerror}; name another file with --to", MISUSED)

@@ -153,7 +153,7 @@ def delete_task(
     name: Name, yes: Yes = False, as_json: AsJson = False, redis_url: RedisUrl = None, debug: Debug = False
 ) -> None:
     """Delete a task and its history."""
-    confirm(f"Delete cron task {name!r} and the history of its runs?", yes=yes)
+    confirm(f"Delete cron task {name!r} and the history of its runs?", yes=yes, or_see=False)
     _tell(lambda service: service.cron.delete(name), as_json, redis_url, debug=debug)
 
 

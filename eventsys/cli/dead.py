@@ -6,8 +6,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from eventsys.cli.faults import FAILED, MISUSED, refuse
-from eventsys.cli.options import AsJson, Cursor, Debug, DryRun, Limit, RedisUrl, Since, Until, Yes, confirm, moment_of
+from eventsys.cli.faults import FAILED, MISUSED, fitting, refuse
+from eventsys.cli.options import (
+    AsJson,
+    Cursor,
+    Debug,
+    DryRun,
+    Limit,
+    RedisUrl,
+    Since,
+    Subscription,
+    Types,
+    Until,
+    Yes,
+    confirm,
+    moment_of,
+)
 from eventsys.cli.printing import Column, masked, print_count, print_facts, print_model, print_table, span, visible
 from eventsys.cli.session import service_of
 
@@ -18,9 +32,7 @@ dead = typer.Typer(help="Dead letters: list, show, send again, drop.", no_args_i
 
 LetterId = Annotated[str, typer.Argument(metavar="ID", help="The id of the dead letter.")]
 SomeIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids; or say which by options.")]
-Sub = Annotated[str | None, typer.Option("--sub", metavar="NAME", help="Only those of this subscription.")]
 ActorName = Annotated[str | None, typer.Option("--actor", metavar="NAME", help="Only those of this plain actor.")]
-Type = Annotated[str | None, typer.Option("--type", metavar="TYPE", help="Only events of this type, or pattern.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="Such as failed, timeout, rejected, crash_loop.")]
 All = Annotated[bool, typer.Option("--all", help="All there are.")]
 Rate = Annotated[str | None, typer.Option("--rate", metavar="RATE", help="How many begin, such as 100/s or 10/m.")]
@@ -40,9 +52,9 @@ _COLUMNS = (
 
 @dead.command("ls")
 def list_letters(
-    subscription: Sub = None,
+    subscription: Subscription = None,
     actor: ActorName = None,
-    event_type: Type = None,
+    types: Types = None,
     reason: Reason = None,
     since: Since = None,
     until: Until = None,
@@ -54,10 +66,10 @@ def list_letters(
 ) -> None:
     """List dead letters, the newest first."""
     with service_of(redis_url, debug=debug) as service:
-        wanted = _filter(subscription, actor, event_type, reason, since, until, page_size=limit, cursor=cursor)
+        wanted = _filter(subscription, actor, types, reason, since, until, page_size=limit, cursor=cursor)
         page = service.dead_letters.list(wanted)
         if as_json:
-            print_model(page.model_copy(update={"items": [_masked(one) for one in page.items]}))
+            print_model(page)
             return
         more = f"; the next: --cursor {page.next_cursor}" if page.next_cursor else ""
         print_table(_COLUMNS, page.items, caption=f"{len(page.items)} of {page.total:,} dead letters{more}")
@@ -67,19 +79,19 @@ def list_letters(
 def show_letter(letter_id: LetterId, as_json: AsJson = False, redis_url: RedisUrl = None, debug: Debug = False) -> None:
     """Show one dead letter: why it died, its traceback, its event."""
     with service_of(redis_url, debug=debug) as service:
-        letter = _masked(service.dead_letters.show(letter_id))
+        letter = service.dead_letters.show(letter_id)
         if as_json:
             print_model(letter)
         else:
-            _print_letter(letter)
+            _print_letter(masked(letter))
 
 
 @dead.command("redrive")
 def redrive_letters(
     letter_ids: SomeIds = None,
-    subscription: Sub = None,
+    subscription: Subscription = None,
     actor: ActorName = None,
-    event_type: Type = None,
+    types: Types = None,
     reason: Reason = None,
     since: Since = None,
     until: Until = None,
@@ -96,11 +108,13 @@ def redrive_letters(
 
     For example: eventsys dead redrive --sub mail --reason timeout --rate 50/s
     """
-    chosen = (subscription, actor, event_type, reason, since, until)
+    chosen = (subscription, actor, types, reason, since, until)
     _refuse_unsaid(letter_ids, any(chosen), everything=everything)
+    if letter_ids and rate is not None:
+        refuse("--rate spreads what options choose; single IDs are sent at once", MISUSED)
     with service_of(redis_url, debug=debug) as service:
         if letter_ids:
-            result = service.dead_letters.redrive_many(letter_ids, force=force)
+            result = service.dead_letters.redrive_many(letter_ids, force=force, dry_run=dry_run)
         else:
             wanted = _filter(*chosen)
             if not dry_run:
@@ -112,9 +126,9 @@ def redrive_letters(
 @dead.command("purge")
 def purge_letters(
     letter_ids: SomeIds = None,
-    subscription: Sub = None,
+    subscription: Subscription = None,
     actor: ActorName = None,
-    event_type: Type = None,
+    types: Types = None,
     reason: Reason = None,
     since: Since = None,
     until: Until = None,
@@ -126,37 +140,38 @@ def purge_letters(
     debug: Debug = False,
 ) -> None:
     """Drop dead letters for good; their events stay failed."""
-    chosen = (subscription, actor, event_type, reason, since, until)
+    chosen = (subscription, actor, types, reason, since, until)
     _refuse_unsaid(letter_ids, any(chosen), everything=everything)
     with service_of(redis_url, debug=debug) as service:
         letters = service.dead_letters
-        count = len(letter_ids) if letter_ids else letters.purge_all(_filter(*chosen), dry_run=True)
+        if letter_ids:
+            count = letters.purge(*letter_ids, dry_run=True)
+        else:
+            count = letters.purge_all(_filter(*chosen), dry_run=True)
         if not dry_run:
             confirm(f"Drop {count:,} dead letters for good?", yes=yes)
             count = letters.purge(*letter_ids) if letter_ids else letters.purge_all(_filter(*chosen))
         print_count(count, "dead letters", "dropped", dry_run=dry_run, as_json=as_json)
+        if letter_ids and count < len(set(letter_ids)):
+            refuse(f"{len(set(letter_ids)) - count:,} of these are not there; eventsys dead ls shows all", FAILED)
 
 
 def _filter(
     subscription: str | None,
     actor: str | None,
-    event_type: str | None,
+    types: list[str] | None,
     reason: str | None,
     since: str | None,
     until: str | None,
     **more: Any,
 ) -> DeadLetterFilter:
-    from pydantic import ValidationError
-
     from eventsys.model.dead_letter import DeadLetterFilter
 
-    try:
-        return DeadLetterFilter(
-            subscription=subscription, actor=actor, type=event_type, reason=reason, start_time=moment_of(since),
-            end_time=moment_of(until), **more,
-        )  # fmt: skip
-    except ValidationError as error:
-        refuse("; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors()), MISUSED)
+    return fitting(
+        DeadLetterFilter,
+        subscription=subscription, actor=actor, types=tuple(types or ()), reason=reason, start_time=moment_of(since),
+        end_time=moment_of(until), **more,
+    )  # fmt: skip
 
 
 def _refuse_unsaid(letter_ids: list[str] | None, is_filtered: bool, *, everything: bool) -> None:
@@ -170,17 +185,13 @@ def _tell(result: RedriveResult, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         print_model(result)
     else:
-        number = result.matched if dry_run else result.redriven
+        number = result.matched - sum(result.refused.values()) if dry_run else result.redriven
         spread = f" over {span(timedelta(seconds=result.takes_s))}" if result.takes_s else ""
         typer.echo(f"{number:,} dead letters {'would be' if dry_run else 'were'} sent again{spread}")
         for cause, count in result.refused.items():
-            typer.echo(f"{count:,} were not: {cause}")
+            typer.echo(f"{count:,} {'would not be' if dry_run else 'were not'}: {cause}")
     if result.refused and not dry_run:
         raise typer.Exit(FAILED)
-
-
-def _masked(letter: DeadLetter) -> DeadLetter:
-    return letter if letter.event is None else letter.model_copy(update={"event": masked(letter.event)})
 
 
 def _print_letter(letter: DeadLetter) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eventsys.cli.events import StatusOption
-from eventsys.cli.faults import MISUSED, refuse
+from eventsys.cli.faults import MISUSED, fitting, refuse
 from eventsys.cli.options import AsJson, Debug, DryRun, Limit, RedisUrl, Types, Yes, confirm, date_of
 from eventsys.cli.printing import Column, masked, print_count, print_facts, print_model, print_table, visible
 from eventsys.cli.publish import EventType, Payload, Urgency, _read_payload
@@ -63,6 +63,10 @@ def list_delayed(
     debug: Debug = False,
 ) -> None:
     """List what waits, the next one due first; --retries lists deliveries that failed and are tried again."""
+    if retries and (types or source or status):
+        refuse("--retries lists deliveries: they are chosen by --sub alone", MISUSED)
+    if subscription is not None and not retries:
+        refuse("an event waits for no subscription in particular; --sub goes with --retries", MISUSED)
     with service_of(redis_url, debug=debug) as service:
         found: Any
         if retries:
@@ -70,12 +74,12 @@ def list_delayed(
         else:
             from eventsys import EventFilter
 
-            wanted = EventFilter(
+            wanted = fitting(
+                EventFilter,
                 types=tuple(types or ()), sources=(source,) if source else (), status=status and status.value,
                 page=page, page_size=limit,
             )  # fmt: skip
             found = service.get_delayed_events(wanted)
-            found = found.model_copy(update={"items": [masked(one) for one in found.items]})
         if as_json:
             print_model(found)
         else:
@@ -102,6 +106,7 @@ def schedule_event(
     debug: Debug = False,
 ) -> None:
     """Publish an event later. With --key it takes the place of one that waits under the same key."""
+    _check_due(delay, at)
     content, moment = _read_payload(payload), _moment(at)
 
     def schedule(service: EventService) -> DelayedEvent[Any]:
@@ -135,17 +140,15 @@ def cancel_events(
     if types is None and correlation_id is None:
         _tell(lambda service: service.cancel(event_id, key=key), as_json, redis_url, debug=debug)
         return
-    if types is not None and len(types) > 1:
-        refuse("one --type or pattern at a time", MISUSED)
     with service_of(redis_url, debug=debug) as service:
         from eventsys import EventFilter
 
-        chosen = types[0] if types else None
-        wanted = EventFilter(types=(chosen,) if chosen else (), correlation_id=correlation_id, page_size=1)
+        wanted = fitting(EventFilter, types=tuple(types or ()), correlation_id=correlation_id, page_size=1)
         count = service.get_delayed_events(wanted).total
         if not dry_run:
             confirm(f"Cancel {count:,} delayed events?", yes=yes)
-            count = service.delayed.cancel_all(type=chosen, correlation_id=correlation_id)
+            cancel = service.delayed.cancel_all
+            count = sum(cancel(type=one, correlation_id=correlation_id) for one in wanted.types or (None,))
         print_count(count, "delayed events", "cancelled", dry_run=dry_run, as_json=as_json)
 
 
@@ -159,6 +162,7 @@ def reschedule_event(
     debug: Debug = False,
 ) -> None:
     """Let a delayed event wait for another time; it keeps its id."""
+    _check_due(delay, at)
     moment = _moment(at)
     _tell(
         lambda service: service.reschedule(event_id, at=moment, delay=delay), as_json, redis_url, debug=debug
@@ -175,10 +179,11 @@ def _tell(
     change: Callable[[EventService], DelayedEvent[Any]], as_json: bool, redis_url: str | None, *, debug: bool
 ) -> None:
     with service_of(redis_url, debug=debug) as service:
-        event = masked(change(service))
+        event = change(service)
         if as_json:
             print_model(event)
         else:
+            event = masked(event)
             print_facts(
                 [
                     ("id", event.id),
@@ -192,6 +197,11 @@ def _tell(
                     ("payload", visible(json.dumps(event.model_dump(mode="json")["payload"], ensure_ascii=False))),
                 ]
             )
+
+
+def _check_due(delay: str | None, at: str | None) -> None:
+    if (delay is None) == (at is None):
+        refuse("say when it is due: --delay 10m or --at 2026-12-24T18:00, one of them", MISUSED)
 
 
 def _moment(at: str | None) -> datetime | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from eventsys.cli.faults import fitting
 from eventsys.cli.options import (
     AsJson,
     Cursor,
@@ -24,7 +25,7 @@ from eventsys.cli.publish import publish
 from eventsys.cli.session import service_of
 
 if TYPE_CHECKING:
-    from eventsys import EventFilter, EventRecord
+    from eventsys import EventRecord
 
 events = typer.Typer(help="What happened: list, show, follow and publish events.", no_args_is_help=True)
 events.command("publish")(publish)
@@ -81,13 +82,15 @@ def list_events(
     For example: eventsys events ls --type 'order.*' --status failed --since 2h
     """
     with service_of(redis_url, debug=debug) as service:
-        wanted = _filter(
+        from eventsys import EventFilter
+
+        wanted = fitting(
+            EventFilter,
             types=tuple(types or ()), status=status and status.value, sources=(source,) if source else (),
             subscription=subscription, correlation_id=correlation_id, text=text, start_time=moment_of(since),
             end_time=moment_of(until), page_size=limit, cursor=cursor, order="oldest" if oldest_first else "newest",
         )  # fmt: skip
         page = service.get_event_records(wanted)
-        page = page.model_copy(update={"items": [masked(one) for one in page.items]})
         if as_json:
             print_model(page)
             return
@@ -103,11 +106,11 @@ def show_event(event_id: EventId, as_json: AsJson = False, redis_url: RedisUrl =
     Fields that are declared secret are masked.
     """
     with service_of(redis_url, debug=debug) as service:
-        record = masked(service.get_event(event_id))
+        record = service.get_event(event_id)
         if as_json:
             print_model(record)
         else:
-            _print_record(record)
+            _print_record(masked(record))
 
 
 @events.command("tail")
@@ -121,21 +124,9 @@ def follow_events(
     with service_of(redis_url, debug=debug) as service:
         for event in service.store.follow(types or ()):
             if as_json:
-                print_model(masked(event))
+                print_model(event)
             else:
                 typer.echo(f"{shown(event.time)}  {event.type}  {visible(event.id)}  {visible(event.source)}")
-
-
-def _filter(**given: Any) -> EventFilter:
-    from pydantic import ValidationError
-
-    from eventsys import EventFilter
-    from eventsys.cli.faults import MISUSED, refuse
-
-    try:
-        return EventFilter(**given)
-    except ValidationError as error:
-        refuse("; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors()), MISUSED)
 
 
 def _handled(record: EventRecord[Any]) -> str:

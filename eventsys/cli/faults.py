@@ -5,11 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
 
 from eventsys.errors import EmbeddedRedisError, EventsysError, InvalidPayloadError, RedisUnavailableError, SettingsError
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+Model = TypeVar("Model", bound="BaseModel")
 
 FAILED = 1
 MISUSED = 2
@@ -39,6 +44,16 @@ def told_in_a_sentence(*, debug: bool) -> Iterator[None]:
         refuse(f"{type(error).__name__}: {error}; --debug shows where", FAILED)
 
 
+def fitting(model: type[Model], **given: Any) -> Model:
+    """Return a model of what was typed; where that does not fit, say why, and end with 2."""
+    from pydantic import ValidationError
+
+    try:
+        return model(**given)
+    except ValidationError as error:
+        refuse("; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors()), MISUSED)
+
+
 def refuse(sentence: str, code: int) -> NoReturn:
     """Say why the command ends here, and end it."""
     typer.echo(f"error: {sentence}", err=True)
@@ -54,7 +69,7 @@ def _sentence(error: EventsysError) -> str:
     text = " ".join(text.split()).removesuffix(".")
     if isinstance(error, RedisUnavailableError):
         text += "; start it, or name another with --redis-url or EVENTSYS_REDIS_URL"
-    if isinstance(error, SettingsError) and "EVENTSYS" not in text:
+    if isinstance(error, SettingsError) and "EVENTSYS" not in text and "pip install" not in text:
         text += "; settings come from options and the variables EVENTSYS_*"
     return text
 

@@ -26,7 +26,7 @@ Types = Annotated[
     list[str] | None,
     typer.Option("--type", metavar="TYPE", help="A type, or a pattern such as 'user.*'; may be repeated."),
 ]
-Subscription = Annotated[str | None, typer.Option("--sub", metavar="NAME", help="The name of a subscription.")]
+Subscription = Annotated[str | None, typer.Option("--sub", metavar="NAME", help="Only those of this subscription.")]
 Since = Annotated[
     str | None,
     typer.Option("--since", metavar="WHEN", help="From then on: so long before now (2h, 7d), or a date and time."),
@@ -89,10 +89,17 @@ def date_of(text: str) -> datetime:
         refuse(f"{text!r} is no time; give a date such as 2026-11-25T08:00, or where it fits a duration: 2h", MISUSED)
 
 
-def confirm(question: str, *, yes: bool) -> None:
-    """Go on only if a person says so, or `--yes` did; where nobody can be asked, refuse."""
+def confirm(question: str, *, yes: bool, or_see: bool = True) -> None:
+    """Go on only if a person says so, or `--yes` did; where nobody can be asked, refuse.
+
+    Args:
+        question: What is asked.
+        yes: Whether `--yes` was given.
+        or_see: Whether the command has `--dry-run`.
+    """
     if yes:
         return
     if not sys.stdin.isatty():
-        refuse(f"{question} There is nobody to ask here; say --yes to do it, or --dry-run to see", MISUSED)
+        see = ", or --dry-run to see" if or_see else ""
+        refuse(f"{question} There is nobody to ask here; say --yes to do it{see}", MISUSED)
     typer.confirm(question, abort=True)

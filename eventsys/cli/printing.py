@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from rich.table import Table
 
-    from eventsys.model.event import Event
-
-AnEvent = TypeVar("AnEvent", bound="Event[Any]")
+Model = TypeVar("Model", bound="BaseModel")
 
 #: Colours of the words that say how something stands.
 STYLES = {
@@ -50,21 +48,21 @@ class Column(NamedTuple):
     is_whole: bool = False
 
 
-def masked(event: AnEvent) -> AnEvent:
-    """Return an event as it may be shown: what its header calls secret is masked."""
-    from eventsys.model.masking import shown_payload
+def masked(model: Model) -> Model:
+    """Return a model as it may be shown: what the events in it call secret is masked."""
+    from eventsys.model.masking import shown_model
 
-    return event.model_copy(update={"payload": shown_payload(event)})
+    return shown_model(model)
 
 
 def print_model(model: BaseModel, *, indent: int | None = None) -> None:
-    """Print a model as JSON, in one line unless indented; it reads back with `model_validate_json`."""
-    typer.echo(_writable(model.model_dump_json(indent=indent)))
+    """Print a model as JSON, masked, in one line unless indented; it reads back with `model_validate_json`."""
+    typer.echo(_writable(masked(model).model_dump_json(indent=indent)))
 
 
 def print_models(models: Iterable[BaseModel]) -> None:
-    """Print models as a JSON array, in one line."""
-    typer.echo(_writable(f"[{','.join(model.model_dump_json() for model in models)}]"))
+    """Print models as a JSON array, masked, in one line."""
+    typer.echo(_writable(f"[{','.join(masked(model).model_dump_json() for model in models)}]"))
 
 
 def print_count(count: int, things: str, done: str, *, dry_run: bool, as_json: bool) -> None:

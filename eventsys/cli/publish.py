@@ -11,6 +11,7 @@ import typer
 
 from eventsys.cli.faults import MISUSED, refuse, told_in_a_sentence
 from eventsys.cli.options import AsJson, Debug, RedisUrl, use_redis
+from eventsys.cli.printing import print_model
 
 if TYPE_CHECKING:
     from eventsys import DelayedEvent, Event
@@ -57,7 +58,10 @@ def publish(
         given = {name: value for name, value in fields.items() if value is not None}
         use_redis(redis_url)
         event = _publish(event_type, content, priority, delay, source=source, **given)
-        typer.echo(event.model_dump_json() if as_json else _told(event))
+        if as_json:
+            print_model(event)
+        else:
+            typer.echo(_told(event))
 
 
 def _read_payload(text: str) -> Any:

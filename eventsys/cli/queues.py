@@ -8,10 +8,11 @@ import typer
 
 from eventsys.cli.faults import MISUSED, refuse
 from eventsys.cli.options import AsJson, Debug, DryRun, RedisUrl, Yes, confirm
-from eventsys.cli.printing import Column, print_models, print_table, visible
+from eventsys.cli.printing import Column, print_count, print_model, print_models, print_table, visible
 from eventsys.cli.session import service_of
 
 if TYPE_CHECKING:
+    from eventsys import EventService
     from eventsys.model.machinery import QueueState
 
 queue = typer.Typer(help="Queues: what waits, what runs, who reads them.", no_args_is_help=True)
@@ -48,41 +49,54 @@ def list_queues(as_json: AsJson = False, redis_url: RedisUrl = None, debug: Debu
 
 
 @queue.command("pause")
-def pause_queue(name: Name, redis_url: RedisUrl = None, debug: Debug = False) -> None:
+def pause_queue(name: Name, as_json: AsJson = False, redis_url: RedisUrl = None, debug: Debug = False) -> None:
     """Let no process fetch from a queue, until it is resumed; what is fetched already still runs.
 
     To hold back one subscription alone: eventsys subs pause.
     """
     with service_of(redis_url, debug=debug) as service:
         service.machinery.control.pause(name)
-        typer.echo(f"{visible(name)} is paused; every process heeds it within two seconds")
+        if as_json:
+            print_model(_state(service, name))
+        else:
+            typer.echo(f"{visible(name)} is paused; every process heeds it within two seconds")
 
 
 @queue.command("resume")
-def resume_queue(name: Name, redis_url: RedisUrl = None, debug: Debug = False) -> None:
+def resume_queue(name: Name, as_json: AsJson = False, redis_url: RedisUrl = None, debug: Debug = False) -> None:
     """Let processes fetch from a queue again."""
     with service_of(redis_url, debug=debug) as service:
         service.machinery.control.resume(name)
-        typer.echo(f"{visible(name)} is read again")
+        if as_json:
+            print_model(_state(service, name))
+        else:
+            typer.echo(f"{visible(name)} is read again")
 
 
 @queue.command("purge")
 def purge_queue(
-    name: Name, dry_run: DryRun = False, yes: Yes = False, redis_url: RedisUrl = None, debug: Debug = False
+    name: Name,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    as_json: AsJson = False,
+    redis_url: RedisUrl = None,
+    debug: Debug = False,
 ) -> None:
     """Drop all that waits on a queue, its retries and delayed messages too; its deliveries end as cancelled."""
     with service_of(redis_url, debug=debug) as service:
         service.machinery.control.check(name)
-        state = next(one for one in service.machinery.queues() if one.name == name)
+        state = _state(service, name)
         if name == LOG_QUEUE:
             refuse("the event log is the history and cannot be purged; cancel events instead", MISUSED)
         count = state.waiting + state.running + state.suspects + state.delayed
-        if dry_run:
-            typer.echo(f"{count:,} messages of {visible(name)} would be dropped")
-            return
-        confirm(f"Drop {count:,} messages of {name!r}?", yes=yes)
-        service.broker.flush(name)
-        typer.echo(f"{count:,} messages of {visible(name)} were dropped")
+        if not dry_run:
+            confirm(f"Drop {count:,} messages of {name!r}?", yes=yes)
+            service.broker.flush(name)
+        print_count(count, f"messages of {visible(name)}", "dropped", dry_run=dry_run, as_json=as_json)
+
+
+def _state(service: EventService, name: str) -> QueueState:
+    return next(one for one in service.machinery.queues() if one.name == name)
 
 
 def _waiting(state: QueueState) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from eventsys.cli.faults import MISUSED, refuse
+from eventsys.cli.faults import MISUSED, fitting, refuse
 from eventsys.cli.options import AsJson, Debug, DryRun, Limit, RedisUrl, Since, Types, Until, Yes, confirm, moment_of
 from eventsys.cli.printing import Column, print_facts, print_model, print_models, print_table, shown, span, visible
 from eventsys.cli.session import service_of
@@ -125,7 +125,7 @@ def _begin(
     with service_of(redis_url, debug=debug) as service:
         from eventsys import EventFilter
 
-        chosen = EventFilter(**wanted)
+        chosen = fitting(EventFilter, **wanted)
         count = service.replays.count(subscription, chosen, rate=rate, backfill=backfill)
         if dry_run:
             if as_json:

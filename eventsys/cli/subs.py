@@ -60,13 +60,21 @@ def resume_subscription(name: Name, as_json: AsJson = False, redis_url: RedisUrl
 
 
 @subs.command("delete")
-def delete_subscription(name: Name, yes: Yes = False, redis_url: RedisUrl = None, debug: Debug = False) -> None:
+def delete_subscription(
+    name: Name, yes: Yes = False, as_json: AsJson = False, redis_url: RedisUrl = None, debug: Debug = False
+) -> None:
     """End a subscription for good; its open deliveries end as cancelled, its dead letters stay."""
     with service_of(redis_url, debug=debug) as service:
         standing = service.subscriptions.get(name)
-        confirm(f"End subscription {name!r}? {standing.waiting:,} deliveries wait in its waiting room.", yes=yes)
+        confirm(
+            f"End subscription {name!r}? {standing.backlog:,} deliveries are open, and end as cancelled.",
+            yes=yes, or_see=False,
+        )  # fmt: skip
         service.subscriptions.delete(name)
-        typer.echo(f"{visible(name)} has ended")
+        if as_json:
+            print_model(standing)
+        else:
+            typer.echo(f"{visible(name)} has ended")
 
 
 def _tell(

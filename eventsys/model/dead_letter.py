@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from eventsys.model.event import Event, UtcTime
+from eventsys.model.patterns import check_pattern
 
 #: Reasons of letters that are no message any more: they can be shown and purged, and never sent again.
 JUNK = frozenset({"undecodable", "commit_failed"})
@@ -63,8 +64,8 @@ class DeadLetterFilter(BaseModel):
     subscription: str | None = None
     actor: str | None = None
     """A plain actor."""
-    type: str | None = None
-    """The type of the event, or a pattern such as `user.*`."""
+    types: tuple[Annotated[str, AfterValidator(check_pattern)], ...] = ()
+    """Types of events, or patterns such as `user.*`; one of them must fit."""
     reason: str | None = None
     start_time: UtcTime | None = None
     """The earliest time of death, included."""

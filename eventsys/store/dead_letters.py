@@ -112,9 +112,12 @@ class DeadLetters:
             )
         return letter
 
-    def redrive_many(self, letter_ids: Sequence[str], *, force: bool = False) -> RedriveResult:
-        """Send these dead letters again, as many as can be; the result tells of the others."""
+    def redrive_many(self, letter_ids: Sequence[str], *, force: bool = False, dry_run: bool = False) -> RedriveResult:
+        """Send these dead letters again, as many as can be, or only count them; the result tells of the others."""
         outcomes: Counter[str] = Counter()
+        if dry_run:
+            gone = len(letter_ids) - len(self._index.find(letter_ids))
+            return RedriveResult(matched=len(letter_ids), refused={"gone": gone} if gone else {})
         for start in range(0, len(letter_ids), _AT_ONCE):
             outcomes.update(self._redrive(letter_ids[start : start + _AT_ONCE], _Turn(0, 0), force=force))
         return _result(outcomes)
@@ -152,9 +155,11 @@ class DeadLetters:
             return RedriveResult(matched=matched, takes_s=matched * interval_ms / 1000)
         return _result(outcomes, interval_ms=interval_ms)
 
-    def purge(self, *letter_ids: str) -> int:
-        """Drop these dead letters for good, and return how many there were; their events stay failed."""
+    def purge(self, *letter_ids: str, dry_run: bool = False) -> int:
+        """Drop these dead letters for good, or only count them, and return how many there were."""
         found = self._index.find(letter_ids)
+        if dry_run:
+            return len(found)
         return sum(self._purge(found[start : start + _AT_ONCE]) for start in range(0, len(found), _AT_ONCE))
 
     def purge_all(self, wanted: DeadLetterFilter | None = None, *, dry_run: bool = False) -> int:

@@ -44,7 +44,7 @@ def taken_back(outcome: Any, now_ms: int, what: str, get_event: Callable[[str], 
         NotFoundError: If there is none.
     """
     if outcome[0] == b"unknown":
-        raise NotFoundError(f"no {what} waits, and none has fired")
+        raise NotFoundError(f"no {what} waits, and none has fired; eventsys delayed ls shows all that wait")
     if outcome[0] == b"cancelled":
         return read_delayed(read_entry(outcome[2], int(outcome[1])), EventStatus.CANCELLED, updated_ms=now_ms)
     if outcome[1] == 0:

@@ -206,7 +206,7 @@ def _waiting_entry(event_id: str, outcome: Any) -> Entry:
     if outcome[0] == b"fired":
         raise AlreadyFiredError(f"delayed event {event_id!r} has fired already; get_event tells how it went")
     if outcome[0] == b"unknown":
-        raise NotFoundError(f"no delayed event {event_id!r} waits")
+        raise NotFoundError(f"no delayed event {event_id!r} waits; eventsys delayed ls shows all")
     return read_entry(outcome[2], int(float(outcome[1])))
 
 

@@ -92,7 +92,8 @@ class EventStore:
         found = self.get_events([event_id])
         if not found:
             raise NotFoundError(
-                f"no event {event_id!r} is recorded; it was never published on this bus, or its history is over"
+                f"no event {event_id!r} is recorded; it was never published on this bus, or its history is over:"
+                " eventsys events ls shows what there is"
             )
         return found[0]
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from eventsys.clock import to_ms
 from eventsys.errors import InvalidCursorError
 from eventsys.model.dead_letter import DeadLetterFilter
-from eventsys.model.patterns import check_pattern, pattern_matches
+from eventsys.model.patterns import pattern_matches
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 
@@ -67,7 +67,7 @@ class LetterIndex:
         """Return how many letters fit, and whether that is exact or a lower bound."""
         low, high = _bounds(wanted, None)
         in_time = int(self._link.call("ZCOUNT", self._index_of(wanted), low, high))
-        if wanted.type is None and wanted.reason is None:
+        if not wanted.types and wanted.reason is None:
             return in_time, True
         fitting = seen = 0
         for part in self._parts(wanted.model_copy(update={"cursor": None}), None, until_ms=None):
@@ -120,9 +120,8 @@ class LetterIndex:
         return self._keys.dead if wanted.actor is None else self._keys.letters_of_actor(wanted.actor)
 
     def _fitting(self, part: Sequence[Found], wanted: DeadLetterFilter) -> list[Found]:
-        if wanted.type is None and wanted.reason is None:
+        if not wanted.types and wanted.reason is None:
             return list(part)
-        pattern = None if wanted.type is None else check_pattern(wanted.type)
         replies: list[Any] = self._link.pipeline(
             [("HMGET", self._keys.letter(one.id), "reason", "type") for one in part]
         )
@@ -130,8 +129,12 @@ class LetterIndex:
             one
             for one, (reason, event_type) in zip(part, replies, strict=True)
             if (wanted.reason is None or reason == wanted.reason.encode())
-            and (pattern is None or (event_type is not None and pattern_matches(pattern, event_type.decode())))
+            and (not wanted.types or _is_one_of(event_type, wanted.types))
         ]
+
+
+def _is_one_of(event_type: bytes | None, patterns: Sequence[str]) -> bool:
+    return event_type is not None and any(pattern_matches(one, event_type.decode()) for one in patterns)
 
 
 def _bounds(wanted: DeadLetterFilter, until_ms: int | None) -> tuple[str, str]:

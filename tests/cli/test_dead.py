@@ -55,6 +55,22 @@ def test_letters_are_sent_again_by_id_or_filter(events: EventService, letters: l
     assert (gone.exit_code, "1 were not: gone" in gone.stdout) == (1, True)
 
 
+def test_a_dry_run_of_single_letters_changes_nothing_and_tells_of_those_that_are_gone(
+    events: EventService, letters: list[str], run: Run
+) -> None:
+    said = run("dead", "redrive", "one:ship", "gone:ship", "--dry-run")
+    assert said == "1 dead letters would be sent again\n1 would not be: gone\n"
+    assert run("dead", "purge", *letters, "--dry-run") == "2 dead letters would be dropped\n"
+    assert events.dead_letters.count() == 2
+    gone = CliRunner().invoke(app, ["dead", "purge", "gone:ship", "--yes"])
+    assert (gone.exit_code, "1 of these are not there" in gone.stderr) == (1, True)
+
+
+def test_letters_of_several_types_are_chosen_together(events: EventService, letters: list[str], run: Run) -> None:
+    assert "2 dead letters would be" in run("dead", "purge", "--type", "user.#", "--type", "order.*", "--dry-run")
+    assert "0 dead letters would be" in run("dead", "purge", "--type", "user.#", "--dry-run")
+
+
 def test_letters_are_dropped_only_when_somebody_says_so(events: EventService, letters: list[str], run: Run) -> None:
     assert run("dead", "purge", "--all", "--dry-run") == "2 dead letters would be dropped\n"
     assert CliRunner().invoke(app, ["dead", "purge", "--all"]).exit_code == 2

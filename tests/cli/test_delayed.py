@@ -61,7 +61,7 @@ def test_waiting_retries_are_listed(events: EventService, work: Callable[[], Any
         (["cancel"], 2, "say which"),
         (["cancel", "x", "--key", "y"], 2, "say which"),
         (["cancel", "nothing"], 1, "nothing"),
-        (["schedule", "order.due", "{}"], 2, "either at="),
+        (["schedule", "order.due", "{}"], 2, "say when it is due"),
         (["schedule", "order.due", "{}", "--at", "yesterday"], 2, "'yesterday' is no time"),
         (["schedule", "order.due", "{}", "--at", "2020-01-01"], 2, "is past"),
         (["run", "nothing"], 1, "nothing"),

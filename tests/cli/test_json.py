@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -16,6 +16,16 @@ from eventsys.cli.commands import app
 from tests.support.waiting import eventually
 
 EVENT_TYPE = "order.paid"
+
+SECRET = "4111-1111"
+
+
+class Order(BaseModel):
+    """A payload with a secret."""
+
+    order_id: str
+    card: str = Field(default=SECRET, json_schema_extra={"secret": True})
+
 
 #: What to type for each command that has --json; `{event}` and so on are what the fixture has made.
 TYPED: dict[str, str] = {
@@ -53,11 +63,15 @@ TYPED: dict[str, str] = {
     "subs show": "ship",
     "subs pause": "ship",
     "subs resume": "ship",
+    "subs delete": "ship --yes",
     "subs backfill": "ship --since 1h --dry-run",
     "replays ls": "",
     "replays show": "{replay}",
     "replays cancel": "{replay}",
     "queue ls": "",
+    "queue pause": "tests",
+    "queue resume": "tests",
+    "queue purge": "tests --yes",
     "workers ls": "",
     "schema ls": "eventsys",
     "schema diff": "{schema} eventsys",
@@ -92,9 +106,12 @@ def made(events: EventService, work: Callable[[], Any], tmp_path: Any) -> dict[s
     def ship(event: Event) -> None:
         raise RuntimeError("no parcels")
 
+    for one in (EVENT_TYPE, "order.late"):
+        events.type(one, Order)
+
     events.cron.create("nightly", "0 2 * * *", "report.due", {"kind": "night"})
-    event = events.publish(EVENT_TYPE, {"order_id": "ä"})
-    delayed = events.schedule("order.late", {"order_id": "1"}, delay="1h")
+    event = events.publish(EVENT_TYPE, Order(order_id="ä"))
+    delayed = events.schedule("order.late", Order(order_id="1"), delay="1h")
     work()
     events.wait(event.id, "10s")
     eventually(lambda: events.dead_letters.list().items)
@@ -121,6 +138,7 @@ def test_json_reads_back_as_what_it_was_made_from(
     result = CliRunner().invoke(app, [*name.split(), *typed, "--json"])
     assert result.exit_code in {0, 1}, result.output
     said = json.loads(result.stdout)
+    assert SECRET not in result.stdout
     monkeypatch.undo()
     assert printed or name in PLAIN, "it printed no model"
     for model in printed:

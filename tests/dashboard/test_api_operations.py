@@ -131,7 +131,7 @@ def test_dead_letters_are_purged_one_by_one_and_by_filter(
     assert post(client, "dead-letters/purge", {"all": True, "dry_run": True}) == {"matched": 2, "purged": 0}
     assert events.dead_letters.count() == 2
     assert post(client, "dead-letters/purge", {"ids": [letters[1]]}) == {"matched": 1, "purged": 1}
-    assert post(client, "dead-letters/purge", {"filter": {"type": "order.*"}}) == {"matched": 1, "purged": 1}
+    assert post(client, "dead-letters/purge", {"filter": {"types": ["order.*"]}}) == {"matched": 1, "purged": 1}
     assert len(changes()) == 3
 
 

@@ -188,8 +188,8 @@ def test_pages_and_filters_find_the_letters(events: EventService, quick_work: Wo
     letters = events.dead_letters
     assert letters.list().total == letters.count() == 17
     assert letters.list(DeadLetterFilter(subscription="two")).total == 7
-    assert letters.list(DeadLetterFilter(subscription="one", type="c.*")).total == 3
-    assert letters.list(DeadLetterFilter(reason="failed", type="a.b")).total == 14
+    assert letters.list(DeadLetterFilter(subscription="one", types=("c.*",))).total == 3
+    assert letters.list(DeadLetterFilter(reason="failed", types=("a.b",))).total == 14
     assert letters.list(DeadLetterFilter(reason="timeout")).items == []
     assert letters.list(DeadLetterFilter(end_time=clock.now())).total == 0
     assert letters.list(DeadLetterFilter(start_time=clock.now())).total == 17
@@ -211,7 +211,7 @@ def test_purging_drops_what_fits_after_it_was_counted(
     events.on("a.b", name="h", max_retries=0)(provider.call)
     quick_work()
     ids = _dead(events, 5)
-    assert events.dead_letters.purge_all(DeadLetterFilter(type="x.y")) == 0
+    assert events.dead_letters.purge_all(DeadLetterFilter(types=("x.y",))) == 0
     assert events.dead_letters.purge_all(dry_run=True) == 5
     assert events.dead_letters.purge(f"{ids[0]}:h") == 1
     assert events.dead_letters.purge_all() == 4

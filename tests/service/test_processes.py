@@ -132,7 +132,7 @@ def test_ten_thousand_letters_are_redriven_at_a_rate_while_workers_run(services:
     is_broken[0] = False
     start = clock.now_ms()
     clock.turn_to(start)
-    wanted = DeadLetterFilter(subscription="h", type="a.*", reason="failed")
+    wanted = DeadLetterFilter(subscription="h", types=("a.*",), reason="failed")
     assert events.dead_letters.redrive_all(wanted, rate="1000/s", dry_run=True).takes_s == 10
     result = events.dead_letters.redrive_all(wanted, rate="1000/s")
     assert (result.matched, result.redriven, result.refused) == (10_000, 10_000, {})

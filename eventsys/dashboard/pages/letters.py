@@ -20,7 +20,7 @@ from eventsys.model.masking import shown_model
 
 letters = APIRouter()
 
-_CONDITIONS = ("subscription", "actor", "type", "reason", "start_time", "end_time")
+_CONDITIONS = ("subscription", "actor", "types", "reason", "start_time", "end_time")
 
 
 @letters.get("/dead-letters")

@@ -1,0 +1,71 @@
+"""Options that several commands have mean the same in all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from eventsys.cli.commands import app
+
+#: Options that are explained in words of their own, and why.
+OTHERS = {
+    ("--sub", "events replay"): "it names who is given the events",
+    ("--sub", "delayed ls"): "it goes with --retries alone",
+    ("--limit", "events trace"): "it limits one chain, not a page",
+    ("--correlation-id", "publish"): "it is given to an event, not asked for",
+    ("--correlation-id", "events publish"): "as for publish",
+    ("--debug", "dev"): "it goes on, and shows the tracebacks of handlers",
+}
+
+#: Arguments that let every command get as far as asking Redis.
+NEEDED = {"events replay": ["--sub", "ship"], "subs backfill": ["ship"], "cron history": ["nightly"]}
+
+
+def commands(group: Any = None, words: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Yield every command with the words that name it."""
+    root: Any = group or get_command(app)
+    for name, command in root.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*words, name))
+        else:
+            yield " ".join((*words, name)), command
+
+
+def options(flag: str) -> dict[str, Any]:
+    """Return an option of every command that has it."""
+    return {name: one for name, command in commands() for one in command.params if flag in one.opts}
+
+
+@pytest.mark.parametrize(
+    "flag",
+    ["--since", "--until", "--type", "--sub", "--limit", "--cursor", "--dry-run", "--yes", "--json", "--debug",
+     "--redis-url", "--correlation-id"],
+)  # fmt: skip
+def test_an_option_is_written_and_explained_the_same_everywhere(flag: str) -> None:
+    found = {name: one for name, one in options(flag).items() if (flag, name) not in OTHERS}
+    assert len({(tuple(one.opts), one.multiple, one.metavar) for one in options(flag).values()}) == 1
+    assert len({one.help for one in found.values()}) == 1
+
+
+def test_what_drops_or_changes_many_asks_first_and_can_be_tried() -> None:
+    asking, trying = set(options("--yes")), set(options("--dry-run"))
+    assert trying <= asking
+    assert asking - trying == {"cron delete", "subs delete"}  # of one thing, that is named
+
+
+@pytest.mark.parametrize("name", sorted(options("--since")))
+def test_since_takes_durations_and_dates_and_refuses_the_rest_everywhere(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVENTSYS_REDIS_URL", "redis://127.0.0.1:1")
+    for since, code in (("2h", 1), ("7d", 1), ("2026-11-25T08:00", 1), ("3x", 2)):
+        extra = ["--to", "/dev/null"] if name == "events export" else []
+        extra += (
+            ["--dry-run"] if "--dry-run" in {flag for one in dict(commands())[name].params for flag in one.opts} else []
+        )
+        result = CliRunner().invoke(app, [*name.split(), *NEEDED.get(name, ()), *extra, "--since", since])
+        assert (result.exit_code, result.stderr.count("\n")) == (code, 1), result.stderr
