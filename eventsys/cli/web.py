@@ -62,8 +62,11 @@ def web(
         for module in modules or []:
             discover(module)
         events: EventService = find_service(modules) if modules else EventService()
-        typer.echo(f"http://{f'[{host}]' if ':' in host else host}:{port}/", err=True)
+        address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
         try:
-            serve(events, access, host=host, port=port, hosts=allow_host or ())
+            serve(
+                events, access, host=host, port=port, hosts=allow_host or (),
+                ready=lambda: typer.echo(address, err=True),
+            )  # fmt: skip
         finally:
             events.stop()

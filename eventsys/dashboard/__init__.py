@@ -5,8 +5,9 @@ from eventsys.errors import SettingsError
 try:
     import fastapi  # noqa: F401 - only to say in a sentence what is missing
     import jinja2  # noqa: F401
+    import uvicorn  # noqa: F401
 except ImportError as error:
-    raise SettingsError("the dashboard needs fastapi and jinja2: pip install 'eventsys[web]'") from error
+    raise SettingsError("the dashboard needs fastapi, jinja2 and uvicorn: pip install 'eventsys[web]'") from error
 
 from eventsys.dashboard.access import Access, Role
 from eventsys.dashboard.app import dashboard

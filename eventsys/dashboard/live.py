@@ -25,13 +25,15 @@ MOST_WATCHERS = 100
 class Live:
     """Looks at the bus while somebody watches, once for all of them, and not at all while nobody does.
 
+    Its methods are called in the event loop that serves the pages.
+
     Args:
         events: The service of the bus.
     """
 
     def __init__(self, events: EventService) -> None:
         self._events = events
-        self._watchers: set[asyncio.Queue[str]] = set()
+        self._watchers: set[asyncio.Queue[str | None]] = set()
         self._looking: asyncio.Task[None] | None = None
 
     @property
@@ -41,13 +43,13 @@ class Live:
 
     async def watch(self) -> AsyncIterator[str]:
         """Give a message of server-sent events at every look, until who watches is gone."""
-        mine: asyncio.Queue[str] = asyncio.Queue(maxsize=1)
+        mine: asyncio.Queue[str | None] = asyncio.Queue(maxsize=1)
         self._watchers.add(mine)
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look_again_and_again())
         try:
-            while True:
-                yield await mine.get()
+            while (message := await mine.get()) is not None:
+                yield message
         finally:
             self._watchers.discard(mine)
             if not self._watchers and self._looking is not None:
@@ -57,12 +59,21 @@ class Live:
     async def _look_again_and_again(self) -> None:
         while self._watchers:
             message = await to_thread.run_sync(self._look)
-            for watcher in self._watchers:
-                # Who does not keep up gets the newest look, not every one.
-                with contextlib.suppress(asyncio.QueueEmpty):
-                    watcher.get_nowait()
-                watcher.put_nowait(message)
+            self._tell(message)
             await asyncio.sleep(EVERY_S)
+
+    def end(self) -> None:
+        """Let nobody watch any more: a server that ends would wait for streams that do not."""
+        if self._looking is not None:
+            self._looking.cancel()
+        self._tell(None)
+
+    def _tell(self, message: str | None) -> None:
+        for watcher in self._watchers:
+            # Who does not keep up gets the newest look, not every one.
+            with contextlib.suppress(asyncio.QueueEmpty):
+                watcher.get_nowait()
+            watcher.put_nowait(message)
 
     def _look(self) -> str:
         try:

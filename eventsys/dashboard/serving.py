@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import uvicorn
 
 from eventsys.dashboard.access import Access
-from eventsys.dashboard.app import dashboard
+from eventsys.dashboard.app import application
+from eventsys.dashboard.gate import Gate
+from eventsys.dashboard.live import Live
+from eventsys.dashboard.origins import allowed_names
 from eventsys.dashboard.web_settings import refuse_open_door
+from eventsys.runtime.listening import listen
 from eventsys.service import EventService
 
 #: Requests at once, over all callers; beyond, 503.
@@ -20,7 +28,15 @@ _ENDS_WITHIN_S = 5
 _EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - these are told apart, not listened on
 
 
-def serve(events: EventService, access: Access, *, host: str, port: int, hosts: Sequence[str] = ()) -> None:
+def serve(
+    events: EventService,
+    access: Access,
+    *,
+    host: str,
+    port: int,
+    hosts: Sequence[str] = (),
+    ready: Callable[[], None] = lambda: None,
+) -> None:
     """Serve the dashboard until Ctrl-C or SIGTERM.
 
     Args:
@@ -29,15 +45,54 @@ def serve(events: EventService, access: Access, *, host: str, port: int, hosts: 
         host: The address or name to listen on.
         port: The port to listen on.
         hosts: Names that requests may be for, beside the loopback ones and `host`.
+        ready: Called when it listens.
 
     Raises:
         SettingsError: If other machines could reach it without a token.
+        ListenError: If the address cannot be listened on.
     """
     refuse_open_door(host, access)
     names = [*hosts, *(() if host in _EVERYWHERE else (host,))]
-    uvicorn.run(
-        dashboard(events, access=access, hosts=names), host=host, port=port,
-        # The address of whoever asks is that of the connection: what a header claims may be anybody's.
-        proxy_headers=False, server_header=False, access_log=False, log_level="warning", ws="none",
-        limit_concurrency=MOST_AT_ONCE, timeout_graceful_shutdown=_ENDS_WITHIN_S, timeout_keep_alive=15,
-    )  # fmt: skip
+    server, listeners = Server(events, access, hosts=names), listen(host, port)
+    ready()
+    server.run(listeners)
+
+
+class Server(uvicorn.Server):
+    """Serves the dashboard on sockets that listen already.
+
+    Args:
+        events: The service of the bus.
+        access: Who may come in.
+        hosts: Names that requests may be for, beside the loopback ones.
+    """
+
+    def __init__(self, events: EventService, access: Access, *, hosts: Sequence[str] = ()) -> None:
+        app = application(events, access)
+        self._live: Live = app.state.live
+        gate = Gate(app, access, allowed_names(hosts), events.broker.clock.monotonic)
+        config = uvicorn.Config(
+            # The address of whoever asks is that of the connection: what a header claims may be anybody's.
+            gate, proxy_headers=False, server_header=False, access_log=False, log_level="warning", ws="none",
+            lifespan="off", limit_concurrency=MOST_AT_ONCE, timeout_graceful_shutdown=_ENDS_WITHIN_S,
+            timeout_keep_alive=15,
+        )  # fmt: skip
+        super().__init__(config)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, which would go on for ever, and serve what else was asked."""
+        self._live.end()
+        await super().shutdown(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take SIGINT and SIGTERM as requests to end, and as nothing more: a clean end is one, however it was asked."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -9,15 +9,39 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from eventsys.runtime.limit_board import LimitBoard
+
+
+class Program(NamedTuple):
+    """What a worker process runs.
+
+    Attributes:
+        module: The module that is run; it understands the arguments of a worker process.
+        arguments: More arguments of its own.
+        descriptors: Open files that it is given.
+    """
+
+    module: str = "eventsys.runtime.worker_process"
+    arguments: tuple[str, ...] = ()
+    descriptors: tuple[int, ...] = ()
+
+
+#: A worker, and nothing besides.
+PLAIN = Program()
 
 
 class Child:
     """A running worker process, and the pipes to it.
 
+    Args:
+        arguments: Those of a worker process.
+        environ: Its environment.
+        program: What it runs.
+
     Attributes:
+        program: What it runs.
         report: The descriptor that becomes readable when the process says something, or is gone.
         born_at: When it was started, on the monotonic clock.
         presence: The name under which it holds messages, once it has said so.
@@ -25,7 +49,8 @@ class Child:
         start_error: Why it could not start, if it has said so.
     """
 
-    def __init__(self, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
+    def __init__(self, arguments: Sequence[str], environ: Mapping[str, str], program: Program = PLAIN) -> None:
+        self.program = program
         self.presence: str | None = None
         self.start_error: str | None = None
         self.born_at = time.monotonic()
@@ -35,13 +60,13 @@ class Child:
         self._heard = b""
         self.is_mute = False
         os.set_blocking(self.report, False)
-        command = [sys.executable, "-m", "eventsys.runtime.worker_process", *arguments]
+        command = [sys.executable, "-m", program.module, *program.arguments, *arguments]
         command += ["--parent", str(os.getpid()), "--life", str(life), "--report", str(report)]
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [*command, "--board", str(self._board.descriptor)],
                 env=environ,
-                pass_fds=(life, report, self._board.descriptor),
+                pass_fds=(life, report, self._board.descriptor, *program.descriptors),
                 # Ctrl-C in a terminal goes to the supervisor alone, which then tells its children.
                 start_new_session=True,
             )

@@ -39,7 +39,8 @@ def run_scheduler(modules: Sequence[str], stop: threading.Event | None = None) -
         discover(name)
     service = find_service(modules)
     ticker = Ticker(service.broker)
-    logger.info("periodic actors: %s", named(ticker.actors), extra={"action": "scheduler_started"})
+    logging.getLogger("periodiq").setLevel(logging.WARNING)  # it would tell every tick, those of the sweeps too
+    logger.info("sending ticks to %s", named(ticker.actors), extra={"action": "scheduler_started"})
     declaring = threading.Thread(target=_declare, args=(service, stop), name="eventsys-declare", daemon=True)
     declaring.start()
     try:

@@ -15,7 +15,7 @@ from types import FrameType
 
 from eventsys.broker.presence import Lease
 from eventsys.errors import EmbeddedRedisError
-from eventsys.runtime.child import Child
+from eventsys.runtime.child import PLAIN, Child, Program
 from eventsys.runtime.development.options import Development
 from eventsys.runtime.embedded import EmbeddedRedis
 from eventsys.runtime.leases import LeaseKeeper
@@ -59,6 +59,7 @@ def supervise(
     directory: Path = Path(".eventsys"),
     liveness_file: Path | None = None,
     development: Development = NO_DEVELOPMENT,
+    leading: Program = PLAIN,
     drain_s: float = DRAIN_S,
 ) -> int:
     """Run worker processes until SIGTERM or SIGINT, and return the exit code.
@@ -73,6 +74,7 @@ def supervise(
         directory: Where the embedded Redis keeps its data.
         liveness_file: What is touched every second as long as this goes on; None: nothing is.
         development: What the processes do besides while their application is developed.
+        leading: What one of the processes runs, always one and never two.
         drain_s: Seconds that running handlers have at the end before they are killed.
 
     Returns:
@@ -87,7 +89,7 @@ def supervise(
     embedded = EmbeddedRedis(directory)
     environ = dict(os.environ)
     supervisor = Supervisor(
-        arguments, processes=processes, environ=environ, liveness_file=liveness_file, drain_s=drain_s
+        arguments, processes=processes, environ=environ, liveness_file=liveness_file, leading=leading, drain_s=drain_s
     )
     with supervisor.signals():
         if load_settings().redis_url is None:
@@ -114,6 +116,7 @@ class Supervisor:
         processes: How many.
         environ: Their environment.
         liveness_file: As for `supervise`.
+        leading: As for `supervise`.
         drain_s: As for `supervise`.
     """
 
@@ -124,11 +127,13 @@ class Supervisor:
         processes: int,
         environ: Mapping[str, str],
         liveness_file: Path | None = None,
+        leading: Program = PLAIN,
         drain_s: float = DRAIN_S,
     ) -> None:
         own_drain_ms = int(drain_s * _OWN_SHARE * 1000)
         self._arguments = [*arguments, "--drain-ms", str(own_drain_ms)]
         self._drain_s = drain_s
+        self._leading = leading
         self._processes = processes
         self._environ = environ
         self._liveness = LivenessFile(liveness_file)
@@ -187,7 +192,8 @@ class Supervisor:
         due = [at for at in self._starts_at if at <= now]
         self._starts_at = [at for at in self._starts_at if at > now]
         for _ in due:
-            child = Child(self._arguments, self._environ)
+            is_led = any(one.program is self._leading for one in self._children)
+            child = Child(self._arguments, self._environ, PLAIN if is_led else self._leading)
             self._children.append(child)
             logger.info("process %d started", child.pid, extra={"action": "process_started", "pid": child.pid})
 

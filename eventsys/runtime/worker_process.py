@@ -12,9 +12,9 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from eventsys.broker.worker import Worker
 from eventsys.runtime.development.options import Development, add_arguments, read
@@ -43,8 +43,24 @@ _PR_SET_PDEATHSIG = 1
 logger = logging.getLogger(__name__)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a worker until SIGTERM or SIGINT, and return the exit code."""
+class Companion(Protocol):
+    """What runs beside a worker, in threads of its own."""
+
+    def stop(self) -> None:
+        """End soon; the worker does not wait for it."""
+
+
+#: Starts a companion, given the service of the process.
+StartCompanion = Callable[[Any], Companion]
+
+
+def main(arguments: Sequence[str] | None = None, beside: StartCompanion | None = None) -> int:
+    """Run a worker until SIGTERM or SIGINT, and return the exit code.
+
+    Args:
+        arguments: What the supervisor says; None: the command line.
+        beside: Starts what runs beside the worker once that runs; None: nothing does.
+    """
     given = _parsed(arguments)
     _die_with(given.parent, given.life)
     stop, workers = threading.Event(), list[Worker]()
@@ -57,7 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Exception, SystemExit) as error:
         return _start_failed(error, given, development, stop, report)
     report.introduce(service)
-    return _run(service, worker, assistant, stop, report, given.drain_ms)
+    companion = None if beside is None else beside(service)
+    return _run(service, worker, [one for one in (companion, assistant) if one], stop, report, given.drain_ms)
 
 
 def _log(development: Development) -> None:
@@ -160,7 +177,12 @@ def _tell_unknown(asked_for: Sequence[str], declared: set[str]) -> None:
 
 
 def _run(
-    service: Any, worker: Worker, assistant: Assistant | None, stop: threading.Event, report: _Report, drain_ms: int
+    service: Any,
+    worker: Worker,
+    companions: Sequence[Companion],
+    stop: threading.Event,
+    report: _Report,
+    drain_ms: int,
 ) -> int:
     broken = False
     while not stop.wait(_LOOK_S) and not broken:
@@ -168,8 +190,8 @@ def _run(
             logger.critical("%s ended; this process is of no use any more", ", ".join(dead))
             broken = True
         report.introduce(service)
-    if assistant is not None:
-        assistant.stop()
+    for companion in companions:
+        companion.stop()
     worker.stop(0 if broken else drain_ms)
     report.tell(leaving=True)
     worker.broker.emit_before("process_stop")

@@ -15,7 +15,7 @@ from periodiq import CronSpec, Scheduler
 from eventsys.broker.broker import EventBroker
 from eventsys.clock import from_ms
 from eventsys.errors import EventsysError
-from eventsys.middleware.periodic import MINUTE_MS
+from eventsys.middleware.periodic import MINUTE_MS, OWN_ACTORS
 from eventsys.store.redis_time import read_clock
 
 #: How long ago a tick may be that nobody sent, because no scheduler ran or Redis was away, and is sent all the same.
@@ -83,6 +83,12 @@ class Ticker(Scheduler):  # type: ignore[misc]
         return None
 
     def _send(self, actor: Actor[..., Any], tick: datetime) -> None:
+        name = actor.actor_name
+        # The sweeps have their ticks every minute of the year: that is no news.
+        logger.log(
+            logging.DEBUG if name.startswith(OWN_ACTORS) else logging.INFO, "%s gets its tick of %s", name,
+            f"{tick:%Y-%m-%d %H:%M %Z}", extra={"action": "tick_sent", "actor": name},
+        )  # fmt: skip
         try:
             self.send_actors([actor], tick)
         except (ConnectionClosed, EventsysError):
@@ -122,5 +128,7 @@ def repaired(actor: Actor[..., Any]) -> CronSpec:
 
 
 def named(actors: Iterable[Actor[..., Any]]) -> str:
-    """Return what a log says of actors: their names and fields."""
-    return ", ".join(f"{actor.actor_name} ({actor.options['periodic']})" for actor in actors)
+    """Return what a log says of actors: the application's by name with their fields, the sweeps by number."""
+    own = [actor for actor in actors if actor.actor_name.startswith(OWN_ACTORS)]
+    others = [f"{actor.actor_name} ({actor.options['periodic']})" for actor in actors if actor not in own]
+    return ", ".join([*others, f"{len(own)} sweeps of eventsys"])

@@ -84,9 +84,7 @@ class Machinery:
             self._link.pipeline([("XRANGE", stream, entry, entry) for _, stream, entry, *_ in held]) if held else []
         )
         found = [
-            InHand(
-                handler=_handler_of(entry[0][1]), queue=queue, process=process, since=timedelta(milliseconds=idle_ms)
-            )
+            InHand(handler=handler_of(entry[0][1]), queue=queue, process=process, since=timedelta(milliseconds=idle_ms))
             for (queue, _, _, process, idle_ms), entry in zip(held, entries, strict=True)
             if entry
         ]
@@ -180,7 +178,7 @@ def _consumers(reply: Any) -> list[tuple[str, int]]:
     return [(name.decode(), int(count)) for name, count in reply[3]]
 
 
-def _handler_of(fields: Sequence[bytes]) -> str:
+def handler_of(fields: Sequence[bytes]) -> str:
     """Return who handles an entry: the subscription, or the actor that a plain message names."""
     kind, value = fields[0], fields[1]
     if kind == b"s":

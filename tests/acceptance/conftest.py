@@ -12,12 +12,13 @@ from tests.acceptance.processes import Command
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Command]]:
-    """Start commands: `start("-m", "eventsys", "demo")`."""
+    """Start commands: `start("-m", "eventsys", "demo")`, in a directory that `prepare` may put something into."""
     commands: list[Command] = []
 
-    def start_one(*arguments: str, **environ: str) -> Command:
+    def start_one(*arguments: str, prepare: Callable[[Path], object] = lambda _: None, **environ: str) -> Command:
         directory = tmp_path / str(len(commands))
         directory.mkdir()
+        prepare(directory)
         commands.append(Command(*arguments, directory=directory, **environ))
         return commands[-1]
 

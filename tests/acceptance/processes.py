@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -26,6 +27,7 @@ class Command:
     """
 
     def __init__(self, *arguments: str, directory: Path, **environ: str) -> None:
+        self.directory = directory
         self.temporary = directory / "tmp"
         self.temporary.mkdir()
         self._mark = f"MARK={uuid.uuid4().hex}"
@@ -63,9 +65,11 @@ class Command:
     def kill(self) -> None:
         """End it and everything it started, whatever the test did."""
         self.process.kill()
-        self.process.communicate()
+        # Before its output is read to the end: what it started may hold that open.
         for pid in self.left_processes():
-            os.kill(pid, 9)
+            with suppress(ProcessLookupError):
+                os.kill(pid, 9)
+        self.process.communicate()
 
     def left_processes(self) -> list[int]:
         """Return what runs of it or of its children: known by their environment, or by where they work."""
@@ -82,7 +86,7 @@ class Command:
             if self._mark.encode() in (process / "environ").read_bytes():
                 return True
             # Redis writes over its environment to show its title, but it works in its data directory.
-            return str((process / "cwd").readlink()).startswith(str(self.temporary))
+            return str((process / "cwd").readlink()).startswith(str(self.directory))
         except OSError:  # it ended while it was looked at, or is somebody else's
             return False
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import pexpect
@@ -60,7 +61,8 @@ class Terminal:
         """End it and all it started."""
         self.child.close(force=True)
         for pid in self.left_processes():
-            os.kill(pid, 9)
+            with suppress(ProcessLookupError):
+                os.kill(pid, 9)
 
     def _belongs(self, process: Path) -> bool:
         try:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -144,6 +147,65 @@ def test_an_error_is_shown_with_the_frames_of_the_application_only(
     assert "orders.py" in trace
     assert "eventsys/broker" not in trace
     assert_ctrl_c_ends_all(terminal)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def page(port: int, path: str) -> str:
+    """Return a page of the dashboard, empty while it cannot be had."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as answer:
+            return str(answer.read().decode())
+    except OSError:
+        return ""
+
+
+def test_the_dashboard_knows_what_is_saved_and_does_not_hold_up_ctrl_c(
+    dev: Callable[..., Terminal], directory: Path
+) -> None:
+    port = free_port()
+    terminal = dev("--port", str(port))
+    terminal.sees(f"dashboard: http://127.0.0.1:{port}/")
+    wait_for(lambda: "order.paid" in page(port, "types"), "the page of the types")
+    edit(directory, '"order.paid"', '"order.settled"')
+    terminal.sees("loaded shop.orders again in")
+    wait_for(lambda: "order.settled" in page(port, "types"), "the new type")
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/live", timeout=10) as stream:
+        assert stream.readline() == b"event: figures\n"
+        assert_ctrl_c_ends_all(terminal)
+    assert "Traceback" not in terminal.read_since()
+
+
+def test_one_process_serves_the_dashboard_and_another_when_that_is_gone(
+    dev: Callable[..., Terminal], directory: Path
+) -> None:
+    port = free_port()
+    terminal = dev("--port", str(port), "--processes", "2")
+    wait_for(lambda: "order.paid" in page(port, "types"), "the page of the types")
+    [serving] = serving_processes(terminal)
+    os.kill(serving, signal.SIGKILL)
+    terminal.sees("ended with signal SIGKILL and is replaced")
+    wait_for(lambda: "order.paid" in page(port, "types"), "the page of the types, by another process")
+    [other] = serving_processes(terminal)
+    assert other != serving
+    assert_ctrl_c_ends_all(terminal)
+
+
+def serving_processes(terminal: Terminal) -> list[int]:
+    commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in terminal.left_processes()}
+    return [pid for pid, command in commands.items() if b"eventsys.dashboard.beside_worker" in command]
+
+
+def test_a_port_that_is_taken_is_told_before_anything_starts(directory: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        terminal = Terminal("-m", "eventsys", "dev", "shop", "--port", str(port), directory=directory)
+        terminal.sees(f"error: cannot listen on 127.0.0.1, port {port}: something else listens there; give another")
+        assert terminal.end() == 1
 
 
 def test_every_process_of_a_worker_that_reloads_takes_an_edit_over(directory: Path) -> None:

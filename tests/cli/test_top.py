@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import re
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from eventsys import Event, EventMetrics, EventService
+from eventsys import Event, EventMetrics, EventService, SubscriptionState
+from eventsys.cli.top.fitting import shares
 from eventsys.cli.top.samples import LONGEST, History, Sample
-from eventsys.cli.top.screen import sparkline
+from eventsys.cli.top.screen import draw, sparkline
+from eventsys.model.machinery import InHand, QueueState
+from eventsys.model.metrics import Rates, SubscriptionMetrics
+from eventsys.model.standing import SubscriptionStanding
+from eventsys.model.subscription import Subscription
 
 Run = Callable[..., str]
 
@@ -41,6 +50,52 @@ def test_no_more_is_kept_than_the_curves_show() -> None:
 )
 def test_a_curve_is_as_high_as_its_largest_value(values: list[float], curve: str) -> None:
     assert sparkline(values) == curve
+
+
+def crowded(subscriptions: int = 40) -> History:
+    """A look at a bus with many subscriptions of long names and large figures."""
+    standings = [
+        SubscriptionStanding(
+            name=f"notifications.send_by_mail_{number}", state=SubscriptionState.UNHOSTED, backlog=1_234_567,
+            waiting=1_234_567, dead_letters=98_765,
+            subscription=Subscription(name=f"n{number}", pattern="order.paid", queue="default"),
+        )
+        for number in range(subscriptions)
+    ]  # fmt: skip
+    figures = {
+        one.name: SubscriptionMetrics(subscription=one.name, backlog=1_234_567, rate=Rates(one_minute=1234.5))
+        for one in standings
+    }
+    queues = [QueueState(name=f"reports-{number}", waiting=1_234_567, running=10) for number in range(3)]
+    held = [InHand(handler="ship", queue="default", process="host:4711", since=timedelta(seconds=5))]
+    history = History()
+    for at in range(90):
+        history.add(Sample(float(at), EventMetrics(total_events=at * at), figures, standings, queues, [], held))
+    return history
+
+
+@pytest.mark.parametrize("width", [60, 66, 72, 80, 100, 200])
+@pytest.mark.parametrize("height", [20, 24, 50])
+def test_the_screen_fits_the_terminal_and_no_title_or_figure_is_cut(width: int, height: int) -> None:
+    console = Console(width=width, height=height, file=io.StringIO(), legacy_windows=False)
+    console.print(draw(crowded(), width, height))
+    said = console.file.getvalue()  # type: ignore[attr-defined]
+    lines = said.splitlines()
+    assert max(len(line) for line in lines) <= width
+    assert len(lines) <= height
+    assert {"SUBSCRIPTION", "STATE", "BACKLOG", "QUEUE", "WAITING", "IN HAND", "SINCE"} <= set(
+        re.split(r"\s{2,}", said)
+    )
+    assert "…" not in "".join(line.partition("  ")[2] for line in lines)
+    assert "notifications.se" in said
+    assert re.search(r"and \d+ more", said)
+
+
+def test_rows_are_shared_by_need() -> None:
+    assert shares([40, 3, 1], 20) == [16, 3, 1]
+    assert shares([40, 40, 40], 10) == [4, 3, 3]
+    assert shares([0, 2, 0], 50) == [0, 2, 0]
+    assert shares([5, 5, 5], -4) == [1, 1, 1]
 
 
 def test_one_look_shows_what_is_in_hand_and_how_subscriptions_stand(

@@ -27,13 +27,13 @@ def top(every: Every = 1.0, once: Once = False, redis_url: RedisUrl = None, debu
         console, history = Console(), History()
         history.add(look(service))
         if once or not sys.stdout.isatty():
-            console.print(draw(history))
+            console.print(draw(history, console.width))
             return
-        with Live(draw(history), console=console, screen=True, auto_refresh=False) as live:
+        with Live(draw(history, *console.size), console=console, screen=True, auto_refresh=False) as live:
             try:
                 while True:
                     time.sleep(every)
                     history.add(look(service))
-                    live.update(draw(history), refresh=True)
+                    live.update(draw(history, *console.size), refresh=True)
             except KeyboardInterrupt:
                 return

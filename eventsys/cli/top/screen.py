@@ -2,26 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from eventsys.cli.printing import STYLES, shown
+from eventsys.cli.printing import STYLES, Column, shown
+from eventsys.cli.top.fitting import fitting_table, shares
 from eventsys.cli.top.samples import History, Sample
+from eventsys.model.metrics import SubscriptionMetrics
+from eventsys.model.standing import SubscriptionStanding
 
 _BARS = "▁▂▃▄▅▆▇█"
 
-#: Most rows of a part of the screen.
+#: Lines of the figures, and those of a table that are no row: a blank one, its head, and how many more there are.
+_FIGURES, _BESIDES = 6, 4
+
+#: Rows that a table shows of more where nothing says how high the screen is.
 _ROWS = 15
 
+#: Columns beside a curve.
+_BESIDE_CURVE = 28
 
-def draw(history: History) -> RenderableType:
-    """Return the screen for what has been seen so far."""
+_Row = tuple[SubscriptionStanding, SubscriptionMetrics | None]
+
+# The first is the name, and is cut where there is no room; of the others the last ones are left out first.
+_SUBSCRIPTIONS = (
+    Column("SUBSCRIPTION", lambda row: row[0].name),
+    Column("STATE", lambda row: row[0].state.value),
+    Column("BACKLOG", lambda row: _of(row, "backlog"), is_number=True),
+    Column("DEAD", lambda row: row[0].dead_letters, is_number=True),
+    Column("ATTEMPTS/S", lambda row: _of(row, "rate", "one_minute"), is_number=True),
+    Column("LATENCY P99", lambda row: _of(row, "latency", "p99"), is_number=True),
+    Column("WAITING", lambda row: row[0].waiting, is_number=True),
+    Column("TOOK P99", lambda row: _of(row, "duration", "p99"), is_number=True),
+)
+_QUEUES = (
+    Column("QUEUE", lambda state: state.name),
+    Column("WAITING", lambda state: state.waiting, is_number=True),
+    Column("RUNNING", lambda state: state.running, is_number=True),
+    Column("OLDEST", lambda state: state.oldest_waiting, is_number=True),
+    Column("READERS", lambda state: len(state.readers), is_number=True),
+    Column("DELAYED", lambda state: state.delayed, is_number=True),
+)
+_IN_HAND = (
+    Column("IN HAND", lambda one: one.handler),
+    Column("SINCE", lambda one: one.since, is_number=True),
+    Column("PROCESS", lambda one: one.process),
+)
+
+
+def draw(history: History, width: int, height: int | None = None) -> RenderableType:
+    """Return the screen for what has been seen so far.
+
+    Args:
+        history: The looks.
+        width: Columns of the terminal; a table gives up columns rather than break them.
+        height: Its lines; the tables share them. None: as many as are needed, within reason.
+    """
     now = history.now
-    return Group(_figures(history), _subscriptions(now), _queues(now), _in_hand(now))
+    in_hand = sorted(now.in_hand, key=lambda one: one.since, reverse=True)
+    parts: list[tuple[Sequence[Column], Sequence[Any]]] = [
+        (_SUBSCRIPTIONS, [(one, now.by_subscription.get(one.name)) for one in now.standings]),
+        (_QUEUES, now.queues),
+        (_IN_HAND, in_hand),
+    ]
+    needs = [len(rows) for _, rows in parts]
+    if height is None:
+        rows_of = [min(need, _ROWS) for need in needs]
+    else:
+        rows_of = shares(needs, height - _FIGURES - _BESIDES * len(parts))
+    tables = [
+        fitting_table(columns, rows, width, count) for (columns, rows), count in zip(parts, rows_of, strict=True)
+    ]  # fmt: skip
+    return Group(_figures(history, width), *(part for table in tables for part in ("", table)))
 
 
 def sparkline(values: Sequence[float]) -> str:
@@ -32,78 +88,37 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join(_BARS[min(len(_BARS) - 1, int(value / most * (len(_BARS) - 1) + 0.5))] for value in values)
 
 
-def _figures(history: History) -> Table:
-    totals = history.now.totals
+def _figures(history: History, width: int) -> Table:
     table = Table.grid(padding=(0, 2))
+    newest = max(1, width - _BESIDE_CURVE)
     for name, values, unit in (
         ("events", history.events_a_second(), "/s"),
         ("deliveries", history.deliveries_a_second(), "/s"),
         ("backlog", history.backlog(), ""),
     ):
         latest = values[-1] if values else 0.0
-        table.add_row(Text(name, style="bold"), Text(f"{shown(round(latest, 1))}{unit}"), Text(sparkline(values)))
-    latency, lateness = totals.latency, totals.lateness
-    table.add_row(Text("latency", style="bold"), Text(f"p50 {shown(latency.p50)}"), Text(f"p99 {shown(latency.p99)}"))
-    table.add_row(
-        Text("lateness", style="bold"), Text(f"p50 {shown(lateness.p50)}"), Text(f"p99 {shown(lateness.p99)}")
-    )
-    workers, dead = len(history.now.processes), totals.dead_letters
-    table.add_row(
+        curve = Text(sparkline(values[-newest:]), no_wrap=True)
+        table.add_row(Text(name, style="bold"), Text(f"{shown(round(latest, 1))}{unit}"), curve)
+    for cells in _facts(history.now):
+        table.add_row(*cells)
+    return table
+
+
+def _facts(now: Sample) -> Iterable[tuple[Text, Text, Text]]:
+    totals = now.totals
+    for name, times in (("latency", totals.latency), ("lateness", totals.lateness)):
+        yield Text(name, style="bold"), Text(f"p50 {shown(times.p50)}"), Text(f"p99 {shown(times.p99)}")
+    workers = len(now.processes)
+    yield (
         Text("workers", style="bold"),
         Text(shown(workers), style="" if workers else STYLES["problem"]),
-        Text(f"{shown(dead)} dead letters, {shown(totals.pending_events)} events pending"),
+        Text(f"{shown(totals.dead_letters)} dead letters, {shown(totals.pending_events)} events pending"),
     )
-    return table
 
 
-def _subscriptions(now: Sample) -> Table:
-    table = _table("SUBSCRIPTION", "STATE", "ATTEMPTS/S", "BACKLOG", "WAITING", "DEAD", "LATENCY P99", "TOOK P99")
-    for standing in now.standings[:_ROWS]:
-        figures = now.by_subscription.get(standing.name)
-        state = standing.state.value
-        _row(
-            table,
-            standing.name,
-            Text(state, style=STYLES.get(state, "")),
-            None if figures is None else figures.rate.one_minute,
-            None if figures is None else figures.backlog,
-            standing.waiting,
-            standing.dead_letters,
-            None if figures is None else figures.latency.p99,
-            None if figures is None else figures.duration.p99,
-        )
-    return _with_rest(table, len(now.standings))
-
-
-def _queues(now: Sample) -> Table:
-    table = _table("QUEUE", "WAITING", "RUNNING", "DELAYED", "OLDEST", "READERS")
-    for state in now.queues[:_ROWS]:
-        _row(
-            table, state.name, state.waiting, state.running, state.delayed, state.oldest_waiting, len(state.readers)
-        )  # fmt: skip
-    return _with_rest(table, len(now.queues))
-
-
-def _in_hand(now: Sample) -> Table:
-    table = _table("IN HAND", "PROCESS", "SINCE")
-    for one in sorted(now.in_hand, key=lambda one: one.since, reverse=True)[:_ROWS]:
-        _row(table, one.handler, one.process, one.since)
-    return _with_rest(table, len(now.in_hand))
-
-
-def _table(first: str, *numbers: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, expand=False)
-    table.add_column(first, no_wrap=True)
-    for title in numbers:
-        table.add_column(title, justify="left" if title in {"STATE", "PROCESS"} else "right")
-    return table
-
-
-def _row(table: Table, *values: object) -> None:
-    table.add_row(*(value if isinstance(value, Text) else Text(shown(value)) for value in values))
-
-
-def _with_rest(table: Table, count: int) -> Table:
-    if count > _ROWS:
-        table.caption = f"and {count - _ROWS} more"
-    return table
+def _of(row: _Row, *names: str) -> object:
+    """Return a figure of a subscription; None where it has none yet."""
+    found: object = row[1]
+    for name in names:
+        found = None if found is None else getattr(found, name)
+    return found

@@ -75,14 +75,16 @@ def log_to_terminal(source: str, *, whole_traces: bool = False) -> None:
         logging.getLogger(chatty).setLevel(logging.INFO if whole_traces else logging.WARNING)
 
 
-def say_hello(modules: Sequence[str], development: Development) -> None:
-    """Say what runs, and what saving a file does."""
+def say_hello(modules: Sequence[str], development: Development, dashboard: str = "") -> None:
+    """Say what runs, what saving a file does, and where the dashboard is, if there is something to say about that."""
     redis_url = load_settings().redis_url
     where = "embedded, in .eventsys/" if redis_url is None else "as configured"
     how = ", by polling" if development.polls else ""
     saved = f"takes effect at once{how}" if development.reloads else "has no effect (--no-reload)"
     dev = logging.getLogger("eventsys.dev")
     dev.info("handlers of %s; Redis %s; a saved module %s; Ctrl-C ends all", ", ".join(modules), where, saved)
+    if dashboard:
+        dev.info(dashboard)
 
 
 def tell_attempt(message: Received, outcome: Outcome, error: BaseException | None) -> None:

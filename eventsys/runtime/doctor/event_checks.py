@@ -1,4 +1,4 @@
-"""Whether events find their handlers, and handlers cope with them."""
+"""Whether events find their handlers."""
 
 from __future__ import annotations
 
@@ -14,25 +14,19 @@ from eventsys.model.patterns import PatternIndex
 from eventsys.model.priority import LANES
 from eventsys.model.subscription import SubscriptionState
 
-from .patient import Patient
+from .patient import Patient, some
 
 #: Newest events of each lane that are looked at.
 _EVENTS = 500
-
-#: Retries that wait at once from which on it is a storm rather than an accident.
-MANY_RETRIES = 1_000
 
 #: Most things named in one sentence.
 _NAMED = 5
 
 
 def check_events(patient: Patient) -> Iterator[Finding]:
-    """Look at types without handlers, subscriptions without workers, retries, crashes and dead letters."""
+    """Look at types without handlers, and at subscriptions that do not run."""
     yield _unhandled_types(patient)
     yield from _subscriptions(patient)
-    yield _retries(patient)
-    yield _crashes(patient)
-    yield _dead_letters(patient)
 
 
 def _unhandled_types(patient: Patient) -> Finding:
@@ -77,65 +71,21 @@ def _subscriptions(patient: Patient) -> Iterator[Finding]:
     if unhosted := held[SubscriptionState.UNHOSTED]:
         yield warning(
             "subscriptions",
-            f"no living worker has the handler of {_some([one.name for one in unhosted])}",
+            f"no living worker has the handler of {some([one.name for one in unhosted])}",
             "start the worker of the application that declares them, or end them: eventsys subs delete NAME",
         )
     if paused := held[SubscriptionState.PAUSED]:
         waiting = sum(one.waiting for one in paused)
         yield warning(
             "subscriptions",
-            f"{_some([one.name for one in paused])} paused by hand; {waiting:,} deliveries wait",
+            f"{some([one.name for one in paused])} paused by hand; {waiting:,} deliveries wait",
             "let them go on: eventsys subs resume NAME",
         )
     if opened := held[SubscriptionState.OPEN]:
         yield warning(
             "subscriptions",
-            f"the breaker of {_some([one.name for one in opened])} is open: their attempts kept failing",
+            f"the breaker of {some([one.name for one in opened])} is open: their attempts kept failing",
             "see the error: eventsys dead ls; it closes by itself when a probe succeeds, or: eventsys subs resume NAME",
         )
     if not (unhosted or paused or opened):
         yield fine("subscriptions", f"all {len(patient.standings)} subscriptions run")
-
-
-def _retries(patient: Patient) -> Finding:
-    flat = patient.link.call("HGETALL", patient.keys.delayed_queues)
-    waiting = {name.decode(): int(count) for name, count in zip(flat[::2], flat[1::2], strict=True)}
-    total = sum(waiting.values())
-    if total >= MANY_RETRIES:
-        worst = max(waiting, key=lambda name: waiting[name])
-        return warning(
-            "retries",
-            f"{total:,} retries and delayed messages wait, most of queue {worst}: something fails again and again",
-            "see which handler fails, and why: eventsys events ls --status pending, eventsys events show ID",
-        )
-    return fine("retries", f"{total:,} retries and delayed messages wait")
-
-
-def _crashes(patient: Patient) -> Finding:
-    marks = patient.link.call("HLEN", f"{patient.keys.prefix}:crashes")
-    if marks:
-        return warning(
-            "crashes",
-            f"{marks:,} messages were in hand when their process died",
-            "see why processes die in the log of eventsys worker; a message that kills five becomes a dead letter",
-        )
-    return fine("crashes", "no message is suspected of killing its process")
-
-
-def _dead_letters(patient: Patient) -> Finding:
-    count = patient.link.call("ZCARD", patient.keys.dead)
-    if not count:
-        return fine("dead", "there are no dead letters")
-    [newest] = patient.link.call("ZREVRANGE", patient.keys.dead, 0, 0)
-    facts = patient.link.call("HMGET", patient.keys.letter(newest.decode()), "reason", "error", "actor")
-    reason, error, actor = (value.decode("utf-8", "replace") if value else "?" for value in facts)
-    return warning(
-        "dead",
-        f"{count:,} dead letters wait for a decision; the newest is {actor}'s: {reason}: {error[:120]}",
-        "see them: eventsys dead ls; after mending the cause: eventsys dead redrive; or drop them: eventsys dead purge",
-    )
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

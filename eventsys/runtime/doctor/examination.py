@@ -10,14 +10,15 @@ from eventsys.service import EventService
 from eventsys.store.redis_time import read_clock
 
 from .event_checks import check_events
+from .handler_checks import check_handlers
 from .patient import Patient, read_info
 from .process_checks import check_processes
-from .redis_checks import check_reached, check_redis
+from .redis_checks import check_reached, check_redis, is_new_enough
 from .scheduler_checks import check_scheduler
 
 Check = Callable[[Patient], Iterator[Finding]]
 
-CHECKS: tuple[Check, ...] = (check_redis, check_processes, check_scheduler, check_events)
+CHECKS: tuple[Check, ...] = (check_redis, check_processes, check_scheduler, check_events, check_handlers)
 
 
 def examine(events: EventService) -> Diagnosis:
@@ -26,23 +27,15 @@ def examine(events: EventService) -> Diagnosis:
     Args:
         events: A service on the bus; no worker need run.
     """
+    link = events.broker.link
     try:
-        patient = _admit(events)
+        read_clock(events.broker.clock, link.call)
+        patient = Patient(events, read_info(link))
+        # What stands on a Redis that lacks commands cannot be looked at.
+        checks = CHECKS if is_new_enough(patient) else CHECKS[:1]
+        return Diagnosis(findings=[finding for check in checks for finding in _carried_out(check, patient)])
     except EventsysError as error:
         return Diagnosis(findings=[check_reached(error)])
-    return Diagnosis(findings=[finding for check in CHECKS for finding in _carried_out(check, patient)])
-
-
-def _admit(events: EventService) -> Patient:
-    link = events.broker.link
-    read_clock(events.broker.clock, link.call)
-    return Patient(
-        events=events,
-        info=read_info(link),
-        processes=events.machinery.processes(),
-        queues=events.machinery.queues(),
-        standings=events.subscriptions.list(),
-    )
 
 
 def _carried_out(check: Check, patient: Patient) -> Iterator[Finding]:

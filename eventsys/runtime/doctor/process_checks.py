@@ -61,10 +61,13 @@ def _queues(patient: Patient) -> Iterator[Finding]:
             )
         elif state.oldest_waiting is not None and state.oldest_waiting > LONG_WAIT:
             found = True
+            threads = patient.events.settings.bus.worker_count
             yield warning(
                 "queue.backlog",
-                f"{state.waiting:,} messages wait on {name}, the oldest for {_seconds(state.oldest_waiting)}",
-                "the workers do not keep up: start more of them (--processes), or find the slow handler: eventsys top",
+                f"{state.waiting:,} messages wait on {name}, the oldest for {_seconds(state.oldest_waiting)}"
+                f"{_slowest(patient, state.name)}",
+                "the workers do not keep up: start more of them (--processes), give each more threads where handlers"
+                f" wait (EVENTSYS_BUS__WORKER_COUNT, here {threads}), or make the handler faster: eventsys top",
             )
         if state.suspects:
             found = True
@@ -75,6 +78,20 @@ def _queues(patient: Patient) -> Iterator[Finding]:
             )
     if not found:
         yield fine("queues", f"{len(patient.queues)} queues are read, and none is behind")
+
+
+def _slowest(patient: Patient, queue: str) -> str:
+    """Return what is said of the handler of a queue that takes longest; nothing where none was measured yet."""
+    took = {
+        one.name: figures.duration.p99
+        for one in patient.standings
+        if one.subscription.queue == queue and (figures := patient.figures.get(one.name)) is not None
+    }
+    measured = {name: length for name, length in took.items() if length is not None}
+    if not measured:
+        return ""
+    name = max(measured, key=lambda name: measured[name])
+    return f"; the slowest handler is {name}: its p99 is {measured[name].total_seconds():,.3g} s"
 
 
 def _poller(patient: Patient) -> Finding:

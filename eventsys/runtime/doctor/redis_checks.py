@@ -17,6 +17,9 @@ OLDEST = (6, 2)
 #: Shares of its memory limit from which on there is something to say; publishing is refused near the second.
 MUCH_MEMORY, TOO_MUCH_MEMORY = 0.80, 0.95
 
+#: The share of the connections Redis allows from which on there is something to say.
+MANY_CONNECTIONS = 0.8
+
 #: Seconds that the clock of this host may differ from Redis's before people are misled by what logs say.
 CLOCK_OFF_S = 2.0
 
@@ -30,23 +33,35 @@ _ROUND_TRIPS = 11
 
 
 def check_redis(patient: Patient) -> Iterator[Finding]:
-    """Look at version, role, persistence, memory, slow commands, distance and clock."""
+    """Look at version, role, persistence, memory, connections, slow commands, distance and clock."""
     yield _version(patient)
     yield _role(patient)
     yield _persistence(patient)
     yield _policy(patient)
     yield _memory(patient)
+    yield _connections(patient)
     yield _slow_commands(patient)
     yield _distance(patient)
     yield _clock(patient)
 
 
-def _version(patient: Patient) -> Finding:
+def is_new_enough(patient: Patient) -> bool:
+    """Return whether this Redis has every command that is needed."""
+    is_valkey, version, _ = _server(patient)
+    return is_valkey or version >= OLDEST
+
+
+def _server(patient: Patient) -> tuple[bool, tuple[int, ...], str]:
+    """Return whether it is Valkey, which version of what, and how that is called."""
     is_valkey = patient.info.get("server_name") == "valkey"
     text = patient.info.get("valkey_version" if is_valkey else "redis_version", "0")
-    name = f"{'Valkey' if is_valkey else 'Redis'} {text}"
     version = tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
-    if not is_valkey and version < OLDEST:
+    return is_valkey, version, f"{'Valkey' if is_valkey else 'Redis'} {text}"
+
+
+def _version(patient: Patient) -> Finding:
+    is_valkey, version, name = _server(patient)
+    if not is_new_enough(patient):
         return problem("redis.version", f"{name} is older than 6.2 and lacks commands", "upgrade Redis to 6.2 or later")
     if not is_valkey and version < (7, 0):
         return warning(
@@ -93,6 +108,13 @@ def _policy(patient: Patient) -> Finding:
             f"the eviction policy is {policy}: at its memory limit Redis would delete events in silence",
             "set `maxmemory-policy noeviction`, or now: redis-cli CONFIG SET maxmemory-policy noeviction",
         )
+    evicted = patient.number("evicted_keys")
+    if evicted:
+        return warning(
+            "redis.policy",
+            f"nothing is evicted now, but Redis has deleted {evicted:,} keys since it started: events may be missing",
+            "see what is gone: eventsys events ls; the count begins anew with a restart of Redis",
+        )
     return fine("redis.policy", "nothing is evicted")
 
 
@@ -108,6 +130,18 @@ def _memory(patient: Patient) -> Finding:
     if share >= MUCH_MEMORY:
         return warning("redis.memory", f"{said}: above 95 % publishing is refused", remedy)
     return fine("redis.memory", said)
+
+
+def _connections(patient: Patient) -> Finding:
+    open_now, most = patient.number("connected_clients"), patient.number("maxclients")
+    said = f"{open_now:,} of {most:,} connections are open" if most else f"{open_now:,} connections are open"
+    if most and open_now >= MANY_CONNECTIONS * most:
+        return warning(
+            "redis.connections",
+            f"{said}: beyond, Redis refuses new ones",
+            "raise `maxclients` (and the limit of open files), or see who holds them: redis-cli CLIENT LIST",
+        )
+    return fine("redis.connections", said)
 
 
 def _slow_commands(patient: Patient) -> Finding:
