@@ -48,6 +48,9 @@ LOOK_S = 0.7
 #: Most messages of a dead process moved on one lane by one script.
 _MOST_MOVED = 100
 
+#: Letters that are kept of why code could not be loaded again.
+_LONGEST_PROBLEM = 4_000
+
 logger = logging.getLogger(__name__)
 
 
@@ -194,6 +197,19 @@ class Presence:
                 )  # fmt: skip
                 self._when_lost(process.decode(), moved)
 
+    def note_reload(self, problem: str) -> None:
+        """Note that the application's code was loaded again here just now, or why it could not be.
+
+        Of a process that has not said that it is alive nothing is noted.
+
+        Raises:
+            RedisUnavailableError: If Redis cannot be told.
+        """
+        if not self._has_appeared:
+            return
+        facts = ("reloaded_ms", self._clock.now_ms(), "reload_problem", problem[:_LONGEST_PROBLEM])
+        self._link.pipeline([("HSET", self._keys.process(self.name), *facts)])
+
     def look_now(self) -> None:
         """Call `look` at once, from the thread that beats: something has changed."""
         if self._by_hand:
@@ -221,8 +237,9 @@ class Presence:
         began_at, queues = self._clock.monotonic(), sorted(self._queues)
         facts = (self.name, socket.gethostname(), os.getpid(), self.number, self._clock.now_ms())
         lease_end = self._clock.real_ms() + self._lease.lease_ms
+        lease = (lease_end, self._lease.lease_ms)
         self.number = int(
-            self._link.run(script("introduce"), self._keys.prefix, *facts, lease_end, ",".join(queues), *queues)
+            self._link.run(script("introduce"), self._keys.prefix, *facts, *lease, ",".join(queues), *queues)
         )
         self._lease_ends_at = began_at + self._lease.lease_ms / 1000
 

@@ -136,8 +136,16 @@ class Replays:
         *,
         rate: float = USUAL_RATE,
         backfill: bool = False,
+        longest_s: float | None = None,
     ) -> ReplayCount:
         """Count what a replay would give, without giving anything; it reads all of the history that may fit.
+
+        Args:
+            subscription: Its name.
+            wanted: As for `replay`.
+            rate: As for `replay`, for how long it would take.
+            backfill: As for `replay`.
+            longest_s: Seconds after which counting stops, with what was counted by then; None: never.
 
         Raises:
             NotFoundError: If there is no subscription of this name.
@@ -146,13 +154,17 @@ class Replays:
         row = self._subscription(subscription)
         by_type: dict[str, int] = {}
         ends: list[Place] = []
+        is_exact, until = True, None if longest_s is None else self._clock.monotonic() + longest_s
         for part in self._scan(row, wanted or EventFilter(), NEWEST).parts(None):
             for logged, header in self._history.not_had(part.fitting, row.number, only_new=backfill):
                 by_type[header.type] = by_type.get(header.type, 0) + 1
                 ends = [ends[0] if ends else place_of_log(logged.log), place_of_log(logged.log)]
+            if until is not None and part.cursor is not None and self._clock.monotonic() > until:
+                is_exact = False
+                break
         events = sum(by_type.values())
         return ReplayCount(
-            subscription=subscription, events=events, by_type=by_type, seconds=events / rate,
+            subscription=subscription, events=events, is_exact=is_exact, by_type=by_type, seconds=events / rate,
             oldest_at=from_ms(ends[0].ms) if ends else None, newest_at=from_ms(ends[1].ms) if ends else None,
         )  # fmt: skip
 

@@ -25,6 +25,7 @@ from eventsys.dashboard.pages import page_router
 from eventsys.dashboard.probes import probes
 from eventsys.dashboard.problems import problem_of, problem_response
 from eventsys.dashboard.rendering import render
+from eventsys.dashboard.tailing import Tail
 from eventsys.errors import EventsysError
 from eventsys.service import EventService
 from eventsys.version import __version__
@@ -73,6 +74,7 @@ def application(events: EventService, access: Access) -> FastAPI:
     app.state.access = access
     app.state.form_tokens = FormTokens()
     app.state.live = Live(events)
+    app.state.tail = Tail(events)
     app.include_router(probes)
     app.include_router(api_router)
     app.include_router(page_router)

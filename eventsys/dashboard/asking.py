@@ -27,7 +27,9 @@ def filter_from(model: type[T], asked: Mapping[str, str], **fixed: Any) -> tuple
         text = value.strip()
         if not text or name not in model.model_fields:
             continue
-        if name in _LISTS:
+        if name == "ids":
+            given[name] = [value]  # an id may have commas in it
+        elif name in _LISTS:
             given[name] = [one.strip() for one in text.split(",") if one.strip()]
         elif name in _TIMES:
             given[name] = text if text.endswith("Z") or "+" in text else f"{text}Z"

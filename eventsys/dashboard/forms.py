@@ -17,7 +17,7 @@ COOKIE = "eventsys_form"
 FIELD = "form_token"
 
 #: Fields that a form has at most.
-_MOST_FIELDS = 200
+_MOST_FIELDS = 1_000
 
 _COOKIE_KEY = "eventsys.form_cookie"
 
@@ -60,9 +60,10 @@ def keep_cookie(request: Request, response: Response) -> None:
 
 
 class Form(NamedTuple):
-    """What a form of ours sent."""
+    """What a form of ours sent: its fields, of several of one name the last; and all of them in order."""
 
     fields: dict[str, str]
+    pairs: list[tuple[str, str]]
 
     def text(self, name: str) -> str:
         """Return a field without the space around it; empty where it was not sent."""
@@ -90,7 +91,7 @@ async def form_of(request: Request) -> Form:
     tokens: FormTokens = request.app.state.form_tokens
     if not tokens.fits(request.cookies.get(COOKIE), fields.pop(FIELD, None)):
         raise HTTPException(403, "this form is not, or no longer, one of this server; go back and load the page anew")
-    return Form(fields)
+    return Form(fields, [pair for pair in pairs if pair[0] != FIELD])
 
 
 OurForm = Annotated[Form, Depends(form_of)]

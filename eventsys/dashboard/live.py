@@ -10,6 +10,7 @@ from typing import Any
 
 from anyio import to_thread
 
+from eventsys.dashboard.charts import charts_of
 from eventsys.errors import EventsysError
 from eventsys.model.metrics import EventMetrics
 from eventsys.readable import shown
@@ -78,9 +79,11 @@ class Live:
     def _look(self) -> str:
         try:
             told: dict[str, Any] = figures_of(self._events.get_metrics())
+            charts = charts_of(self._events.store.metrics.activity())
         except EventsysError as error:
             return f"event: away\ndata: {json.dumps({'said': ' '.join(str(error).split())})}\n\n"
-        return f"event: figures\ndata: {json.dumps(told)}\n\n"
+        drawn = {one.name: {"bars": one.bars, "most": shown(one.most), "said": one.said} for one in charts}
+        return f"event: figures\ndata: {json.dumps({**told, 'charts': drawn})}\n\n"
 
 
 def figures_of(totals: EventMetrics) -> dict[str, str]:

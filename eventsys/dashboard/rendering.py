@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -34,11 +34,19 @@ DONE = {
     "paused": "It is paused.",
     "resumed": "It goes on.",
     "running": "A run has begun.",
+    "published": "It was published.",
+    "scheduled": "It waits for its time.",
+    "replaying": "The replay has begun; worker processes carry it on.",
+    "ended": "It has ended.",
+    "created": "The task was created.",
+    "changed": "The task was changed.",
+    "deleted": "The task was deleted.",
 }
 
 _NAVIGATION = (
     ("", "Overview"), ("events", "Events"), ("delayed", "Delayed"), ("dead-letters", "Dead letters"),
-    ("cron", "Cron"), ("subscriptions", "Subscriptions"), ("workers", "Workers"), ("types", "Types"),
+    ("cron", "Cron"), ("subscriptions", "Subscriptions"), ("workers", "Workers"), ("types", "Catalogue"),
+    ("alerts", "Alerts"),
 )  # fmt: skip
 
 
@@ -107,6 +115,14 @@ def _lines(text: str) -> str:
     return "\n".join(lines) + rest
 
 
+def _compact(value: Any) -> str:
+    return visible(json.dumps(value, ensure_ascii=False))
+
+
+def _seconds(value: float) -> str:
+    return shown(timedelta(seconds=value))
+
+
 def _ratio(value: float | None) -> str:
     return "-" if value is None else f"{value:.2%}"
 
@@ -118,6 +134,7 @@ def _environment() -> Environment:
     )  # fmt: skip
     filters: Mapping[str, Any] = {
         "when": _when, "shown": shown, "pretty": _pretty, "lines": _lines, "ratio": _ratio, "visible": visible,
+        "compact": _compact, "seconds": _seconds,
     }  # fmt: skip
     made.filters.update(filters)
     return made

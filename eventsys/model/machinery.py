@@ -46,6 +46,12 @@ class WorkerProcess(BaseModel):
     started_at: UtcTime
     lease_ends_in: timedelta
     """Until it counts as dead, unless it beats before; negative when it is overdue."""
+    beat_ago: timedelta | None = None
+    """How long ago it last said that it is alive."""
+    reloaded_at: UtcTime | None = None
+    """When the application's code was last loaded again in it, or could not be; only where `--reload` runs."""
+    reload_problem: str = ""
+    """Why it could not be, and the old code goes on."""
     running: int = Field(default=0, ge=0)
     """Messages it holds now."""
     is_leader: bool = False

@@ -13,12 +13,17 @@ from eventsys.model.status import EventStatus
 
 T = TypeVar("T")
 
+#: Ids that one filter may name.
+MOST_IDS = 500
+
 
 class EventFilter(BaseModel):
     """Which events to list. Every condition given must hold; one left out holds for all."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    ids: tuple[str, ...] = Field(default=(), max_length=MOST_IDS)
+    """Exactly these events, as far as there are."""
     types: tuple[Annotated[str, AfterValidator(check_pattern)], ...] = ()
     """Types or patterns such as `user.*`; any of them."""
     sources: tuple[str, ...] = ()

@@ -59,6 +59,8 @@ class ReplayCount(BaseModel):
 
     subscription: str
     events: int = Field(default=0, ge=0)
+    is_exact: bool = True
+    """False where counting stopped early: there are at least so many."""
     by_type: dict[str, int] = Field(default_factory=dict)
     oldest_at: UtcTime | None = None
     newest_at: UtcTime | None = None

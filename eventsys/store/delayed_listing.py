@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from itertools import islice
 from typing import Any
@@ -46,6 +46,8 @@ def list_delayed(link: Link, keys: Keys, wanted: EventFilter, waiting: int) -> P
         wanted: Types, sources, priority, correlation, text; the times are due times. The soonest due is always first.
         waiting: How many delayed events there are.
     """
+    if wanted.ids:
+        return _page_of_ids(link, keys, wanted)
     low_ms, high_ms = _bounds(wanted)
     judge = _judge_of(wanted)
     if judge is None and wanted.cursor is None and _messages(link, keys) == 0:
@@ -73,6 +75,19 @@ def list_delayed(link: Link, keys: Keys, wanted: EventFilter, waiting: int) -> P
     )
 
 
+def _page_of_ids(link: Link, keys: Keys, wanted: EventFilter) -> Page[DelayedEvent[Any]]:
+    """Return a page of those events of given ids that wait and fit."""
+    low_ms, high_ms = _bounds(wanted)
+    fits = _judge_of(wanted) or _any
+    found = [one for one in _found(link, keys, list(dict.fromkeys(wanted.ids))) if one.is_event and fits(one)]
+    known = sorted((one for one in found if _is_within(one, low_ms, high_ms)), key=lambda one: one.due_ms)
+    first = (wanted.page - 1) * wanted.page_size
+    return Page[DelayedEvent[Any]].model_construct(
+        items=[read_delayed(one) for one in known[first : first + wanted.page_size]],
+        total=len(known), page=wanted.page, page_size=wanted.page_size, total_is_exact=True, next_cursor=None,
+    )  # fmt: skip
+
+
 def list_retries(
     link: Link, keys: Keys, *, subscription: str | None, page: int, page_size: int
 ) -> Page[WaitingRetry[Any]]:
@@ -98,7 +113,10 @@ def matching_ids(link: Link, keys: Keys, wanted: EventFilter) -> Iterator[list[s
     """Give the ids of all delayed events that wait and fit, in lists of up to 500; of a chain only that is read."""
     low_ms, high_ms = _bounds(wanted)
     fits = _judge_of(wanted) or _any
-    if wanted.correlation_id is not None:
+    chunks: Iterable[list[Entry]]
+    if wanted.ids:
+        chunks = [_found(link, keys, list(wanted.ids))]
+    elif wanted.correlation_id is not None:
         chunks = _of_chain(link, keys, wanted.correlation_id)
     else:
         found = in_chunks(positions(link, keys, low_ms=low_ms, high_ms=high_ms))

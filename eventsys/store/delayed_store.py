@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from eventsys.clock import to_ms
-from eventsys.errors import AlreadyFiredError, NotFoundError
+from eventsys.errors import AlreadyFiredError, InvalidEventError, NotFoundError
 from eventsys.model.cipher import Cipher
 from eventsys.model.envelope import encode_event
 from eventsys.model.event import DelayedEvent
@@ -21,7 +21,8 @@ from eventsys.store.delayed_entries import (
     read_delayed,
     read_entry,
 )
-from eventsys.store.delayed_listing import list_delayed, list_retries, matching_ids, ready_positions
+from eventsys.store.delayed_listing import list_delayed, list_retries, ready_positions
+from eventsys.store.delayed_many import DelayedMany
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.scripts import script
@@ -48,6 +49,9 @@ class DelayedStore:
 
     Each change is one script, so of two that want an entry at once exactly one gets it.
 
+    Attributes:
+        many: What counts and changes many at once.
+
     Args:
         link: The way to Redis.
         keys: The keys of the bus.
@@ -58,6 +62,7 @@ class DelayedStore:
         self._link = link
         self._keys = keys
         self._retention_ms = retention_ms
+        self.many = DelayedMany(link, keys, waiting=self.count, cancel=self._take_back)
 
     def find(self, entry_id: str) -> Entry | None:
         """Return what waits under an id, or None."""
@@ -116,10 +121,10 @@ class DelayedStore:
 
     def cancel_all(self, wanted: EventFilter, now_ms: int) -> int:
         """Take back every event that waits and fits, and return how many."""
-        cancelled = 0
-        for ids in matching_ids(self._link, self._keys, wanted):
-            cancelled += sum(_is_taken_back(outcome) for outcome in self.cancel(ids, now_ms))
-        return cancelled
+        return self.many.cancel(wanted, now_ms)
+
+    def _take_back(self, event_ids: Sequence[str], now_ms: int) -> int:
+        return sum(_is_taken_back(outcome) for outcome in self.cancel(event_ids, now_ms))
 
     def reschedule(self, event_id: str, due_ms: int, now_ms: int) -> DelayedEvent[Any]:
         """Let a delayed event wait for another time, and return it as it then is.
@@ -138,7 +143,7 @@ class DelayedStore:
             AlreadyFiredError: If it has been published.
             NotFoundError: If nothing of this id waits.
         """
-        outcome, is_repeated = self._link.run_telling(script("fire_delayed"), self._keys.prefix, now_ms, event_id)
+        [outcome], is_repeated = self._link.run_telling(script("fire_delayed"), self._keys.prefix, now_ms, event_id)
         if is_repeated and outcome[0] == b"fired":
             raise AlreadyFiredError(
                 f"delayed event {event_id!r} has fired, by this call or before it: the reply was lost; get_event tells"
@@ -207,6 +212,9 @@ def _waiting_entry(event_id: str, outcome: Any) -> Entry:
         raise AlreadyFiredError(f"delayed event {event_id!r} has fired already; get_event tells how it went")
     if outcome[0] == b"unknown":
         raise NotFoundError(f"no delayed event {event_id!r} waits; eventsys delayed ls shows all")
+    if outcome[0] == b"refused":
+        said = outcome[1].decode("utf-8", "replace")
+        raise InvalidEventError(f"delayed event {event_id!r} cannot be let go: {said}; cancel it, and publish it anew")
     return read_entry(outcome[2], int(float(outcome[1])))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -147,9 +147,16 @@ class EventStore:
         """
         return self._chronicle.export(wanted or EventFilter(order="oldest"), form)
 
-    def follow(self, patterns: Sequence[str] = ()) -> Iterator[Event[Any]]:
-        """Give every event as it is stored, from now on; only those of some types where patterns are given."""
-        return follow_log(self._link, self._keys, patterns)
+    def follow(
+        self, patterns: Sequence[str] = (), *, is_wanted: Callable[[], bool] = lambda: True
+    ) -> Iterator[Event[Any]]:
+        """Give every event as it is stored, from now on; only those of some types where patterns are given.
+
+        Args:
+            patterns: Types or patterns.
+            is_wanted: Asked every five seconds at least, in the thread that follows: false ends it.
+        """
+        return follow_log(self._link, self._keys, patterns, is_wanted=is_wanted)
 
     def _records(self, events: Sequence[tuple[str, bytes | None]]) -> list[EventRecord[Any]]:
         """Return the records of events whose ids, and perhaps envelopes, are known."""

@@ -13,6 +13,7 @@ from eventsys.model.priority import LANES
 from eventsys.model.queries import EventFilter
 from eventsys.model.status import EventStatus
 from eventsys.store.chain_index import ChainIndex
+from eventsys.store.id_index import IdIndex
 from eventsys.store.index import Index
 from eventsys.store.judging import Judge
 from eventsys.store.keys import CLASSES, Keys
@@ -87,6 +88,11 @@ class History:
                 self._link, self._keys, wanted.status,
                 first_ms=first_ms, last_ms=last_ms, newest_first=newest_first,
             )  # fmt: skip
+        if wanted.ids:
+            return IdIndex(
+                self._link, self._keys, wanted.ids,
+                first_ms=first_ms or 0, last_ms=last_ms, newest_first=newest_first,
+            )  # fmt: skip
         begins = self._begins()
         if wanted.correlation_id is not None:
             return ChainIndex(
@@ -104,11 +110,13 @@ class History:
     def judge_of(self, wanted: EventFilter) -> Judge:
         """Return what judges the conditions that the index of `index_of` leaves open."""
         by_status = wanted.status in _INDEXED
-        by_chain = wanted.correlation_id is not None and not by_status
+        by_id = bool(wanted.ids) and not by_status
+        by_chain = wanted.correlation_id is not None and not by_status and not by_id
         return Judge(
             self._link, self._keys, wanted,
-            types=wanted.types if by_status or by_chain else (),
-            correlation_id=wanted.correlation_id if by_status else None,
+            types=wanted.types if by_status or by_chain or by_id else (),
+            correlation_id=wanted.correlation_id if by_status or by_id else None,
+            is_by_id=bool(wanted.ids) and not by_id,
             is_delivered=wanted.status is EventStatus.DELIVERED,
         )  # fmt: skip
 

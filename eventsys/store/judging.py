@@ -24,6 +24,7 @@ class Judge:
         wanted: Source, priority, text and subscription are judged as it says.
         types: Types and patterns to judge; none: the index did.
         correlation_id: The chain to judge; None: the index did.
+        is_by_id: Whether the ids are to be judged; the index did, if not.
         is_delivered: Whether only delivered events fit.
     """
 
@@ -35,13 +36,14 @@ class Judge:
         *,
         types: Sequence[str] = (),
         correlation_id: str | None = None,
+        is_by_id: bool = False,
         is_delivered: bool = False,
     ) -> None:
         self._link = link
         self._keys = keys
         self._is_delivered = is_delivered
         self._subscription = wanted.subscription
-        self._tests = _tests(wanted, types, correlation_id)
+        self._tests = _tests(wanted, types, correlation_id, is_by_id=is_by_id)
 
     @property
     def accepts_all(self) -> bool:
@@ -73,11 +75,13 @@ class Judge:
 
 
 def _tests(
-    wanted: EventFilter, types: Sequence[str], correlation_id: str | None
+    wanted: EventFilter, types: Sequence[str], correlation_id: str | None, *, is_by_id: bool
 ) -> list[Callable[[EventHeader], bool]]:
     tests: list[Callable[[EventHeader], bool]] = []
     if types:
         tests.append(lambda header: any(pattern_matches(pattern, header.type) for pattern in types))
+    if is_by_id:
+        tests.append(lambda header: header.id in wanted.ids)
     if wanted.sources:
         tests.append(lambda header: header.source in wanted.sources)
     if wanted.priority is not None:

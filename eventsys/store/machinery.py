@@ -97,6 +97,7 @@ class Machinery:
     def _process(
         self, name: str, facts: Mapping[str, str], lease_end: int, held: int, *, is_leader: bool
     ) -> WorkerProcess:
+        left_ms = lease_end - self._clock.real_ms()
         return WorkerProcess(
             name=name,
             host=facts.get("host", ""),
@@ -104,7 +105,10 @@ class Machinery:
             number=int(facts.get("number", 0)),
             queues=[queue for queue in facts.get("queues", "").split(",") if queue],
             started_at=from_ms(int(facts.get("started_ms", 0))),
-            lease_ends_in=timedelta(milliseconds=lease_end - self._clock.real_ms()),
+            lease_ends_in=timedelta(milliseconds=left_ms),
+            beat_ago=timedelta(milliseconds=max(0, int(facts.get("lease_ms", left_ms)) - left_ms)),
+            reloaded_at=from_ms(int(facts["reloaded_ms"])) if "reloaded_ms" in facts else None,
+            reload_problem=facts.get("reload_problem", ""),
             running=held,
             is_leader=is_leader,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from eventsys.clock import Clock
 from eventsys.errors import InvalidEventError
@@ -46,6 +46,20 @@ class Recent:
 
     attempts: Mapping[str, tuple[int, int]]
     unrouted: Mapping[str, int]
+
+
+class Minute(NamedTuple):
+    """What happened in one minute.
+
+    Attributes:
+        published: Events.
+        succeeded: Attempts that did.
+        failed: Attempts that did not.
+    """
+
+    published: int
+    succeeded: int
+    failed: int
 
 
 class MetricsStore:
@@ -90,10 +104,12 @@ class MetricsStore:
             dead_letters=int(dead_letters),
         )
 
-    def published(self) -> list[int]:
-        """Return how many events of the application were published in this minute, and in each of the hour before."""
-        minutes = self.measurements.minutes(self._clock.now_ms())
-        return [_sum(minute, _is_published_by_application) for minute in minutes]
+    def activity(self) -> list[Minute]:
+        """Return what happened in each minute of the last hour, the oldest first, this one last.
+
+        Events are the application's; deliveries are all that were tried.
+        """
+        return [_activity(minute) for minute in reversed(self.measurements.minutes(self._clock.now_ms())[:60])]
 
     def gauges(self) -> Gauges:
         """Return the figures of this moment that nothing adds up."""
@@ -198,6 +214,16 @@ class MetricsStore:
         # By the number, since a renamed subscription is found under its former names too.
         flat = self._link.call("HGETALL", self._keys.subscription_names)
         return {name.decode(): number.decode() for number, name in zip(flat[::2], flat[1::2], strict=True)}
+
+
+def _activity(minute: Mapping[str, int]) -> Minute:
+    succeeded = failed = 0
+    for name, count in minute.items():
+        _, _, number = name.partition(":")
+        if number and number != "unrouted":
+            is_well = number.endswith(":succeeded")
+            succeeded, failed = succeeded + count * is_well, failed + count * (not is_well)
+    return Minute(_sum(minute, _is_published_by_application), succeeded, failed)
 
 
 def _figures(pairs: Sequence[Pair], oldest_ms: int | None, now_ms: int) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from eventsys.errors import InvalidEventError
@@ -21,7 +21,9 @@ WAIT_MS = 5_000
 _AT_ONCE = 100
 
 
-def follow_log(link: Link, keys: Keys, patterns: Sequence[str] = ()) -> Iterator[Event[Any]]:
+def follow_log(
+    link: Link, keys: Keys, patterns: Sequence[str] = (), *, is_wanted: Callable[[], bool] = lambda: True
+) -> Iterator[Event[Any]]:
     """Give every event that is stored from now on, as soon as it is; those of one lane in their order.
 
     Redis holds the question until there is an answer: nothing is polled. What is published while the connection is
@@ -31,6 +33,7 @@ def follow_log(link: Link, keys: Keys, patterns: Sequence[str] = ()) -> Iterator
         link: The way to Redis.
         keys: The keys of the bus.
         patterns: Types or patterns that are wanted; none given: all.
+        is_wanted: Asked between two questions to Redis, every five seconds at least: false ends it.
 
     Raises:
         InvalidPatternError: If a pattern cannot be.
@@ -42,7 +45,7 @@ def follow_log(link: Link, keys: Keys, patterns: Sequence[str] = ()) -> Iterator
     newest = channel.pipeline([("XREVRANGE", stream, "+", "-", "COUNT", 1) for stream in streams])
     places = {stream.encode(): found[0][0] if found else b"0" for stream, found in zip(streams, newest, strict=True)}
     try:
-        while True:
+        while is_wanted():
             command = ("XREAD", "COUNT", _AT_ONCE, "BLOCK", WAIT_MS, "STREAMS", *places, *places.values())
             for stream, entries in channel.call(*command, timeout_s=WAIT_MS / 1000 + 5) or ():
                 places[stream] = entries[-1][0]

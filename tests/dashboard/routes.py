@@ -28,9 +28,9 @@ def _routes(app: Any) -> Iterator[tuple[str, str]]:
             yield method, re.sub(r"\{[^}]+\}", "x", str(path))
 
 
-#: What goes on for as long as somebody watches; its answer is looked at on a real server.
-ENDLESS = ("GET", "/live")
+#: What goes on for as long as somebody watches; the answers are looked at on a real server.
+ENDLESS = {("GET", "/live"), ("GET", "/tail/events")}
 
 ROUTES = routes()
 CHANGES = [route for route in ROUTES if route[0] not in LOOKING]
-LOOKS = [route for route in ROUTES if route[0] in LOOKING and route != ENDLESS]
+LOOKS = [route for route in ROUTES if route[0] in LOOKING and route not in ENDLESS]

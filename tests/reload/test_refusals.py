@@ -37,6 +37,26 @@ def test_a_module_that_cannot_be_loaded_leaves_all_as_it_was_and_says_why(shop: 
     assert noted(2) == ["old", "mended"]
 
 
+def test_the_last_reload_of_a_process_is_on_record(shop: Shop) -> None:
+    reloader = shop.load()
+    shop.work()
+    [process] = shop.events.machinery.processes()
+    assert (process.reloaded_at, process.reload_problem) == (None, "")
+    shop.write("orders.py", "import no_such_module\n")
+    reloader.look()
+    [process] = shop.events.machinery.processes()
+    assert process.reloaded_at is not None
+    assert "no_such_module" in process.reload_problem
+    shop.write("orders.py", HANDLER.format(said="mended"))
+    reloader.look()
+    [mended] = shop.events.machinery.processes()
+    assert mended.reloaded_at is not None
+    assert mended.reloaded_at >= process.reloaded_at
+    assert mended.reload_problem == ""
+    assert mended.beat_ago is not None
+    assert 0 <= mended.beat_ago.total_seconds() < 12
+
+
 def test_other_settings_of_the_service_ask_for_a_restart(shop: Shop) -> None:
     made = f"from eventsys import EventService\nevents = EventService(**{shop.settings()!r})\n"
     shop.write("app.py", made)

@@ -243,3 +243,25 @@ def test_times_are_those_of_storing(events: EventService, historian: Historian) 
     at = from_ms(T0)
     assert events.get_event_records(EventFilter(end_time=at)).total == 0
     assert events.get_event_records(EventFilter(start_time=at, end_time=at + timedelta(milliseconds=1))).total == 1
+
+
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+def test_events_are_found_by_their_ids_in_their_order(services: Any, order: str) -> None:
+    events = services.make()
+    historian = Historian(events)
+    for number in range(9):
+        historian.store(TYPES[number % 2], T0 + number, source="even" if number % 2 else "odd")
+    asked = ("e7", "e2", "unknown", "e5", "e2", "e4")
+    expected = ["e2", "e4", "e5", "e7"] if order == "oldest" else ["e7", "e5", "e4", "e2"]
+    page = events.get_event_records(EventFilter(ids=asked, order=order))
+    assert (_ids(page), page.total, page.total_is_exact) == (expected, 4, True)
+    for size in (1, 2, 3, 4):
+        assert _walk(events, ids=asked, order=order, page_size=size) == expected
+        pages = [events.get_event_records(EventFilter(ids=asked, order=order, page_size=size, page=n)) for n in (1, 2)]
+        assert _ids(pages[0]) + _ids(pages[1]) == expected[: 2 * size]
+    assert _ids(events.get_event_records(EventFilter(ids=asked, types=("user.login",), order="oldest"))) == ["e5", "e7"]
+    assert _ids(events.get_event_records(EventFilter(ids=asked, sources=("even",)))) == ["e4", "e2"]
+    assert _ids(events.get_event_records(EventFilter(ids=asked, correlation_id="e4"))) == ["e4"]
+    assert _ids(events.get_event_records(EventFilter(ids=asked, start_time=from_ms(T0 + 4)))) == ["e7", "e5"]
+    assert _ids(events.get_event_records(EventFilter(ids=asked, status=EventStatus.FAILED))) == []
+    assert set(_ids(events.get_event_records(EventFilter(ids=asked, status=EventStatus.PENDING)))) == set(expected)

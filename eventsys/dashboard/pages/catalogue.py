@@ -1,41 +1,145 @@
-"""Pages of event types: those that were published or registered, with schema and subscribers."""
+"""Pages of event types: those that were published or registered; schema, publishers, subscribers; publishing one."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from eventsys.dashboard.context import Bus
-from eventsys.dashboard.rendering import render
-from eventsys.errors import NotFoundError
+from eventsys.dashboard.context import Bus, Changes
+from eventsys.dashboard.forms import Form, OurForm
+from eventsys.dashboard.problems import status_of
+from eventsys.dashboard.rendering import go_to, render
+from eventsys.dashboard.schema_form import Field, fields_of, object_in, payload_of
+from eventsys.errors import EventsysError, InvalidEventError, NotFoundError
+from eventsys.model.identifiers import new_event_id
 from eventsys.model.metrics import TypeMetrics
 from eventsys.model.patterns import pattern_matches
+from eventsys.model.priority import Priority
+from eventsys.model.queries import EventFilter
 from eventsys.service import EventService
 
 catalogue = APIRouter()
+
+#: Events whose sources are looked at for who publishes a type.
+LOOKED_AT = 50
+
+#: What else a form says of an event, by the names of `publish`.
+_FIELDS = ("id", "source", "correlation_id", "idempotency_key")
 
 
 @catalogue.get("/types")
 def list_types(request: Request, bus: Bus) -> Response:
     """List the types that this process knows, and those that were ever published."""
-    figures = bus.get_metrics(by="type")
-    names = sorted({*figures, *bus.catalog.registered()})
-    rows = [(name, bus.catalog.model_for(name), figures.get(name)) for name in names]
-    return render(request, "types.html", rows=rows)
+    return _list_page(request, bus)
+
+
+@catalogue.post("/publish")
+def publish_any(request: Request, desk: Changes, form: OurForm) -> Response:
+    """Publish an event of any type, its payload written as JSON."""
+    try:
+        return _publish(request, desk, form, form.text("type"), [])
+    except EventsysError as error:
+        return _list_page(request, desk.events, form.fields, _fault(error), 422)
 
 
 @catalogue.get("/types/{event_type}")
 def show_type(request: Request, bus: Bus, event_type: str) -> Response:
-    """Show one type: its schema, who wants it, its figures."""
+    """Show one type: its schema, who publishes and wants it, its figures, and a form for a new event."""
+    return _type_page(request, bus, event_type)
+
+
+@catalogue.post("/types/{event_type}/publish")
+def publish_one(request: Request, desk: Changes, form: OurForm, event_type: str) -> Response:
+    """Publish an event from the form that was made of its schema, at once or later."""
+    try:
+        return _publish(request, desk, form, event_type, _form_fields(desk.events, event_type))
+    except EventsysError as error:
+        return _type_page(request, desk.events, event_type, form.fields, _fault(error), 422)
+
+
+def _publish(request: Request, desk: Changes, form: Form, event_type: str, fields: list[Field]) -> Response:
+    given: dict[str, Any] = {**form.given(*_FIELDS)}
+    if form.text("priority"):
+        given["priority"] = _priority(form.text("priority"))
+    written = form.text("json")
+    payload = object_in(written) if written or not fields else payload_of(fields, form.fields)
+    delay = form.text("delay")
+    if delay:
+        later = desk.change(
+            "delayed.schedule", event_type, lambda: desk.events.schedule(event_type, payload, delay=delay, **given),
+            delay=delay,
+        )  # fmt: skip
+        return go_to(request, "events", later.id, done="scheduled")
+    event = desk.change("events.publish", event_type, lambda: desk.events.publish(event_type, payload, **given))
+    return go_to(request, "events", event.id, done="published")
+
+
+def _list_page(
+    request: Request, bus: EventService, asked: Mapping[str, str] | None = None, fault: str = "", status: int = 200
+) -> Response:
+    figures = bus.get_metrics(by="type")
+    names = sorted({*figures, *bus.catalog.registered()})
+    patterns = [one.subscription.pattern for one in bus.subscriptions.list()]
+    rows = [
+        (name, bus.catalog.model_for(name), figures.get(name), sum(pattern_matches(one, name) for one in patterns))
+        for name in names
+    ]
+    return render(
+        request, "types.html", status=status, rows=rows, asked=asked or _fresh(bus), fault=fault, priorities=Priority
+    )
+
+
+def _type_page(
+    request: Request, bus: EventService, event_type: str, asked: Mapping[str, str] | None = None, fault: str = "",
+    status: int = 200,
+) -> Response:  # fmt: skip
     model, figures = bus.catalog.model_for(event_type), bus.get_metrics(by="type").get(event_type)
     if model is None and figures is None:
         raise NotFoundError(f"no event of type {event_type!r} was published, and no model is registered for it")
     return render(
-        request, "type.html", event_type=event_type, version=bus.catalog.version_for(event_type),
-        schema=None if model is None else model.model_json_schema(),
+        request, "type.html", status=status, event_type=event_type, version=bus.catalog.version_for(event_type),
+        schema=None if model is None else model.model_json_schema(), fields=_form_fields(bus, event_type),
         figures=figures or TypeMetrics(event_type=event_type), wanted_by=_subscribers(bus, event_type),
+        published_by=_publishers(bus, event_type) if figures else {}, asked=asked or _fresh(bus), fault=fault,
+        priorities=Priority, looked_at=LOOKED_AT,
     )  # fmt: skip
+
+
+def _form_fields(bus: EventService, event_type: str) -> list[Field]:
+    model = bus.catalog.model_for(event_type)
+    return [] if model is None else fields_of(model.model_json_schema())
+
+
+def _fresh(bus: EventService) -> dict[str, str]:
+    """Return what a form says before anything is filled in: the id, so that sending it twice publishes once."""
+    return {"id": new_event_id(bus.broker.clock.now_ms())}
+
+
+def _fault(error: EventsysError) -> str:
+    """Return what is wrong with what was filled in; raise what is not the fault of who filled it in."""
+    if status_of(error) >= 500:
+        raise error
+    return " ".join(str(error).split())
+
+
+def _priority(text: str) -> Priority:
+    try:
+        return Priority[text.upper()]
+    except KeyError as error:
+        raise InvalidEventError(f"{text[:40]!r} is no priority; there are low, normal, high, critical") from error
+
+
+def _publishers(bus: EventService, event_type: str) -> dict[str, int]:
+    """Return who published the newest events of a type, and how many of them."""
+    newest = bus.get_event_records(EventFilter(types=(event_type,), page_size=LOOKED_AT)).items
+    found: dict[str, int] = {}
+    for one in newest:
+        found[one.source] = found.get(one.source, 0) + 1
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
 def _subscribers(bus: EventService, event_type: str) -> list[str]:

@@ -1,14 +1,21 @@
-"""Pages of cron tasks: all, one with its runs, pausing and running."""
+"""Pages of cron tasks: all, one with its runs, pausing and running, creating, editing and deleting."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from eventsys.dashboard.context import Bus, Changes
+from eventsys.dashboard.cron_form import fields_in, next_ticks, text_of
 from eventsys.dashboard.forms import OurForm
+from eventsys.dashboard.problems import status_of
 from eventsys.dashboard.rendering import go_to, render
+from eventsys.errors import CronTaskError, EventsysError, NotFoundError
+from eventsys.model.cron_task import Overlap
+from eventsys.model.priority import Priority
 
 cron = APIRouter()
 
@@ -49,8 +56,65 @@ def run_task(request: Request, desk: Changes, form: OurForm, name: str) -> Respo
     return go_to(request, "cron", name, done="running")
 
 
+@cron.post("/cron/{name:path}/delete")
+def delete_task(request: Request, desk: Changes, form: OurForm, name: str) -> Response:
+    """Delete a task with its history."""
+    del form
+    desk.change("cron.delete", name, lambda: desk.events.cron.delete(name))
+    return go_to(request, "cron", done="deleted")
+
+
+@cron.get("/cron-form")
+def show_form(request: Request, bus: Bus, name: str = "") -> Response:
+    """Show the form for a new task, or with the task that is to be changed."""
+    task = bus.cron.get(name) if name else None
+    asked = {} if task is None else text_of(task)
+    return render(request, "cron_form.html", task=task, asked=asked, fault="", ticks=[], **_CHOICES)
+
+
+@cron.post("/cron-form")
+def save_task(request: Request, desk: Changes, form: OurForm) -> Response:
+    """Create a task, or change one; or, where that is all that was asked, tell when it would run."""
+    name, editing = form.text("name"), form.text("editing")
+    task = None
+    try:
+        task = desk.events.cron.get(editing) if editing else None
+        given = fields_in(form.fields)
+        if form.text("only") == "ticks":
+            ticks = next_ticks(given, desk.events.broker.clock.now())
+            return render(
+                request, "cron_form.html", task=task, asked=form.fields, fault="", ticks=ticks, **_CHOICES
+            )  # fmt: skip
+        told = {key: value for key, value in given.items() if key in {"schedule", "timezone", "event_type", "actor"}}
+        if task is not None:
+            desk.change("cron.update", editing, lambda: desk.events.cron.update(editing, **given), **told)
+            return go_to(request, "cron", editing, done="changed")
+        _refuse_taken(desk, name)
+        desk.change("cron.create", name, lambda: desk.events.cron.create(name, **given), **told)
+    except EventsysError as error:
+        if status_of(error) >= 500:
+            raise
+        said = " ".join(str(error).split())
+        return render(
+            request, "cron_form.html", status=422, task=task, asked=form.fields, fault=said, ticks=[], **_CHOICES
+        )  # fmt: skip
+    return go_to(request, "cron", name, done="created")
+
+
 @cron.get("/cron/{name:path}")
 def show_task(request: Request, bus: Bus, name: str) -> Response:
     """Show one task and its runs."""
     runs = bus.cron.history(name, page_size=100)
     return render(request, "task.html", task=bus.cron.get(name), runs=runs)
+
+
+_CHOICES: dict[str, Any] = {"overlaps": [one.value for one in Overlap], "priorities": Priority}
+
+
+def _refuse_taken(desk: Changes, name: str) -> None:
+    """Refuse to create what is there: a form that is sent twice, or another task of the same name."""
+    try:
+        desk.events.cron.get(name)
+    except NotFoundError:
+        return
+    raise CronTaskError(f"there is a cron task {name!r} already; edit that one, or give this one another name")

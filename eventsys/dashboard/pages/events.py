@@ -8,10 +8,12 @@ from starlette.responses import Response
 
 from eventsys.dashboard.asking import filter_from
 from eventsys.dashboard.context import Bus
+from eventsys.dashboard.pages.replays import CONDITIONS
 from eventsys.dashboard.rendering import render
 from eventsys.dashboard.tree import drawn
 from eventsys.errors import InvalidCursorError
 from eventsys.model.masking import shown_model
+from eventsys.model.patterns import pattern_matches
 from eventsys.model.queries import EventFilter
 from eventsys.model.status import EventStatus
 
@@ -32,8 +34,10 @@ def list_events(request: Request, bus: Bus) -> Response:
         wanted, fault = wanted.model_copy(update={"cursor": None}), str(error)
         page = bus.get_event_records(wanted)
     return render(
-        request, "events.html", page=page, asked=asked, fault=fault, statuses=[one.value for one in EventStatus]
-    )
+        request, "events.html", page=page, asked=asked, fault=fault, statuses=[one.value for one in EventStatus],
+        conditions={name: asked[name] for name in CONDITIONS if asked.get(name)},
+        subscriptions=[one.name for one in bus.subscriptions.list()],
+    )  # fmt: skip
 
 
 @events.get("/events/{event_id:path}")
@@ -41,4 +45,5 @@ def show_event(request: Request, bus: Bus, event_id: str) -> Response:
     """Show one event: payload, deliveries, attempts, and the chain it belongs to."""
     record = shown_model(bus.get_event(event_id))
     tree = drawn(bus.store.trace(event_id, most=MOST_DRAWN))
-    return render(request, "event.html", record=record, tree=tree)
+    wanting = [one.name for one in bus.subscriptions.list() if pattern_matches(one.subscription.pattern, record.type)]
+    return render(request, "event.html", record=record, tree=tree, wanting=wanting)

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from eventsys.dashboard.context import Bus, Changes
 from eventsys.dashboard.forms import OurForm
 from eventsys.dashboard.rendering import go_to, render
+from eventsys.model.machinery import InHand
 
 machines = APIRouter()
 
@@ -16,9 +17,11 @@ machines = APIRouter()
 @machines.get("/workers")
 def list_workers(request: Request, bus: Bus) -> Response:
     """List the processes, what they hold, and the queues."""
+    in_hand: dict[str, list[InHand]] = {}
+    for one in bus.machinery.in_hand():
+        in_hand.setdefault(one.process, []).append(one)
     return render(
-        request, "workers.html", processes=bus.machinery.processes(), queues=bus.machinery.queues(),
-        in_hand=bus.machinery.in_hand(),
+        request, "workers.html", processes=bus.machinery.processes(), queues=bus.machinery.queues(), in_hand=in_hand,
     )  # fmt: skip
 
 

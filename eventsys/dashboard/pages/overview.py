@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from eventsys.dashboard.charts import charts_of
 from eventsys.dashboard.context import Bus
 from eventsys.dashboard.live import Live, figures_of
 from eventsys.dashboard.rendering import render
@@ -20,11 +21,10 @@ overview = APIRouter()
 def show_overview(request: Request, bus: Bus) -> Response:
     """Show figures, the last hour, and the findings of the doctor."""
     totals = bus.get_metrics()
-    minutes = list(reversed(bus.store.metrics.published()[:60]))
     diagnosis = examine(bus)
     found = [one for one in diagnosis.findings if one.severity is not Severity.OK]
     return render(
-        request, "overview.html", figures=figures_of(totals), minutes=minutes, most=max(minutes, default=0),
+        request, "overview.html", figures=figures_of(totals), charts=charts_of(bus.store.metrics.activity()),
         findings=found, checks=len(diagnosis.findings), alerts=bus.alerts.active(),
         types=sorted(bus.get_metrics(by="type").values(), key=lambda one: -one.total_events)[:8],
     )  # fmt: skip

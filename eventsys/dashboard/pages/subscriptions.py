@@ -1,4 +1,4 @@
-"""The page of subscriptions: how each stands, pausing and resuming."""
+"""Pages of subscriptions: how each stands, one with its options, pausing, resuming, ending, back-filling."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from eventsys.bus.replay import USUAL_RATE
 from eventsys.dashboard.context import Bus, Changes
 from eventsys.dashboard.forms import OurForm
 from eventsys.dashboard.rendering import go_to, render
 
 subscriptions = APIRouter()
+
+#: Replays of all subscriptions among which those of one are looked for.
+_LOOKED_AT = 50
 
 
 @subscriptions.get("/subscriptions")
@@ -34,3 +38,21 @@ def resume_subscription(request: Request, desk: Changes, form: OurForm, name: st
     del form
     desk.change("subscriptions.resume", name, lambda: desk.events.subscriptions.resume(name))
     return go_to(request, "subscriptions", done="resumed")
+
+
+@subscriptions.post("/subscriptions/{name:path}/end")
+def end_subscription(request: Request, desk: Changes, form: OurForm, name: str) -> Response:
+    """End a subscription; its open deliveries end as cancelled, its dead letters stay."""
+    del form
+    desk.change("subscriptions.delete", name, lambda: desk.events.subscriptions.delete(name))
+    return go_to(request, "subscriptions", done="ended")
+
+
+@subscriptions.get("/subscriptions/{name:path}")
+def show_subscription(request: Request, bus: Bus, name: str) -> Response:
+    """Show one subscription: its options, figures and replays, and a form to back-fill it."""
+    return render(
+        request, "subscription.html", standing=bus.subscriptions.get(name),
+        figures=bus.get_metrics(by="subscription").get(name), usual_rate=USUAL_RATE,
+        replays=[one for one in bus.replays.list(_LOOKED_AT) if one.subscription == name],
+    )  # fmt: skip

@@ -1,7 +1,21 @@
-// Live parts of the overview: each element with data-live="name" shows the newest figure of that name, as text.
+// The overview as it changes: each element with data-live="name" shows the newest figure of that name, as text, and each
+// chart the newest bars.
 const board = document.querySelector("[data-stream]");
+const state = document.querySelector("[data-live-state]");
+
+function draw(figure, chart) {
+  figure.querySelector("[data-chart-most]").textContent = chart.most;
+  figure.querySelectorAll("g").forEach((group, part) => {
+    group.querySelectorAll("rect").forEach((bar, minute) => {
+      const [top, high] = chart.bars[part][minute];
+      bar.setAttribute("y", top + 3);
+      bar.setAttribute("height", high);
+      bar.firstElementChild.textContent = chart.said[minute];
+    });
+  });
+}
+
 if (board) {
-  const state = document.querySelector("[data-live-state]");
   const stream = new EventSource(board.dataset.stream);
   stream.addEventListener("figures", (message) => {
     const figures = JSON.parse(message.data);
@@ -9,8 +23,17 @@ if (board) {
       const text = figures[element.dataset.live];
       if (text !== undefined && element.textContent !== text) element.textContent = text;
     }
-    state.textContent = "live";
+    for (const figure of document.querySelectorAll("[data-chart]")) {
+      const chart = figures.charts[figure.dataset.chart];
+      if (chart) draw(figure, chart);
+    }
+    say("live");
   });
-  stream.addEventListener("away", (message) => { state.textContent = JSON.parse(message.data).said; });
-  stream.addEventListener("error", () => { state.textContent = "reconnecting"; });
+  stream.addEventListener("away", (message) => say(JSON.parse(message.data).said));
+  stream.addEventListener("error", () => say("reconnecting"));
+}
+
+function say(text) {
+  state.textContent = text;
+  state.parentElement.classList.toggle("on", text === "live");
 }

@@ -15,7 +15,7 @@ import dramatiq
 
 from eventsys.broker.staging import staged
 from eventsys.bus.replacing import Replaced, replace_handlers
-from eventsys.errors import SettingsError
+from eventsys.errors import EventsysError, SettingsError
 from eventsys.runtime.discovery import find_service
 from eventsys.runtime.readable_trace import readable_trace
 from eventsys.service import EventService
@@ -203,6 +203,10 @@ class Reloader:
                 "loaded %s again in %.0f ms: %s", ", ".join(reload.modules) or "nothing", reload.seconds * 1000,
                 _summary(reload.replaced), extra={"action": "reloaded", "modules": reload.modules},
             )  # fmt: skip
+        try:
+            self._events.broker.presence.note_reload(reload.problem)
+        except EventsysError as error:
+            logger.warning("the reload is not on record: %s", error, extra={"action": "reload_unrecorded"})
         self._tell(reload)
 
 

@@ -14,8 +14,9 @@ ARGV
   4    number       the one it has already, 0 for a new one: records name workers by it
   5    started_ms   the caller's clock
   6    lease_end    real time, ms
-  7    queues       all that it reads, as text
-  8..  queues       the same, one by one
+  7    lease_ms     how long a beat lasts
+  8    queues       all that it reads, as text
+  9..  queues       the same, one by one
 RETURNS
   its number
 ]]
@@ -28,8 +29,8 @@ if number == 0 then
   number = tonumber(redis.call("HGET", process, "number") or redis.call("HINCRBY", prefix .. ":workers", "next", 1))
 end
 redis.call("HSET", prefix .. ":workers", number, ARGV[2] .. ":" .. ARGV[3])
-redis.call("HSET", process, "host", ARGV[2], "pid", ARGV[3], "number", number, "queues", ARGV[7])
+redis.call("HSET", process, "host", ARGV[2], "pid", ARGV[3], "number", number, "lease_ms", ARGV[7], "queues", ARGV[8])
 redis.call("HSETNX", process, "started_ms", ARGV[5])
 redis.call("ZADD", prefix .. ":processes", ARGV[6], name)
-for at = 8, #ARGV do redis.call("SADD", prefix .. ":queues", ARGV[at]) end
+for at = 9, #ARGV do redis.call("SADD", prefix .. ":queues", ARGV[at]) end
 return number

@@ -1,0 +1,111 @@
+"""The live tail: one follower for all who watch, each with the types it wants, and none while nobody does."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from typing import Any
+
+import pytest
+
+from eventsys import EventService, InvalidPatternError
+from eventsys.dashboard import tailing
+from eventsys.dashboard.tailing import Tail, Watcher
+from tests.support.waiting import eventually
+
+
+def _read(message: str) -> tuple[str, dict[str, Any]]:
+    kind, data = message.strip().split("\n")
+    return kind.removeprefix("event: "), json.loads(data.removeprefix("data: "))
+
+
+async def _types(watching: Any, count: int) -> list[str]:
+    found: list[str] = []
+    while len(found) < count:
+        kind, data = _read(await anext(watching))
+        assert kind == "events"
+        found += [one["type"] for one in data["events"]]
+    return found
+
+
+def test_each_page_gets_the_events_it_wants(events: EventService, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tailing, "PAUSE_S", 0)
+    following = threading.Event()
+    follow = events.store.follow
+
+    def told(*args: Any, **options: Any) -> Any:
+        # The generator notes where the log ends before the first of its events is asked for.
+        is_wanted = options.pop("is_wanted")
+        return follow(*args, is_wanted=lambda: following.set() or is_wanted(), **options)
+
+    monkeypatch.setattr(events.store, "follow", told)
+
+    async def watch() -> list[list[str]]:
+        tail = Tail(events)
+        all_of_them, orders = tail.watch(), tail.watch(["order.*"])
+        assert [_read(await anext(one))[0] for one in (all_of_them, orders)] == ["following"] * 2
+        assert await asyncio.to_thread(following.wait, 20)
+        for event_type in ("order.paid", "user.login", "order.sent"):
+            await asyncio.to_thread(events.publish, event_type, {"user_id": "1"}, source="shop")
+        found = [await _types(all_of_them, 3), await _types(orders, 2)]
+        for one in (all_of_them, orders):
+            await one.aclose()
+        assert tail._follower is None
+        return found
+
+    found = asyncio.run(asyncio.wait_for(watch(), 30))
+    assert found == [["order.paid", "user.login", "order.sent"], ["order.paid", "order.sent"]]
+    events.publish("user.login", {"user_id": "2"})  # what its follower waits for, to see that it is not wanted
+    eventually(lambda: "eventsys-tail" not in {one.name for one in threading.enumerate()})
+
+
+def test_who_does_not_keep_up_is_told_how_much_was_left_out(
+    events: EventService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tailing, "MOST_WAITING", 3)
+
+    async def watch() -> dict[str, Any]:
+        watcher = Watcher([])
+        for number in range(5):
+            watcher.give(events.bus.drafter.draft("order.paid", {"secret": number}).event)
+        return _read(watcher.message())[1]
+
+    told = asyncio.run(watch())
+    assert (len(told["events"]), told["left_out"]) == (3, 2)
+    assert "secret" not in json.dumps(told)
+
+
+def test_no_more_watch_than_there_is_room_for(events: EventService, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tailing, "MOST_WATCHERS", 2)
+
+    async def watch() -> bool:
+        tail = Tail(events)
+        watching = [tail.watch(), tail.watch()]
+        for one in watching:
+            await anext(one)
+        is_full = tail.is_full
+        for one in watching:
+            await one.aclose()  # type: ignore[attr-defined]
+        return is_full and not tail.is_full
+
+    assert asyncio.run(asyncio.wait_for(watch(), 30))
+
+
+def test_a_pattern_that_cannot_be_is_refused(events: EventService, client: Any) -> None:
+    assert client.get("/tail/events?types=Not%20A%20Type").status_code == 422
+    assert client.get("/tail?types=Not%20A%20Type").status_code == 422
+    with pytest.raises(InvalidPatternError):
+        Watcher(["Not A Type"])
+
+
+def test_redis_away_is_told_to_who_watches() -> None:
+    away = EventService(redis_url="redis://127.0.0.1:1/0", name="away")
+
+    async def watch() -> str:
+        watching: Any = Tail(away).watch()
+        kinds = [_read(await anext(watching))[0] for _ in range(2)]
+        await watching.aclose()
+        return kinds[1]
+
+    assert asyncio.run(asyncio.wait_for(watch(), 30)) == "away"
