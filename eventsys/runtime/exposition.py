@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from eventsys.errors import SettingsError
 from eventsys.model.histogram import Histogram
+from eventsys.store.gauges import Gauges
 from eventsys.store.measurements import Pair
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def prometheus_text(events: EventService) -> str:
     """Return all metrics of a bus in Prometheus's text format.
 
     They are read from Redis, so any process may answer, and one is enough: the answer is that of all processes on all
-    hosts. Labels are bounded: event types and subscriptions, at most some thousand, never ids.
+    hosts. Labels are bounded: event types, subscriptions and cron tasks, at most some thousand, never ids.
 
     Raises:
         SettingsError: If prometheus-client is not installed.
@@ -72,25 +73,19 @@ class BusCollector:
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric."""
-        totals = self._metrics.measurements.totals()
+        totals, gauges = self._metrics.measurements.totals(), self._metrics.gauges()
         pairs = self._metrics.measurements.pairs()
         yield from _of_events(self._metrics.measurements.types())
         yield from _of_deliveries(pairs)
         yield from _of_times(pairs)
-        yield from self._of_letters(totals)
-        yield from self._of_time()
+        yield from _of_letters(totals, gauges)
+        yield from self._of_time(gauges)
         yield from self._of_queues()
-        yield from self._of_system(totals)
-        yield from self._of_history(totals)
+        yield from self._of_cron()
+        yield from self._of_system(totals, gauges)
+        yield from self._of_history(totals, gauges)
 
-    def _of_letters(self, totals: Mapping[str, int]) -> Iterator[Metric]:
-        stem = "dead_letters_"
-        reasons = {name.removeprefix(stem): count for name, count in totals.items() if name.startswith(stem)}
-        yield _counter("dead_letters", "Deliveries and messages given up.", ("reason",), reasons.items())
-        yield _gauge("dead_letters", "Dead letters there now.", self._metrics.gauges().dead_letters)
-
-    def _of_time(self) -> Iterator[Metric]:
-        gauges = self._metrics.gauges()
+    def _of_time(self, gauges: Gauges) -> Iterator[Metric]:
         lateness = self._metrics.measurements.lateness()
         text = "From when something delayed was due until the poller let it go."
         yield _histogram("schedule_lateness_seconds", text, (), [((), lateness)], least=0)
@@ -109,8 +104,15 @@ class BusCollector:
         running = [(one.name, one.running) for one in queues]
         yield _gauges("deliveries_in_progress", "Messages that a process holds.", of, running)
 
-    def _of_system(self, totals: Mapping[str, int]) -> Iterator[Metric]:
-        gauges = self._metrics.gauges()
+    def _of_cron(self) -> Iterator[Metric]:
+        tasks = self._metrics.cron()
+        runs = [((one.name, outcome), count) for one in tasks for outcome, count in one.runs.items()]
+        text = "Runs of cron tasks that ended, and ticks without one."
+        yield _counter("cron_runs", text, ("name", "outcome"), runs)
+        last = [(one.name, one.completed_ms / 1_000) for one in tasks if one.completed_ms is not None]
+        yield _gauges("cron_last_success_timestamp_seconds", "When a run was last completed.", ("name",), last)
+
+    def _of_system(self, totals: Mapping[str, int], gauges: Gauges) -> Iterator[Metric]:
         living = [one for one in self._events.machinery.processes() if one.lease_ends_in.total_seconds() > 0]
         yield _gauge("workers", "Processes that are alive.", len(living))
         yield _gauge("pending_events", "Events stored that have not ended.", gauges.pending)
@@ -120,8 +122,8 @@ class BusCollector:
             troubles[trouble.rule or ""] = troubles.get(trouble.rule or "", 0) + 1
         yield _gauges("troubles", "Troubles that go on, by alert rule.", ("rule",), troubles.items())
 
-    def _of_history(self, totals: Mapping[str, int]) -> Iterator[Metric]:
-        memory, size = self._metrics.gauges().history_bytes, self._events.bus.housekeeping.retention.size()
+    def _of_history(self, totals: Mapping[str, int], gauges: Gauges) -> Iterator[Metric]:
+        memory, size = gauges.history_bytes, self._events.bus.housekeeping.retention.size()
         if memory is not None:
             yield _gauge("history_bytes", "Memory of the event log, estimated by Redis.", memory)
         yield _gauge("history_events", "Events in the log, without those of the system.", size.events)
@@ -172,6 +174,13 @@ def _of_times(pairs: Iterable[Pair]) -> Iterator[Metric]:
     text = "From when an event was stored until the first attempt of its delivery began."
     yield _histogram("delivery_latency_seconds", text, of, waits.items(), least=0)
     yield _histogram("delivery_duration_seconds", "Of attempts.", of, durations.items(), least=_LEAST_EXPONENT)
+
+
+def _of_letters(totals: Mapping[str, int], gauges: Gauges) -> Iterator[Metric]:
+    stem = "dead_letters_"
+    reasons = {name.removeprefix(stem): count for name, count in totals.items() if name.startswith(stem)}
+    yield _counter("dead_letters", "Deliveries and messages given up.", ("reason",), reasons.items())
+    yield _gauge("dead_letters", "Dead letters there now.", gauges.dead_letters)
 
 
 _Labelled = Iterable[tuple[str | tuple[str, ...], float]]

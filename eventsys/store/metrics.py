@@ -12,6 +12,7 @@ from eventsys.errors import InvalidEventError
 from eventsys.model.histogram import Histogram, Timings
 from eventsys.model.metrics import DeliveryFigures, EventMetrics, Rates, SubscriptionMetrics, TypeMetrics
 from eventsys.model.patterns import GUARDED
+from eventsys.store.cron_figures import CronFigures, read_cron_figures
 from eventsys.store.gauges import Gauges, read_gauges
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
@@ -114,6 +115,10 @@ class MetricsStore:
     def gauges(self) -> Gauges:
         """Return the figures of this moment that nothing adds up."""
         return read_gauges(self._link, self._keys, self._clock)
+
+    def cron(self) -> list[CronFigures]:
+        """Return how often the runs of each cron task came to what."""
+        return read_cron_figures(self._link, self._keys)
 
     def by(self, what: str) -> dict[str, Any]:
         """Return the figures by type or by subscription.

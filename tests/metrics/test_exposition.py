@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from eventsys import Event, EventService, Reject, Retry
+from eventsys.clock import to_ms
 from eventsys.runtime.exposition import prometheus_text
+from eventsys.testing import EventHarness, SessionRedis
+from tests.conftest import NOWHERE
 from tests.support.services import Services
+from tests.support.waiting import eventually
 
 Work = Callable[..., Any]
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -25,7 +30,7 @@ def scraped(events: EventService) -> Samples:
     return found
 
 
-def of(samples: Samples, name: str, **labels: str) -> float:
+def of(samples: Samples, name: str, /, **labels: str) -> float:
     return samples[name, frozenset(labels.items())]
 
 
@@ -120,3 +125,82 @@ def test_a_trouble_that_goes_on_is_shown_by_its_rule(events: EventService) -> No
 
 def test_a_bus_on_which_nothing_happened_has_metrics_too(events: EventService) -> None:
     assert of(scraped(events), "eventsys_dead_letters") == 0
+
+
+@pytest.fixture
+def at_noon(harness_redis: SessionRedis) -> Iterator[EventHarness]:
+    """A service under a clock that stands 30 seconds after noon."""
+    start = datetime(2026, 11, 25, 12, 0, 30, tzinfo=UTC)
+    with EventHarness(EventService(redis_url=NOWHERE, app="tests"), start=start, redis=harness_redis) as made:
+        yield made
+
+
+def test_runs_of_cron_tasks_are_counted_by_what_they_came_to(at_noon: EventHarness) -> None:
+    events = at_noon.events
+
+    @events.on("report.due", max_retries=0)
+    def report(event: Event) -> None:
+        if event.payload["fails"]:
+            raise Reject("as planned")
+
+    events.cron.create("good", "*/5 * * * *", "report.due", {"fails": False})
+    events.cron.create("bad", "*/5 * * * *", "report.due", {"fails": True})
+    events.cron.create("rare", "@yearly", "report.due", {"fails": False})
+    at_noon.advance(minutes=11)
+    found = scraped(events)
+    ended = [one.ended_at for one in events.cron.history("good").items]
+    assert of(found, "eventsys_cron_runs_total", name="good", outcome="completed") == 2
+    assert of(found, "eventsys_cron_runs_total", name="good", outcome="failed") == 0
+    assert of(found, "eventsys_cron_runs_total", name="bad", outcome="failed") == 2
+    last = "eventsys_cron_last_success_timestamp_seconds"
+    assert of(found, last, name="good") == max(to_ms(one) for one in ended if one) / 1000
+    assert not {(last, frozenset({("name", one)})) for one in ("bad", "rare")} & found.keys()
+
+
+def test_ticks_without_a_run_are_counted_too(at_noon: EventHarness) -> None:
+    # Nobody handles the message of a run, so the run stays open.
+    at_noon.events.cron.create("slow", "*/5 * * * *", actor="not_here", queue="elsewhere", run_timeout="30m")
+    at_noon.advance(minutes=16)
+    found = scraped(at_noon.events)
+    assert of(found, "eventsys_cron_runs_total", name="slow", outcome="skipped") == 2
+    assert of(found, "eventsys_cron_runs_total", name="slow", outcome="completed") == 0
+
+
+#: Every name that dashboards and alerts are written for, with the labels it has at least.
+PROMISED = {
+    "eventsys_events_published_total": {"event_type"},
+    "eventsys_deliveries_total": {"event_type", "subscription", "outcome"},
+    "eventsys_delivery_attempts_total": {"event_type", "subscription"},
+    "eventsys_delivery_duration_seconds_bucket": {"subscription", "le"},
+    "eventsys_delivery_latency_seconds_bucket": {"subscription", "le"},
+    "eventsys_deliveries_in_progress": {"queue"},
+    "eventsys_retries_total": {"event_type", "subscription"},
+    "eventsys_dead_letters_total": {"reason"},
+    "eventsys_dead_letters": set(),
+    "eventsys_scheduled_events": {"priority"},
+    "eventsys_schedule_lateness_seconds_bucket": {"le"},
+    "eventsys_oldest_due_seconds": set(),
+    "eventsys_queue_depth": {"queue"},
+    "eventsys_queue_latency_seconds": {"queue"},
+    "eventsys_queue_paused": {"queue"},
+    "eventsys_cron_runs_total": {"name", "outcome"},
+    "eventsys_cron_last_success_timestamp_seconds": {"name"},
+    "eventsys_poller_lag_seconds": set(),
+    "eventsys_reclaimed_total": set(),
+    "eventsys_history_bytes": set(),
+    "eventsys_workers": set(),
+}  # fmt: skip
+
+
+def test_every_promised_name_is_there_with_its_labels(busy: EventService) -> None:
+    events = busy
+    events.schedule("client.seen", {}, delay="1h")
+    events.cron.create("nightly", "0 3 * * *", "client.seen", {"what": "well"})
+    run = events.cron.run_now("nightly")
+    events.wait(run.target_id or "")
+    task = events.broker.keys.cron_task("nightly")
+    eventually(lambda: events.broker.link.call("HGET", task, "completed_ms"))
+    labels: dict[str, set[str]] = {}
+    for name, given in scraped(events):
+        labels.setdefault(name, set()).update(label for label, _ in given)
+    assert {name: labels.get(name) for name in PROMISED} == PROMISED

@@ -46,8 +46,11 @@ local function cron_steps()
     redis.call("HSET", cron_task(name), "state", "ended", "reason", why)
   end
 
+  -- How often runs came to what is counted too, since the history is short.
   local function record_cron_run(name, text)
-    local history = prefix .. ":cron:history:" .. name
+    local history, outcome = prefix .. ":cron:history:" .. name, cjson.decode(text).outcome
+    redis.call("HINCRBY", cron_task(name), "ended:" .. outcome, 1)
+    if outcome == "completed" then redis.call("HSET", cron_task(name), "completed_ms", string.format("%.0f", now_ms)) end
     redis.call("LPUSH", history, text)
     redis.call("LTRIM", history, 0, cron_history - 1)
   end

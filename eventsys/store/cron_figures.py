@@ -1,0 +1,48 @@
+"""How often the runs of cron tasks came to what, as the scripts counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from eventsys.store.keys import Keys
+from eventsys.store.link import Link
+
+#: What a run, or a tick without one, can have come to.
+OUTCOMES = ("completed", "failed", "skipped", "missed")
+
+#: Most tasks whose figures are read, by name, and read in one round trip.
+MOST_READ, _AT_ONCE = 1_000, 200
+
+
+class CronFigures(NamedTuple):
+    """The figures of one cron task, since it was made.
+
+    Attributes:
+        name: The task.
+        runs: How often its runs, and its ticks without one, came to each outcome.
+        completed_ms: When a run was last completed; None: never.
+    """
+
+    name: str
+    runs: Mapping[str, int]
+    completed_ms: int | None
+
+
+def read_cron_figures(link: Link, keys: Keys) -> list[CronFigures]:
+    """Return the figures of the first thousand cron tasks, in the order of their names."""
+    names: list[bytes] = link.call("ZRANGE", keys.cron_tasks, 0, MOST_READ - 1)
+    fields = (*(f"ended:{outcome}" for outcome in OUTCOMES), "completed_ms")
+    commands = [("HMGET", keys.cron_task(name.decode()), *fields) for name in names]
+    replies = [
+        reply
+        for start in range(0, len(commands), _AT_ONCE)
+        for reply in link.pipeline(commands[start : start + _AT_ONCE])
+    ]
+    return [_figures(name.decode(), reply) for name, reply in zip(names, replies, strict=True)]
+
+
+def _figures(name: str, reply: list[bytes | None]) -> CronFigures:
+    *counts, completed_ms = reply
+    runs = {outcome: int(count or 0) for outcome, count in zip(OUTCOMES, counts, strict=True)}
+    return CronFigures(name, runs, None if completed_ms is None else int(completed_ms))
