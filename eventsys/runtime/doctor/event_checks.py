@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from eventsys.errors import InvalidEventError
-from eventsys.model.diagnosis import Finding, fine, warning
+from eventsys.model.diagnosis import Finding, fine, problem, warning
 from eventsys.model.envelope import decode_header
 from eventsys.model.event_types import is_system_type
 from eventsys.model.patterns import PatternIndex
@@ -69,10 +69,15 @@ def _nearest(event_type: str, patterns: list[str]) -> str:
 def _subscriptions(patient: Patient) -> Iterator[Finding]:
     held = {state: [one for one in patient.standings if one.state is state] for state in SubscriptionState}
     if unhosted := held[SubscriptionState.UNHOSTED]:
-        yield warning(
+        open_ = sum(one.backlog for one in unhosted)
+        queues = sorted({one.subscription.queue for one in unhosted})
+        told = problem if open_ else warning
+        yield told(
             "subscriptions",
-            f"no living worker has the handler of {some([one.name for one in unhosted])}",
-            "start the worker of the application that declares them, or end them: eventsys subs delete NAME",
+            f"no living worker has the handler of {some([one.name for one in unhosted])} and reads {some(queues)};"
+            f" {open_:,} deliveries wait for one",
+            "start the worker of the application that declares them (if it runs, see its --queues), or end them:"
+            " eventsys subs delete NAME",
         )
     if paused := held[SubscriptionState.PAUSED]:
         waiting = sum(one.waiting for one in paused)
@@ -84,7 +89,7 @@ def _subscriptions(patient: Patient) -> Iterator[Finding]:
     if opened := held[SubscriptionState.OPEN]:
         yield warning(
             "subscriptions",
-            f"the breaker of {some([one.name for one in opened])} is open: their attempts kept failing",
+            f"the breaker of {some([one.name for one in opened])} is open: its attempts kept failing",
             "see the error: eventsys dead ls; it closes by itself when a probe succeeds, or: eventsys subs resume NAME",
         )
     if not (unhosted or paused or opened):

@@ -1,0 +1,247 @@
+"""The doctor says which handlers do not cope, and why: each state is made as it comes to be in life."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dramatiq
+import pytest
+import redis
+
+from eventsys import Event, EventService
+from eventsys.broker.worker import Worker
+from eventsys.model.diagnosis import Finding, Severity
+from eventsys.runtime.doctor import examine
+from eventsys.store.keys import LOG_QUEUE
+from tests.support.services import Services
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+def services(redis_url: str, redis_client: redis.Redis) -> Iterator[Services]:
+    """Services on an empty Redis."""
+    made = Services(redis_url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def events(services: Services) -> EventService:
+    """A service whose bus is looked at."""
+    return services.make()
+
+
+def findings(events: EventService, check: str) -> list[Finding]:
+    return [one for one in examine(events).findings if one.check == check]
+
+
+def finding(events: EventService, check: str) -> Finding:
+    [only] = findings(events, check)
+    return only
+
+
+def test_a_handler_that_fails_again_and_again_is_named_with_its_error(services: Services, events: EventService) -> None:
+    @events.on("order.paid", name="ship", max_retries=1, retry_delay="10m")
+    def ship(event: Event) -> None:
+        raise RuntimeError("no parcels left")
+
+    @events.on("order.paid", name="bill")
+    def bill(event: Event) -> None:
+        pass
+
+    assert finding(events, "attempts").severity is Severity.OK
+    services.work(events)
+    for _ in range(25):
+        events.publish("order.paid", {})
+    eventually(lambda: events.delayed.get_waiting_retries("ship").total == 25)
+    found = finding(events, "attempts")
+    assert found.severity is Severity.WARNING
+    assert found.said == "25 of the last 25 attempts of ship failed: RuntimeError: no parcels left"
+    assert "eventsys subs pause ship" in (found.remedy or "")
+
+
+def test_a_storm_of_retries_is_told_with_its_queue(services: Services, events: EventService) -> None:
+    @events.on("order.paid", name="ship", max_retries=1, retry_delay="10m")
+    def ship(event: Event) -> None:
+        raise RuntimeError("no parcels left")
+
+    services.work(events, threads=8)
+    events.publish_many([("order.paid", {})] * 1_000)
+    eventually(lambda: events.delayed.get_waiting_retries("ship").total == 1_000, timeout_s=60)
+    found = finding(events, "retries")
+    assert found.severity is Severity.WARNING
+    assert found.said == "1,000 retries and delayed messages wait, most of queue tests: a retry storm"
+    assert "eventsys delayed ls --retries" in (found.remedy or "")
+
+
+def test_an_open_breaker_is_told_with_what_closes_it(services: Services, events: EventService) -> None:
+    @events.on("order.paid", name="ship", breaker=2, breaker_wait="1h", max_retries=0)
+    def ship(event: Event) -> None:
+        raise ConnectionError("the carrier is down")
+
+    services.work(events)
+    for _ in range(2):
+        events.wait(events.publish("order.paid", {}).id, "10s")
+    found = finding(events, "subscriptions")
+    assert found.severity is Severity.WARNING
+    assert found.said == "the breaker of ship is open: its attempts kept failing"
+    assert "closes by itself when a probe succeeds" in (found.remedy or "")
+
+
+def test_a_queue_that_is_behind_names_its_slowest_handler(services: Services, events: EventService) -> None:
+    running, go_on = threading.Event(), threading.Event()
+
+    @events.on("order.paid", name="ship")
+    def ship(event: Event) -> None:
+        if event.payload.get("waits"):
+            running.set()
+            go_on.wait(30)
+
+    services.work(events, Worker, threads=1)
+    events.wait(events.publish("order.paid", {}).id, "10s")
+    events.publish("order.paid", {"waits": True})
+    assert running.wait(10)
+    for _ in range(50):  # more than a process with one thread fetches
+        events.publish("order.paid", {})
+    eventually(lambda: events.get_metrics(by="subscription")["ship"].backlog == 51)
+    later = services.make(name=events.settings.name)
+    later.broker.clock.turn_to(events.broker.clock.now_ms() + 120_000)
+    found = finding(later, "queue.backlog")
+    go_on.set()
+    assert found.severity is Severity.WARNING
+    assert re.match(
+        r"\d+ messages wait on queue tests, the oldest for 1[12]\d s; the slowest handler is ship: its p99 is",
+        found.said,
+    )
+    assert "EVENTSYS_BUS__WORKER_COUNT, here 10" in (found.remedy or "")
+
+
+def test_a_queue_that_no_worker_reads_any_more_is_a_problem(services: Services, events: EventService) -> None:
+    """A worker dispatches, and none reads the queue of the handler: as `--queues` with a slip in it does."""
+
+    @events.on("report.due", name="report", queue="reports")
+    def report(event: Event) -> None:
+        pass
+
+    services.work(events, queues={LOG_QUEUE})
+    first = events.publish("report.due", {})
+    eventually(lambda: events.get_event(first.id).deliveries)
+    found = finding(events, "subscriptions")
+    assert found.severity is Severity.PROBLEM
+    assert found.said == "no living worker has the handler of report and reads reports; 1 deliveries wait for one"
+    assert "see its --queues" in (found.remedy or "")
+
+
+def test_messages_of_plain_actors_on_a_queue_without_a_consumer_are_a_problem(
+    services: Services, events: EventService
+) -> None:
+    tidied = threading.Event()
+    host = services.make(name=events.settings.name)
+    dramatiq.actor(tidied.set, broker=host.broker, actor_name="tidy", queue_name="tidying").send()
+    worker = services.work(host)
+    assert tidied.wait(10)
+    worker.stop()
+    host.stop()
+    services.work(events)  # of another application on the same bus
+    dramatiq.actor(
+        tidied.set, broker=services.make(name=events.settings.name).broker, actor_name="tidy", queue_name="tidying"
+    ).send()
+    found = finding(events, "queue.readers")
+    assert found.severity is Severity.PROBLEM
+    assert found.said == "1 messages wait on queue tidying and no process reads it"
+    assert "--queues tidying" in (found.remedy or "")
+
+
+APPLICATION = """
+import os, signal
+import redis
+from eventsys import Event, EventService
+
+client = redis.Redis.from_url(os.environ["EVENTSYS_REDIS_URL"], socket_timeout=None)
+events = EventService(app="shop", announce=False)
+
+@events.on("order.paid", name="ship", timeout=None)
+def ship(event: Event) -> None:
+    if client.incr("begun") <= event.payload["deaths"]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    client.rpush("waiting", os.getpid())
+    client.blpop("go on", 60)
+"""
+
+
+@pytest.fixture
+def patient_client(redis_url: str) -> Iterator[redis.Redis]:
+    """A client that waits for as long as it says."""
+    with redis.Redis.from_url(redis_url, socket_timeout=None) as client:
+        yield client
+
+
+@pytest.fixture
+def shop(redis_url: str, redis_client: redis.Redis, tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+    """Start `eventsys worker` for an application whose handler kills its process."""
+    (tmp_path / "shop.py").write_text(APPLICATION)
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> subprocess.Popen[bytes]:
+        environ = {**os.environ, "EVENTSYS_REDIS_URL": redis_url, "PYTHONPATH": f"{tmp_path}:{Path.cwd()}"}
+        command = [sys.executable, "-m", "eventsys", "worker", "shop", "--processes", "1"]
+        started.append(
+            subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.send_signal(signal.SIGTERM)
+        redis_client.rpush("go on", *["go"] * 10)
+        process.wait(30)
+
+
+def test_a_message_that_kills_its_process_is_told_with_its_handler_and_then_as_a_dead_letter(
+    services: Services, patient_client: redis.Redis, shop: Callable[[], subprocess.Popen[bytes]]
+) -> None:
+    events = services.make(name="default", app="shop")
+    assert finding(events, "crashes").severity is Severity.OK
+    shop()
+    events.publish("order.paid", {"deaths": 2})
+    assert patient_client.blpop("waiting", 60), "it did not survive its third beginning"
+    found = finding(events, "crashes")
+    assert found.severity is Severity.WARNING
+    assert found.said == "1 messages were in hand when their process died, of ship; one of them 2 times"
+    patient_client.rpush("go on", "go")
+    eventually(lambda: finding(events, "crashes").severity is Severity.OK)
+
+    patient_client.delete("begun")
+    events.wait(events.publish("order.paid", {"deaths": 1_000}).id, "60s")
+    found = finding(events, "dead")
+    assert found.severity is Severity.WARNING
+    assert "the newest is ship's: crash_loop: the process died 5 times while it handled this message" in found.said
+    assert finding(events, "crashes").severity is Severity.OK
+
+
+def test_messages_that_a_dead_process_held_are_told_while_they_wait_for_their_turn(
+    services: Services, patient_client: redis.Redis, shop: Callable[[], subprocess.Popen[bytes]]
+) -> None:
+    events = services.make(name="default", app="shop")
+    worker = shop()
+    events.publish("order.paid", {"deaths": 0})
+    assert patient_client.blpop("waiting", 60)
+    for _ in range(9):
+        events.publish("order.paid", {"deaths": 0})
+    for _ in range(9):
+        assert patient_client.blpop("waiting", 60)
+    patient_client.delete("waiting")
+    [process] = [one for one in events.machinery.processes() if one.lease_ends_in.total_seconds() > 0]
+    os.kill(process.pid, signal.SIGKILL)
+    assert patient_client.blpop("waiting", 60), "no suspect was begun"
+    found = finding(events, "queue.suspects")
+    assert found.severity is Severity.WARNING
+    assert found.said == "9 messages on queue shop were held by processes that died; they run one at a time"
+    assert worker.poll() is None
