@@ -28,6 +28,7 @@ class Clock:
         self._offset_ms = time.time() * 1000 - _boot_ms()
         self._turned_ms: int | None = None
         self._is_set = False
+        self._set_at = float("-inf")
         self._asked_at = float("-inf")
         self._asking = threading.Lock()
         self.ask: Callable[[], None] | None = None
@@ -39,6 +40,12 @@ class Clock:
     def known_ms(self) -> int:
         """Return what `now_ms` does, as far as that is known without asking Redis: where nothing may be opened yet."""
         return int(_boot_ms() + self._offset_ms) if self._turned_ms is None else self._turned_ms
+
+    def until_s(self, moment_ms: int) -> float:
+        """Return the seconds until `now_ms` is `moment_ms`, to the fraction of a millisecond; 0 or less when it is."""
+        if self._turned_ms is not None:
+            return (moment_ms - self._turned_ms) / 1000
+        return (moment_ms - (_boot_ms() + self._offset_ms)) / 1000
 
     def now(self) -> datetime:
         """Return the time as an aware UTC datetime."""
@@ -72,7 +79,11 @@ class Clock:
         """
         age_ms = (self.monotonic() - (asked_at + answered_at) / 2) * 1000
         self._offset_ms = redis_ms + age_ms - _boot_ms()
-        self._is_set = True
+        self._is_set, self._set_at = True, answered_at
+
+    def age_s(self) -> float:
+        """Return the seconds since Redis's clock was last read; infinity if it never was."""
+        return self.monotonic() - self._set_at
 
     def _ask(self) -> None:
         """Have Redis asked, by one thread at a time, not on an event loop; not again at once if it did not answer."""

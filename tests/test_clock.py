@@ -30,6 +30,22 @@ def test_a_clock_that_goes_on_shows_real_time_again() -> None:
     assert abs(clock.now_ms() - clock.real_ms()) < 1_000
 
 
+def test_a_clock_tells_how_long_is_left_to_the_fraction_of_a_millisecond() -> None:
+    clock = Clock()
+    clock.set_from(1_000_000.75, asked_at=clock.monotonic(), answered_at=clock.monotonic())
+    assert 59.9 < clock.until_s(1_060_000) <= 59.99925
+    assert clock.until_s(clock.now_ms()) <= 0
+    clock.turn_to(500)
+    assert (clock.until_s(2_500), clock.until_s(400)) == (2.0, -0.1)
+
+
+def test_a_clock_tells_how_old_its_reading_is() -> None:
+    clock = Clock()
+    assert clock.age_s() == float("inf")
+    clock.set_from(1_000_000, asked_at=clock.monotonic() - 70, answered_at=clock.monotonic() - 60)
+    assert 60 <= clock.age_s() < 120
+
+
 def test_whoever_wants_the_time_first_has_redis_asked_and_nobody_after(events: EventService) -> None:
     clock = events.broker.clock
     wrong_ms = clock.real_ms() + 300_000

@@ -127,7 +127,7 @@ class Committer:
         self._is_committing = False
         self._is_closing = False
         self._is_asleep = True
-        self._wake = threading.Event()
+        self._wake, self._urgent = threading.Event(), threading.Event()
         self._settled = threading.Condition()
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
@@ -145,6 +145,11 @@ class Committer:
             if self._thread is None:
                 self._start()
             self._wake.set()
+
+    def hurry(self) -> None:
+        """Commit what was taken so far without waiting for more: others cannot go on before."""
+        self._urgent.set()
+        self._wake.set()
 
     def join(self, timeout_s: float | None = None) -> bool:
         """Wait until everything taken so far is committed, and say whether that is so."""
@@ -196,10 +201,12 @@ class Committer:
         self._wake.clear()
         if len(self._waiting) >= ENOUGH or self._is_closing:
             return
-        if self._more_is_coming():
-            self._wake.wait(GATHER_S)
-        elif self._waiting and (left_s := self._committed_at + LEAST_GAP_S - time.monotonic()) > 0:
-            time.sleep(left_s)
+        if not self._urgent.is_set():
+            if self._more_is_coming():
+                self._wake.wait(GATHER_S)
+            elif self._waiting and (left_s := self._committed_at + LEAST_GAP_S - time.monotonic()) > 0:
+                self._urgent.wait(left_s)
+        self._urgent.clear()
 
     def _commit_or_wait(self, batch: list[Finished]) -> None:
         self._may_have_run = False

@@ -163,7 +163,9 @@ class EventConsumer(Consumer):
             self._work.in_flight.wait_for_suspect(SUSPECT_PAUSE_S)
         elif not entries:
             entries = self._reader.read_or_wait(room, self._timeout_ms)
-        self._is_busy = bool(entries)
+        # A lane that gave less than its share of a waiting read has no more: reading on would find nothing, and only
+        # cost a round trip before the next wait.
+        self._is_busy = len(entries) >= max(1, room // len(LANES))
         return entries
 
     def _begin(self) -> None:

@@ -193,3 +193,4 @@ class DispatcherThread(ConsumerThread):
             process(self.broker, message)
             if isinstance(message, LogMessage) and message.targets is None:
                 self.wait(_FAILED_DISPATCH_S)
+        self.broker.work.committer.hurry()

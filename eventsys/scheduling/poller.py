@@ -137,7 +137,9 @@ class Poller:
 
     def _take_turn(self) -> None:
         """Lead until the lease has to be renewed, or wait until leading is worth another try."""
-        read_clock(self._clock, self._commands.call)
+        if self._clock.age_s() > 2 * self._figures.beat_s:
+            # No heartbeat reads the time: this process works without one, or its beats have failed for a while.
+            read_clock(self._clock, self._commands.call)
         leads, lease_end = self._lead(self._figures.lead_ms)
         self.is_leading = bool(leads)
         if leads:
@@ -152,11 +154,11 @@ class Poller:
         self._listen()
         due_ms = self.let_go(self._clock.now_ms()).next_ms
         while not self._stopping.is_set() and (left_s := renew_at - self._clock.monotonic()) > 0:
-            if due_ms is not None and due_ms <= self._clock.now_ms():
+            due_in_s = left_s if due_ms is None else self._clock.until_s(due_ms)
+            if due_in_s <= 0:
                 due_ms = self.let_go(self._clock.now_ms()).next_ms
                 continue
-            wait_s = left_s if due_ms is None else min(left_s, (due_ms - self._clock.now_ms()) / 1000)
-            for heard_ms in self._hear(wait_s):
+            for heard_ms in self._hear(min(left_s, due_in_s)):
                 due_ms = heard_ms if due_ms is None else min(due_ms, heard_ms)
 
     def _listen(self) -> None:

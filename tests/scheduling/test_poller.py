@@ -87,6 +87,17 @@ def test_another_leads_within_3_s_when_the_leader_is_gone_without_a_word(make_po
     eventually(lambda: poller.is_leading, timeout_s=Lease().lead_ms / 1000 + 0.2)
 
 
+def test_a_poller_without_a_heartbeat_reads_the_time_itself(redis_client, redis_url) -> None:
+    clock = Clock()
+    minute_ago = clock.monotonic() - 60
+    clock.set_from(1_000_000, asked_at=minute_ago, answered_at=minute_ago)
+    poller = Poller(Link(redis_url), Keys("default"), clock, process="alone")
+    poller.start()
+    eventually(lambda: poller.is_leading)
+    poller.stop()
+    assert abs(clock.now_ms() - Clock().now_ms()) < 60_000
+
+
 def test_a_poller_survives_the_loss_of_its_connections(make_poller, redis_url) -> None:
     link = Link(redis_url)
     poller = make_poller("one")

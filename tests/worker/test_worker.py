@@ -116,6 +116,31 @@ def test_events_are_dispatched_while_all_threads_are_busy(
     release.set()
 
 
+def test_an_event_is_given_out_at_once_while_other_attempts_run(
+    events: EventService, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So long would attempts that end wait for others here; what an event leads to cannot begin before its commit.
+    monkeypatch.setattr("eventsys.broker.committer.GATHER_S", 60.0)
+    running, latch, release = Latch(), Latch(), threading.Event()
+
+    @events.on("shop.opened", timeout=None)
+    def stay(event: Any) -> None:
+        running.note()
+        release.wait(30)
+
+    @events.on("shop.visited")
+    def note(event: Any) -> None:
+        latch.note()
+
+    start_worker(events.broker)
+    events.publish("shop.opened")
+    assert running.wait(1)
+    events.publish("shop.visited")
+    is_prompt = latch.wait(1, timeout_s=20)
+    release.set()
+    assert is_prompt
+
+
 def test_what_is_not_begun_is_handed_back_before_running_handlers_end(
     events: EventService, start_worker: StartWorker
 ) -> None:
