@@ -22,9 +22,10 @@ from eventsys.store.redis_time import ask_by
 from eventsys.store.scripts import script
 from eventsys.store.steps import Step, packed
 
-from .attempt import FOLLOWING, attempt_of, enter_attempt
+from .attempt import FOLLOWING, attempt_of, current_attempt, enter_attempt
 from .consumer import EventConsumer
 from .endings import PARKED_MS
+from .forks import end_forked_child
 from .hooks import Hooks
 from .interrupts import Interrupts
 from .joining import flush, is_idle, wait_until
@@ -92,6 +93,7 @@ class EventBroker(Broker):
         )
         self.clock.ask = ask_by(self.clock, self.link.call)
         self.interrupts = Interrupts(self._recycle)
+        self.is_forked_in_attempt = False
         self.when_stuck: Callable[[str], None] = lambda *_: None
         self._booted = 0
         _brokers.add(self)
@@ -250,6 +252,8 @@ class EventBroker(Broker):
         return signal in {"worker_boot", "worker_shutdown"} and self._booted > 1
 
     def _handler_ended(self, message: MessageProxy, kwargs: dict[str, Any]) -> dict[str, Any]:
+        if self.is_forked_in_attempt:
+            end_forked_child(message)
         try:
             self.interrupts.leave()
         except Interrupt as interrupt:
@@ -310,6 +314,7 @@ class EventBroker(Broker):
 
     def forget_process(self) -> None:
         """Begin anew in a forked child, with a lease of its own."""
+        self.is_forked_in_attempt = current_attempt() is not None
         self.work.forget_process()
         self.interrupts = Interrupts(self._recycle)
 

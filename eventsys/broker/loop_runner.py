@@ -18,6 +18,7 @@ from dramatiq.middleware.time_limit import TimeLimitExceeded
 from .actor import HandlerActor
 from .attempt import enter_attempt
 from .broker import EventBroker
+from .forks import end_forked_child
 from .hard_limits import HardLimits
 from .messages import Received
 from .processing import end, failed, may_begin, renew_actor, skipped, succeeded
@@ -149,6 +150,9 @@ class LoopRunner:
         try:
             return await handle(message, limit_ms)
         finally:
+            # First of all: the thread that watches the limits may have held its lock when the child was made.
+            if self._broker.is_forked_in_attempt:
+                end_forked_child(message)
             self.limits.leave(message)
 
     def _recycle(self, message: Received, error: BaseException) -> None:
