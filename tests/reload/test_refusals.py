@@ -86,6 +86,17 @@ def test_a_module_that_exits_when_it_is_loaded_ends_nothing(shop: Shop) -> None:
     assert shop.names() == {"ship"}
 
 
+def test_what_failed_because_redis_was_away_is_tried_again_without_another_save(shop: Shop) -> None:
+    reloader = shop.load()
+    shop.write("orders.py", HANDLER.format(said="new").replace("order.paid", "order.sent"))
+    link = shop.events.broker.link
+    there = link.lead_to("redis://127.0.0.1:1/0")
+    assert "RedisUnavailableError" in reloader.look().problem
+    link.lead_to(there)
+    assert reloader.look().replaced is not None
+    assert reloader.look() is None
+
+
 def test_nothing_that_a_module_declared_before_it_failed_counts(shop: Shop) -> None:
     """Actors, subscriptions and payload models: while it loads, and afterwards."""
     seen: list[object] = []

@@ -15,7 +15,7 @@ import dramatiq
 
 from eventsys.broker.staging import staged
 from eventsys.bus.replacing import Replaced, replace_handlers
-from eventsys.errors import EventsysError, SettingsError
+from eventsys.errors import EventsysError, RedisUnavailableError, SettingsError
 from eventsys.runtime.discovery import find_service
 from eventsys.runtime.readable_trace import readable_trace
 from eventsys.service import EventService
@@ -58,7 +58,8 @@ class Reloader:
 
     The process goes on: a handler that runs ends on the old code, what is queued runs on the new. Modules that import a
     changed one are loaded again too. If one of them cannot be loaded, none is, and the old code goes on until the next
-    change. The module that makes the service gets that very object again, since everything else holds it.
+    change, or until Redis is back where only that was missing. The module that makes the service gets that very object
+    again, since everything else holds it.
 
     Args:
         events: The service of this process.
@@ -187,6 +188,8 @@ class Reloader:
                         raise SettingsError("the application makes another service now: restart to take it over")
                 replaced = replace_handlers(events.bus, events.catalog, staging, {*order, *gone})
         except (Exception, SystemExit) as error:
+            if isinstance(error, RedisUnavailableError):
+                self._refused = {}  # no fault of what was saved: it is tried again at the next look
             return Reload(order, None, readable_trace(error), time.monotonic() - began)
         finally:
             dramatiq.set_broker(events.broker)
