@@ -16,6 +16,7 @@ from eventsys.bus.carrier import broker_of, store_of
 from eventsys.bus.event_bus import EventBus
 from eventsys.bus.handlers import ExceptionTypes
 from eventsys.bus.kept import Kept
+from eventsys.bus.once import Once
 from eventsys.bus.payload_types import ApplicationCatalog
 from eventsys.bus.receipt import Receipt
 from eventsys.bus.subscriptions import Subscriptions
@@ -70,7 +71,7 @@ class EventService(metaclass=Kept):
         self.catalog = ApplicationCatalog()
         self.store = store_of(self.broker)
         self.bus = EventBus(self.broker, self.store, self.settings, self.catalog, on_publish_error=on_publish_error)
-        self.replays = self.bus.replays
+        self.replays, self.once = self.bus.replays, Once(self.broker)
         self.sweeps = Sweeps(self.broker)
         add_retention_sweeps(self.sweeps, self.bus.housekeeping, self.settings.scheduler)
         self.cron = CronService(self.broker, self.bus, self.store, self.sweeps)

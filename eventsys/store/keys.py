@@ -82,6 +82,10 @@ class Keys:
         self.periodic_doubled = f"{self.prefix}:periodic:doubled"
         self.wake = f"{self.prefix}:wake"
 
+    def effects(self, event_id: str) -> str:
+        """Return the key of the steps of an event's deliveries that have taken effect."""
+        return f"{self.prefix}:effects:{event_id}"
+
     def record(self, event_id: str) -> str:
         """Return the hash that says where an event stands and how its deliveries went."""
         return f"{self.prefix}:event:{event_id}"
