@@ -48,6 +48,14 @@ def cpu_seconds(pid: int) -> float:
     return sum(_own_cpu_seconds(member) for member in _family(pid))
 
 
+def children_of(pid: int) -> list[int]:
+    """Return the living children of a process."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
+
+
 def memory_bytes(pid: int) -> int:
     """Return the resident memory of a process and its living descendants."""
     pages = 0
