@@ -7,14 +7,13 @@ import signal
 from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
 import redis
 
-from eventsys.model.priority import LANES
 from eventsys.runtime.embedded import EmbeddedRedis
 from eventsys.runtime.file_lock import FileLock
-from eventsys.store.keys import GROUP, LOG_QUEUE, Keys
+from eventsys.store.keys import Keys
 
+from . import looks
 from .ledger import Delivery
 
 
@@ -46,28 +45,12 @@ class Server:
 
     def streams(self, keys: Keys) -> list[str]:
         """Return the keys of all lanes that are there, the log's first."""
-        queues = [LOG_QUEUE, *sorted(self.client.smembers(keys.queues) - {LOG_QUEUE})]
-        lanes = [keys.lane(queue, lane) for queue in queues for lane in LANES]
-        return [lane for lane in lanes if self.client.exists(lane)]
+        return looks.streams(self.client, keys)
 
     def pending(self, keys: Keys) -> dict[str, int]:
         """Return how many entries are held, by lane; lanes where none is are left out."""
-        held = {stream: self.client.xpending(stream, GROUP)["pending"] for stream in self.streams(keys)}
-        return {stream: count for stream, count in held.items() if count}
+        return looks.pending(self.client, keys)
 
     def held_by(self, keys: Keys, pid: int) -> list[Delivery]:
         """Return the deliveries that a process holds according to Redis."""
-        found: list[Delivery] = []
-        for stream in self.streams(keys):
-            for consumer in self.client.xinfo_consumers(stream, GROUP):
-                if f"-{pid}-" in consumer["name"] and consumer["pending"]:
-                    found += self._deliveries(stream, consumer["name"])
-        return found
-
-    def _deliveries(self, stream: str, consumer: str) -> list[Delivery]:
-        held = self.client.xpending_range(stream, GROUP, "-", "+", 1000, consumername=consumer)
-        pipeline = self.client.pipeline(transaction=False)
-        for one in held:
-            pipeline.xrange(stream, one["message_id"], one["message_id"])
-        entries = [found[0][1] for found in pipeline.execute() if found]
-        return [(msgspec.json.decode(entry["e"])["id"], entry.get("s", "")) for entry in entries]
+        return looks.held_by(self.client, keys, pid)

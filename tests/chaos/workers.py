@@ -7,12 +7,13 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 from multiprocessing.context import ForkServerProcess
 from multiprocessing.synchronize import Event as Signal
 from typing import Any
 
 from eventsys.clock import Clock
+
+from .skew import set_wrong
 
 THREADS = 8
 """Handler threads a worker."""
@@ -29,7 +30,7 @@ def work(kind: str, is_ready: Signal, application: str, skew_s: float) -> None:
     module = importlib.import_module(application)
     events, has_begun = module.events, module.has_begun
     if skew_s:
-        _set_wrong(skew_s)
+        set_wrong(skew_s)
         # What it read in the process that this was forked from was right.
         vars(events.broker.clock).update(vars(Clock()), ask=events.broker.clock.ask)
     stop = threading.Event()
@@ -124,10 +125,3 @@ class WorkerPool:
 def _pid(process: ForkServerProcess) -> int:
     assert process.pid is not None
     return process.pid
-
-
-def _set_wrong(skew_s: float) -> None:
-    """Let this process's wall clock be wrong, for whoever asks `time`."""
-    right, right_ns = time.time, time.time_ns
-    time.time = lambda: right() + skew_s
-    time.time_ns = lambda: right_ns() + int(skew_s * 1e9)

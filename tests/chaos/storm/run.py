@@ -1,0 +1,159 @@
+"""The storm: real processes, a Redis of its own, everything that can go wrong, and the verdict.
+
+Four series of faults go on at once, each drawn from the seed: processes are killed, stopped and told to end; Redis is
+killed, cut back, held up, filled, made to forget its scripts, and its connections broken; the handlers are saved again,
+working or broken; and events are published that harm whoever handles them. Publishers and handlers note in a ledger
+what they were told and did, and at the end everything is compared with what Redis holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import redis
+
+from eventsys import EventService
+from eventsys.runtime.server_process import AppendFsync
+from tests.chaos.ledger import Ledger
+from tests.chaos.looks import leftovers
+
+from .cast import Cast
+from .editor import Editor
+from .explaining import Explainer
+from .history import read_history, read_logs
+from .names import BUS
+from .nemesis import Nemesis
+from .plan import Fault, draw
+from .proxy import Proxy
+from .redis_server import StormRedis
+from .report import Report
+from .verdict import Verdict
+
+REST_WITHIN_S = 240.0
+"""How long everything may take to come to rest after the last fault."""
+
+BEGIN_WITHIN_S = 60.0
+"""How long it may take until the first event is handled."""
+
+PUBLISHERS = 2
+
+SKEWS_S = "0,300,-300,61"
+"""By how many seconds the clocks of processes are wrong."""
+
+
+def arguments(given: list[str] | None = None) -> argparse.Namespace:
+    """Return what the command line asks for."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.chaos",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Others, each with a --help of its own: `python -m tests.chaos kills`, `later`, `redis`, `away`.",
+    )
+    parser.add_argument("--minutes", type=float, default=2.0, help="how long faults strike")
+    add_common(parser)
+    options = parser.parse_args(given)
+    options.command = f"python -m tests.chaos --minutes {options.minutes:g}"
+    return options
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Add what every kind of storm takes."""
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="decides what goes wrong, and when")
+    parser.add_argument("--workers", type=int, default=2, help="worker processes: 2, or 10")
+    parser.add_argument("--rate", type=float, default=60, help="events published a second")
+    parser.add_argument("--appendfsync", choices=("everysec", "always"), help="of Redis; default: the seed decides")
+    parser.add_argument("--longest-takeover", type=float, help="seconds after which a takeover is a fault")
+    parser.add_argument("--longest-resuming", type=float, help="the same for work that goes on when Redis is back")
+    parser.add_argument("--keep", type=Path, help="a directory for logs, ledger and data; default: a temporary one")
+    parser.add_argument("--report", type=Path, help="a file for the report, in Markdown")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry out one run, print its report, and return 1 when a promise was broken, else 0."""
+    seconds = options.minutes * 60
+    return carry_out(options, draw(options.seed, seconds), seconds)
+
+
+def carry_out(options: argparse.Namespace, series: dict[str, list[Fault]], seconds: float) -> int:
+    """Carry out a run with these faults, print its report, and return 1 when a promise was broken, else 0."""
+    appendfsync = options.appendfsync or random.Random(options.seed).choice(("everysec", "always"))
+    report = Report(options, appendfsync)
+    with ExitStack() as stack:
+        directory = stack.enter_context(_directory(options.keep))
+        ledger = directory / "ledger"
+        ledger.touch()
+        server, nemesis = _set_the_stage(stack, directory, ledger, options, appendfsync)
+        _wait_until_begun(ledger)
+        nemesis.carry_out(series, seconds)
+        codes = nemesis.cast.end("publisher", 30.0)
+        rested_s, left = _wait_for_rest(server, nemesis.events)
+        codes |= nemesis.cast.end("", 40.0)
+        explainer = Explainer(nemesis.strikes, nemesis.outages, nemesis.power_cuts, read_logs(directory))
+        history = read_history(ledger)
+        verdict = Verdict(nemesis, history, explainer)
+        if left is not None:
+            verdict.faults.append(f"it did not come to rest within {REST_WITHIN_S:.0f} s: {left}")
+        if any(codes.values()):
+            verdict.faults.append(f"processes that were told to end, ended with {codes}")
+        report.conclude(nemesis, history, explainer, verdict, rested_s)
+    return 1 if report.faults else 0
+
+
+def _set_the_stage(
+    stack: ExitStack, directory: Path, ledger: Path, options: argparse.Namespace, appendfsync: AppendFsync
+) -> tuple[StormRedis, Nemesis]:
+    """Start Redis, the proxy before it, and all processes; whatever is begun ends with `stack`."""
+    server = StormRedis(directory / "redis", appendfsync)
+    stack.callback(server.stop)
+    proxy = Proxy(server.socket)
+    stack.callback(proxy.stop)
+    editor = Editor(directory)
+    environ = {**os.environ, "CHAOS_LEDGER": str(ledger), "CHAOS_SKEWS_S": SKEWS_S, "EVENTSYS_REDIS_URL": proxy.url}
+    cast = Cast(
+        directory, environ,
+        workers=options.workers, publishers=PUBLISHERS, rate=options.rate / PUBLISHERS, seed=options.seed,
+    )  # fmt: skip
+    stack.callback(cast.stop)
+    events = EventService(name=BUS, redis_url=server.url, announce=False)
+    stack.callback(events.stop)
+    return server, Nemesis(server, proxy, cast, editor, events, Ledger(ledger))
+
+
+@contextmanager
+def _directory(keep: Path | None) -> Iterator[Path]:
+    if keep is not None:
+        keep.mkdir(parents=True)
+        yield keep.resolve()
+        return
+    with TemporaryDirectory(prefix="storm-") as name:
+        yield Path(name)
+
+
+def _wait_until_begun(ledger: Path) -> None:
+    """Return when something was handled: before, a fault has nothing to harm."""
+    deadline = time.monotonic() + BEGIN_WITHIN_S
+    while "\nend " not in ledger.read_text():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"nothing was handled within {BEGIN_WITHIN_S:.0f} s")
+        time.sleep(0.1)
+
+
+def _wait_for_rest(server: StormRedis, events: EventService) -> tuple[float, str | None]:
+    """Wait until nothing is left of anything; return how long that took, and what was left when it took too long."""
+    began_at = time.monotonic()
+    while True:
+        try:
+            left = leftovers(server.client, events.broker.keys)
+        except redis.ConnectionError:
+            left = ["no Redis"]
+        waited_s = time.monotonic() - began_at
+        if not left or waited_s > REST_WITHIN_S:
+            return waited_s, ", ".join(left) or None
+        time.sleep(0.1)
