@@ -80,12 +80,7 @@ def supervise(
     Returns:
         0 after a clean stop, 1 when the application cannot be started or a handler had to be killed at the end.
     """
-    arguments = list(modules)
-    if threads is not None:
-        arguments += ["--threads", str(threads)]
-    if queues is not None:
-        arguments += ["--queues", *queues]
-    arguments += development.arguments()
+    arguments = [*modules, *_options(threads, queues), *development.arguments()]
     embedded = EmbeddedRedis(directory)
     environ = dict(os.environ)
     supervisor = Supervisor(
@@ -102,6 +97,13 @@ def supervise(
             return supervisor.run()
         finally:
             embedded.stop()
+
+
+def _options(threads: int | None, queues: Sequence[str] | None) -> list[str]:
+    return [
+        *(["--threads", str(threads)] if threads is not None else []),
+        *(["--queues", *queues] if queues is not None else []),
+    ]
 
 
 class Supervisor:

@@ -41,7 +41,7 @@ def needs(shell: str) -> str:
 def said_by(*command: str, directory: Path) -> str:
     done = subprocess.run(
         command, env={**ENVIRON, "HOME": str(directory)}, cwd=directory, capture_output=True, text=True, check=True,
-        timeout=60,
+        timeout=110,
     )  # fmt: skip
     return done.stdout
 
@@ -73,7 +73,7 @@ def test_fish_completes_and_explains(tmp_path: Path, typed: str, offered: set[st
 def test_zsh_completes(tmp_path: Path, typed: str, offered: set[str]) -> None:
     shell = pexpect.spawn(
         needs("zsh"), ["-f", "-i"], env={**ENVIRON, "HOME": str(tmp_path), "PS1": "ready> "}, cwd=str(tmp_path),
-        encoding="utf-8", timeout=30, dimensions=(60, 160),
+        encoding="utf-8", timeout=90, dimensions=(60, 160),
     )  # fmt: skip
     try:
         shell.sendline(
@@ -99,5 +99,5 @@ def test_completion_is_as_quick_as_help(tmp_path: Path) -> None:
         "try: main()\n"
         "finally: print([one for one in ('redis', 'dramatiq', 'msgspec', 'watchdog') if one in sys.modules])\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, timeout=110)
     assert done.stdout == "delayed\n[]\n", done.stderr

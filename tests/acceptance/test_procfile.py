@@ -54,7 +54,7 @@ class Site:
         ran = subprocess.run(
             [sys.executable, "-m", "eventsys", *arguments, "--json"],
             cwd=self.command.directory, env={**kept, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
-            check=False, timeout=60,
+            check=False, timeout=110,
         )  # fmt: skip
         assert ran.stdout, ran.stderr
         return json.loads(ran.stdout)
@@ -113,7 +113,7 @@ def test_a_release_that_finds_no_fit_redis_ends_everything(start: Callable[..., 
     environ = {**os.environ, "PATH": PATH, "PYTHONPATH": str(ROOT), "EVENTSYS_REDIS_URL": "redis://127.0.0.1:1"}
     for started_by in ({}, {"HONCHO_PROCESS_NAME": "release.1"}):
         ended = subprocess.run(
-            shell, env={**environ, **started_by}, capture_output=True, text=True, check=False, timeout=60
+            shell, env={**environ, **started_by}, capture_output=True, text=True, check=False, timeout=110
         )
         assert (ended.returncode, "redis.reached" in ended.stdout) == (1, True)
 
@@ -124,7 +124,7 @@ def test_a_release_that_finds_its_redis_ends_well_where_it_runs_alone(redis_url:
     ended = subprocess.run(
         ["/bin/sh", "-c", release.removeprefix("release:")],
         env={**environ, "PATH": PATH, "PYTHONPATH": str(ROOT), "EVENTSYS_REDIS_URL": redis_url},
-        capture_output=True, text=True, check=False, timeout=60,
+        capture_output=True, text=True, check=False, timeout=110,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stdout
 

@@ -23,8 +23,8 @@ def test_a_chain_is_drawn_as_a_tree(events: EventService, work: Callable[[], Any
 
     work()
     events.publish("order.paid", {}, id="root")
-    events.wait("root", "10s")
-    events.wait("child", "10s")
+    events.wait("root", "60s")
+    events.wait("child", "60s")
     root, child = run("events", "trace", "child").splitlines()
     assert root.startswith("order.paid root")
     assert root.endswith("delivered  [ship succeeded]")

@@ -29,7 +29,7 @@ def letters(events: EventService, work: Callable[[], Any]) -> list[str]:
 
     work()
     for event_id in ("one", "two"):
-        events.wait(events.publish("order.paid", {"id": event_id}, id=event_id).id, "10s")
+        events.wait(events.publish("order.paid", {"id": event_id}, id=event_id).id, "60s")
     return ["one:ship", "two:ship"]
 
 
@@ -48,9 +48,9 @@ def test_letters_are_sent_again_by_id_or_filter(events: EventService, letters: l
     counted = RedriveResult.model_validate_json(run("dead", "redrive", "--sub", "ship", "--dry-run", "--json"))
     assert (counted.matched, counted.redriven) == (2, 0)
     assert run("dead", "redrive", "one:ship") == "1 dead letters were sent again\n"
-    assert events.wait("one", "10s").status == "delivered"
+    assert events.wait("one", "60s").status == "delivered"
     assert "1 dead letters were sent again" in run("dead", "redrive", "--sub", "ship", "--yes")
-    assert events.wait("two", "10s").status == "delivered"
+    assert events.wait("two", "60s").status == "delivered"
     gone = CliRunner().invoke(app, ["dead", "redrive", "one:ship"])
     assert (gone.exit_code, "1 were not: gone" in gone.stdout) == (1, True)
 

@@ -60,7 +60,7 @@ def test_an_event_is_shown_with_every_attempt_of_every_delivery(
 
     event = events.publish("order.paid", {"amount": 5})
     work()
-    events.wait(event.id, "10s")
+    events.wait(event.id, "60s")
     said = run("events", "show", event.id)
     assert "ship: dead, attempts 1" in said
     assert "RuntimeError: no parcels left" in said
@@ -90,14 +90,14 @@ def test_following_gives_what_is_stored_from_then_on(events: EventService) -> No
                 return
 
     threading.Thread(target=follow, daemon=True).start()
-    begun.wait(5)
+    begun.wait(60)
     published = 0
     # The first may come before the question is asked; from then on none is missed.
     while not enough.wait(0.05):
         events.publish("user.login", {"user_id": "1"})
         events.publish("order.paid", {}, id=f"after-{published}")
         published += 1
-        assert published < 200
+        assert published < 1_000
     assert "before" not in seen
     first, second = (int(one.removeprefix("after-")) for one in seen)
     assert second == first + 1
@@ -111,7 +111,7 @@ def test_a_queue_is_listed_with_what_waits_and_who_reads_it(
     @events.on("order.paid", name="ship")
     def ship(event: Event) -> None:
         handling.set()
-        go_on.wait(10)
+        go_on.wait(60)
 
     states = {state.name: state for state in TypeAdapter(list[QueueState]).validate_json(run("queue", "ls", "--json"))}
     assert list(states) == ["eventsys.log"]
@@ -121,7 +121,7 @@ def test_a_queue_is_listed_with_what_waits_and_who_reads_it(
     assert log.oldest_waiting is not None
 
     worker = work()
-    assert handling.wait(10)
+    assert handling.wait(60)
     states = {state.name: state for state in TypeAdapter(list[QueueState]).validate_json(run("queue", "ls", "--json"))}
     assert (states["eventsys.log"].waiting, states["tests"].running) == (0, 1)
     [process] = TypeAdapter(list[WorkerProcess]).validate_json(run("workers", "ls", "--json"))
@@ -152,7 +152,7 @@ def test_a_paused_queue_is_read_by_nobody_until_it_is_resumed(
     assert states[0].is_paused
     assert run("queue", "purge", "tests", "--dry-run") == "1 messages of tests would be dropped\n"
     run("queue", "resume", "tests")
-    assert events.wait(event.id, "10s").status == "delivered"
+    assert events.wait(event.id, "60s").status == "delivered"
 
 
 def test_a_purged_queue_ends_its_deliveries_as_cancelled(

@@ -54,7 +54,7 @@ def test_ready_is_a_redis_that_answers_and_a_worker_here(events: EventService, w
 
     events.publish("order.paid", {})
     work()
-    assert handled.wait(10)
+    assert handled.wait(60)
     assert health("--ready").exit_code == 0
 
 

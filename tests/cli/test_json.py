@@ -113,7 +113,7 @@ def made(events: EventService, work: Callable[[], Any], tmp_path: Any) -> dict[s
     event = events.publish(EVENT_TYPE, Order(order_id="ä"))
     delayed = events.schedule("order.late", Order(order_id="1"), delay="1h")
     work()
-    events.wait(event.id, "10s")
+    events.wait(event.id, "60s")
     eventually(lambda: events.dead_letters.list().items)
     replay = events.replays.replay("ship", EventFilter(), rate=1)
     schema = tmp_path / "schema.json"

@@ -27,7 +27,7 @@ def seen(events: EventService, work: Callable[[], Any]) -> list[str]:
 
     work()
     for event_id in ("one", "two"):
-        events.wait(events.publish("order.paid", {}, id=event_id).id, "10s")
+        events.wait(events.publish("order.paid", {}, id=event_id).id, "60s")
     return again
 
 

@@ -28,6 +28,6 @@ screen.summary(Summary((row,), (timedelta(milliseconds=4),), True))
 @pytest.mark.parametrize("columns", [30, 80])
 def test_it_can_be_shown_in_every_encoding_and_width(encoding: str, columns: int) -> None:
     environ = os.environ | {"PYTHONIOENCODING": encoding, "COLUMNS": str(columns), "FORCE_COLOR": "1"}
-    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environ, capture_output=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environ, capture_output=True, timeout=110, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"every delivery succeeded" in done.stdout

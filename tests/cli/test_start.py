@@ -46,6 +46,6 @@ def _work_s(*arguments: str) -> float:
 
 def _output(*arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=True, timeout=110
     )
     return done.stdout

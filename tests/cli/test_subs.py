@@ -28,7 +28,7 @@ def handled(events: EventService, work: Callable[[], Any]) -> EventService:
         pass
 
     work()
-    events.wait(events.publish("order.paid", {}).id, "10s")
+    events.wait(events.publish("order.paid", {}).id, "60s")
     eventually(lambda: events.subscriptions.get("ship").state == "active")
     return events
 

@@ -74,19 +74,19 @@ def test_one_token_for_both_roles_is_refused() -> None:
 
 def test_the_command_serves_until_it_is_told_to_end(redis_url: str) -> None:
     with _serving(redis_url) as (port, process):
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=60) as answer:
             assert answer.status == 200
             assert "server" not in {name.lower() for name in answer.headers}
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5)
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=60)
         assert refused.value.code == 401
         asked = urllib.request.Request(f"http://127.0.0.1:{port}/live", headers={"Authorization": f"Bearer {TOKEN}"})
-        with urllib.request.urlopen(asked, timeout=20) as stream:
+        with urllib.request.urlopen(asked, timeout=60) as stream:
             assert stream.headers["content-type"].startswith("text/event-stream")
             assert "default-src 'none'" in stream.headers["content-security-policy"]
             assert stream.readline() == b"event: figures\n"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) in {0, 143, -signal.SIGTERM}
+        assert process.wait(60) == 0
 
 
 def test_the_command_refuses_an_open_door(redis_url: str) -> None:

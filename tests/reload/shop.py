@@ -62,7 +62,7 @@ def note(said: str, event: Any = None) -> None:
 def noted(count: int) -> list[str]:
     """Return what handlers have said, once it is so many things."""
     with _noted:
-        assert _noted.wait_for(lambda: len(_notes) >= count, 15), _notes
+        assert _noted.wait_for(lambda: len(_notes) >= count, 60), _notes
         return list(_notes)
 
 
@@ -114,7 +114,7 @@ class Shop:
 
     def next_report(self) -> Reload:
         with self.reported:
-            assert self.reported.wait_for(lambda: bool(self.reports), 10), "no reload was reported"
+            assert self.reported.wait_for(lambda: bool(self.reports), 60), "no reload was reported"
             return self.reports.pop(0)
 
     def names(self) -> set[str]:

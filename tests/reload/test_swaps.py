@@ -37,7 +37,7 @@ SAID = "{said}"
 def ship(event):
     note("begun " + SAID)
     if SAID == "old":
-        gate.wait(10)
+        gate.wait(60)
     note("ended " + SAID)
 """
     gate.clear()
@@ -84,7 +84,7 @@ def test_a_deleted_file_leaves_its_deliveries_waiting_for_a_host(shop: Shop) -> 
     assert reload is not None
     assert reload.replaced == (["ship"], [], [], [])
     assert noted(1) == ["back"]
-    assert shop.events.wait(event.id, "10s").status == "delivered"
+    assert shop.events.wait(event.id, "60s").status == "delivered"
 
 
 def test_a_new_file_of_the_package_is_picked_up_and_one_that_is_renamed_keeps_its_handlers(shop: Shop) -> None:

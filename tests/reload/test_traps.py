@@ -26,7 +26,7 @@ from tests.reload.shop import gate, note
 
 
 def blocking(said: str, kind: str = "def") -> str:
-    return BLOCKING.format(said=said, kind=kind, rest="gate.wait(10)" if kind == "def" else "pass")
+    return BLOCKING.format(said=said, kind=kind, rest="gate.wait(60)" if kind == "def" else "pass")
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_a_coroutine_that_becomes_a_function_runs_on_a_thread(shop: Shop) -> Non
     work_when_dispatched(shop, 3, async_concurrency=1)
     assert noted(1) == ["old"]
     shop.write(
-        "orders.py", blocking("new").replace("gate.wait(10)", "import threading; note(threading.current_thread().name)")
+        "orders.py", blocking("new").replace("gate.wait(60)", "import threading; note(threading.current_thread().name)")
     )
     assert reloader.look().problem == ""
     gate.set()
@@ -121,7 +121,7 @@ def test_what_is_fetched_for_a_handler_that_is_removed_waits_and_fails_nothing(s
     (shop.directory / "shop" / "orders.py").unlink()
     assert reloader.look().replaced.removed == ["ship"]
     gate.set()
-    assert shop.events.wait(published[0].id, "10s").status == "delivered"
+    assert shop.events.wait(published[0].id, "60s").status == "delivered"
     shop.write("orders.py", blocking("back"))
     assert reloader.look().replaced.added == ["ship"]
     for event in published:
@@ -144,7 +144,7 @@ events.type("parcel.sent", Parcel)
 @events.on("order.paid", name="ship", max_retries=0)
 def ship(event):
     note("{said}")
-    gate.wait(10)
+    gate.wait(60)
     events.publish(Parcel(weight=1))
 
 @events.on("parcel.sent", name="watch")
@@ -200,13 +200,13 @@ def test_who_imports_a_module_while_it_is_loaded_again_waits_and_loads_nothing_h
 
     def begin() -> None:
         thread.start()
-        begun.wait(5)
+        begun.wait(60)
         thread.join(0.2)  # it cannot end yet; this lets it get as far as it can
 
     shop.watch = begin
     shop.write("words.py", "from tests.reload.shop import look_around\nlook_around()\nWORD = 'new'\n")
     assert reloader.look().problem == ""
-    thread.join(10)
+    thread.join(60)
     assert imported == [sys.modules["shop.orders"]]
     assert sys.modules["shop.orders"].WORD == "new"
 

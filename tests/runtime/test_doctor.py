@@ -47,7 +47,7 @@ def test_a_bus_that_is_well_has_no_problem_and_every_check_says_so(services: Ser
 
     services.work(events)
     event = events.publish("order.paid", {})
-    events.wait(event.id, "10s")
+    events.wait(event.id, "60s")
     eventually(lambda: finding(events, "subscriptions").severity is Severity.OK)
     diagnosis = examine(events)
     assert diagnosis.is_healthy
@@ -122,7 +122,7 @@ def test_a_subscription_whose_worker_does_not_run_is_named(services: Services, e
     found = finding(events, "subscriptions")
     assert (found.severity, "ship" in found.said) == (Severity.WARNING, True)
     services.work(events)
-    events.wait(event.id, "10s")
+    events.wait(event.id, "60s")
     eventually(lambda: finding(events, "subscriptions").said == "all 1 subscriptions run")
     events.subscriptions.pause("ship")
     found = finding(events, "subscriptions")
@@ -145,7 +145,7 @@ def test_dead_letters_are_told_with_the_newest_error(services: Services, events:
         raise RuntimeError("no parcels left")
 
     services.work(events, dramatiq.Worker)
-    events.wait(events.publish("order.paid", {}).id, "10s")
+    events.wait(events.publish("order.paid", {}).id, "60s")
     assert "1 dead letters wait for a decision; the newest is ship's: failed: RuntimeError: no parcels left" in (
         finding(events, "dead").said
     )

@@ -88,7 +88,7 @@ def test_an_open_breaker_is_told_with_what_closes_it(services: Services, events:
 
     services.work(events)
     for _ in range(2):
-        events.wait(events.publish("order.paid", {}).id, "10s")
+        events.wait(events.publish("order.paid", {}).id, "60s")
     found = finding(events, "subscriptions")
     assert found.severity is Severity.WARNING
     assert found.said == "the breaker of ship is open: its attempts kept failing"
@@ -105,9 +105,9 @@ def test_a_queue_that_is_behind_names_its_slowest_handler(services: Services, ev
             go_on.wait(30)
 
     services.work(events, Worker, threads=1)
-    events.wait(events.publish("order.paid", {}).id, "10s")
+    events.wait(events.publish("order.paid", {}).id, "60s")
     events.publish("order.paid", {"waits": True})
-    assert running.wait(10)
+    assert running.wait(60)
     for _ in range(50):  # more than a process with one thread fetches
         events.publish("order.paid", {})
     eventually(lambda: events.get_metrics(by="subscription")["ship"].backlog == 51)
@@ -146,7 +146,7 @@ def test_messages_of_plain_actors_on_a_queue_without_a_consumer_are_a_problem(
     host = services.make(name=events.settings.name)
     dramatiq.actor(tidied.set, broker=host.broker, actor_name="tidy", queue_name="tidying").send()
     worker = services.work(host)
-    assert tidied.wait(10)
+    assert tidied.wait(60)
     worker.stop()
     host.stop()
     services.work(events)  # of another application on the same bus
@@ -201,7 +201,7 @@ def shop(redis_url: str, redis_client: redis.Redis, tmp_path: Path) -> Iterator[
     for process in started:
         process.send_signal(signal.SIGTERM)
         redis_client.rpush("go on", *["go"] * 10)
-        process.wait(30)
+        process.wait(60)
 
 
 def test_a_message_that_kills_its_process_is_told_with_its_handler_and_then_as_a_dead_letter(

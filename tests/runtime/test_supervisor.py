@@ -37,7 +37,7 @@ def who(event: Event) -> None:
 @events.on("wait", name="wait", timeout=None)
 def wait(event: Event) -> None:
     client.rpush("waiting", os.getpid())
-    client.blpop("go on", 20)
+    client.blpop("go on", 60)
     client.rpush("waited", os.getpid())
 
 @events.on("hold", name="hold", timeout="100ms", max_retries=0)
@@ -82,19 +82,19 @@ class Supervised:
 
     def pid_from(self, key: str) -> int:
         """Wait for a process to say something under `key`, and return which one did."""
-        said = self._client.blpop([key], 20)
+        said = self._client.blpop([key], 60)
         assert said is not None, f"nobody said {key!r}: {self._errors.read_text()[-2000:]}"
         return int(said[1])
 
     def end(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
     def errors(self) -> str:
         return self._errors.read_text()
 
 
-def is_gone(pid: int, timeout_s: float = 10.0) -> bool:
+def is_gone(pid: int, timeout_s: float = 60.0) -> bool:
     """Wait until a process is gone, and say whether it is."""
     try:
         descriptor = os.pidfd_open(pid)
@@ -177,7 +177,7 @@ def test_sigterm_lets_running_handlers_end_and_exits_with_0(
     supervised.process.terminate()
     redis_client.rpush("go on", 1)
     assert supervised.pid_from("waited") == pid
-    assert supervised.process.wait(20) == 0
+    assert supervised.process.wait(60) == 0
     assert is_gone(pid)
     assert events.get_event(waiting.id).status == "delivered"
 
@@ -238,7 +238,7 @@ def test_a_coroutine_that_ignores_its_cancellation_fails_by_timeout_and_its_proc
     clinging = events.publish("cling")
     pids = [supervised.pid_from("clinging"), supervised.pid_from("clinging")]
     assert pids[0] != pids[1]
-    record = events.wait(clinging.id, "10s")
+    record = events.wait(clinging.id, "60s")
     assert record.status == "failed"
     assert "TimeLimitExceeded" in str(record.deliveries)
     assert supervised.end() == 0
@@ -248,7 +248,7 @@ def test_an_application_that_cannot_be_imported_ends_the_supervisor_with_its_err
     supervise: Callable[..., Supervised],
 ) -> None:
     supervised = supervise(1, application="import no_such_module")
-    assert supervised.process.wait(30) == 1
+    assert supervised.process.wait(60) == 1
     last = supervised.errors().strip().splitlines()[-1]
     assert last == "the workers cannot start: ModuleNotFoundError: No module named 'no_such_module'"
 
