@@ -10,6 +10,14 @@ import pytest
 from tests.acceptance.processes import Command
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give these tests time: each starts several interpreters, on a machine that may have other things to do."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(300))
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Command]]:
     """Start commands: `start("-m", "eventsys", "demo")`, in a directory that `prepare` may put something into."""
