@@ -18,8 +18,14 @@ CHUNK = 32
 #: Above it they compete for the interpreter, and each further thread makes all of them slower.
 _BRISK = 1_000
 
-#: Seconds between two looks at whether handlers block; the longest a message waits beside an idle thread.
+#: Seconds between two looks at whether handlers block.
 _LOOK_S = 0.005
+
+#: With less than this share of a processor used between two looks, the process waits: its handlers block.
+_BUSY = 0.5
+
+#: Looks after which a handler that computes counts as blocking too; the longest a message waits beside an idle thread.
+_LONG = 10
 
 #: Seconds during which all threads are used after handlers were seen to block.
 _BLOCKING_S = 0.25
@@ -35,7 +41,8 @@ class Handoff:
     the fullest other one has not begun, so a slow handler holds up nobody while a thread is idle.
 
     While handlers are so fast that more threads would only get into each other's way, one thread works and one idle
-    thread looks on every 5 ms; as soon as it sees handlers block, all threads work.
+    thread looks on every 5 ms; as soon as it sees handlers wait for something, or one compute for long, all threads
+    work.
 
     Args:
         threads: How many threads take from here.
@@ -90,13 +97,18 @@ class Handoff:
     def _look_on(self) -> None:
         """Leave the work to the threads that are at it, until they are seen to block or nothing waits."""
         self._has_onlooker = True
+        still = 0
         try:
             while self._waiting() and not self._is_blocking() and self._idle < self._threads:
-                lengths, begun, at = [len(hand) for hand in self._hands], self._begun(), time.monotonic()
+                lengths, begun = [len(hand) for hand in self._hands], self._begun()
+                at, used = time.monotonic(), time.process_time()
                 self._changed.wait(_LOOK_S)
                 now = time.monotonic()
                 stands_still = any(len(hand) == length > 0 for hand, length in zip(self._hands, lengths, strict=False))
-                if self._waiting() and (stands_still or self._begun() - begun < _BRISK * (now - at)):
+                is_slow = stands_still or self._begun() - begun < _BRISK * (now - at)
+                # Threads that compute stand still too, while another has the interpreter: more would only be in the way.
+                still = still + 1 if is_slow else 0
+                if is_slow and self._waiting() and (still >= _LONG or time.process_time() - used < _BUSY * (now - at)):
                     self._blocks_until = now + _BLOCKING_S
         finally:
             self._has_onlooker = False

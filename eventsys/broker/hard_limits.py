@@ -71,6 +71,8 @@ class HardLimits:
                 stuck = [message for at, message in self._limits.values() if at <= now]
                 for message in stuck:
                     del self._limits[id(message)]
-                self._wakes_at = self._earliest()
+                earliest = self._earliest()
+                # With nothing to watch it keeps what was planned, or every handler that begins would wake it.
+                self._wakes_at = self._wakes_at if earliest == float("inf") and self._wakes_at > now else earliest
             for message in stuck:
                 self._on_stuck(message, TimeLimitExceeded())

@@ -46,8 +46,8 @@ class Interrupts:
     Whoever takes an attempt out of `_running` decides: the thread that leaves it, or the watcher, which then interrupts
     it. So an attempt that was left can no longer be interrupted, and one that was interrupted is never taken for a
     success. A watched thread takes no lock: an interrupt that strikes between taking a lock and the block it guards
-    would leave that lock taken for ever. The watcher sleeps until the next limit; handlers that end in time cost it
-    nothing.
+    would leave that lock taken for ever. The watcher sleeps until the next limit, also when the handler it belongs to
+    has ended; handlers that end in time cost it nothing.
 
     Args:
         on_stuck: Called, from the watching thread, with a message whose handler goes on after `GRACE_S`, and the error.
@@ -73,6 +73,7 @@ class Interrupts:
         if self.publish is not None:
             self.publish(threading.get_ident(), deadline + GRACE_S)
         if deadline < self._wakes_at:
+            self._wakes_at = deadline
             self._wake.put(None)
 
     def leave(self) -> None:
@@ -113,7 +114,7 @@ class Interrupts:
 
     def _strike(self, now: float) -> list[_Running]:
         """Interrupt what is over its limit, and return what was interrupted and goes on all the same."""
-        self._wakes_at = float("inf")
+        planned, self._wakes_at = self._wakes_at, float("inf")
         for thread, running in list(self._running.items()):
             if now >= running.deadline:
                 self._interrupt(thread, running)
@@ -124,6 +125,9 @@ class Interrupts:
         going_on = [running for running in popped if running is not None]
         for running in list(self._struck.values()):
             self._wakes_at = min(self._wakes_at, running.deadline + GRACE_S)
+        if self._wakes_at == float("inf") and planned > now:
+            # What it was woken for has ended meanwhile. With nothing planned, every handler that begins would wake it.
+            self._wakes_at = planned
         return going_on
 
     def _interrupt(self, thread: int, running: _Running) -> None:

@@ -61,3 +61,26 @@ def test_what_is_not_begun_is_taken_back_latest_first(keep: int, kept: list[int]
     assert numbers(handoff.take_back(keep=keep)) == returned
     handoff.fill(hand, 0)
     assert numbers(hand) == kept
+
+
+@pytest.mark.parametrize(("used_s", "looks"), [(0.0, 1), (0.005, 10)], ids=["it waits", "it computes"])
+def test_the_others_help_at_once_where_a_handler_waits_and_later_where_it_computes(
+    monkeypatch: pytest.MonkeyPatch, used_s: float, looks: int
+) -> None:
+    looked = 0
+
+    def wait(_timeout_s: float) -> bool:
+        nonlocal looked
+        looked += 1
+        return False
+
+    times = SimpleNamespace(monotonic=lambda: 0.005 * looked, process_time=lambda: used_s * looked)
+    monkeypatch.setattr("eventsys.broker.handoff.time", times)
+    handoff = Handoff(2)
+    slow, idle = handoff.new_hand(), handoff.new_hand()
+    handoff.put([message(number) for number in range(5)])
+    handoff.fill(slow, 0)
+    monkeypatch.setattr(handoff, "_changed", SimpleNamespace(wait=wait))
+    handoff._look_on()
+    assert (looked, handoff._is_blocking()) == (looks, True)
+    assert len(idle) == 0
