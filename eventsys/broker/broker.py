@@ -26,6 +26,7 @@ from .attempt import FOLLOWING, attempt_of, current_attempt, enter_attempt
 from .consumer import EventConsumer
 from .endings import PARKED_MS
 from .forks import end_forked_child
+from .garbage import settle_garbage
 from .hooks import Hooks
 from .interrupts import Interrupts
 from .joining import flush, is_idle, wait_until
@@ -239,6 +240,8 @@ class EventBroker(Broker):
         if signal in {"ack", "nack"} and isinstance(args[0], Received):
             return
         is_inner = self._is_inner(signal)
+        if signal == "process_boot":
+            settle_garbage()
         if signal == "worker_shutdown":
             self._booted = max(0, self._booted - 1)
         if not is_inner:

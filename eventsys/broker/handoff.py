@@ -106,7 +106,7 @@ class Handoff:
                 now = time.monotonic()
                 stands_still = any(len(hand) == length > 0 for hand, length in zip(self._hands, lengths, strict=False))
                 is_slow = stands_still or self._begun() - begun < _BRISK * (now - at)
-                # Threads that compute stand still too, while another has the interpreter: more would only be in the way.
+                # Threads that compute stand still too while another has the interpreter: more would be in the way.
                 still = still + 1 if is_slow else 0
                 if is_slow and self._waiting() and (still >= _LONG or time.process_time() - used < _BUSY * (now - at)):
                     self._blocks_until = now + _BLOCKING_S

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import secrets
 import threading
 import time
@@ -18,6 +19,7 @@ from dramatiq.results import Results
 from dramatiq.results.backends import RedisBackend as ResultBackend
 
 from eventsys.broker.broker import EventBroker
+from eventsys.broker.garbage import THRESHOLDS
 from tests.broker.letters import letters_of
 from tests.support.workers import worker_classes
 
@@ -167,7 +169,22 @@ def test_a_running_handler_is_told_of_the_shutdown_and_its_message_comes_back(ma
     assert running_again.wait(10)
 
 
-def test_prometheus_counts_what_was_handled(make_broker, begin, monkeypatch, tmp_path) -> None:
+@pytest.fixture
+def garbage_as_it_was() -> Iterator[None]:
+    """Give the collector of this process back what it had, after a test that boots it as a worker process."""
+    thresholds = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
+
+
+def test_a_process_that_boots_leaves_what_it_loaded_out_of_the_collectors_sight(make_broker, garbage_as_it_was) -> None:
+    broker = make_broker()
+    broker.emit_after("process_boot")
+    assert (gc.get_freeze_count() > 0, gc.get_threshold()) == (True, THRESHOLDS)
+
+
+def test_prometheus_counts_what_was_handled(make_broker, begin, monkeypatch, tmp_path, garbage_as_it_was) -> None:
     monkeypatch.setattr(prometheus, "DB_PATH", str(tmp_path))
     for name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
         monkeypatch.setenv(name, "")  # it writes them, and they must not outlive the test
