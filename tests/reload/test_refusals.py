@@ -40,6 +40,7 @@ def test_a_module_that_cannot_be_loaded_leaves_all_as_it_was_and_says_why(shop: 
 def test_the_last_reload_of_a_process_is_on_record(shop: Shop) -> None:
     reloader = shop.load()
     shop.work()
+    shop.events.broker.presence.appear()  # its threads may not have come so far yet
     [process] = shop.events.machinery.processes()
     assert (process.reloaded_at, process.reload_problem) == (None, "")
     shop.write("orders.py", "import no_such_module\n")
