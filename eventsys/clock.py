@@ -123,6 +123,16 @@ def from_ms(milliseconds: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
+def first_ms(moment: datetime) -> int:
+    """Return the first whole millisecond that is not before `moment`, which may be the earliest or last there is."""
+    return to_ms(moment) + (moment.microsecond % 1000 > 0)
+
+
+def last_ms(moment: datetime) -> int:
+    """Return the last whole millisecond before `moment`, which may be the earliest or last there is."""
+    return to_ms(moment) - (moment.microsecond % 1000 == 0)
+
+
 def to_ms(moment: datetime) -> int:
     """Return whole milliseconds since 1970, rounded down.
 

@@ -15,11 +15,19 @@ from eventsys.runtime.embedded import EmbeddedRedis
 from eventsys.runtime.file_lock import FileLock
 from eventsys.runtime.server_binary import ServerBinary
 from eventsys.testing import EventHarness, SessionRedis, server_for_tests
+from tests.browser.serving import chromium
 
 #: The URL of a service that must not reach any Redis but that of its harness.
 NOWHERE = "redis://127.0.0.1:1/0"
 
 pytest_plugins = ["tests.support.fixtures"]
+
+
+def pytest_report_header() -> str | None:
+    """Say what this machine cannot run."""
+    if chromium() or os.environ.get("CI"):
+        return None
+    return "left out: tests/browser, which need Debian's chromium on the PATH"
 
 
 class FreshRedis:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import timedelta
 from itertools import islice
 from typing import Any
 
-from eventsys.clock import from_ms, to_ms
+from eventsys.clock import first_ms, from_ms, last_ms
 from eventsys.model.envelope import EventHeader, decode_header, shown_event
 from eventsys.model.event import DelayedEvent, WaitingRetry
 from eventsys.model.patterns import pattern_matches
@@ -219,8 +218,8 @@ def _messages(link: Link, keys: Keys) -> int:
 
 
 def _bounds(wanted: EventFilter) -> tuple[int | None, int | None]:
-    low = None if wanted.start_time is None else to_ms(wanted.start_time + timedelta(microseconds=999))
-    high = None if wanted.end_time is None else to_ms(wanted.end_time - timedelta(microseconds=1))
+    low = None if wanted.start_time is None else first_ms(wanted.start_time)
+    high = None if wanted.end_time is None else last_ms(wanted.end_time)
     return low, high
 
 

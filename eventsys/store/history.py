@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import NamedTuple
 
-from eventsys.clock import Clock, to_ms
+from eventsys.clock import Clock, first_ms, last_ms
 from eventsys.errors import InvalidEventError
 from eventsys.model.envelope import EventHeader, decode_header
 from eventsys.model.patterns import pattern_matches
@@ -81,30 +80,30 @@ class History:
 
     def index_of(self, wanted: EventFilter) -> Index:
         """Return the index that leads to the wanted events: all of them are in it, in the order asked for."""
-        first_ms, last_ms = _first_ms(wanted), _last_ms(wanted)
+        earliest, latest = _first_ms(wanted), _last_ms(wanted)
         newest_first = wanted.order == "newest"
         if wanted.status in _INDEXED:
             return StatusIndex(
                 self._link, self._keys, wanted.status,
-                first_ms=first_ms, last_ms=last_ms, newest_first=newest_first,
+                first_ms=earliest, last_ms=latest, newest_first=newest_first,
             )  # fmt: skip
         if wanted.ids:
             return IdIndex(
                 self._link, self._keys, wanted.ids,
-                first_ms=first_ms or 0, last_ms=last_ms, newest_first=newest_first,
+                first_ms=earliest or 0, last_ms=latest, newest_first=newest_first,
             )  # fmt: skip
         begins = self._begins()
         if wanted.correlation_id is not None:
             return ChainIndex(
                 self._link, self._keys, wanted.correlation_id,
-                begins=begins[""], first_ms=first_ms or 0, last_ms=last_ms, newest_first=newest_first,
+                begins=begins[""], first_ms=earliest or 0, last_ms=latest, newest_first=newest_first,
             )  # fmt: skip
         if wanted.types:
             streams = [_stream_of(event_type, begins) for event_type in self._types_of(wanted)]
         else:
             streams = [Stream(f"log:{home}", begins.get(home, begins[""]), home) for home in _homes()]
         return LogIndex(
-            self._link, self._keys, streams, first_ms=first_ms or 0, last_ms=last_ms, newest_first=newest_first
+            self._link, self._keys, streams, first_ms=earliest or 0, last_ms=latest, newest_first=newest_first
         )
 
     def judge_of(self, wanted: EventFilter) -> Judge:
@@ -244,8 +243,9 @@ def _homes() -> tuple[str, ...]:
 def _first_ms(wanted: EventFilter) -> int | None:
     if wanted.start_time is None:
         return None
-    return to_ms(wanted.start_time + timedelta(microseconds=999))  # the first whole millisecond from there on
+    # The first whole millisecond from there on; nothing was stored before 1970, and Redis knows no such entries.
+    return max(0, first_ms(wanted.start_time))
 
 
 def _last_ms(wanted: EventFilter) -> int | None:
-    return None if wanted.end_time is None else to_ms(wanted.end_time - timedelta(microseconds=1))
+    return None if wanted.end_time is None else max(0, last_ms(wanted.end_time))

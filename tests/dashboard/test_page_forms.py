@@ -253,9 +253,9 @@ def test_the_calendar_counts_what_is_due_on_each_day(browser: Browser, events: E
             events.schedule("order.due", {}, at=datetime(2031, 3, day, 12, tzinfo=UTC))
     page = browser.open("/delayed?month=2031-03")
     assert "March 2031" in page.words
-    labels = [one["aria-label"] for one in page.of("a") if "due" in (one.get("aria-label") or "")]
+    labels = [one["title"] for one in page.of("a") if "due" in (one.get("title") or "")]
     assert labels == ["2031-03-03: 1 due", "2031-03-17: 4 due"]
-    [link] = [one["href"] for one in page.of("a") if one.get("aria-label") == labels[1]]
+    [link] = [one["href"] for one in page.of("a") if one.get("title") == labels[1]]
     assert "4 wait and fit" in browser.open(str(link)).words
     for odd in ("0001-01", "9999-12", "x", "2031-13", "1970-01"):
         browser.open(f"/delayed?month={odd}")
@@ -266,7 +266,7 @@ def test_delayed_events_lead_on_by_cursor(browser: Browser, events: EventService
     place, rows = "/delayed", []
     while place:
         page = browser.open(place)
-        rows.append(len([one for one in page.of("td") if "data-due" in one]))
+        rows.append(len([one for one in page.of("span") if "data-due" in one]))
         place = next((str(one["href"]) for one in page.of("a") if one.get("rel") == "next"), "")
     assert rows == [50, 50, 20]
     assert "cannot be asked" in browser.open("/delayed?cursor=nonsense").words
@@ -291,7 +291,7 @@ def test_alerts_are_shown_with_rules_and_past(browser: Browser, events: EventSer
     assert events.bus.system.flush(5)
     words = browser.open("/alerts").words
     assert words.count("the stock is <low>; buy more") == 2
-    assert "50% of at least 20" in words
+    assert "50% of at least 20 attempts" in words
 
 
 def test_workers_are_shown_with_what_they_run(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -265,3 +265,17 @@ def test_events_are_found_by_their_ids_in_their_order(services: Any, order: str)
     assert _ids(events.get_event_records(EventFilter(ids=asked, start_time=from_ms(T0 + 4)))) == ["e7", "e5"]
     assert _ids(events.get_event_records(EventFilter(ids=asked, status=EventStatus.FAILED))) == []
     assert set(_ids(events.get_event_records(EventFilter(ids=asked, status=EventStatus.PENDING)))) == set(expected)
+
+
+@pytest.mark.parametrize("wanted", [{}, {"types": ("user.login",)}, {"correlation_id": "e1"}, {"ids": ("e1",)},
+                                    {"status": EventStatus.PENDING}, {"sources": ("x",)}])  # fmt: skip
+def test_times_before_1970_are_times_too(services: Any, wanted: Any) -> None:
+    events = services.make()
+    Historian(events).store("user.login", T0, source="x")
+    long_ago = from_ms(-50_000_000_000_000)
+    assert _ids(events.get_event_records(EventFilter(start_time=long_ago, **wanted))) == ["e1"]
+    assert _ids(events.get_event_records(EventFilter(end_time=long_ago, **wanted))) == []
+    ends = [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)]
+    assert _ids(events.get_event_records(EventFilter(start_time=ends[0], end_time=ends[1], **wanted))) == ["e1"]
+    assert _ids(events.get_event_records(EventFilter(end_time=ends[0], **wanted))) == []
+    assert events.get_delayed_events(EventFilter(start_time=ends[0], end_time=ends[1])).total == 0

@@ -29,17 +29,18 @@ def list_alerts(request: Request, bus: Bus) -> Response:
     )  # fmt: skip
 
 
-def _rules(bus: EventService) -> list[tuple[str, str, str]]:
-    """Return the rules: the name, what it says, its limit; empty where it is switched off."""
+def _rules(bus: EventService) -> list[tuple[str, str]]:
+    """Return the rules: the name, and when it warns; nothing where it is switched off."""
     limits = bus.settings.alerts
     window = shown(limits.window)
-    ratio = "" if limits.failure_ratio is None else f"{limits.failure_ratio:.0%} of at least {limits.failure_attempts}"
-    rows = [
-        ("failure_ratio", f"of a subscription's attempts fail within {window}", ratio),
-        ("backlog_age", "is how long a delivery is open", limits.backlog_age),
-        ("lateness", "is how late the first of what is due is", limits.lateness),
-        ("dead_letters", "dead letters are kept", limits.dead_letters),
-        ("no_worker", "is how long messages wait that no worker reads", limits.no_worker),
-        ("unrouted", f"events of one type that nobody wants, within {window}", limits.unrouted),
-    ]
-    return [(name, said, "" if limit in {None, ""} else shown(limit)) for name, said, limit in rows]
+    ratio = limits.failure_ratio
+    rows: list[tuple[str, object, str]] = [
+        ("failure_ratio", None if ratio is None else f"{ratio:.0%}",
+         f"{{}} of at least {limits.failure_attempts} attempts of a subscription failed within {window}"),
+        ("backlog_age", limits.backlog_age, "a delivery of a subscription has been open for {}"),
+        ("lateness", limits.lateness, "what is due has not been let go for {}"),
+        ("dead_letters", limits.dead_letters, "{} dead letters are kept"),
+        ("no_worker", limits.no_worker, "messages have waited for {} in a queue that no worker reads"),
+        ("unrouted", limits.unrouted, f"nobody wanted {{}} events of one type within {window}"),
+    ]  # fmt: skip
+    return [(name, "" if limit is None else said.format(shown(limit))) for name, limit, said in rows]

@@ -4,7 +4,7 @@ const elements = [...document.querySelectorAll("[data-due]")];
 const began = performance.now();
 
 function left(seconds) {
-  if (seconds <= 0) return "due now";
+  if (seconds <= 0) return "no time: due now";
   const parts = [];
   let rest = Math.ceil(seconds);
   for (const [unit, size] of UNITS) {

@@ -1,0 +1,83 @@
+"""Pictures of the pages, made of a bus that is the same every time: `python -m tests.browser.screenshots`."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from eventsys import EventFilter, EventService
+from eventsys.dashboard import dashboard
+from eventsys.testing import EventHarness, SessionRedis, server_for_tests
+from tests.browser.seeding import BEGINS, Shop
+from tests.browser.serving import browser, served
+
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+
+WIDTH, HEIGHT = 1280, 860
+
+
+def places(events: EventService) -> dict[str, str]:
+    """Return the path of each page that is shown, by the name of its picture."""
+    [order] = events.get_event_records(EventFilter(types=("order.placed",), status="delivered", page_size=1)).items
+    letter = events.dead_letters.list().items[0]
+    return {
+        "overview": "/", "events": "/events", "event": f"/events/{order.id}", "delayed": "/delayed",
+        "dead-letters": "/dead-letters", "dead-letter": f"/dead-letters/{letter.id}", "cron": "/cron",
+        "cron-task": "/cron/stock-check", "cron-form": "/cron-form?name=stock-check",
+        "subscriptions": "/subscriptions", "subscription": "/subscriptions/payments.charge", "workers": "/workers",
+        "catalogue": "/types", "type": "/types/order.placed", "alerts": "/alerts", "live": "/tail",
+        "replay": "/replays/confirm?subscription=audit.log&types=order.placed",
+    }  # fmt: skip
+
+
+def main() -> None:
+    """Take all pictures, light and dark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--into", type=Path, default=IMAGES)
+    parser.add_argument("--width", type=int, default=WIDTH)
+    parser.add_argument("--only", nargs="*", help="names of pictures (default: all)")
+    parser.add_argument("--whole", action="store_true", help="the whole page, not what fits on a screen")
+    given = parser.parse_args()
+    given.into.mkdir(parents=True, exist_ok=True)
+    events = EventService(redis_url="redis://127.0.0.1:1/0", app="shop", name="shop")
+    with (
+        SessionRedis(server_for_tests()) as redis,
+        EventHarness(events, redis=redis, start=BEGINS) as harness,
+        served(dashboard(events)) as url,
+    ):
+        Shop(events, harness).work()
+        _take(url, places(events), given)
+
+
+def _take(url: str, wanted: dict[str, str], given: argparse.Namespace) -> None:
+    with browser() as started:
+        for theme in ("light", "dark"):
+            size = {"width": given.width, "height": HEIGHT}
+            context = started.new_context(color_scheme=theme, viewport=size, locale="en-GB", timezone_id="UTC")
+            page = context.new_page()
+            for name, path in wanted.items():
+                if given.only and name not in given.only:
+                    continue
+                page.goto(url + path)
+                _wait_until_drawn(page)
+                file = given.into / f"{name}-{theme}.png"
+                page.screenshot(path=file, full_page=given.whole)
+                _make_small(file)
+            context.close()
+
+
+def _wait_until_drawn(page: Any) -> None:
+    page.evaluate("() => document.fonts.ready")
+
+
+def _make_small(file: Path) -> None:
+    """Let a picture have a palette: pages have few colours, and the file is a third as large."""
+    if shutil.which("pngquant"):
+        subprocess.run(["pngquant", "--force", "--ext", ".png", "64", str(file)], check=True)
+
+
+if __name__ == "__main__":
+    main()

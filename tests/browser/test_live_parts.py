@@ -1,0 +1,86 @@
+"""What changes by itself: the overview, the live tail, the countdown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from eventsys import EventService
+from tests.dashboard.test_pages import CORPUS, HIDDEN
+
+
+def test_the_overview_keeps_itself_up_to_date(page: Any, url: str, events: EventService) -> None:
+    page.goto(url)
+    page.locator("[data-live-state]", has_text="live").wait_for()
+    assert page.locator("[data-live=events]").inner_text() == "0"
+    for number in range(3):
+        events.publish("order.paid", {"n": number})
+    page.locator("[data-live=events]", has_text="3").wait_for()
+    bars = (
+        "() => [...document.querySelectorAll('[data-chart=published] rect')].map((one) => +one.getAttribute('height'))"
+    )
+    page.wait_for_function(f"() => Math.max(...({bars})()) === 100")
+    assert page.locator("[data-chart=published] [data-chart-most]").inner_text() in {"1", "2", "3"}
+
+
+def test_the_tail_shows_events_as_they_come_and_only_those_asked_for(page: Any, url: str, events: EventService) -> None:
+    page.goto(f"{url}/tail")
+    page.get_by_label("Types").fill("order.*")
+    page.get_by_role("button", name="Follow").click()
+    page.wait_for_url("**/tail?types=order.*")
+    page.locator("[data-tail-state]", has_text="live").wait_for()
+    _publish_until_seen(page, events, "order.first")
+    events.publish("user.login", {"user_id": "1"})
+    events.publish("order.paid", {}, source="shop")
+    row = page.locator("tbody tr", has_text="order.paid").first
+    row.wait_for()
+    assert "shop" in row.inner_text()
+    assert "user.login" not in page.locator("tbody").inner_text()
+    page.get_by_role("button", name="Pause").click()
+    seen = int(page.locator("[data-tail-count]").inner_text())
+    events.publish("order.sent", {})
+    page.wait_for_function(f"() => +document.querySelector('[data-tail-count]').textContent === {seen + 1}")
+    assert "order.sent" not in page.locator("tbody").inner_text()
+    page.get_by_role("button", name="Go on").click()
+    link = page.locator("tbody tr", has_text="order.sent").locator("a")
+    link.click()
+    page.get_by_role("heading", name="order.sent").wait_for()
+
+
+def test_the_tail_can_be_emptied(page: Any, url: str, events: EventService) -> None:
+    page.goto(f"{url}/tail")
+    page.locator("[data-tail-state]", has_text="live").wait_for()
+    _publish_until_seen(page, events, "order.first")
+    page.get_by_role("button", name="Clear").click()
+    page.locator("[data-tail-empty]").wait_for()
+    assert page.locator("tbody tr").count() == 0
+
+
+def test_hostile_text_in_the_tail_stays_text(page: Any, url: str, events: EventService) -> None:
+    page.goto(f"{url}/tail")
+    page.locator("[data-tail-state]", has_text="live").wait_for()
+    _publish_until_seen(page, events, "order.first")
+    for number, text in enumerate([*CORPUS, HIDDEN]):
+        events.publish("order.paid", {}, source=text, id=ascii(f"{number}{text}").replace(" ", "")[:128])
+    page.wait_for_function(f"() => document.querySelectorAll('tbody tr').length > {len(CORPUS)}")
+    assert page.locator("tbody script, tbody img, tbody svg, tbody style").count() == 0
+    shown = page.locator("tbody").inner_text()
+    assert all(text in shown for text in CORPUS)
+    assert "\u202e" not in page.content()
+
+
+def test_what_waits_counts_down(page: Any, url: str, events: EventService) -> None:
+    events.schedule("order.due", {}, delay="90s")
+    page.goto(f"{url}/delayed")
+    first = page.locator("[data-due]").inner_text()
+    page.wait_for_function(f"() => document.querySelector('[data-due]').textContent !== {first!r}")
+    second = page.locator("[data-due]").inner_text()
+    page.wait_for_function(f"() => document.querySelector('[data-due]').textContent !== {second!r}")
+
+
+def _publish_until_seen(page: Any, events: EventService, event_type: str) -> None:
+    """Publish again until the follower of the log, which begins to follow in a thread of its own, has seen one."""
+    seen: Callable[[], int] = page.locator("tbody tr", has_text=event_type).count
+    while not seen():
+        events.publish(event_type, {})
+        page.wait_for_timeout(100)
