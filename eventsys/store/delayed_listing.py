@@ -30,6 +30,9 @@ from eventsys.store.renamed import present_names
 MOST_SCANNED = 10_000
 LONGEST_SCAN_S = 0.015
 
+#: Entries that are read to be judged in one round trip.
+_SCANNED_AT_ONCE = 200
+
 Judge = Callable[[Entry], bool]
 
 
@@ -58,12 +61,16 @@ def list_delayed(link: Link, keys: Keys, wanted: EventFilter, waiting: int) -> P
     else:
         first = 0 if wanted.cursor is not None else (wanted.page - 1) * wanted.page_size
         fits = judge or _any
-        items, total, end = _scan(link, keys, wanted, lambda one: one.is_event and fits(one), first=first)
+        is_counted = judge is not None or low_ms is not None or high_ms is not None
+        items, total, end = _scan(
+            link, keys, wanted, lambda one: one.is_event and fits(one), first=first, is_counted=is_counted
+        )
         is_exact = end is None and wanted.cursor is None
-        if judge is None and low_ms is None and high_ms is None:
+        if not is_counted:
             total, is_exact = waiting, True
-        if end is not None or len(items) == wanted.page_size:
-            end = items[-1][0] if len(items) == wanted.page_size else end
+        if len(items) > wanted.page_size:
+            items = items[: wanted.page_size]
+            end = items[-1][0]
     return Page[DelayedEvent[Any]].model_construct(
         items=[read_delayed(entry) for _, entry in items],
         total=total,
@@ -100,7 +107,7 @@ def list_retries(
 
     items, total, end = _scan(link, keys, wanted, fits, first=(page - 1) * page_size)
     return Page[WaitingRetry[Any]](
-        items=[_read_retry(entry, renamed) for _, entry in items],
+        items=[_read_retry(entry, renamed) for _, entry in items[:page_size]],
         total=total,
         page=page,
         page_size=page_size,
@@ -149,23 +156,35 @@ def ready_positions(link: Link, keys: Keys, now_ms: int, limit: int) -> list[Pos
 
 
 def _scan(
-    link: Link, keys: Keys, wanted: EventFilter, fits: Judge, *, first: int
+    link: Link, keys: Keys, wanted: EventFilter, fits: Judge, *, first: int, is_counted: bool = True
 ) -> tuple[list[tuple[Position, Entry]], int, Position | None]:
-    """Return the page, how many fit as far as was looked, and where that was, None when it was the end."""
+    """Return the page and one more, how many fit as far as was looked, and where that was, None when it was the end.
+
+    Args:
+        link: The way to Redis.
+        keys: The keys of the bus.
+        wanted: Size, cursor and times.
+        fits: Judges an entry.
+        first: How many that fit are passed over.
+        is_counted: Whether to look on when the page is full, to count.
+    """
     low_ms, high_ms = _bounds(wanted)
     after = None if wanted.cursor is None else Position.parse(wanted.cursor)
     until = time.monotonic() + LONGEST_SCAN_S
     found: list[tuple[Position, Entry]] = []
     matched = looked = 0
-    for chunk in in_chunks(positions(link, keys, low_ms=low_ms, high_ms=high_ms, after=after), 200):
+    for chunk in in_chunks(positions(link, keys, low_ms=low_ms, high_ms=high_ms, after=after), _SCANNED_AT_ONCE):
         for one in entries_at(link, keys, chunk):
             if fits(one[1]):
-                if first <= matched < first + wanted.page_size:
+                if first <= matched <= first + wanted.page_size:
                     found.append(one)
                 matched += 1
         looked += len(chunk)
-        is_over = looked >= MOST_SCANNED or time.monotonic() > until
-        if is_over and (len(found) == wanted.page_size or looked >= MOST_SCANNED or wanted.cursor is not None):
+        is_full = len(found) > wanted.page_size
+        is_over = looked >= MOST_SCANNED or time.monotonic() > until or (is_full and not is_counted)
+        if len(chunk) < _SCANNED_AT_ONCE:
+            break  # that was the last one
+        if is_over and (is_full or looked >= MOST_SCANNED or wanted.cursor is not None):
             return found, matched, chunk[-1]
     return found, matched, None
 

@@ -102,3 +102,27 @@ def test_the_store_has_the_verbs_of_its_trade(events, poller) -> None:
     assert [one.id for one in ready] == ["again"]
     assert events.store.get_delayed_event("again").payload == {"n": 1}
     assert events.store.cancel_delayed_event("again").status is EventStatus.CANCELLED
+
+
+@pytest.mark.parametrize("has_tick", [False, True])
+def test_a_cursor_leads_to_the_end_and_not_beyond(events, has_tick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However little time there is, and where a message stands among the events."""
+    from eventsys.store import delayed_listing
+
+    monkeypatch.setattr(delayed_listing, "LONGEST_SCAN_S", 0)
+    if has_tick:
+        events.cron.create("tick", "* * * * *", "step.due")
+    made = [
+        one.id
+        for one in events.delayed.schedule_many(
+            [{"event_type": "step.taken", "payload": {}, "delay": f"{n + 1}m"} for n in range(100)]
+        )
+    ]
+    seen, cursor, sizes = [], None, []
+    while cursor is not None or not sizes:
+        page = events.get_delayed_events(EventFilter(page_size=50, cursor=cursor))
+        assert (page.total, page.total_is_exact) == (100, True)
+        seen += [one.id for one in page.items]
+        sizes.append(len(page.items))
+        cursor = page.next_cursor
+    assert (seen, sizes) == (made, [50, 50])
