@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import settings
 
 from eventsys import EventService
 from eventsys.runtime.embedded import EmbeddedRedis
@@ -21,6 +22,10 @@ from tests.browser.serving import chromium
 NOWHERE = "redis://127.0.0.1:1/0"
 
 pytest_plugins = ["tests.support.fixtures"]
+
+# How long an example takes says how busy the machine is, and nothing of what is tested.
+settings.register_profile("eventsys", deadline=None)
+settings.load_profile("eventsys")
 
 
 def pytest_report_header() -> str | None:

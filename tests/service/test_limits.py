@@ -23,12 +23,15 @@ class Gauge:
 
     def __init__(self) -> None:
         self.running = self.most = self.done = 0
+        self.are_three = threading.Event()
         self._lock = threading.Lock()
 
     def __enter__(self) -> None:
         with self._lock:
             self.running += 1
             self.most = max(self.most, self.running)
+            if self.running == 3:
+                self.are_three.set()
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
@@ -44,6 +47,7 @@ def test_no_more_than_the_limit_run_at_once_over_two_processes(services: Service
 
     def handler(event: Event) -> None:
         with gauge:
+            assert gauge.are_three.wait(10), "the limit was never reached"
             pause.wait(0.002)
 
     for one in (events, twin):
