@@ -20,7 +20,7 @@ from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.redis_time import ask_by
 from eventsys.store.scripts import script
-from eventsys.store.steps import Step, packed
+from eventsys.store.steps import Step, packed, packed_steps, results_of
 
 from .attempt import FOLLOWING, attempt_of, current_attempt, enter_attempt
 from .consumer import EventConsumer
@@ -185,10 +185,9 @@ class EventBroker(Broker):
 
     def add(self, steps: Sequence[Step]) -> list[Any]:
         """Carry out steps now, in one round trip, and return what came of each."""
-        results: list[Any] = self.link.run(
-            script("add"), self.keys.prefix, self.clock.now_ms(), *[packed(self.work.sealed(step)) for step in steps]
-        )
-        return results
+        sealed = [self.work.sealed(step) for step in steps]
+        told = self.link.run(script("add"), self.keys.prefix, self.clock.now_ms(), *packed_steps(sealed))
+        return results_of(sealed, told)
 
     def _send(self, step: Step) -> None:
         # A tick is known again by its claim; a plain message that was sent twice would be two.

@@ -26,7 +26,7 @@ from eventsys.store.metrics import MetricsStore
 from eventsys.store.places import envelope_in, place_of_log
 from eventsys.store.records import read_record
 from eventsys.store.scripts import script
-from eventsys.store.steps import Step, packed
+from eventsys.store.steps import Step, packed_steps, results_of
 from eventsys.store.subscriptions import SubscriptionStore
 from eventsys.store.tail import follow_log
 
@@ -77,11 +77,11 @@ class EventStore:
         When the reply was lost the steps are sent again. What is found stored then, just as it was sent, is what was
         sent, so it is not called a duplicate.
         """
-        arguments = [packed(step) for step in steps]
-        results, is_repeated = self._link.run_telling(script("add"), self._keys.prefix, now_ms, *arguments)
+        told, is_repeated = self._link.run_telling(script("add"), self._keys.prefix, now_ms, *packed_steps(steps))
+        results = results_of(steps, told)
         if is_repeated:
             return [own_result(step, result) for step, result in zip(steps, results, strict=True)]
-        return list(results)
+        return results
 
     def get_event(self, event_id: str) -> EventRecord[Any]:
         """Return an event with its status and all its deliveries.

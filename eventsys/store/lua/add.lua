@@ -14,11 +14,12 @@ KEYS
      cron:history:<name>
 ARGV
   1    now_ms    the caller's clock
-  2..  steps     msgpack, as includes/carry_out describes them
+  2..  steps     msgpack, as includes/carry_out describes them; or {"events", ...}, with what the steps of any number of
+                 events have behind their kind, in turn
 RETURNS
-  for each step what came of it: {"stored", id}, {"duplicate", id, envelope}, {"queued", entry}, {"delayed", id},
-  {"exists", id}, {"taken", id}, {"taken", actor}, or what includes/cron_steps.lua returns; the error HISTORYFULL when
-  events that nobody dispatched fill the history
+  for each step, and each of several events, what came of it: {"stored", id}, or 1 for one of several; {"duplicate", id, envelope},
+  {"queued", entry}, {"delayed", id}, {"exists", id}, {"taken", id}, {"taken", actor}, or what includes/cron_steps.lua
+  returns; the error HISTORYFULL when events that nobody dispatched fill the history
 ]]
 local prefix = KEYS[1]
 local now_ms = tonumber(ARGV[1])
@@ -35,14 +36,26 @@ local taken_in, has_events = {}, false
 for at = 2, #ARGV do
   local step = cmsgpack.unpack(ARGV[at])
   taken_in[at - 1] = step
-  has_events = has_events or step[1] == "event"
+  has_events = has_events or step[1] == "event" or step[1] == "events"
 end
 if has_events and is_full() then
   return redis.error_reply("HISTORYFULL events that nobody dispatched have reached retention_bytes")
 end
 
 local results = {}
-for at, step in ipairs(taken_in) do results[at] = carry_out(step) end
+local function carry_out_all()
+  for _, step in ipairs(taken_in) do
+    if step[1] == "events" then
+      for at = 2, #step, 8 do results[#results + 1] = store_event(step, at) or 1 end
+    else
+      results[#results + 1] = carry_out(step)
+    end
+  end
+end
+
+-- Redis takes back nothing that was written before an error; so that is counted, and numbered, all the same.
+local is_fine, problem = pcall(carry_out_all)
 keep_counts()
 keep_entry_clock()
+if not is_fine then error(problem, 0) end
 return results

@@ -72,8 +72,8 @@ local function read_record(event_id)
   return found
 end
 
-local function leave_pending(found)
-  redis.call("ZREM", pending, found.id)
+local function stop_pending(found)
+  leave_pending(found.id)
   forget_expiry(found.id)
   redis.call("PEXPIRE", found.record, 2 * retention_ms)
 end
@@ -81,7 +81,7 @@ end
 local function finish(found)
   if found.values.status or redis.call("PTTL", found.record) >= 0 then
     -- It was finished, and counted, before.
-    leave_pending(found)
+    stop_pending(found)
   else
     finish_event(found.id, found.record, found.has_trouble, found.type)
   end

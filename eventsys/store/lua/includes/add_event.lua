@@ -13,10 +13,11 @@ Returns {"stored", id} or {"duplicate", id of the first, its envelope or false o
 Uses: prefix, now_ms, at_end, next_entry, number_entry, chain_place, count, forget_cancelled, note_expiry
 ]]
 local function stored_event(event_id)
-  local place, status, kept = unpack(redis.call("HMGET", prefix .. ":event:" .. event_id, "log", "status", "envelope"))
+  local known = redis.call("HMGET", prefix .. ":event:" .. event_id, "log", "status", "envelope")
+  local place, kept = known[1], known[3]
   if not place then
     -- It was cancelled before it fired, and its id is used again: that is a new event.
-    if status then forget_cancelled(event_id) end
+    if known[2] then forget_cancelled(event_id) end
     return nil
   end
   local home, entry = string.match(place, "^(%w+):(.+)$")
@@ -37,8 +38,27 @@ local function take_key_once(once, event_id, window_ms)
   redis.call("SET", prefix .. ":once:" .. once, until_ms, "PX", 2 * window_ms)
 end
 
-local function class_of(event_type)
-  return string.match(event_type, "^(system)%.") or string.match(event_type, "^(cron)%.")
+-- Of each type its stream and its class, and of each lane and class its log and where the numbers of that are kept: put
+-- together once.
+local types, homes = {}, {}
+
+local function type_of(event_type)
+  local found = types[event_type]
+  if not found then
+    local class = string.match(event_type, "^(system)%.") or string.match(event_type, "^(cron)%.")
+    found = { stream = prefix .. ":type:" .. event_type, class = class }
+    types[event_type] = found
+  end
+  return found
+end
+
+local function home_of(home)
+  local found = homes[home]
+  if not found then
+    found = { log = prefix .. ":log:" .. home, number = "number:" .. home, place = home .. ":", name = tostring(home) }
+    homes[home] = found
+  end
+  return found
 end
 
 local added_bytes = 0
@@ -48,31 +68,34 @@ at_end[#at_end + 1] = function()
 end
 
 -- When a delivery of the event may begin no more, in ms; nil when it always may.
-local function expiry_of(step, due_ms)
-  if not step[9] or step[9] == 0 then return nil end
-  return string.format("%.0f", (due_ms or now_ms) + step[9])
+local function expiry_of(expire_after_ms, due_ms)
+  if not expire_after_ms or expire_after_ms == 0 then return nil end
+  return string.format("%.0f", (due_ms or now_ms) + expire_after_ms)
 end
 
 -- Redis takes back nothing that was written before an error, and whoever met one tries again. So the keys whose names
 -- users choose come first: a record or an idempotency key of another type fails when it is read, then the type and the
 -- chain. Only then the event enters the log.
-local function add_event(step, due_ms)
-  local event_id, event_type, lane, envelope, once, window_ms = step[2], step[3], step[4], step[5], step[6], step[7]
+-- Takes what a step has behind its kind, from `at` on; returns nil when the event was stored.
+local function store_event(values, at, due_ms)
+  local event_id, event_type, lane, envelope = values[at], values[at + 1], values[at + 2], values[at + 3]
+  local once, window_ms, chain = values[at + 4], values[at + 5], values[at + 6]
   local first = stored_event(event_id) or (once and first_under_key(once))
   if first then return first end
 
-  local entry, class = next_entry(), class_of(event_type)
-  local home, expires_ms = class or lane, expiry_of(step, due_ms)
-  if step[8] then check_chain(step[8]) end
-  redis.call("XADD", prefix .. ":type:" .. event_type, entry, "l", home, "n", number_entry(":types", event_type))
-  local number = number_entry(":history", "number:" .. home)
+  local entry, its_type = next_entry(), type_of(event_type)
+  local class = its_type.class
+  local home, expires_ms = home_of(class or lane), expiry_of(values[at + 7], due_ms)
+  if chain then check_chain(chain) end
+  redis.call("XADD", its_type.stream, entry, "l", home.name, "n", number_entry(":types", event_type))
+  local number = number_entry(":history", home.number)
   if expires_ms then
-    redis.call("XADD", prefix .. ":log:" .. home, entry, "e", envelope, "n", number, "x", expires_ms)
+    redis.call("XADD", home.log, entry, "e", envelope, "n", number, "x", expires_ms)
   else
-    redis.call("XADD", prefix .. ":log:" .. home, entry, "e", envelope, "n", number)
+    redis.call("XADD", home.log, entry, "e", envelope, "n", number)
   end
   if class then
-    local stream = prefix .. ":log:" .. lane
+    local stream = home_of(lane).log
     if expires_ms then
       redis.call("XADD", stream, entry, "e", envelope, "x", expires_ms)
     else
@@ -81,11 +104,15 @@ local function add_event(step, due_ms)
   else
     added_bytes = added_bytes + #envelope
   end
-  redis.call("HSET", prefix .. ":event:" .. event_id, "log", home .. ":" .. entry)
+  redis.call("HSET", prefix .. ":event:" .. event_id, "log", home.place .. entry)
   if once then take_key_once(once, event_id, window_ms) end
   if expires_ms then note_expiry(event_id, expires_ms) end
-  redis.call("ZADD", prefix .. ":pending", now_ms, event_id)
-  if step[8] then chain_place(step[8], event_id, home, entry) end
+  enter_pending(event_id)
+  if chain then chain_place(chain, event_id, home.name, entry) end
   count_event(event_type, "published")
-  return { "stored", event_id }
+  return nil
+end
+
+local function add_event(step, due_ms)
+  return store_event(step, 2, due_ms) or { "stored", step[2] }
 end

@@ -14,8 +14,10 @@ local function count(total, by)
 end
 
 -- include: measure
+-- include: pending
 
 local function keep_counts()
+  keep_pending()
   keep_measures()
   for total, by in pairs(counted) do
     if by ~= 0 then

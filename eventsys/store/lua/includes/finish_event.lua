@@ -40,7 +40,7 @@ local function conclude_event(event_id, record, status, event_type)
     local logged_ms = string.match(redis.call("HGET", record, "log") or "", ":(%d+)") or now_ms
     redis.call("ZADD", prefix .. ":status:" .. status, logged_ms, event_id)
   end
-  redis.call("ZREM", prefix .. ":pending", event_id)
+  leave_pending(event_id)
   forget_expiry(event_id)
   record_kept_ms = record_kept_ms or string.format("%.0f", 2 * retention_ms)
   redis.call("PEXPIRE", record, record_kept_ms)

@@ -10,21 +10,24 @@ local numbers, numbered = {}, {}
 
 -- `hash` and `field` are where the stream's newest number is kept.
 local function number_entry(hash, field)
-  local name = hash .. " " .. field
-  local last = numbers[name]
-  if last then
-    last[3], last[4] = last[3] + 1, last[4] + 1
-    return last[3]
+  local of_hash = numbers[hash]
+  if not of_hash then
+    of_hash = {}
+    numbers[hash] = of_hash
   end
-  local number = redis.call("HINCRBY", prefix .. hash, field, 1)
-  numbers[name] = { hash, field, number, 0 }
-  numbered[#numbered + 1] = name
-  return number
+  local last = of_hash[field]
+  if last then
+    last.number, last.unwritten = last.number + 1, last.unwritten + 1
+  else
+    last = { hash = hash, field = field, number = redis.call("HINCRBY", prefix .. hash, field, "1"), unwritten = 0 }
+    of_hash[field] = last
+    numbered[#numbered + 1] = last
+  end
+  return string.format("%d", last.number)
 end
 
 at_end[#at_end + 1] = function()
-  for _, name in ipairs(numbered) do
-    local last = numbers[name]
-    if last[4] > 0 then redis.call("HINCRBY", prefix .. last[1], last[2], last[4]) end
+  for _, last in ipairs(numbered) do
+    if last.unwritten > 0 then redis.call("HINCRBY", prefix .. last.hash, last.field, last.unwritten) end
   end
 end
