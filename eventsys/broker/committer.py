@@ -7,15 +7,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from eventsys.clock import Clock
 from eventsys.errors import EventsysError, RedisUnavailableError
+from eventsys.store.commit_batch import CommitBatch
 from eventsys.store.link import Link, run_script
 from eventsys.store.scripts import script
-from eventsys.store.steps import Step, packed
+from eventsys.store.steps import Step
 
-from .endings import DONE, Ending
+from .endings import Ending
 from .messages import Place
 
 #: Most attempts one script ends: it blocks Redis for about 10 µs each.
@@ -68,16 +69,6 @@ class Finished:
         self.steps = steps
         self.done = done
         self.resolve = resolve
-
-
-class _Lane(NamedTuple):
-    """The attempts of one lane as the script reads them, and what the batch calls those that end with more than an
-    acknowledgement.
-    """
-
-    acknowledged: list[str]
-    attempts: list[tuple[Any, ...]]
-    numbers: list[int]
 
 
 class Committer:
@@ -240,20 +231,11 @@ class Committer:
         return results
 
     def _commit_held(self, holder: str, batch: list[Finished]) -> list[str]:
-        lanes: dict[str, _Lane] = {}
-        for at, one in enumerate(batch):
-            lane = lanes.setdefault(one.place.stream, _Lane([], [], []))
-            if one.ending is DONE and not one.steps:
-                lane.acknowledged.append(one.place.entry)
-            else:
-                attempt = (one.place.entry, one.ending, one.steps)
-                lane.attempts.append(attempt if one.gate is None else attempt + one.gate)
-                lane.numbers.append(at)
-        packed_lanes = [packed((stream, lane.acknowledged, lane.attempts)) for stream, lane in lanes.items()]
+        written = CommitBatch([(one.place.stream, one.place.entry, one.ending, one.steps, one.gate) for one in batch])
         repeats: list[Exception] = []
         exceptions = run_script(
-            self._channel, self._script, self._prefix, self._clock.now_ms(), holder, self._retention_ms, *packed_lanes,
-            on_repeat=repeats.append,
+            self._channel, self._script, self._prefix, self._clock.now_ms(), holder, self._retention_ms,
+            *written.arguments(), on_repeat=repeats.append,
         )  # fmt: skip
         may_have_run = self._may_have_run or bool(repeats)
         if exceptions == [b"ended"]:
@@ -264,11 +246,10 @@ class Committer:
             self._version = version
             self._subscriptions_changed()
         results = ["ok"] * len(batch)
-        order = list(lanes.values())
-        for lane_number, at, why in zip(exceptions[::3], exceptions[1::3], exceptions[2::3], strict=True):
+        for at, why in written.exceptions(exceptions):
             # After a lost reply, what has ended before was ended by this very commit.
-            if not (may_have_run and why == b"lost"):
-                results[order[lane_number - 1].numbers[at - 1]] = why.decode()
+            if not (may_have_run and why == "lost"):
+                results[at] = why
         return results
 
     def _settle(self, batch: list[Finished], results: list[str]) -> None:

@@ -12,6 +12,9 @@ from eventsys.model.patterns import PatternIndex
 from eventsys.model.subscription import Subscription
 from eventsys.store.subscriptions import SubscriptionStore
 
+#: Types remembered with where their events go. The names come from publishers, so the memory must have an end.
+_MOST_REMEMBERED = 8192
+
 
 class Route(NamedTuple):
     """Where one event goes.
@@ -38,6 +41,7 @@ class _Target(NamedTuple):
 class _Compiled(NamedTuple):
     version: str
     patterns: PatternIndex[_Target]
+    unfiltered: dict[str, list[Any]]  # by type, where no payload decides: one list for all, so a commit sends it once
 
 
 class Router:
@@ -68,7 +72,8 @@ class Router:
                 return
             version, subscriptions = self._subscriptions.all()
             self._gates.learn(version, subscriptions)
-            self._compiled = _Compiled(version, PatternIndex([(one.pattern, _target(one)) for one in subscriptions]))
+            patterns = PatternIndex([(one.pattern, _target(one)) for one in subscriptions])
+            self._compiled = _Compiled(version, patterns, {})
 
     def route(self, envelope: str) -> Route:
         """Return where an event goes.
@@ -82,15 +87,27 @@ class Router:
             self.refresh()
             return self.route(envelope)
         event_id, event_type, _priority = header_target(envelope)
-        fields: dict[str, Any] | None = None
-        targets: list[Any] = []
-        for target in compiled.patterns.match(event_type):
-            if target.where is not None:
-                fields = header_fields(decode_header(envelope)) if fields is None else fields
-                if not target.where.matches(fields):
-                    continue
-            targets += target.flat
+        targets = compiled.unfiltered.get(event_type)
+        if targets is None:
+            targets = _targets_of(compiled, event_type, envelope)
         return Route(event_id, event_type, compiled.version, targets)
+
+
+def _targets_of(compiled: _Compiled, event_type: str, envelope: str) -> list[Any]:
+    matching = compiled.patterns.match(event_type)
+    targets: list[Any] = []
+    if all(target.where is None for target in matching):
+        for target in matching:
+            targets += target.flat
+        if len(compiled.unfiltered) >= _MOST_REMEMBERED:
+            compiled.unfiltered.clear()
+        compiled.unfiltered[event_type] = targets
+        return targets
+    fields = header_fields(decode_header(envelope))
+    for target in matching:
+        if target.where is None or target.where.matches(fields):
+            targets += target.flat
+    return targets
 
 
 def _target(subscription: Subscription) -> _Target:

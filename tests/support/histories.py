@@ -8,6 +8,7 @@ from eventsys import EventService, Priority
 from eventsys.clock import from_ms
 from eventsys.model.envelope import encode_event
 from eventsys.model.new_events import new_event
+from eventsys.store.commit_batch import CommitBatch
 from eventsys.store.keys import GROUP, LOG_QUEUE
 from eventsys.store.scripts import script
 from eventsys.store.steps import event_step, packed
@@ -84,11 +85,14 @@ class Historian:
                 envelope,
                 targets,
                 envelope.split('"')[7],
+                False,
             )
             self.commit(now_ms, stream, entry, ending)
 
     def commit(self, now_ms: int, stream: str, entry: str, ending: tuple[Any, ...]) -> None:
         """End one attempt."""
-        lane = packed([stream, [], [(entry, ending, [])]])
-        *left, _version = self.link.run(script("commit"), self.keys.prefix, now_ms, PROCESS, self.retention_ms, lane)
+        batch = CommitBatch([(stream, entry, ending, [], None)])
+        *left, _version = self.link.run(
+            script("commit"), self.keys.prefix, now_ms, PROCESS, self.retention_ms, *batch.arguments()
+        )
         assert left == [], left

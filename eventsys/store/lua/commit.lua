@@ -11,31 +11,56 @@ KEYS
      Reads and writes below it: what add.lua and admit_deliveries.lua do, and processes, crashes, status:<status>, history,
      dead, dead:<letter id>, letters:<owner>, subscriptions:renamed
 ARGV
-  1     now_ms          the caller's clock
-  2     process         who held the entries
-  3     retention_ms    how long the record of a finished event is kept
-  4..   lanes           msgpack: {lane's key, {entry, ...}, {attempt, ...}}
-                        the entries end with nothing but an acknowledgement
-                        an attempt is {entry, ending, steps to carry out}, and behind these, where the subscription
-                        has limits or a breaker, its name, and "s" succeeded, "f" failed, or "" for neither
-                        endings: {"done"}
-                                 {"dispatched", event id, version, lane, envelope, targets, type, ms of
-                                 its expiry or false}
-                                 {"ended", event id, number, line, is first, type, waited ms or -1, took µs}
-                                 {"retry", event id or false, number, line, is first, step, type, waited ms, took µs}
-                                 {"dead", event id or false, number, line, is first, letter id, facts, type, waited
-                                  ms, took µs}
-                                 {"waiting", subscription, lane, fields, is hosted}
+  1    now_ms          the caller's clock
+  2    process         who held the entries
+  3    retention_ms    how long the record of a finished event is kept
+  4    lanes           msgpack: key, {entry, ...} of each in turn. All others say where theirs stands: the number of a lane in
+                       here, and a place among its entries. What they do not speak of ends with nothing but an
+                       acknowledgement
+  5    succeeded       msgpack, or empty: deliveries that succeeded and published nothing: event id, type, and how many of the event
+                       follow; of each number, line, is first
+  6    details         msgpack, or empty: of each of them lane, place, waited ms or -1, took µs
+  7    measures        msgpack, or empty: what they come to: type, number, how many, and how many pairs follow: a place among the
+                       times, as includes/measure.lua has them, and what is added there
+  8    dispatched      msgpack, or empty: events: lane, place, event id, envelope, route, the event's own lane, ms of its
+                       expiry or false
+  9    routes          msgpack, or empty: {version, type, targets} for each that these name by its number
+  10.. others          msgpack: {lane, place, ending, steps to carry out}, and behind these, where the subscription has limits or a
+                       breaker, its name, and "s" succeeded, "f" failed, or "" for neither
+                       endings: {"done"}
+                                {"dispatched", event id, version, lane, envelope, targets, type, ms of
+                                its expiry or false}
+                                {"ended", event id, number, line, is first, type, waited ms or -1, took µs}
+                                {"retry", event id or false, number, line, is first, step, type, waited ms, took µs}
+                                {"dead", event id or false, number, line, is first, letter id, facts, type, waited
+                                 ms, took µs}
+                                {"waiting", subscription, lane, fields, is hosted}
 RETURNS
-  "ended" when the process's lease was; else for each attempt that did not end the number of its lane, its number in
-  there, and why: "lost" when it had ended before; "refused" when its ending failed, and it is a dead letter now; "stale" when
-  the subscriptions changed after the targets were computed: resolve again. Behind these the version of the subscriptions
+  "ended" when the process's lease was; else for each attempt that did not end its lane, its place, and why: "lost" when it had
+  ended before; "refused" when its ending failed, and it is a dead letter now; "stale" when the subscriptions changed after the
+  targets were computed: resolve again. Behind these the version of the subscriptions
 ]]
 local prefix, process = KEYS[1], ARGV[2]
 local now_ms, retention_ms = tonumber(ARGV[1]), tonumber(ARGV[3])
 
 -- Redis admits this write at its memory limit, and with it all that follow: what drains the queues must go on.
 redis.call("DEL", prefix .. ":scratch")
+
+local lease_end = redis.call("ZSCORE", prefix .. ":processes", process)
+if not lease_end or tonumber(lease_end) == 0 then return { "ended" } end
+
+local has_crashes = redis.call("EXISTS", prefix .. ":crashes") == 1
+local version = redis.call("GET", prefix .. ":subscriptions:version") or "0"
+
+-- Plain messages need nothing of what follows, whose functions cost more than a message does.
+if ARGV[5] == "" and ARGV[8] == "" and #ARGV == 9 and not has_crashes then
+  local given = cmsgpack.unpack(ARGV[4])
+  for at = 1, #given, 2 do
+    redis.pcall("XACK", given[at], "workers", unpack(given[at + 1]))
+    redis.pcall("XDEL", given[at], unpack(given[at + 1]))
+  end
+  return { version }
+end
 
 -- include: carry_out
 -- include: finish_event
@@ -56,16 +81,13 @@ local function offer(...) return with_gates().offer(...) end
 -- include: dispatch_event
 -- include: bury
 
-local lease_end = redis.call("ZSCORE", prefix .. ":processes", process)
-if not lease_end or tonumber(lease_end) == 0 then return { "ended" } end
-
-local version = redis.call("GET", prefix .. ":subscriptions:version") or "0"
-
+-- Each returns whether the entry stays: what is dispatched is history.
 local endings = {
   done = function() end,
   dispatched = function(ending, entry)
     local stored_ms = string.match(entry, "^%d+")
-    local _, stays = dispatch_event(ending[2], ending[4], ending[5], ending[6], ending[7], stored_ms, ending[8])
+    local entries, stays = dispatch_event(ending[2], ending[4], ending[5], ending[6], ending[7], stored_ms, ending[8])
+    if entries then count_opened(ending[6], ending[7], 1) end
     return stays
   end,
   ended = function(ending)
@@ -86,29 +108,70 @@ local endings = {
   waiting = function(ending) with_gates().turn_back(ending[2], ending[3], ending[4], ending[5]) end,
 }
 
-local has_crashes = redis.call("EXISTS", prefix .. ":crashes") == 1
-
-local function clear_crashes(stream, entries)
-  if not has_crashes then return end
-  for _, entry in ipairs(entries) do redis.call("HDEL", prefix .. ":crashes", stream .. "|" .. entry) end
+local function unpacked(argument)
+  return argument == "" and {} or cmsgpack.unpack(argument)
 end
 
-local exceptions = {}
+-- A lane has `kept`, the places of entries that are not given up, `lost`, of those that had ended before, and `stays`, of
+-- those that remain in the stream; nil while there are none.
+local lanes, exceptions = {}, {}
 
--- Returns nil, or why the attempt did not end; and whether its entry stays: what is dispatched is history.
-local function end_attempt(stream, entry, ending, steps, subscription, verdict)
-  if ending[1] == "dispatched" and ending[3] ~= version then return "stale" end
-  if redis.call("XACK", stream, "workers", entry) == 0 then return "lost" end
-  clear_crashes(stream, { entry })
-  local stays = endings[ending[1]](ending, entry)
-  for _, step in ipairs(steps) do carry_out(step) end
-  if subscription then with_gates().note_end(subscription, stream .. "|" .. entry, verdict) end
-  return nil, stays
+local function mark(lane, name, place)
+  lane[name] = lane[name] or {}
+  lane[name][place] = true
+end
+
+local function except(lane, place, why)
+  local last = #exceptions
+  exceptions[last + 1], exceptions[last + 2], exceptions[last + 3] = lane.number, place, why
+end
+
+local function note_stale(lane, place)
+  mark(lane, "kept", place)
+  mark(lane, "stays", place)
+  except(lane, place, "stale")
+end
+
+local function entries_but(lane, places)
+  if not places then return lane.entries end
+  local entries = {}
+  for place, entry in ipairs(lane.entries) do
+    if not places[place] then entries[#entries + 1] = entry end
+  end
+  return entries
+end
+
+-- Whoever else gives up an entry deletes it in the same step, so of what had ended before there is no entry any more.
+local function find_lost(lane, is_any_left)
+  local seen = {}
+  for place, entry in ipairs(lane.entries) do
+    if not (lane.kept and lane.kept[place]) then
+      local is_there = is_any_left and not seen[entry] and #redis.call("XRANGE", lane.stream, entry, entry) == 1
+      seen[entry] = true
+      if not is_there then
+        mark(lane, "lost", place)
+        mark(lane, "stays", place)
+      end
+    end
+  end
+end
+
+local function give_up(lane)
+  local entries = entries_but(lane, lane.kept)
+  if #entries == 0 then return end
+  local given_up = redis.pcall("XACK", lane.stream, "workers", unpack(entries))
+  if given_up ~= #entries then find_lost(lane, type(given_up) == "number" and given_up > 0) end
+  if has_crashes then
+    local marks = {}
+    for at, entry in ipairs(entries) do marks[at] = lane.stream .. "|" .. entry end
+    redis.call("HDEL", prefix .. ":crashes", unpack(marks))
+  end
 end
 
 -- Redis takes back nothing that was written before an error, so an ending that fails must not take others with it: the
 -- message is set aside for a person, and everything else goes on.
-local function set_aside(stream, entry, problem)
+local function set_aside(lane, place, problem)
+  local stream, entry = lane.stream, lane.entries[place]
   local facts = { "reason", "commit_failed", "error", problem }
   local found = redis.call("XRANGE", stream, entry, entry)[1]
   for at = 1, math.min(found and #found[2] or 0, 200) do facts[#facts + 1] = found[2][at] end
@@ -117,49 +180,159 @@ local function set_aside(stream, entry, problem)
   bury(stream .. "|" .. entry, facts)
 end
 
-local places_of_type = { ended = 6, retry = 7, dead = 8 }
-
 -- The delivery of what was set aside is dead, unless its end was written before the error came: its event must not stay
 -- pending for ever.
-local function end_set_aside(ending, problem)
-  local place = ending[2] and places_of_type[ending[1]]
-  local lines = place and redis.call("HGET", prefix .. ":event:" .. ending[2], ending[3])
+local function end_set_aside(event_id, number, event_type, problem)
+  local lines = redis.call("HGET", prefix .. ":event:" .. event_id, number)
   local letter = lines and last_line_letter(lines)
-  if letter == "" or letter == "f" then
+  if letter == "@" or letter == "f" then
     local line = string.format("d%.0f,0,0,%s", now_ms, cjson.encode({ problem, "" }))
-    end_delivery(ending[2], ending[3], line, false, ending[place], -1, -1)
+    end_delivery(event_id, number, line, false, event_type, -1, -1)
   end
 end
 
-local function end_lane(number, stream, done, attempts)
-  if #done > 0 then
-    redis.call("XACK", stream, "workers", unpack(done))
-    clear_crashes(stream, done)
-  end
-  local gone = done
-  for at, attempt in ipairs(attempts) do
-    local is_fine, why, stays = pcall(end_attempt, stream, unpack(attempt))
-    if not is_fine then
-      local problem = type(why) == "table" and why.err or tostring(why)
-      pcall(set_aside, stream, attempt[1], problem)
-      pcall(end_set_aside, attempt[2], problem)
-      why = "refused"
-      if attempt[2][1] ~= "dispatched" then gone[#gone + 1] = attempt[1] end
-    end
-    if why then
-      exceptions[#exceptions + 1] = number
-      exceptions[#exceptions + 1] = at
-      exceptions[#exceptions + 1] = why
-    elseif not stays then
-      gone[#gone + 1] = attempt[1]
-    end
-  end
-  if #gone > 0 then redis.call("XDEL", stream, unpack(gone)) end
+local function refuse(lane, place, problem, event_id, number, event_type)
+  problem = type(problem) == "table" and problem.err or tostring(problem)
+  pcall(set_aside, lane, place, problem)
+  if number then pcall(end_set_aside, event_id, number, event_type, problem) end
+  except(lane, place, "refused")
 end
 
-for at = 4, #ARGV do
-  local lane = cmsgpack.unpack(ARGV[at])
-  end_lane(at - 3, lane[1], lane[2], lane[3])
+local function is_lost(lane, place)
+  if not (lane.lost and lane.lost[place]) then return false end
+  except(lane, place, "lost")
+  return true
+end
+
+-- What tells of each delivery by itself is needed only where one was lost, or something failed.
+local details
+
+local function detail(row)
+  details = details or cmsgpack.unpack(ARGV[6])
+  return lanes[details[4 * row - 3]], details[4 * row - 2], details[4 * row - 1], details[4 * row]
+end
+
+-- Where entries were lost, returns a list without what was to end with them, and counts what is left.
+local function not_lost(event_type, succeeded, first, last, row)
+  local left, rows = {}, {}
+  for at = first, last, 3 do
+    local lane, place, waited_ms, took_us = detail(row)
+    if not is_lost(lane, place) then
+      for part = at, at + 2 do left[#left + 1] = succeeded[part] end
+      rows[#rows + 1] = row
+      count_delivery(event_type, succeeded[at], "s", waited_ms, took_us)
+    end
+    row = row + 1
+  end
+  return left, rows
+end
+
+local function end_event(event_id, event_type, succeeded, first, last, row_of)
+  local is_fine, record, has_trouble = pcall(write_ends, event_id, succeeded, first, last, 3)
+  if not is_fine then
+    for at = first, last, 3 do
+      local lane, place = detail(row_of((at - first) / 3))
+      refuse(lane, place, record, event_id, succeeded[at], event_type)
+    end
+  elseif record then
+    local is_finished, problem = pcall(finish_event, event_id, record, has_trouble, event_type)
+    if not is_finished then
+      local lane, place = detail(row_of((last - 2 - first) / 3))
+      refuse(lane, place, problem)
+    end
+  end
+end
+
+local function end_deliveries(succeeded, were_any_lost)
+  local at, all, row = 1, #succeeded, 1
+  local function row_of(place) return row + place end
+  while at < all do
+    local event_id, event_type, many = succeeded[at], succeeded[at + 1], succeeded[at + 2]
+    local first, last = at + 3, at + 2 + 3 * many
+    if were_any_lost then
+      local left, rows = not_lost(event_type, succeeded, first, last, row)
+      local function row_of_left(place) return rows[place + 1] end
+      if #left > 0 then end_event(event_id, event_type, left, 1, #left, row_of_left) end
+    else
+      end_event(event_id, event_type, succeeded, first, last, row_of)
+    end
+    at, row = last + 1, row + many
+  end
+end
+
+local function count_measures(measures)
+  local at, all = 1, #measures
+  while at < all do
+    local last = at + 3 + 2 * measures[at + 3]
+    count_succeeded(measures[at], measures[at + 1], measures[at + 2], measures, at + 4, last)
+    at = last + 1
+  end
+end
+
+local function dispatch_events(dispatched, routes)
+  local times = {}
+  for at = 1, #dispatched, 7 do
+    local lane, place, number = lanes[dispatched[at]], dispatched[at + 1], dispatched[at + 4]
+    local route = routes[number]
+    if route[1] == version and not is_lost(lane, place) then
+      local stored_ms = string.match(lane.entries[place], "^%d+")
+      local is_fine, entries, stays = pcall(
+        dispatch_event, dispatched[at + 2], dispatched[at + 5], dispatched[at + 3], route[3], route[2], stored_ms, dispatched[at + 6]
+      )
+      if not is_fine then refuse(lane, place, entries) end
+      if is_fine and entries then times[number] = (times[number] or 0) + 1 end
+      if stays or not is_fine then mark(lane, "stays", place) end
+    end
+  end
+  for number, opened in pairs(times) do count_opened(routes[number][3], routes[number][2], opened) end
+end
+
+local function end_attempt(lane, place, ending, steps, subscription, verdict)
+  local entry = lane.entries[place]
+  if endings[ending[1]](ending, entry) then mark(lane, "stays", place) end
+  for _, step in ipairs(steps) do carry_out(step) end
+  if subscription then with_gates().note_end(subscription, lane.stream .. "|" .. entry, verdict) end
+end
+
+local places_of_type = { ended = 6, retry = 7, dead = 8 }
+
+local function end_other(other)
+  local lane, place, ending = lanes[other[1]], other[2], other[3]
+  if lane.kept and lane.kept[place] or is_lost(lane, place) then return end
+  local is_fine, problem = pcall(end_attempt, lane, unpack(other, 2))
+  if is_fine then return end
+  if ending[1] == "dispatched" then mark(lane, "stays", place) end
+  local type_at = ending[2] and places_of_type[ending[1]]
+  refuse(lane, place, problem, ending[2], type_at and ending[3], type_at and ending[type_at])
+end
+
+local given = cmsgpack.unpack(ARGV[4])
+for at = 1, #given, 2 do
+  local number = (at + 1) / 2
+  lanes[number] = { number = number, stream = given[at], entries = given[at + 1] }
+end
+local dispatched, routes, others = unpacked(ARGV[8]), unpacked(ARGV[9]), {}
+for at = 10, #ARGV do others[at - 9] = cmsgpack.unpack(ARGV[at]) end
+
+for at = 1, #dispatched, 7 do
+  if routes[dispatched[at + 4]][1] ~= version then note_stale(lanes[dispatched[at]], dispatched[at + 1]) end
+end
+for _, other in ipairs(others) do
+  if other[3][1] == "dispatched" and other[3][3] ~= version then note_stale(lanes[other[1]], other[2]) end
+end
+
+local were_any_lost = false
+for _, lane in ipairs(lanes) do
+  give_up(lane)
+  were_any_lost = were_any_lost or lane.lost ~= nil
+end
+for _, other in ipairs(others) do end_other(other) end
+end_deliveries(unpacked(ARGV[5]), were_any_lost)
+if not were_any_lost then count_measures(unpacked(ARGV[7])) end
+dispatch_events(dispatched, routes)
+for _, lane in ipairs(lanes) do
+  local gone = entries_but(lane, lane.stays)
+  if #gone > 0 then redis.call("XDEL", lane.stream, unpack(gone)) end
 end
 keep_counts()
 keep_entry_clock()

@@ -36,6 +36,7 @@ if result[1] == "duplicate" then return result end
 
 local stored_ms = string.format("%.0f", now_ms)
 local entries = dispatch_event(step[2], step[4], step[5], targets, step[3], stored_ms, expiry_of(step[9]))
+count_opened(targets, step[3], 1)
 for at = #entries - tonumber(ARGV[7]) + 1, #entries do
   local target = (at - 1) * 4
   local lane = targets[target + 4] ~= 0 and targets[target + 4] or step[4]

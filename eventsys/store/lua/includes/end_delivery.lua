@@ -7,6 +7,8 @@ theirs. A delivery of history again has a number such as `3#1`; it changes nothi
 get the type of the event, how long the delivery waited since its event was stored (-1: not to be measured), and how long
 it took.
 
+Deliveries of one event that end together are written together.
+
 Uses: prefix, retention_ms, finish_event, count
 ]]
 -- The number of a subscription as a field; given as a number, Redis would print it anew each time.
@@ -21,23 +23,21 @@ local function field_of(number)
   return field
 end
 
--- Returns the record's key, or nil when there is no such record any more, and the letter of the line.
+local function with_line(before, line)
+  if before == "" or string.sub(before, 1, 1) == "@" then return line end
+  return before .. "\n" .. line
+end
+
+-- Writes the line of an attempt after which its delivery is open still, or of a delivery of history again. Returns the
+-- record's key, or nil when there is no such record any more.
 local function write_line(event_id, number, line, is_first, event_type, waited_ms, took_us)
-  local record = prefix .. ":event:" .. event_id
-  local lines = line
-  if not is_first then
-    local before = redis.call("HGET", record, number)
-    if before and before ~= "" and string.sub(before, 1, 1) ~= "@" then lines = before .. "\n" .. line end
-  end
-  local letter = string.sub(line, 1, 1)
+  local record, field = prefix .. ":event:" .. event_id, field_of(number)
+  local before = redis.call("HGET", record, field)
   local subscription = type(number) == "string" and string.match(number, "^(%d+)#") or number
-  count_delivery(event_type, subscription, letter, waited_ms, took_us)
-  local field = field_of(number)
-  if redis.call("HSET", record, field, lines) == 1 then
-    redis.call("HDEL", record, field)
-    return nil, letter
-  end
-  return record, letter
+  count_delivery(event_type, subscription, string.sub(line, 1, 1), waited_ms, took_us)
+  if not before then return nil end
+  redis.call("HSET", record, field, is_first and line or with_line(before, line))
+  return record
 end
 
 local function end_replayed(record)
@@ -46,14 +46,50 @@ local function end_replayed(record)
   end
 end
 
+-- What a record is asked for, and what is written to it. They are used again and again.
+local asked, changes = { "open", "trouble" }, {}
+
+-- Ends deliveries that stand in `ends` from `first` to `last`: number, line, is first of each, one every `step`. They are
+-- counted by whoever calls. `letter` is how all of them ended, "s" when it is not given.
+-- Returns the record's key and whether there was trouble, when none is open any more.
+local function write_ends(event_id, ends, first, last, step, letter)
+  local record, many = prefix .. ":event:" .. event_id, 2
+  for at = first, last, step do
+    many = many + 1
+    asked[many] = field_of(ends[at])
+  end
+  local values = redis.call("HMGET", record, unpack(asked, 1, many))
+  local written, place = 0, 2
+  for at = first, last, step do
+    place = place + 1
+    local before, line = values[place], ends[at + 1]
+    -- Without a field there is no such record any more.
+    if before then
+      changes[written + 1], changes[written + 2] = asked[place], ends[at + 2] and line or with_line(before, line)
+      written = written + 2
+    end
+  end
+  if written == 0 then return nil end
+  local open, ended, has_trouble = tonumber(values[1] or 0), written / 2, values[2] ~= false
+  changes[written + 1], changes[written + 2] = "open", field_of(open - ended)
+  written = written + 2
+  if letter and letter ~= "s" then
+    changes[written + 1], changes[written + 2] = "trouble", "1"
+    written, has_trouble = written + 2, true
+  end
+  redis.call("HSET", record, unpack(changes, 1, written))
+  if open <= 0 or open > ended then return nil end
+  return record, has_trouble
+end
+
 local function end_delivery(event_id, number, line, is_first, event_type, waited_ms, took_us)
-  local record, letter = write_line(event_id, number, line, is_first, event_type, waited_ms, took_us)
-  if not record then return end
-  if type(number) == "string" and string.find(number, "#", 1, true) then return end_replayed(record) end
-  if letter ~= "s" then
-    redis.call("HSET", record, "trouble", "1")
+  if type(number) == "string" and string.find(number, "#", 1, true) then
+    local record = write_line(event_id, number, line, is_first, event_type, waited_ms, took_us)
+    if record then end_replayed(record) end
+    return
   end
-  if redis.call("HINCRBY", record, "open", "-1") == 0 then
-    finish_event(event_id, record, redis.call("HEXISTS", record, "trouble") == 1, event_type)
-  end
+  local letter = string.sub(line, 1, 1)
+  local record, has_trouble = write_ends(event_id, { number, line, is_first }, 1, 1, 3, letter)
+  count_delivery(event_type, number, letter, waited_ms, took_us)
+  if record then finish_event(event_id, record, has_trouble, event_type) end
 end

@@ -63,6 +63,23 @@ local function count_delivery(event_type, number, letter, waited_ms, took_us)
   end
 end
 
+-- Counts deliveries that succeeded at once: `values` has, from `first` to `last`, a place among the times and what is added
+-- there in turn.
+local function count_succeeded(event_type, number, many, values, first, last)
+  local measured = measured_of(event_type, number)
+  local times = measured.times
+  measured.counts.s = (measured.counts.s or 0) + many
+  for at = first, last, 2 do times[values[at]] = (times[values[at]] or 0) + values[at + 1] end
+end
+
+-- Counts the deliveries of so many events that all went to `targets`.
+local function count_opened(targets, event_type, many)
+  for at = 1, #targets, 4 do
+    local counts = measured_of(event_type or "*", targets[at]).counts
+    counts.o = (counts.o or 0) + many
+  end
+end
+
 local function measure_lateness(late_ms)
   local _, exponent = frexp(late_ms - 0.5)
   local place = exponent < 27 and 2 + exponent or 29

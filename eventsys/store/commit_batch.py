@@ -1,0 +1,142 @@
+"""The attempts that one commit ends, written down so that Redis has little to take apart."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from .steps import Step, packed
+
+Ending = tuple[Any, ...]
+
+#: The key of its lane; its entry there; what becomes of it, as `lua/commit.lua` describes that; what it published; and
+#: the name of a subscription that is to be told, with the verdict.
+Attempt = tuple[str, str, Ending, Sequence[Step], tuple[str, str] | None]
+
+#: Where a string of times has its sums, and its first and last number of waits and of durations, as
+#: `lua/includes/measure.lua` has them.
+_WAIT_SUM, _DURATION_SUM = 0, 1
+_FIRST_WAIT, _LAST_WAIT = 2, 29
+_FIRST_DURATION, _LAST_DURATION = 30, 65
+
+
+class _Event:
+    """What succeeded of one event."""
+
+    __slots__ = ("details", "rows", "type")
+
+    def __init__(self, event_type: str) -> None:
+        self.type = event_type
+        self.rows: list[Any] = []
+        self.details: list[int] = []
+
+
+class CommitBatch:
+    """Attempts that are over, on their way to the script `commit`.
+
+    Nearly all of them are deliveries that succeeded, dispatch an event, or are a plain message's, and publish nothing.
+    Those travel as rows of flat lists, since each list within a list costs Redis as much as ten values do: deliveries
+    under their event, and measured here; dispatched events with a reference to where they go; plain messages as nothing
+    but their entry. The rest is written out.
+
+    Args:
+        attempts: What is to end. This is on the path of every message, so it is gone through once, in one place.
+    """
+
+    def __init__(self, attempts: Sequence[Attempt]) -> None:
+        self._attempts = attempts
+        self._lanes: dict[str, tuple[int, list[str]]] = {}
+        self._events: dict[str, _Event] = {}
+        self._pairs: dict[tuple[str, int], tuple[list[int], list[int]]] = {}
+        self._dispatched: list[Any] = []
+        self._routes: dict[tuple[str, str, int], int] = {}
+        self._targets: list[tuple[str, str, Sequence[Any]]] = []
+        self._others: list[bytes] = []
+        lanes, events, pairs = self._lanes, self._events, self._pairs
+        for stream, entry, ending, steps, gate in attempts:
+            lane, entries = lanes.get(stream) or self._new_lane(stream)
+            entries.append(entry)
+            kind = ending[0]
+            if steps or gate is not None:
+                self._others.append(packed((lane, len(entries), ending, steps, *(gate or ()))))
+            elif kind == "ended" and ending[3][0] == "s" and type(ending[2]) is int:
+                _, event_id, number, line, is_first, event_type, waited_ms, took_us = ending
+                event = events.get(event_id) or self._new_event(event_id, event_type)
+                event.rows += (number, line, is_first)
+                event.details += (lane, len(entries), waited_ms, took_us)
+                waits_ms, durations_us = pairs.get((event_type, number)) or self._new_pair((event_type, number))
+                waits_ms.append(waited_ms)
+                durations_us.append(took_us)
+            elif kind == "dispatched":
+                self._add_dispatched(lane, len(entries), ending)
+            elif kind != "done":
+                self._others.append(packed((lane, len(entries), ending, steps)))
+
+    def arguments(self) -> list[bytes]:
+        """Return the last arguments of the script."""
+        lanes = packed([part for stream, (_, entries) in self._lanes.items() for part in (stream, entries)])
+        dispatched = packed(self._dispatched) if self._dispatched else b""
+        routes = packed(self._targets) if self._targets else b""
+        return [lanes, *self._succeeded(), dispatched, routes, *self._others]
+
+    def exceptions(self, told: Sequence[Any]) -> list[tuple[int, str]]:
+        """Return which attempts did not end, by their place in the batch, and why, from what the script told."""
+        if not told:
+            return []
+        places: dict[str, list[int]] = {stream: [] for stream in self._lanes}
+        for at, attempt in enumerate(self._attempts):
+            places[attempt[0]].append(at)
+        lanes = list(places.values())
+        return [
+            (lanes[lane - 1][place - 1], why.decode())
+            for lane, place, why in zip(told[::3], told[1::3], told[2::3], strict=True)
+        ]
+
+    def _new_lane(self, stream: str) -> tuple[int, list[str]]:
+        lane = self._lanes[stream] = (len(self._lanes) + 1, [])
+        return lane
+
+    def _new_event(self, event_id: str, event_type: str) -> _Event:
+        event = self._events[event_id] = _Event(event_type)
+        return event
+
+    def _new_pair(self, pair: tuple[str, int]) -> tuple[list[int], list[int]]:
+        times = self._pairs[pair] = ([], [])
+        return times
+
+    def _add_dispatched(self, lane: int, place: int, ending: Ending) -> None:
+        _, event_id, version, priority, envelope, targets, event_type, expires_ms = ending
+        # The lists are kept with the attempts, so no two of them have the same id.
+        key = (version, event_type, id(targets))
+        route = self._routes.get(key)
+        if route is None:
+            self._targets.append((version, event_type, targets))
+            route = self._routes[key] = len(self._targets)
+        self._dispatched += (lane, place, event_id, envelope, route, priority, expires_ms)
+
+    def _succeeded(self) -> list[bytes]:
+        if not self._events:
+            return [b"", b"", b""]
+        rows: list[Any] = []
+        details: list[int] = []
+        for event_id, event in self._events.items():
+            rows += (event_id, event.type, len(event.rows) // 3)
+            rows += event.rows
+            details += event.details
+        measures: list[Any] = []
+        for (event_type, number), (waits_ms, durations_us) in self._pairs.items():
+            times = _sums(waits_ms, _WAIT_SUM, _FIRST_WAIT, _LAST_WAIT)
+            times += _sums(durations_us, _DURATION_SUM, _FIRST_DURATION, _LAST_DURATION)
+            measures += (event_type, number, len(waits_ms), len(times) // 2, *times)
+        return [packed(rows), packed(details), packed(measures)]
+
+
+def _sums(values: list[int], sum_at: int, first: int, last: int) -> list[int]:
+    """Return places and what is added there, in turn; a bucket is the least power of two that is not below a value."""
+    if min(values) < 0:
+        values = [value for value in values if value >= 0]
+    sums = [sum_at, sum(values)]
+    for exponent, many in Counter([(value - 1).bit_length() if value else 0 for value in values]).items():
+        sums += (min(first + exponent, last), many)
+    return sums
