@@ -24,6 +24,24 @@ RETURNS
 local prefix = KEYS[1]
 local now_ms = tonumber(ARGV[1])
 
+local taken_in, are_messages = {}, true
+for at = 2, #ARGV do
+  local step = cmsgpack.unpack(ARGV[at])
+  taken_in[at - 1] = step
+  are_messages = are_messages and step[1] == "message"
+end
+
+-- include: next_entry
+-- include: add_message
+
+-- Messages need nothing of what follows, whose functions cost more than a message does.
+if are_messages then
+  local queued = {}
+  for at, step in ipairs(taken_in) do queued[at] = add_message(step) end
+  keep_entry_clock()
+  return queued
+end
+
 -- include: carry_out
 
 local function is_full()
@@ -32,12 +50,8 @@ local function is_full()
   return most and tonumber(added or 0) - tonumber(dispatched or 0) >= tonumber(most)
 end
 
-local taken_in, has_events = {}, false
-for at = 2, #ARGV do
-  local step = cmsgpack.unpack(ARGV[at])
-  taken_in[at - 1] = step
-  has_events = has_events or step[1] == "event" or step[1] == "events"
-end
+local has_events = false
+for _, step in ipairs(taken_in) do has_events = has_events or step[1] == "event" or step[1] == "events" end
 if has_events and is_full() then
   return redis.error_reply("HISTORYFULL events that nobody dispatched have reached retention_bytes")
 end
