@@ -7,9 +7,9 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dramatiq import Broker, Message, MessageProxy, Middleware
+from dramatiq import Actor, Broker, Message, MessageProxy, Middleware
 from dramatiq.encoder import PickleEncoder
-from dramatiq.errors import ConnectionClosed, QueueJoinTimeout
+from dramatiq.errors import ActorNotFound, ConnectionClosed, QueueJoinTimeout
 from dramatiq.message import get_encoder
 from dramatiq.middleware import Interrupt
 
@@ -77,7 +77,7 @@ class EventBroker(Broker):
     ) -> None:
         self._hooks = Hooks(self)
         super().__init__(middleware=middleware)
-        self.actors = ActorTable()
+        self.actors = self._actors = ActorTable()
         self.queues: set[str] = set()
         self.actor_options |= {"lane", "periodic", "transactional"}
         self.work = Work(
@@ -204,6 +204,17 @@ class EventBroker(Broker):
 
     # Consuming
 
+    def get_actor(self, actor_name: str) -> Actor[..., Any]:
+        """Return an actor.
+
+        Raises:
+            ActorNotFound: If none of that name is declared.
+        """
+        actor = self._actors.seen_from_here(actor_name)
+        if actor is None:
+            raise ActorNotFound(actor_name)
+        return actor
+
     def consume(self, queue_name: str, prefetch: int = 2, timeout: int = 5000) -> EventConsumer:
         """Return what reads a queue.
 
@@ -257,7 +268,8 @@ class EventBroker(Broker):
         if self.is_forked_in_attempt:
             end_forked_child(message)
         try:
-            self.interrupts.leave()
+            if self.interrupts.watches_caller():
+                self.interrupts.leave()
         except Interrupt as interrupt:
             # The limit struck after the handler returned and before this line: it was too late, so it timed out.
             self.interrupts.leave()

@@ -6,16 +6,22 @@ from collections.abc import Callable
 from typing import Any
 
 from dramatiq import Broker, Middleware
-from dramatiq.middleware import MiddlewareError
+from dramatiq.middleware import AgeLimit, Callbacks, MiddlewareError, Pipelines, ShutdownNotifications
+
+from .messages import Received
 
 Hook = Callable[..., Any]
+
+#: Hooks of some middleware, in its order.
+_Found = tuple[tuple[Middleware, Hook], ...]
 
 
 class Hooks:
     """The hooks that some middleware really has, found once for each signal.
 
-    Dramatiq calls every hook of every middleware for every message, and nearly all of them do nothing. Errors are
-    treated as Dramatiq does: logged, and the next hook is called.
+    Dramatiq calls every hook of every middleware for every message, and nearly all of them do nothing. Some of its own
+    do nothing but for messages with an option, of their own or of their actor; for all others they are not called.
+    Errors are treated as Dramatiq does: logged, and the next hook is called.
 
     Args:
         broker: Whose middleware it is.
@@ -23,11 +29,13 @@ class Hooks:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
-        self._found: dict[str, tuple[tuple[Any, Hook], ...]] = {}
+        self._found: dict[str, _Found] = {}
+        self._usual: dict[str, _Found] = {}
+        self._asking = frozenset[str]()
 
     def forget(self) -> None:
         """Look again: the middleware changed."""
-        self._found = {}
+        self._found, self._usual = {}, {}
 
     def any_for(self, hook: str) -> bool:
         """Say whether any middleware has this hook."""
@@ -39,7 +47,7 @@ class Hooks:
         Raises:
             MiddlewareError: What a hook raises to stop what was about to happen.
         """
-        for middleware, call in self._of(hook):
+        for middleware, call in self._called(hook, args):
             try:
                 call(self._broker, *args, **kwargs)
             except MiddlewareError:
@@ -49,7 +57,7 @@ class Hooks:
 
     def call_after(self, hook: str, *args: Any, **kwargs: Any) -> None:
         """Call a hook of every middleware, last to first."""
-        for middleware, call in reversed(self._of(hook)):
+        for middleware, call in reversed(self._called(hook, args)):
             try:
                 call(self._broker, *args, **kwargs)
             except Exception:
@@ -58,11 +66,39 @@ class Hooks:
     def _tell(self, hook: str, middleware: Any) -> None:
         self._broker.logger.critical("Unexpected failure in %s of %r.", hook, middleware, exc_info=True)  # noqa: LOG014 - called where it was caught
 
-    def _of(self, hook: str) -> tuple[tuple[Any, Hook], ...]:
+    def _called(self, hook: str, args: tuple[Any, ...]) -> _Found:
+        found = self._found.get(hook)
+        if found is None:
+            found = self._of(hook)
+        if not args or not isinstance(args[0], Received) or hook not in self._usual:
+            return found
+        message = args[0]
+        if message.actor is None or not self._asking.isdisjoint(message.options):
+            return found
+        return self._usual[hook] if self._asking.isdisjoint(message.actor.options) else found
+
+    def _of(self, hook: str) -> _Found:
         found = self._found.get(hook)
         if found is None:
             idle = getattr(Middleware, hook, None)
             has = [(one, getattr(one, hook)) for one in self._broker.middleware if hasattr(one, hook)]
             found = tuple((one, call) for one, call in has if getattr(call, "__func__", call) is not idle)
+            self._find_usual(hook, found)
             self._found[hook] = found
         return found
+
+    def _find_usual(self, hook: str, found: _Found) -> None:
+        asked = [one for one, _ in found if _must_be_asked(one)]
+        if asked and hook.endswith("_process_message"):
+            self._asking = self._asking.union(*(one.actor_options for one in asked))
+            self._usual[hook] = tuple((one, call) for one, call in found if one not in asked)
+
+
+def _must_be_asked(middleware: Middleware) -> bool:
+    """Say whether middleware does nothing for a message unless one of the options it reads is there."""
+    kind = type(middleware)
+    if kind is AgeLimit:
+        return not middleware.max_age  # type: ignore[attr-defined]
+    if kind is ShutdownNotifications:
+        return not middleware.notify_shutdown  # type: ignore[attr-defined]
+    return kind is Callbacks or kind is Pipelines

@@ -91,6 +91,11 @@ class Interrupts:
         if struck is not None and self._struck.pop(thread, None) is not None:
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_long(thread), None)
 
+    def watches_caller(self) -> bool:
+        """Say whether the calling thread has to leave: it is watched, or an interrupt may be on its way to it."""
+        thread = threading.get_ident()
+        return thread in self._running or thread in self._struck
+
     def next_hard_limit(self) -> float:
         """Return when, on the monotonic clock, the next handler will count as stuck; infinity when none runs."""
         watched = [*list(self._running.values()), *list(self._struck.values())]

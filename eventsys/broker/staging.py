@@ -86,6 +86,11 @@ class ActorTable(dict[str, Actor[..., Any]]):
             return staging.actors[name]
         return super().__getitem__(name)
 
+    def seen_from_here(self, name: str) -> Actor[..., Any] | None:
+        """Return an actor as `self[name]` does, but None where there is none; it is asked for with every message."""
+        staging = _staging.get()
+        return self.get(name) if staging is None else staging.actors.get(name) or self.get(name)
+
     def __setitem__(self, name: str, actor: Actor[..., Any]) -> None:
         staging, home = _staging.get(), declaring_module()
         if staging is not None:
