@@ -16,7 +16,7 @@ from eventsys.clock import Clock
 _LOOK_S = 0.05
 
 #: Seconds that one scene may take beyond the delays it waits for.
-_PATIENCE_S = 15.0
+_PATIENCE_S = 60.0
 
 #: The event by which the demo finds out that its workers are there.
 FIRST_TYPE = "demo.started"
