@@ -26,6 +26,12 @@ from eventsys.errors import (
 
 MEDIA_TYPE = "application/problem+json"
 
+#: What is said of requests that no route takes.
+_ROUTING = {
+    "Not Found": "there is nothing at this address; the API is below /api/v1, and /api/v1/openapi.json describes it",
+    "Method Not Allowed": "this address is not asked like that; /api/v1/openapi.json tells how",
+}
+
 #: The first that fits counts. What the caller gave and cannot be is a ValueError, which comes last.
 _STATUSES: tuple[tuple[type[EventsysError], int], ...] = (
     (NotFoundError, 404),
@@ -74,7 +80,7 @@ def problem_of(error: Exception) -> tuple[int, str, dict[str, Any], dict[str, st
         said = "; ".join(f"{one['where']}: {one['said']}" for one in faults)
         return 422, f"the request does not fit: {said}", {"faults": faults}, {}
     if isinstance(error, HTTPException):
-        return error.status_code, str(error.detail), {}, dict(error.headers or {})
+        return error.status_code, _ROUTING.get(str(error.detail), str(error.detail)), {}, dict(error.headers or {})
     return 500, "something went wrong here; the log of this server tells what", {}, {}
 
 

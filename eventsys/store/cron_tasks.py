@@ -121,8 +121,7 @@ class CronTaskStore:
 
     def open_runs(self, name: str) -> list[OpenRun]:
         """Return the runs that are on, the newest first."""
-        texts = self._link.call("HVALS", self._keys.cron_open(name))
-        return sorted((_open(name, text) for text in texts), key=lambda one: str(one.run.started_at), reverse=True)
+        return _opened(name, self._link.call("HVALS", self._keys.cron_open(name)))
 
     def open_run(self, name: str, run_id: str) -> OpenRun | None:
         """Return a run that is on, or None."""
@@ -138,6 +137,22 @@ class CronTaskStore:
         texts, length = self._link.pipeline([("LRANGE", key, first, first + over - 1), ("LLEN", key)])
         closed = [_run(name, msgspec.json.decode(text)) for text in texts] if over else []
         return [*opened[start : start + count], *closed], len(opened) + int(length)
+
+    def newest_runs(self, names: Sequence[str], count: int) -> dict[str, list[CronRun]]:
+        """Return the newest runs of several tasks, those that are on first, in one round trip."""
+        keys = self._keys
+        commands = [
+            command
+            for name in names
+            for command in (("HVALS", keys.cron_open(name)), ("LRANGE", keys.cron_history(name), 0, count - 1))
+        ]
+        replies = self._link.pipeline(commands) if commands else []
+        found: dict[str, list[CronRun]] = {}
+        for name, opened, closed in zip(names, replies[::2], replies[1::2], strict=True):
+            runs = [one.run for one in _opened(name, opened)]
+            runs += [_run(name, msgspec.json.decode(text)) for text in closed]
+            found[name] = runs[:count]
+        return found
 
     def letter_error(self, message_id: str) -> str | None:
         """Return the error of a dead letter, None when there is no such letter."""
@@ -198,6 +213,10 @@ def _row(values: Sequence[bytes | None], definition: bytes) -> CronRow:
     )
     armed = texts["armed"].decode() if "armed" in texts else None
     return CronRow(task, armed, tick_ms, "waiting" in texts, texts.get("declared_hash", b"").decode())
+
+
+def _opened(name: str, texts: Sequence[bytes]) -> list[OpenRun]:
+    return sorted((_open(name, text) for text in texts), key=lambda one: str(one.run.started_at), reverse=True)
 
 
 def _open(name: str, text: bytes) -> OpenRun:

@@ -48,11 +48,12 @@ def main() -> None:
         EventHarness(events, redis=redis, start=BEGINS) as harness,
         served(dashboard(events)) as url,
     ):
-        Shop(events, harness).work()
-        _take(url, places(events), given)
+        shop = Shop(events, harness)
+        shop.work()
+        _take(url, shop, places(events), given)
 
 
-def _take(url: str, wanted: dict[str, str], given: argparse.Namespace) -> None:
+def _take(url: str, shop: Shop, wanted: dict[str, str], given: argparse.Namespace) -> None:
     with browser() as started:
         for theme in ("light", "dark"):
             size = {"width": given.width, "height": HEIGHT}
@@ -61,16 +62,34 @@ def _take(url: str, wanted: dict[str, str], given: argparse.Namespace) -> None:
             for name, path in wanted.items():
                 if given.only and name not in given.only:
                     continue
+                shop.beat()
                 page.goto(url + path)
-                _wait_until_drawn(page)
+                if name == "live":
+                    _fill(page, shop)
+                _hide_directory(page)
                 file = given.into / f"{name}-{theme}.png"
                 page.screenshot(path=file, full_page=given.whole)
                 _make_small(file)
             context.close()
 
 
-def _wait_until_drawn(page: Any) -> None:
-    page.evaluate("() => document.fonts.ready")
+def _fill(page: Any, shop: Shop) -> None:
+    """Let orders come while the page watches; it begins to in a thread of its own."""
+    while page.locator("tbody tr").count() < 15:
+        shop.order(4)
+        page.wait_for_timeout(200)
+
+
+def _hide_directory(page: Any) -> None:
+    """Tracebacks name files: where this checkout lies differs from one machine to the next."""
+    page.evaluate(
+        """(directory) => {
+          for (const one of document.querySelectorAll("pre")) {
+            one.textContent = one.textContent.replaceAll(directory, "");
+          }
+        }""",
+        f"{Path(__file__).parents[2]}/",
+    )
 
 
 def _make_small(file: Path) -> None:

@@ -72,7 +72,7 @@ class Shop:
         events.cron.create("exchange-rates", "*/10 * * * *", "rates.wanted", {}, max_retries=0)
         harness.advance(minutes=5)
         for minute in range(minutes):
-            self._orders(6 + int(5 * self._chance.random()) + (9 if 30 <= minute < 42 else 0))
+            self.order(6 + int(5 * self._chance.random()) + (9 if 30 <= minute < 42 else 0))
             harness.advance(minutes=1)
         events.cron.pause("nightly-report", reason="paused by operator ada@127.0.0.1")
         self._plans()
@@ -116,7 +116,12 @@ class Shop:
         def audit(event: Event) -> None:
             spend("1ms")
 
-    def _orders(self, count: int) -> None:
+    def beat(self) -> None:
+        """Say that the process of the handlers is alive: leases are real, whatever the clock of the shop shows."""
+        self._events.broker.presence.beat()
+
+    def order(self, count: int) -> None:
+        """Place orders."""
         for _ in range(count):
             number = self._chance.randrange(10_000, 99_999)
             customer = self._chance.choice(["ada", "grace", "linus", "barbara", "edsger"])

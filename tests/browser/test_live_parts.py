@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from starlette.applications import Starlette
+
 from eventsys import EventService
+from eventsys.dashboard import dashboard
+from tests.browser.serving import served
 from tests.dashboard.test_pages import CORPUS, HIDDEN
 
 
@@ -76,6 +80,26 @@ def test_what_waits_counts_down(page: Any, url: str, events: EventService) -> No
     page.wait_for_function(f"() => document.querySelector('[data-due]').textContent !== {first!r}")
     second = page.locator("[data-due]").inner_text()
     page.wait_for_function(f"() => document.querySelector('[data-due]').textContent !== {second!r}")
+
+
+def test_mounted_below_a_path_pages_forms_and_live_parts_work(page: Any, events: EventService) -> None:
+    outer = Starlette()
+    outer.mount("/deep/eventsys", dashboard(events))
+    with served(outer) as address:
+        page.goto(f"{address}/deep/eventsys/")
+        page.locator("[data-live-state]", has_text="live").wait_for()
+        page.get_by_role("link", name="Catalogue").click()
+        page.get_by_role("link", name="user.login").click()
+        page.get_by_label("user_id").fill("ada")
+        page.get_by_role("button", name="Publish").click()
+        page.get_by_text("It was published.").wait_for()
+        assert page.url.startswith(f"{address}/deep/eventsys/events/")
+        page.goto(f"{address}/deep/eventsys/tail")
+        page.locator("[data-tail-state]", has_text="live").wait_for()
+        _publish_until_seen(page, events, "order.first")
+        page.locator("tbody a").first.click()
+        page.get_by_role("heading", name="order.first").wait_for()
+        page.goto("about:blank")
 
 
 def _publish_until_seen(page: Any, events: EventService, event_type: str) -> None:

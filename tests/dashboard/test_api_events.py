@@ -177,6 +177,12 @@ def test_a_chain_is_traced(client: TestClient, events: EventService) -> None:
     assert client.get(f"{API}/events/chain-1/trace").json()["correlation_id"] == "chain-1"
 
 
+def test_an_address_that_is_none_tells_where_to_look(client: TestClient) -> None:
+    for answer, status in ((client.get("/api/v1/nothing"), 404), (client.put(f"{API}/events", headers=JSON), 405)):
+        assert answer.status_code == status
+        assert "/api/v1/openapi.json" in answer.json()["detail"]
+
+
 def test_what_is_not_there_is_told_as_a_problem(client: TestClient) -> None:
     for path in ("events/x", "events/x/trace", "delayed/x", "dead-letters/x", "cron/x", "cron/x/history",
                  "subscriptions/x", "replays/x"):  # fmt: skip

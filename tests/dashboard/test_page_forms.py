@@ -318,3 +318,14 @@ def test_workers_are_shown_with_what_they_run(
     assert "heartbeat" in words
     assert "last reload" in words
     assert "NameError: no such name" in words
+
+
+def test_the_strips_of_many_tasks_are_those_of_each(browser: Browser, events: EventService) -> None:
+    for name in ("a", "b", "c"):
+        events.cron.create(name, "@hourly", "report.due")
+    for _ in range(3):
+        events.cron.run_now("b")
+    found = events.cron.newest_runs(["a", "b", "unknown"], 2)
+    assert {name: len(runs) for name, runs in found.items()} == {"a": 0, "b": 2, "unknown": 0}
+    assert list(found["b"]) == events.cron.history("b", page_size=2).items
+    assert len([one for one in browser.open("/cron").of("rect") if one["class"] == "running"]) == 3

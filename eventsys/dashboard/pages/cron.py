@@ -27,7 +27,7 @@ MOST_TASKS, MOST_RUNS = 100, 20
 def list_tasks(request: Request, bus: Bus, page: int = 1) -> Response:
     """List the tasks, each with how its last runs ended."""
     found = bus.cron.list(page=page, page_size=MOST_TASKS)
-    strips = {task.name: bus.cron.history(task.name, page_size=MOST_RUNS).items for task in found.items}
+    strips = bus.cron.newest_runs([task.name for task in found.items], MOST_RUNS)
     return render(request, "cron.html", page=found, strips=strips)
 
 
