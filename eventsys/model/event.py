@@ -139,6 +139,7 @@ class WaitingRetry(BaseModel, Generic[P]):
 
     event: Event[P]
     subscription: str
+    """Its name; of a delivery of history again, with `#` and the number of the replay, as in a record."""
     due_at: UtcTime
     """When the next attempt may begin."""
     attempts: int = Field(ge=0)

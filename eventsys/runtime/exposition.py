@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from eventsys.errors import SettingsError
 from eventsys.model.histogram import Histogram
 from eventsys.store.gauges import Gauges
-from eventsys.store.measurements import Pair
+from eventsys.store.measurements import Pair, pending_of_application
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -115,7 +115,8 @@ class BusCollector:
     def _of_system(self, totals: Mapping[str, int], gauges: Gauges) -> Iterator[Metric]:
         living = [one for one in self._events.machinery.processes() if one.lease_ends_in.total_seconds() > 0]
         yield _gauge("workers", "Processes that are alive.", len(living))
-        yield _gauge("pending_events", "Events stored that have not ended.", gauges.pending)
+        pending = pending_of_application(gauges.pending, totals)
+        yield _gauge("pending_events", "Events stored that have not ended, without those of the system.", pending)
         yield _counter("reclaimed", "Messages taken over from dead processes.", (), [((), totals.get("reclaimed", 0))])
         troubles: dict[str, int] = {}
         for trouble in self._events.bus.system.troubles():

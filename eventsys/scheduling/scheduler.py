@@ -192,6 +192,11 @@ class DelayedEventScheduler:
     def cancel_delivery(self, event_id: str, subscription: str) -> DeliveryRecord:
         """End one delivery that waits for its next attempt, or to be begun; return it as it then is.
 
+        Args:
+            event_id: The event.
+            subscription: The subscription, by its name; a delivery of history again by the name and number that it has
+                in `get_event` and `get_waiting_retries`, such as `mail#1`.
+
         Raises:
             AlreadyFiredError: If it is running, or over.
             NotFoundError: If the event has no such delivery.

@@ -269,15 +269,11 @@ def _is_retry(entry: Entry) -> bool:
 
 def _read_retry(entry: Entry, renamed: Mapping[str, str]) -> WaitingRetry[Any]:
     fields = dict(zip(entry.step[3][::2], entry.step[3][1::2], strict=True))
-    header = decode_header(fields["e"])
+    header, name = decode_header(fields["e"]), renamed.get(fields["s"], fields["s"])
+    options = json.loads(fields["o"]) if fields.get("o") else {}
     return WaitingRetry[Any](
         event=shown_event(header),
-        subscription=renamed.get(fields["s"], fields["s"]),
+        subscription=f"{name}#{options['replay']}" if options.get("replay") else name,
         due_at=from_ms(entry.due_ms),
-        attempts=_attempts_in(fields.get("o", "")),
+        attempts=int(options.get("retries", 0)),
     )
-
-
-def _attempts_in(options: str) -> int:
-    said = json.loads(options) if options else {}
-    return int(said.get("retries", 0))

@@ -108,6 +108,11 @@ class Measurements:
         return replies
 
 
+def pending_of_application(stored: int, totals: Counts) -> int:
+    """Return how many of the stored events that have not ended are the application's."""
+    return max(0, stored - totals.get("system_events", 0) + totals.get("system_ended_events", 0))
+
+
 def rate(minutes: Sequence[float], now_ms: int, span: int) -> float:
     """Return how often a second something happened in the last `span` minutes.
 

@@ -16,7 +16,7 @@ from eventsys.store.cron_figures import CronFigures, read_cron_figures
 from eventsys.store.gauges import Gauges, read_gauges
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
-from eventsys.store.measurements import OTHER, Measurements, Pair, rate
+from eventsys.store.measurements import OTHER, Measurements, Pair, pending_of_application, rate
 from eventsys.store.scripts import script
 
 #: Most events that have not ended which are looked at for the oldest of each type and subscription.
@@ -98,7 +98,7 @@ class MetricsStore:
         return EventMetrics(
             **_figures(self.measurements.pairs(), int(float(oldest[1])) if oldest else None, now_ms),
             **{f"{name}_events": counts.get(f"{name}_events", 0) for name in _TOTALS},
-            pending_events=int(pending) + delayed,
+            pending_events=pending_of_application(int(pending), counts) + delayed,
             system_events=counts.get("system_events", 0),
             rate=_rates(events, now_ms),
             lateness=Timings.of(self.measurements.lateness()),

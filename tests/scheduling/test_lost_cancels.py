@@ -57,6 +57,21 @@ def test_a_cancel_whose_reply_was_lost_says_that_it_is_cancelled(harness: EventH
 
 
 @pytest.mark.redis62
+def test_a_cancel_by_key_whose_reply_was_lost_says_what_it_cancelled(
+    harness: EventHarness, proxy: CuttingProxy
+) -> None:
+    events = harness.events
+    harness.schedule("c.d", {}, delay="1h", key="other")
+    waiting = harness.schedule("c.d", {}, delay="1h", key="mine")
+    proxy.lose_replies(1)
+    cancelled = events.cancel(key="mine")
+    assert (cancelled.id, cancelled.status, cancelled.key) == (waiting.id, EventStatus.CANCELLED, "mine")
+    assert (proxy.lost, events.get_metrics().cancelled_events) == (1, 1)
+    with pytest.raises(NotFoundError):  # at the same moment, and no reply was lost: somebody else's cancel
+        events.cancel(key="mine")
+
+
+@pytest.mark.redis62
 def test_a_cancelled_delivery_whose_reply_was_lost_is_returned(harness: EventHarness, proxy: CuttingProxy) -> None:
     event = harness.publish("a.b", {})
     harness.run()

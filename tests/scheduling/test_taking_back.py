@@ -6,8 +6,9 @@ import threading
 
 import pytest
 
-from eventsys import AlreadyFiredError, EventStatus, NotFoundError, SubscriptionOptions
+from eventsys import AlreadyFiredError, Event, EventStatus, NotFoundError, SubscriptionOptions
 from eventsys.model.status import DeliveryStatus
+from eventsys.testing import EventHarness
 from tests.support.waiting import eventually
 
 
@@ -153,3 +154,51 @@ def test_a_run_time_subscription_is_served_like_any_other(events, services) -> N
     event = events.publish("order.placed", {})
     eventually(lambda: events.get_event(event.id).deliveries)
     assert events.cancel(event.id).status is EventStatus.CANCELLED
+
+
+def _failing_again(harness: EventHarness) -> str:
+    """Return an event that was handled, was replayed, and then failed: its replay waits for the next attempt."""
+
+    @harness.events.on("order.#", name="again", retry_delay="1h")
+    def handle(event: Event) -> None:
+        if event.is_replay:
+            raise ValueError("not again")
+
+    event = harness.publish("order.placed", {})
+    harness.run()
+    harness.events.replays.replay("again")
+    harness.run()
+    return event.id
+
+
+@pytest.mark.redis62
+def test_a_retry_of_a_replay_is_listed_and_cancelled_by_the_name_in_the_record(harness: EventHarness) -> None:
+    event_id = _failing_again(harness)
+    events = harness.events
+    assert [one.subscription for one in events.delayed.get_waiting_retries().items] == ["again#1"]
+    with pytest.raises(AlreadyFiredError):  # the delivery of when the event was new is over
+        events.delayed.cancel_delivery(event_id, "again")
+    ended = events.delayed.cancel_delivery(event_id, "again#1")
+    assert (ended.subscription, ended.status, ended.attempts) == ("again#1", DeliveryStatus.CANCELLED, 1)
+    assert events.delayed.get_waiting_retries().total == 0
+    assert events.get_event(event_id).status is EventStatus.DELIVERED
+    with pytest.raises(NotFoundError):
+        events.delayed.cancel_delivery(event_id, "again#2")
+    assert events.get_metrics(by="subscription")["again"].backlog == 0
+
+
+@pytest.mark.redis62
+def test_a_replay_that_nobody_has_begun_is_cancelled_and_the_new_delivery_is_not(harness: EventHarness) -> None:
+    event_id = _failing_again(harness)
+    events = harness.events
+    events.subscriptions.pause("again")
+    new = harness.publish("order.placed", {}, priority=1)
+    harness.run()
+    events.replays.replay("again")
+    harness.run()
+    assert events.delayed.cancel_delivery(event_id, "again#2").status is DeliveryStatus.CANCELLED
+    assert events.delayed.cancel_delivery(new.id, "again#2").status is DeliveryStatus.CANCELLED
+    events.subscriptions.resume("again")
+    harness.run()
+    [delivery, replayed] = events.get_event(new.id).deliveries
+    assert (delivery.status, replayed.status) == (DeliveryStatus.SUCCEEDED, DeliveryStatus.CANCELLED)

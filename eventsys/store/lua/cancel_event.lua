@@ -57,12 +57,20 @@ local function cancel(id)
   return has_fired and { "ended", ended, id } or { "unknown" }
 end
 
+-- Which event waited under a key and was taken back at this very moment: nothing waits under it any more.
+local function cancelled_under(key)
+  local status = prefix .. ":status:cancelled"
+  for _, id in ipairs(redis.call("ZRANGE", status, ARGV[1], ARGV[1], "BYSCORE", "LIMIT", 0, limit)) do
+    if redis.call("HGET", prefix .. ":event:" .. id, "key") == key then return id end
+  end
+end
+
 local results = {}
 for at = 4, #ARGV do
   local id = ARGV[at]
   if string.sub(id, 1, 1) == "=" then
     local key = string.sub(id, 2)
-    id = redis.call("HGET", delayed_bucket("keys", key), key)
+    id = redis.call("HGET", delayed_bucket("keys", key), key) or cancelled_under(key)
   end
   results[#results + 1] = id and cancel(id) or { "unknown" }
 end

@@ -13,12 +13,31 @@ local function is_held(stream, entry)
   return not held.err and held[1] ~= nil and held[1][2] ~= "returned"
 end
 
-local function look_through(stream, from, names, envelope_head, limit)
+local function is_new(fields)
+  return not (fields[5] == "o" and string.find(fields[6], '"replay"', 1, true))
+end
+
+local function look_through(stream, from, names, envelope_head, limit, is_wanted)
   for _, entry in ipairs(redis.call("XRANGE", stream, from, "+", "COUNT", limit)) do
     local fields = entry[2]
     if fields[1] == "s" and names[fields[2]] and string.sub(fields[4], 1, #envelope_head) == envelope_head then
-      return entry
+      if is_wanted(fields) then return entry end
     end
+  end
+end
+
+-- Looks through the waiting room of a subscription, then through a lane of its queue. `is_wanted` judges the fields.
+local function find_moved(event_id, name, queue, lane, from, limit, is_wanted)
+  local now_called = redis.call("HGET", prefix .. ":subscriptions:renamed", name) or name
+  local names = { [name] = true, [now_called] = true }
+  -- An envelope begins with the id, written as JSON; the slash is the one letter that is escaped here and not there.
+  local envelope_head = '{"id":' .. string.gsub(cjson.encode(event_id), "\\/", "/") .. ","
+  local row = redis.call("HGET", prefix .. ":subscriptions", now_called)
+  if row then queue = cjson.decode(row).queue end
+  for _, stream in ipairs({ ":waiting:" .. now_called .. ":" .. lane, ":queue:" .. queue .. ":" .. lane }) do
+    local found = look_through(prefix .. stream, from, names, envelope_head, limit, is_wanted)
+    if found and not is_held(prefix .. stream, found[1]) then return prefix .. stream, found[1], found[2] end
+    if found then return nil end
   end
 end
 
@@ -27,21 +46,8 @@ local function find_delivery(event_id, name, place, limit)
   if not from then return nil end
   local stream = prefix .. ":queue:" .. queue .. ":" .. lane
   local found = queue ~= "" and redis.call("XRANGE", stream, from, from)[1]
-  if not found then
-    local now_called = redis.call("HGET", prefix .. ":subscriptions:renamed", name) or name
-    local names = { [name] = true, [now_called] = true }
-    -- An envelope begins with the id, written as JSON; the slash is the one letter that is escaped here and not there.
-    local envelope_head = '{"id":' .. string.gsub(cjson.encode(event_id), "\\/", "/") .. ","
-    local row = redis.call("HGET", prefix .. ":subscriptions", now_called)
-    if row then queue = cjson.decode(row).queue end
-    stream = prefix .. ":waiting:" .. now_called .. ":" .. lane
-    found = look_through(stream, from, names, envelope_head, limit)
-    if not found then
-      stream = prefix .. ":queue:" .. queue .. ":" .. lane
-      found = look_through(stream, from, names, envelope_head, limit)
-    end
-  end
-  if not found or is_held(stream, found[1]) then return nil end
+  if not found then return find_moved(event_id, name, queue, lane, from, limit, is_new) end
+  if is_held(stream, found[1]) then return nil end
   return stream, found[1], found[2]
 end
 

@@ -136,7 +136,9 @@ local function keep_type(minute, event_type, counts)
   if counts.unrouted then add_to_minute(minute, name .. ":unrouted", counts.unrouted) end
   local first = string.match(event_type, "^[^.]*")
   if first == "system" or first == "cron" then
+    local ended = (counts.delivered or 0) + (counts.failed or 0) + (counts.expired or 0) + (counts.cancelled or 0)
     count("system_events", counts.published or 0)
+    count("system_ended_events", ended - (counts.reopened or 0))
     return
   end
   for what, by in pairs(counts) do count(what == "published" and "total_events" or what .. "_events", by) end
