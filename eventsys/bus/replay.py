@@ -10,7 +10,7 @@ from typing import Any
 from eventsys.bus.drafting import Drafter
 from eventsys.bus.replay_scan import Part, ReplayScan
 from eventsys.clock import Clock, from_ms
-from eventsys.errors import NotFoundError, SubscriptionError
+from eventsys.errors import NotFoundError
 from eventsys.model.builtin_payloads import SystemReplay
 from eventsys.model.catalog import (
     SYSTEM_REPLAY_CANCELLED,
@@ -21,6 +21,7 @@ from eventsys.model.catalog import (
 from eventsys.model.envelope import EventHeader
 from eventsys.model.identifiers import new_event_id
 from eventsys.model.queries import EventFilter
+from eventsys.model.rates import RateLike, interval_of_rate
 from eventsys.model.replay import Replay, ReplayCount, ReplayState
 from eventsys.model.subscription import Subscription
 from eventsys.store.history import History
@@ -89,7 +90,7 @@ class Replays:
         subscription: str,
         wanted: EventFilter | None = None,
         *,
-        rate: float = USUAL_RATE,
+        rate: RateLike = USUAL_RATE,
         requested_by: str | None = None,
         backfill: bool = False,
     ) -> Replay:
@@ -100,25 +101,24 @@ class Replays:
         Args:
             subscription: Its name.
             wanted: Which events; its page, order and cursor do not count. None: all there are.
-            rate: Most events a second.
+            rate: Most events: `100/s`, `10/m`, `1/h`, or a number a second.
             requested_by: Who asks, for the record; None: this process.
             backfill: Whether to leave out what was delivered to it before, as for a new subscription.
 
         Raises:
             NotFoundError: If there is no subscription of this name.
-            SubscriptionError: If the rate is not above 0.
+            SubscriptionError: If the rate is none.
         """
-        if not rate > 0:
-            raise SubscriptionError(f"a replay to {subscription!r} at {rate} events a second would never end")
+        a_second = 1_000 / interval_of_rate(rate)
         self._prepare()
         now_ms = self._clock.now_ms()
         replay = Replay(
             id=new_event_id(now_ms), subscription=subscription, number=1, is_backfill=backfill,
-            filter=wanted or EventFilter(), rate=rate, requested_by=requested_by or _this_process(),
+            filter=wanted or EventFilter(), rate=a_second, requested_by=requested_by or _this_process(),
             created_at=from_ms(now_ms), updated_at=from_ms(now_ms),
         )  # fmt: skip
         facts = {
-            "filter": replay.filter.model_dump_json(), "rate": str(rate), "requested_by": replay.requested_by,
+            "filter": replay.filter.model_dump_json(), "rate": str(a_second), "requested_by": replay.requested_by,
             "is_backfill": str(int(backfill)),
         }  # fmt: skip
         if not self._store.start(now_ms, replay.id, subscription, facts, self._told(SYSTEM_REPLAY_STARTED, replay)):
@@ -134,7 +134,7 @@ class Replays:
         subscription: str,
         wanted: EventFilter | None = None,
         *,
-        rate: float = USUAL_RATE,
+        rate: RateLike = USUAL_RATE,
         backfill: bool = False,
         longest_s: float | None = None,
     ) -> ReplayCount:
@@ -150,6 +150,7 @@ class Replays:
         Raises:
             NotFoundError: If there is no subscription of this name.
         """
+        interval_ms = interval_of_rate(rate)
         self._prepare()
         row = self._subscription(subscription)
         by_type: dict[str, int] = {}
@@ -164,8 +165,9 @@ class Replays:
                 break
         events = sum(by_type.values())
         return ReplayCount(
-            subscription=subscription, events=events, is_exact=is_exact, by_type=by_type, seconds=events / rate,
-            oldest_at=from_ms(ends[0].ms) if ends else None, newest_at=from_ms(ends[1].ms) if ends else None,
+            subscription=subscription, events=events, is_exact=is_exact, by_type=by_type,
+            seconds=events * interval_ms / 1_000, oldest_at=from_ms(ends[0].ms) if ends else None,
+            newest_at=from_ms(ends[1].ms) if ends else None,
         )  # fmt: skip
 
     def get(self, replay_id: str) -> Replay:
@@ -229,11 +231,12 @@ class Replays:
         """Return the next events, as many as allowed; fewer when many had to be looked at."""
         found: list[tuple[Logged, EventHeader]] = []
         scanned = 0
-        part = Part([], standing.cursor, [])
+        part, reached = Part([], standing.cursor, []), standing.cursor
         scan = self._scan(subscription, standing.replay.filter, Place.of(standing.until))
         for part in scan.parts(standing.cursor):
             found += part.fitting
             scanned += len(part.seen)
+            reached = part.seen[-1] if part.seen else reached
             if len(found) >= allowed or scanned >= _MOST_SCANNED:
                 break
         is_cut = len(found) > allowed
@@ -244,7 +247,7 @@ class Replays:
             scanned -= len(part.seen) - part.seen.index(cursor) - 1 if cursor in part.seen else 0
         return Batch(
             [(header.id, logged.log, header.type, (logged.envelope or b"").decode()) for logged, header in found],
-            cursor or "0-0",
+            cursor or reached or "0-0",
             not is_cut and part.cursor is None,
             scanned,
         )

@@ -13,6 +13,7 @@ from eventsys.cli.options import (
     Debug,
     DryRun,
     Limit,
+    Rate,
     RedisUrl,
     Since,
     Subscription,
@@ -35,7 +36,6 @@ SomeIds = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Id
 ActorName = Annotated[str | None, typer.Option("--actor", metavar="NAME", help="Only those of this plain actor.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="Such as failed, timeout, rejected, crash_loop.")]
 All = Annotated[bool, typer.Option("--all", help="All there are.")]
-Rate = Annotated[str | None, typer.Option("--rate", metavar="RATE", help="How many begin, such as 100/s or 10/m.")]
 Force = Annotated[bool, typer.Option("--force", help="Also those that were sent again ten times before.")]
 
 _COLUMNS = (

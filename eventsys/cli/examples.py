@@ -35,7 +35,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "events export": ("eventsys events export --since 1d --type order.paid --to orders.jsonl",),
     "events replay": (
         "eventsys events replay --sub send-invoice --since 1d --dry-run",
-        "eventsys events replay --sub send-invoice --type order.paid --since 1d --rate 50 --yes",
+        "eventsys events replay --sub send-invoice --type order.paid --since 1d --rate 50/s --yes",
     ),
     "delayed ls": ("eventsys delayed ls --type review.requested", "eventsys delayed ls --retries --sub send-invoice"),
     "delayed show": ("eventsys delayed show 01a21331-ca33-71a0-925c-3d2b82207160",),

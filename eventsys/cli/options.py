@@ -41,6 +41,10 @@ LivenessPath = Annotated[
         "--liveness-file", envvar="EVENTSYS_LIVENESS_FILE", help="A file that is touched every second: eventsys health."
     ),
 ]
+Rate = Annotated[
+    str | None,
+    typer.Option("--rate", metavar="RATE", help="How many begin: 100/s, 10/m; a number is so many a second."),
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 

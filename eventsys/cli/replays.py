@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eventsys.cli.faults import MISUSED, fitting, refuse
-from eventsys.cli.options import AsJson, Debug, DryRun, Limit, RedisUrl, Since, Types, Until, Yes, confirm, moment_of
+from eventsys.cli.options import (
+    AsJson,
+    Debug,
+    DryRun,
+    Limit,
+    Rate,
+    RedisUrl,
+    Since,
+    Types,
+    Until,
+    Yes,
+    confirm,
+    moment_of,
+)
 from eventsys.cli.printing import Column, print_facts, print_model, print_models, print_table, shown, span, visible
 from eventsys.cli.session import service_of
 
@@ -19,7 +32,6 @@ replays = typer.Typer(help="Replays: history that is given to a subscription aga
 ReplayId = Annotated[str, typer.Argument(metavar="ID", help="The id of the replay.")]
 To = Annotated[str | None, typer.Option("--sub", metavar="NAME", help="The subscription that gets the events.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the subscription.")]
-Rate = Annotated[float, typer.Option("--rate", min=0.001, help="Most events a second.")]
 Source = Annotated[str | None, typer.Option("--source", help="Only those that this source published.")]
 Chain = Annotated[str | None, typer.Option("--correlation-id", help="Only those of this chain.")]
 
@@ -68,7 +80,7 @@ def replay_events(
     correlation_id: Chain = None,
     since: Since = None,
     until: Until = None,
-    rate: Rate = 100.0,
+    rate: Rate = "100/s",
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -96,7 +108,7 @@ def backfill_subscription(
     types: Types = None,
     since: Since = None,
     until: Until = None,
-    rate: Rate = 100.0,
+    rate: Rate = "100/s",
     dry_run: DryRun = False,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -113,7 +125,7 @@ def backfill_subscription(
 def _begin(
     subscription: str,
     wanted: dict[str, Any],
-    rate: float,
+    rate: str | None,
     *,
     backfill: bool,
     dry_run: bool,
@@ -125,7 +137,7 @@ def _begin(
     with service_of(redis_url, debug=debug) as service:
         from eventsys import EventFilter
 
-        chosen = fitting(EventFilter, **wanted)
+        chosen, rate = fitting(EventFilter, **wanted), rate or "100/s"
         count = service.replays.count(subscription, chosen, rate=rate, backfill=backfill)
         if dry_run:
             if as_json:

@@ -23,7 +23,6 @@ LONGEST_NAME = 200
 """Letters a subscription's name may have."""
 
 _QUEUE = re.compile(r"[a-zA-Z_][a-zA-Z0-9._-]{0,127}")
-_PERIODS_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000}
 _RATE = re.compile(r"([1-9][0-9]{0,8})/(s|m|h)")
 
 
@@ -61,16 +60,6 @@ def _check_rate(rate: str) -> str:
     if not _RATE.fullmatch(rate):
         raise SubscriptionError(f"rate {rate!r} is not of the form '100/s', '100/m' or '100/h'")
     return rate
-
-
-def interval_of_rate(rate: str) -> float:
-    """Return the milliseconds between two starts at a rate such as `100/s`.
-
-    Raises:
-        SubscriptionError: If that is no rate.
-    """
-    count, _, period = _check_rate(rate).partition("/")
-    return _PERIODS_MS[period] / int(count)
 
 
 def _as_names(names: Any) -> Any:

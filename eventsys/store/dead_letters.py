@@ -10,8 +10,8 @@ from eventsys.clock import Clock
 from eventsys.errors import NotFoundError, RedriveRefusedError
 from eventsys.model.dead_letter import DeadLetter, DeadLetterFilter, RedriveResult
 from eventsys.model.queries import Page
+from eventsys.model.rates import RateLike, interval_of_rate
 from eventsys.model.seal import Seal
-from eventsys.model.subscription import interval_of_rate
 from eventsys.store.keys import Keys
 from eventsys.store.letter_index import Found, LetterIndex
 from eventsys.store.letters import Fields, read_letter, revived_message
@@ -126,7 +126,7 @@ class DeadLetters:
         self,
         wanted: DeadLetterFilter | None = None,
         *,
-        rate: str | None = None,
+        rate: RateLike | None = None,
         force: bool = False,
         dry_run: bool = False,
     ) -> RedriveResult:
@@ -137,7 +137,7 @@ class DeadLetters:
 
         Args:
             wanted: Which; None: all.
-            rate: How many begin in a second, minute or hour, such as `100/s`; None: as fast as workers take them.
+            rate: How many begin: `100/s`, `10/m`, `1/h`, or a number a second; None: as fast as workers take them.
             force: Also those that were sent again ten times before.
             dry_run: Only count them.
         """

@@ -145,6 +145,6 @@ def _standing(replay_id: str, flat: list[bytes]) -> Standing:
 
 
 def _time_of(cursor: str | None) -> Any:
-    """Return the time that a cursor of any index tells, if it does."""
+    """Return the time that a cursor of any index tells, if it does; that of a replay that met nothing is 0-0."""
     digits = (cursor or "").partition("-")[0].partition(":")[0]
-    return from_ms(int(digits)) if digits.isdecimal() and len(digits) < 15 else None
+    return from_ms(int(digits)) if digits.isdecimal() and 0 < int(digits) < 10**14 else None

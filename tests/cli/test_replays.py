@@ -40,7 +40,8 @@ def test_a_dry_run_counts_and_gives_nothing(events: EventService, seen: list[str
 
 
 def test_a_replay_is_begun_shown_and_cancelled(events: EventService, seen: list[str], run: Run) -> None:
-    begun = Replay.model_validate_json(run("events", "replay", "--sub", "ship", "--rate", "0.1", "--yes", "--json"))
+    begun = Replay.model_validate_json(run("events", "replay", "--sub", "ship", "--rate", "6/m", "--yes", "--json"))
+    assert begun.rate == 0.1
     assert "@" in begun.requested_by
     assert begun.id in run("replays", "ls")
     assert "ship#1" in run("replays", "show", begun.id)
@@ -57,6 +58,7 @@ def test_a_back_fill_leaves_out_what_was_had(events: EventService, seen: list[st
     [
         (["events", "replay"], 2, "say to which subscription"),
         (["events", "replay", "--sub", "nobody", "--yes"], 1, "nobody"),
+        (["events", "replay", "--sub", "ship", "--rate", "fast", "--yes"], 2, "'fast' is no rate"),
         (["replays", "show", "nothing"], 1, "nothing"),
     ],
 )

@@ -110,6 +110,7 @@ def test_who_replayed_what_is_an_event_when_it_begins_and_when_it_ends(
     payload = told[1].payload
     assert (payload["requested_by"], payload["subscription"], payload["delivered"]) == ("ann", "h", 1)
     assert payload["filter"] == {"types": ["a.b"]}
+    assert events.replays.get(replay.id).reached_at == events.get_event("e1").created_at
 
 
 def test_a_failed_replay_is_retried_and_buried_on_its_own_account(
@@ -235,7 +236,7 @@ def test_what_cannot_be_replayed_is_refused(events: EventService, seen: _Seen) -
         events.replays.replay("nobody")
     with pytest.raises(NotFoundError, match="no subscription is named 'nobody'"):
         events.replays.count("nobody")
-    with pytest.raises(SubscriptionError, match="never end"):
+    with pytest.raises(SubscriptionError, match="'0' is no rate"):
         events.replays.replay("h", rate=0)
     with pytest.raises(NotFoundError, match="no replay 'x' is known"):
         events.replays.cancel("x")
