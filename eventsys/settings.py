@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -91,8 +92,10 @@ class AlertSettings(BaseModel):
     @field_validator("webhook_url")
     @classmethod
     def _check_url(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and not url.get_secret_value().startswith(("http://", "https://")):
-            raise ValueError("a webhook URL begins with http:// or https://")
+        if url is not None and not _is_web_address(url.get_secret_value()):
+            raise ValueError(
+                "a webhook URL is http://host/path or https://host/path, with a port or without, and has no blanks"
+            )
         return url
 
     @field_validator("window")
@@ -101,6 +104,16 @@ class AlertSettings(BaseModel):
         if not timedelta(minutes=1) <= window <= timedelta(hours=1):
             raise ValueError("the window is a minute to an hour")
         return window
+
+
+def _is_web_address(url: str) -> bool:
+    """Say whether a URL can be posted to; what cannot would be told of in errors that show it."""
+    try:
+        parts = urlsplit(url)
+        has_host = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and has_host and url.isascii() and url.isprintable() and " " not in url
 
 
 class Settings(BaseSettings):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from base64 import b64encode
+from http.client import HTTPException
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import dramatiq
 
@@ -64,15 +66,15 @@ class Webhook:
         if self._settings.webhook_url is None:
             return  # it was configured where the alert was found, and is not here: nobody to tell
         url = self._settings.webhook_url.get_secret_value()
-        request = urllib.request.Request(  # noqa: S310 - the settings let in http and https only
-            url, json.dumps(alert).encode(), {"Content-Type": "application/json", "User-Agent": "eventsys"}
-        )
+        bare_url, headers = _without_user(url)
+        request = urllib.request.Request(bare_url, json.dumps(alert).encode(), headers)  # noqa: S310 - http and https only
         try:
             with _opener.open(request, timeout=self._settings.webhook_timeout.total_seconds()):
                 return
         except urllib.error.HTTPError as error:
             raise WebhookError(f"{masked(url)} answered {error.code} to an alert; it is tried again") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, HTTPException) as error:
+            # Some of these quote the URL; only what is about the connection is passed on.
             reason = getattr(error, "reason", None) or type(error).__name__
             raise WebhookError(f"{masked(url)} did not take an alert ({reason}); it is tried again") from None
 
@@ -82,6 +84,17 @@ def masked(url: str) -> str:
     parts = urlsplit(url)
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{parts.hostname}{port}/***"
+
+
+def _without_user(url: str) -> tuple[str, dict[str, str]]:
+    """Return a URL without user and password, which urllib cannot read, and the headers of a request, with them."""
+    headers = {"Content-Type": "application/json", "User-Agent": "eventsys"}
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    if not at:
+        return url, headers
+    headers["Authorization"] = f"Basic {b64encode(unquote(user).encode()).decode()}"
+    return parts._replace(netloc=host).geturl(), headers
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

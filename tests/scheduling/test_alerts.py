@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
+from base64 import b64encode
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -181,6 +184,7 @@ class Hook(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Answer)
         self.codes: list[int] = []
         self.got: list[dict[str, Any]] = []
+        self.said: list[str | None] = []
         self.url = f"http://127.0.0.1:{self.server_address[1]}/secret-path?token=hunter2"
 
 
@@ -188,6 +192,7 @@ class Answer(BaseHTTPRequestHandler):
     server: Hook
 
     def do_POST(self) -> None:
+        self.server.said.append(self.headers.get("Authorization"))
         body = self.rfile.read(int(self.headers["Content-Length"]))
         code = self.server.codes.pop(0) if self.server.codes else 200
         if code == 200:
@@ -259,6 +264,40 @@ def test_where_nobody_listens_the_error_says_so_without_secrets(make: Callable[.
     events = make(webhook_url="http://127.0.0.1:1/secret-path")
     with pytest.raises(WebhookError, match=r"http://127\.0\.0\.1:1/\*\*\* did not take an alert"):
         events.alerts._webhook.post({"key": "k"})
+
+
+def test_user_and_password_of_a_webhook_go_into_a_header(make: Callable[..., EventService], hook: Hook) -> None:
+    events = make(webhook_url=hook.url.replace("://", "://ann:password@"))
+    events.alerts._webhook.post({"key": "k"})
+    assert hook.said == ["Basic " + b64encode(b"ann:password").decode()]
+    assert hook.got == [{"key": "k"}]
+
+
+def test_an_answer_that_is_no_http_shows_no_secrets_either(make: Callable[..., EventService]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        events = make(webhook_url=f"http://127.0.0.1:{server.getsockname()[1]}/secret-path")
+        with ThreadPoolExecutor(1) as thread:
+            answered = thread.submit(_answer_with_junk, server)
+            with pytest.raises(WebhookError, match=r"/\*\*\* did not take an alert \(BadStatusLine\)"):
+                events.alerts._webhook.post({"key": "k"})
+            answered.result()
+
+
+def _answer_with_junk(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(65_536)
+        connection.sendall(b"what?\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://hunter2/", "http://hunter2:port/", "http:///hunter2", "https://host/hunter2 x", "https://host/hunter2\n"],
+)
+def test_a_url_that_cannot_be_posted_to_is_refused_and_not_shown(services: Services, url: str) -> None:
+    with pytest.raises(SettingsError, match="webhook URL") as caught:
+        services.make(alerts={"webhook_url": url})
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_url_is_shown_without_what_may_be_secret() -> None:
