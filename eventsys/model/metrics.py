@@ -87,7 +87,7 @@ class TypeMetrics(DeliveryFigures):
 
 
 class SubscriptionMetrics(DeliveryFigures):
-    """The figures of one subscription; `*` stands for all that had no room of their own."""
+    """The figures of one subscription; `*` stands for all that had no room of their own, or are long gone."""
 
     subscription: str
     rate: Rates = Rates()

@@ -12,6 +12,8 @@ import pytest
 
 from eventsys import Event, EventService, InvalidEventError, Reject, Retry
 from eventsys.broker.worker import Worker
+from eventsys.clock import to_ms
+from eventsys.testing import EventHarness
 from tests.support.services import Services
 from tests.support.waiting import eventually
 
@@ -201,3 +203,34 @@ def _dispatch(events: EventService) -> None:
     worker.start()
     eventually(lambda: all(one.waiting + one.running == 0 for one in events.machinery.queues()[:1]))
     worker.stop()
+
+
+@pytest.mark.redis62
+def test_what_was_counted_of_a_subscription_goes_over_to_others_when_its_number_goes(harness: EventHarness) -> None:
+    events = harness.events
+
+    def handle(event: Event) -> None:
+        if event.payload["fails"]:
+            raise Reject("no")
+
+    old = events.subscribe("a.*", handle, name="old")
+    for event_type, fails in (("a.b", False), ("a.c", True), ("a.c", False)):
+        harness.publish(event_type, {"fails": fails})
+    harness.run()
+    events.unsubscribe("a.*", "old")
+    before, by_type = events.get_metrics(), events.get_metrics(by="type")
+    own = events.get_metrics(by="subscription")["old"]
+    assert (own.deliveries, own.succeeded, own.dead, own.duration.count) == (3, 2, 1, 3)
+    retention, now_ms = events.bus.housekeeping.retention, to_ms(harness.now)
+    retention.trim_names(now_ms)
+    assert retention.trim_names(now_ms + 3 * retention.limits.age_ms) == 1
+    assert events.get_metrics() == before
+    assert events.get_metrics(by="type") == by_type
+    by_subscription = events.get_metrics(by="subscription")
+    assert by_subscription.keys() == {"*"}
+    assert by_subscription["*"] == own.model_copy(update={"subscription": "*", "rate": by_subscription["*"].rate})
+    new = events.subscribe("a.*", handle, name="new")
+    assert new.number == old.number
+    assert events.get_metrics(by="subscription")["new"].deliveries == 0
+    keys = events.broker.keys
+    assert events.broker.link.call("SCARD", keys.measured_deliveries) == 2

@@ -2,11 +2,12 @@
 trim_names: forget the numbers by which records name subscriptions and processes that are gone for good.
 
 A number is forgotten when its owner has been gone, at each look since the first, for longer than any record may be kept.
-What is not gone after all is left alone.
+What is not gone after all is left alone. What was counted of a subscription is counted of all that are gone from then on.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: names:gone, subscriptions, subscriptions:names, subscriptions:numbers, workers
+     Reads and writes below it: names:gone, subscriptions, subscriptions:names, subscriptions:numbers, workers,
+     metrics:deliveries, metrics:delivery:<pair>, metrics:times:<pair>
 ARGV
   1    now_ms     the caller's clock
   2    kept_ms    how long a number is kept after its owner was first seen gone
@@ -21,6 +22,8 @@ local gone = prefix .. ":names:gone"
 
 redis.call("DEL", prefix .. ":scratch")
 
+-- include: fold_counters
+
 -- Says whether a number has been seen gone for long enough.
 local function is_over(mark)
   redis.call("ZADD", gone, "NX", now_ms, mark)
@@ -29,7 +32,7 @@ local function is_over(mark)
   return true
 end
 
-local forgotten = 0
+local forgotten, folded = 0, {}
 for at = 4, #ARGV do
   local number = ARGV[at]
   if at < 4 + workers then
@@ -46,8 +49,10 @@ for at = 4, #ARGV do
       if redis.call("HGET", prefix .. ":subscriptions:numbers", name) == number then
         redis.call("HDEL", prefix .. ":subscriptions:numbers", name)
       end
+      folded[number] = true
       forgotten = forgotten + 1
     end
   end
 end
+fold_counters(folded)
 return forgotten
