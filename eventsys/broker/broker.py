@@ -310,7 +310,12 @@ class EventBroker(Broker):
 
     def flush(self, queue_name: str) -> None:
         """Drop all messages of a queue, those that wait for their time too; its deliveries end as cancelled."""
-        flush(self.link, self.keys, queue_name, now_ms=self.clock.now_ms(), retention_ms=self.work.retention_ms)
+        self.flush_ended(queue_name, "")
+
+    def flush_ended(self, queue_name: str, subscription: str) -> None:
+        """Do what `flush` does to the queue of a subscription that has ended, unless that is settled meanwhile."""
+        now_ms, retention_ms = self.clock.now_ms(), self.work.retention_ms
+        flush(self.link, self.keys, queue_name, now_ms=now_ms, retention_ms=retention_ms, ended=subscription)
 
     def flush_all(self) -> None:
         """Drop all messages of all declared queues."""

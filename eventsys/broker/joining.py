@@ -56,7 +56,7 @@ def wait_until(is_so: Callable[[], bool], timeout_ms: int | None) -> bool:
     return True
 
 
-def flush(link: Link, keys: Keys, queue: str, *, now_ms: int, retention_ms: int) -> None:
+def flush(link: Link, keys: Keys, queue: str, *, now_ms: int, retention_ms: int, ended: str = "") -> None:
     """Drop all messages of a queue, those that wait for their time or in a waiting room too; its deliveries end as
     cancelled.
 
@@ -66,16 +66,17 @@ def flush(link: Link, keys: Keys, queue: str, *, now_ms: int, retention_ms: int)
         queue: The name of the queue.
         now_ms: The time.
         retention_ms: How long the record of a finished event is kept.
+        ended: The subscription whose queue it is, if that must have ended and not be settled; else nothing is dropped.
     """
-    for name in _waiting(link, keys, queue):
-        while link.run(script("cancel_waiting"), keys.prefix, now_ms, retention_ms, name, _FLUSH_AT_ONCE):
+    for name in [] if ended else _waiting(link, keys, queue):
+        while link.run(script("cancel_waiting"), keys.prefix, now_ms, retention_ms, name, _FLUSH_AT_ONCE, 0):
             pass
         # Its room is empty now, which may end its resuming.
         link.run(script("release_waiting"), keys.prefix, now_ms, name)
     for lane in LANES:
         while link.run(
-            script("flush_queue"), keys.prefix, now_ms, retention_ms, keys.lane(queue, lane), _FLUSH_AT_ONCE
+            script("flush_queue"), keys.prefix, now_ms, retention_ms, keys.lane(queue, lane), _FLUSH_AT_ONCE, ended
         ):
             pass
-    while link.run(script("flush_delayed"), keys.prefix, now_ms, retention_ms, queue, _FLUSH_AT_ONCE):
+    while link.run(script("flush_delayed"), keys.prefix, now_ms, retention_ms, queue, _FLUSH_AT_ONCE, ended):
         pass

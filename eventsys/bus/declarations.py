@@ -8,9 +8,11 @@ from collections.abc import Iterable
 from eventsys.broker.actor import HandlerActor
 from eventsys.broker.broker import EventBroker
 from eventsys.broker.staging import current_staging
+from eventsys.bus.settling import settle
 from eventsys.errors import SettingsError, SubscriptionError
+from eventsys.model.subscription import Subscription
 from eventsys.store.keys import FORMAT
-from eventsys.store.subscriptions import SubscriptionStore
+from eventsys.store.subscriptions import SubscriptionStore, UnsettledError
 
 
 class Declarations:
@@ -151,9 +153,17 @@ class Declarations:
             self._broker.presence.appear()
             host = self._broker.presence.name
             self._mortal[actor.actor_name] = actor
-        number, former = self._subscriptions.save(subscription, host=host)
+        number, former = self._declared(subscription, host)
         self._broker.work.successors.update(dict.fromkeys(former, actor))
         actor.subscription = subscription.model_copy(update={"number": number})
+
+    def _declared(self, subscription: Subscription, host: str) -> tuple[int, list[str]]:
+        """Declare a subscription; where one of this name has ended and is not settled, that comes first."""
+        while True:
+            try:
+                return self._subscriptions.save(subscription, host=host)
+            except UnsettledError as ended:
+                settle(self._broker, self._subscriptions, subscription.name, ended.queue)
 
     def _check_format(self) -> None:
         link, key = self._broker.link, self._broker.keys.format

@@ -26,8 +26,9 @@ from eventsys.bus.receipt import Receipt
 from eventsys.bus.replay import Replays
 from eventsys.bus.replay_driver import ReplayDriver
 from eventsys.bus.router import Router
+from eventsys.bus.settling import OWN_QUEUE
 from eventsys.bus.system_events import SystemEvents
-from eventsys.bus.tending import OWN_QUEUE, Tending, TendingMiddleware
+from eventsys.bus.tending import Tending, TendingMiddleware
 from eventsys.bus.vigil import Vigil
 from eventsys.errors import SubscriptionError
 from eventsys.middleware import Tracing

@@ -12,6 +12,7 @@ from dramatiq.middleware import MiddlewareError
 from eventsys.broker.broker import EventBroker
 from eventsys.bus.declarations import Declarations
 from eventsys.bus.inline import InlineHandlers
+from eventsys.bus.settling import settle
 from eventsys.bus.vigil import Vigil
 from eventsys.errors import EventsysError, SettingsError
 from eventsys.model.subscription import Subscription
@@ -108,14 +109,8 @@ class Tending:
             self._subscriptions.release_waiting(name, self._broker.clock.now_ms())
 
     def settle(self, name: str, queue: str) -> None:
-        """Cancel the open deliveries of a subscription that has ended.
-
-        Those on a queue that it shares with others are cancelled when a worker comes to them.
-        """
-        if is_own_queue(queue):
-            self._broker.flush(queue)
-        self._subscriptions.cancel_waiting(name, self._broker.clock.now_ms(), self._broker.work.retention_ms)
-        self._subscriptions.settled(name)
+        """Cancel the open deliveries of a subscription that has ended."""
+        settle(self._broker, self._subscriptions, name, queue)
 
     def settle_ended(self) -> None:
         """Cancel the open deliveries of every subscription that has ended."""
@@ -139,12 +134,14 @@ class Tending:
         gates = self._broker.work.gates
         if int(version) < int(self._version or 0):
             gates.forget()  # Redis was emptied: what was known of it is of no use
+        # Before the set is read: what another thread declares meanwhile may not be in what was read.
+        declared = [actor for actor in self._declarations.hosted() if self._declarations.is_declared(actor)]
         self._version, self._known = self._subscriptions.all()
         gates.learn(self._version, self._known)
         self._vigil.watch_breakers(self._known)
         names = {one.name for one in self._known}
-        for actor in self._declarations.hosted():
-            if actor.actor_name not in names and self._declarations.is_declared(actor):
+        for actor in declared:
+            if actor.actor_name not in names:
                 logger.info("%s was unsubscribed elsewhere", actor.actor_name, extra={"action": "subscription_ended"})
                 self._declarations.drop(actor.actor_name)
 
@@ -190,12 +187,3 @@ class TendingMiddleware(Middleware):
             logger.warning("this worker waits for Redis: %s", error, extra={"action": "worker_waits"})
             return False
         return True
-
-
-def is_own_queue(queue: str) -> bool:
-    """Say whether a queue belongs to one subscription alone, made at run time."""
-    return queue.startswith(OWN_QUEUE)
-
-
-#: How the queues of subscriptions made at run time begin.
-OWN_QUEUE = "run."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from eventsys.errors import EventsysError
 from eventsys.model.priority import LANES
 from eventsys.model.subscription import Subscription, SubscriptionState
 from eventsys.store.keys import Keys
@@ -13,6 +14,18 @@ from eventsys.store.scripts import script
 
 #: Most deliveries that one script moves or ends.
 _AT_ONCE = 500
+
+
+class UnsettledError(EventsysError):
+    """A subscription of this name has ended, and deliveries of it may be open: whoever declares it anew settles that.
+
+    Attributes:
+        queue: The queue that it had.
+    """
+
+    def __init__(self, name: str, queue: str) -> None:
+        super().__init__(f"subscription {name!r} has ended and is not settled; settle it and declare it again")
+        self.queue = queue
 
 
 class SubscriptionStore:
@@ -36,12 +49,18 @@ class SubscriptionStore:
         Args:
             subscription: What is declared.
             host: The process it lives as long as, one of perhaps several; empty when it outlives them all.
+
+        Raises:
+            UnsettledError: If one of this name has ended and may have open deliveries; nothing is written.
         """
         row = subscription.model_dump_json(exclude={"number", "revision", "state"}).removesuffix("}")
-        number, _version, _changed, former = self._link.run(
+        outcome = self._link.run(
             script("save_subscription"), self._keys.prefix, subscription.name, subscription.declaration_hash, row, host,
             *subscription.was,
         )  # fmt: skip
+        if outcome[0] == b"unsettled":
+            raise UnsettledError(subscription.name, outcome[1].decode())
+        number, _version, _changed, former = outcome
         return int(number), [name.decode() for name in former]
 
     def remove(self, name: str) -> bool:
@@ -114,14 +133,14 @@ class SubscriptionStore:
         return {name.decode(): queue.decode() for name, queue in zip(flat[::2], flat[1::2], strict=True)}
 
     def cancel_waiting(self, name: str, now_ms: int, retention_ms: int) -> None:
-        """Cancel the deliveries that wait for a host of a subscription that has ended."""
-        arguments = (now_ms, retention_ms, name, _AT_ONCE)
+        """Cancel the deliveries that wait for a host of a subscription, if that has ended and is not settled."""
+        arguments = (now_ms, retention_ms, name, _AT_ONCE, 1)
         while self._link.run(script("cancel_waiting"), self._keys.prefix, *arguments):
             pass
 
-    def settled(self, name: str) -> None:
-        """Note that a subscription that has ended has no open deliveries of its own any more."""
-        self._link.call("HDEL", self._keys.subscriptions_ended, name)
+    def settled(self, name: str, own_queue: str) -> bool:
+        """Say whether a subscription that has ended has no open deliveries of its own any more, and note that."""
+        return bool(self._link.run(script("settle_subscription"), self._keys.prefix, name, own_queue))
 
     def waiting(self) -> set[str]:
         """Return the subscriptions that have deliveries in their waiting room."""

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from eventsys import DeliveryStatus, Event, EventService, EventStatus, SubscriptionError, SubscriptionOptions
+from eventsys.bus import tending
 from eventsys.store.keys import LOG_QUEUE
 from tests.support.services import Services
 from tests.support.waiting import eventually
@@ -165,3 +166,48 @@ def test_two_handlers_cannot_share_a_name(events: EventService) -> None:
     events.on("a.b", name="h")(lambda event: None)
     with pytest.raises(SubscriptionError, match=r"two handlers are named 'h'.*test_subscriptions\.py"):
         events.on("a.b", name="h")(lambda event: None)
+
+
+@pytest.mark.redis62
+def test_a_name_that_is_declared_anew_before_it_is_settled_loses_nothing(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process ends a subscription and stands still; another one declares the name; then the first one settles."""
+    events = services.make()
+    twin = services.make(name=events.settings.name)
+    services.work(events, queues={LOG_QUEUE})
+    events.subscribe("a.b", lambda event: None, name="again")
+    old = events.publish("a.b", {})
+    eventually(lambda: events.get_event(old.id).deliveries)
+
+    settle = tending.settle
+    with monkeypatch.context() as standing_still:
+        standing_still.setattr(tending, "settle", lambda *_: None)
+        events.unsubscribe("a.b", "again")
+    twin.subscribe("a.b", lambda event: None, name="again")
+    assert [one.status for one in events.get_event(old.id).deliveries] == [DeliveryStatus.CANCELLED]
+    new = events.publish("a.b", {})
+    eventually(lambda: events.get_event(new.id).deliveries)
+    queue = twin.subscriptions.get("again").subscription.queue
+    settle(events.broker, events.bus.subscriptions, "again", queue)
+    twin.start()
+    assert twin.wait(new.id).status is EventStatus.DELIVERED
+
+
+def test_what_is_declared_while_the_set_is_being_read_stays_hosted(
+    events: EventService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = events.bus.subscriptions
+    read = store.all
+
+    def read_and_be_overtaken() -> Any:
+        found = read()
+        monkeypatch.setattr(store, "all", read)
+        events.subscribe("a.b", lambda event: None, name="late")
+        return found
+
+    monkeypatch.setattr(store, "all", read_and_be_overtaken)
+    events.bus.tending.forget()
+    events.bus.tending.look()
+    assert events.subscriptions.get("late").name == "late"
+    assert "late" in events.broker.actors

@@ -120,8 +120,8 @@ class Ledger:
         self.facts: dict[str, Fact] = {}
         self.subscriptions: set[str] = set()
         self.paused: set[str] = set()
-        self.replays: list[str] = []
-        """Those that are begun and have given nothing yet, as `subscription#number`."""
+        self.replays: dict[str, set[str]] = {}
+        """Those that are begun and have given nothing yet, as `subscription#number`; the events there were then."""
         self.replay_numbers: Counter[str] = Counter()
 
     def publish(self, event_id: str, plan: Plan, lasts_ms: int | None = None) -> None:
@@ -133,8 +133,9 @@ class Ledger:
     def replay(self, name: str) -> str:
         """Begin to give all history to a subscription again; it is given when something runs the next time."""
         self.replay_numbers[name] += 1
-        self.replays.append(f"{name}#{self.replay_numbers[name]}")
-        return self.replays[-1]
+        owner = f"{name}#{self.replay_numbers[name]}"
+        self.replays[owner] = set(self.facts)
+        return owner
 
     def be_away(self, milliseconds: int) -> None:
         """Let time pass in which nothing runs."""
@@ -220,10 +221,10 @@ class Ledger:
 
     def _give_replayed(self) -> None:
         """Give what is begun all history, to the subscriptions that are still there."""
-        for owner in self.replays:
+        for owner, there in self.replays.items():
             name = subscription_of(owner)
-            for fact in self.facts.values():
-                if name in self.subscriptions and fact.is_history:
+            for event_id, fact in self.facts.items():
+                if name in self.subscriptions and event_id in there and fact.is_history:
                     fact.replayed[owner] = Delivery(fact.plan.get(f"{name}#", ""), self.now_ms)
         self.replays.clear()
 

@@ -4,7 +4,7 @@ left.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: waiting, waiting:<subscription>:<lane>, subscriptions:numbers, event:<id>, pending, counts,
+     Reads and writes below it: waiting, waiting:<subscription>:<lane>, subscriptions:numbers, subscriptions:ended, event:<id>, pending, counts,
      metrics:<...>,
      status:cancelled
 ARGV
@@ -12,6 +12,7 @@ ARGV
   2  retention_ms    how long the record of a finished event is kept
   3  subscription
   4  limit           most deliveries to end
+  5  must_have_ended 1 when nothing is to be done unless the subscription has ended and is not settled
 RETURNS
   how many were ended
 ]]
@@ -19,6 +20,7 @@ local prefix, name = KEYS[1], ARGV[3]
 local now_ms, retention_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
 
 redis.call("DEL", prefix .. ":scratch")
+if ARGV[5] == "1" and redis.call("HEXISTS", prefix .. ":subscriptions:ended", name) == 0 then return 0 end
 
 -- include: count
 -- include: finish_event

@@ -6,13 +6,14 @@ A delivery that waits for its next attempt ends as cancelled.
 KEYS
   1  prefix of the bus
      Reads and writes below it: delayed:due, delayed:bodies, delayed:far:due, delayed:far:bodies, delayed:ids:<bucket>,
-     delayed:keys:<bucket>, delayed:chain:<correlation id>, delayed:queues, delayed:priorities, delayed:flush, subscriptions:numbers, event:<id>, pending, expiring, counts,
+     delayed:keys:<bucket>, delayed:chain:<correlation id>, delayed:queues, delayed:priorities, delayed:flush, subscriptions:numbers, subscriptions:ended, event:<id>, pending, expiring, counts,
      metrics:<...>, status:cancelled
 ARGV
   1  now_ms          the caller's clock
   2  retention_ms    how long the record of a finished event is kept
   3  queue
   4  limit           most entries to look at
+  5  ended           the subscription that must have ended and not be settled, else nothing is dropped; empty: none must
 RETURNS
   how many entries were looked at; 0 when the whole store has been
 ]]
@@ -20,6 +21,7 @@ local prefix, queue, limit = KEYS[1], ARGV[3], tonumber(ARGV[4])
 local now_ms, retention_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
 
 redis.call("DEL", prefix .. ":scratch")
+if ARGV[5] ~= "" and redis.call("HEXISTS", prefix .. ":subscriptions:ended", ARGV[5]) == 0 then return 0 end
 
 -- include: count
 -- include: finish_event

@@ -5,13 +5,14 @@ A dropped delivery ends as cancelled, so its event does not stay pending for eve
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: the lane given, crashes, subscriptions:numbers,
+     Reads and writes below it: the lane given, crashes, subscriptions:numbers, subscriptions:ended,
      slots:<subscription>, event:<id>, pending, expiring, counts, metrics:<...>, status:cancelled
 ARGV
   1  now_ms          the caller's clock
   2  retention_ms    how long the record of a finished event is kept
   3  lane            its key
   4  limit           most entries to drop
+  5  ended           the subscription that must have ended and not be settled, else nothing is dropped; empty: none must
 RETURNS
   how many were dropped
 ]]
@@ -24,6 +25,7 @@ local now_ms, retention_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
 -- include: cancel_delivery
 
 redis.call("DEL", prefix .. ":scratch")
+if ARGV[5] ~= "" and redis.call("HEXISTS", prefix .. ":subscriptions:ended", ARGV[5]) == 0 then return 0 end
 
 local entries = redis.call("XRANGE", stream, "-", "+", "COUNT", tonumber(ARGV[4]))
 for _, entry in ipairs(entries) do

@@ -13,7 +13,7 @@ KEYS
   1  prefix of the bus
      Reads and writes below it: subscriptions, subscriptions:names, subscriptions:numbers, subscriptions:version,
      subscriptions:hosts:<name>, subscriptions:renamed, subscriptions:states, subscriptions:open,
-     subscriptions:unhosted, waiting, waiting:<subscription>:<lane>, gate:<name>, slots:<name>, releases,
+     subscriptions:ended, subscriptions:unhosted, waiting, waiting:<subscription>:<lane>, gate:<name>, slots:<name>, releases,
      letters:subscription:<name>
 ARGV
   1    name
@@ -23,7 +23,8 @@ ARGV
   4    host: the process the subscription lives as long as, one of perhaps several; empty when it outlives them all
   5..  was: names it had before
 RETURNS
-  {number, version of the set, 1 when it changed, those of the former names that lead to it}
+  {number, version of the set, 1 when it changed, those of the former names that lead to it}; {"unsettled", queue} when
+  one of this name has ended, had that queue, and may have open deliveries: nothing is written
 ]]
 local prefix, name = KEYS[1], ARGV[1]
 local rows, renamed = prefix .. ":subscriptions", prefix .. ":subscriptions:renamed"
@@ -92,9 +93,12 @@ local function new_number()
   return number
 end
 
+local stored = redis.call("HGET", rows, name)
+local ended = not stored and redis.call("HGET", rows .. ":ended", name)
+if ended then return { "unsettled", ended } end
+
 if ARGV[4] ~= "" then redis.call("SADD", prefix .. ":subscriptions:hosts:" .. name, ARGV[4]) end
 
-local stored = redis.call("HGET", rows, name)
 local before = stored and cjson.decode(stored)
 if before and before.declaration_hash == ARGV[2] then
   return { before.number, redis.call("GET", version_key) or "0", 0, former_names() }
