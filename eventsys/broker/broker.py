@@ -142,6 +142,11 @@ class EventBroker(Broker):
         super().add_middleware(middleware, **where)
         self._hooks.forget()
 
+    @property
+    def hooks_may_block(self) -> bool:
+        """Whether some middleware, not Dramatiq's usual nor ours, has a hook that is called around a handler."""
+        return self._hooks.may_block
+
     def remember(self) -> Callable[[], None]:
         """Return what puts actors, queues and middleware back as they are now."""
         actors, queues = dict(self.actors), set(self.queues)

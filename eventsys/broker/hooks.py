@@ -12,6 +12,9 @@ from .messages import Received
 
 Hook = Callable[..., Any]
 
+#: The hooks that are called around a handler.
+_AROUND = ("before_process_message", "after_process_message", "after_skip_message", "before_ack", "before_nack")
+
 #: Hooks of some middleware, in its order.
 _Found = tuple[tuple[Middleware, Hook], ...]
 
@@ -32,14 +35,23 @@ class Hooks:
         self._found: dict[str, _Found] = {}
         self._usual: dict[str, _Found] = {}
         self._asking = frozenset[str]()
+        self._may_block: bool | None = None
 
     def forget(self) -> None:
         """Look again: the middleware changed."""
-        self._found, self._usual = {}, {}
+        self._found, self._usual, self._may_block = {}, {}, None
 
     def any_for(self, hook: str) -> bool:
         """Say whether any middleware has this hook."""
         return bool(self._of(hook))
+
+    @property
+    def may_block(self) -> bool:
+        """Whether a hook around a handler is of others' making, so that it may wait for anything."""
+        if self._may_block is None:
+            around = [one for hook in _AROUND for one, _ in self._of(hook)]
+            self._may_block = any(not _is_known(one) for one in around)
+        return self._may_block
 
     def call_before(self, hook: str, *args: Any, **kwargs: Any) -> None:
         """Call a hook of every middleware, first to last.
@@ -102,3 +114,9 @@ def _must_be_asked(middleware: Middleware) -> bool:
     if kind is ShutdownNotifications:
         return not middleware.notify_shutdown  # type: ignore[attr-defined]
     return kind is Callbacks or kind is Pipelines
+
+
+def _is_known(middleware: Middleware) -> bool:
+    """Say whether middleware is ours, or one of Dramatiq's that never wait: its subclasses may do anything."""
+    kind = type(middleware)
+    return kind in {AgeLimit, Callbacks, Pipelines, ShutdownNotifications} or kind.__module__.startswith("eventsys.")

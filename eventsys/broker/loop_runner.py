@@ -23,7 +23,7 @@ from .hard_limits import HardLimits
 from .messages import Received
 from .processing import end, failed, may_begin, renew_actor, skipped, succeeded
 
-#: Threads that call hooks for the loop: a hook may ask Redis, and the loop must not wait for that.
+#: Threads that call hooks for the loop where one may block: the loop must not wait for it.
 _HOOK_THREADS = 4
 
 
@@ -35,9 +35,9 @@ def belongs_on_loop(message: Received) -> bool:
 class LoopRunner:
     """Handles messages of coroutine handlers, `concurrency` at once, on one event loop.
 
-    Each attempt has a context of its own. The hooks run in it too, on threads beside the loop, so a hook may block and
-    what it sets is there for the handler. The loop is that of Dramatiq's AsyncIO middleware, if the broker has it, so
-    that coroutine handlers and coroutine actors can share what belongs to a loop.
+    Each attempt has a context of its own. The hooks run in it too, so what they set is there for the handler: on the
+    loop itself as long as none of them may block, else on threads beside it. The loop is that of Dramatiq's AsyncIO
+    middleware, if the broker has it, so that coroutine handlers and coroutine actors can share what belongs to a loop.
 
     Args:
         broker: Whose messages are handled.
@@ -135,12 +135,27 @@ class LoopRunner:
             return
         loop = asyncio.get_running_loop()
         context = contextvars.Context()
-        if not await loop.run_in_executor(self._hooks, context.run, begin, self._broker, message):
+        if self._may_block():
+            begins = await loop.run_in_executor(self._hooks, context.run, begin, self._broker, message)
+        else:
+            begins = context.run(begin, self._broker, message)
+        if not begins:
             return
         error: BaseException | None = None
         if not message.failed:
             error = await loop.create_task(self._handle(message), context=context)
-        await loop.run_in_executor(self._hooks, context.run, conclude, self._broker, message, error)
+        if self._may_block(error):
+            await loop.run_in_executor(self._hooks, context.run, conclude, self._broker, message, error)
+        else:
+            context.run(conclude, self._broker, message, error)
+
+    def _may_block(self, error: BaseException | None = None) -> bool:
+        """Say whether the hooks, or what else comes before or after a handler, may wait for something.
+
+        Redis is asked where this process may be dead for the others. An error is logged with its traceback, and may be
+        one that Redis is asked about.
+        """
+        return error is not None or self._broker.hooks_may_block or self._broker.presence.may_have_ended
 
     async def _handle(self, message: Received) -> BaseException | None:
         actor: Any = message.actor

@@ -105,13 +105,18 @@ class Presence:
         self._has_appeared = False
         self._is_new = False
 
+    @property
+    def may_have_ended(self) -> bool:
+        """Whether the lease may be over, so that Redis is asked before anything begins."""
+        return self._clock.monotonic() > self._lease_ends_at
+
     def holds(self, holder: str) -> bool:
         """Say whether what was fetched under the name `holder` is still this process's to begin.
 
         Where the lease may have ended, Redis is asked. While Redis cannot be asked it is taken to hold: the worst that
         follows is a message begun twice, and only one of the two can commit.
         """
-        if self._clock.monotonic() > self._lease_ends_at:
+        if self.may_have_ended:
             try:
                 self.beat()
             except EventsysError:

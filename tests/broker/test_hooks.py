@@ -11,6 +11,7 @@ from dramatiq.middleware import AgeLimit, Callbacks, Pipelines, ShutdownNotifica
 
 from eventsys.broker.hooks import Hooks
 from eventsys.broker.messages import Place, PlainMessage
+from eventsys.middleware import default_middleware
 
 HOOK = "after_process_message"
 
@@ -58,3 +59,11 @@ def test_what_looks_at_options_only_is_told_of_messages_that_have_them(
 def test_what_looks_at_its_own_settings_too_is_told_of_every_message() -> None:
     middleware = [ShutdownNotifications(notify_shutdown=True), OwnCallbacks()]
     assert called(middleware, {}, {}) == ["ShutdownNotifications", "OwnCallbacks"]
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"), [([], False), ([Own()], True), ([OwnCallbacks()], True)], ids=["usual", "own", "subclass"]
+)
+def test_a_hook_of_others_around_a_handler_may_block(more: list[Any], expected: bool) -> None:
+    hooks = Hooks(SimpleNamespace(middleware=[*default_middleware(), *more]))  # type: ignore[arg-type]
+    assert hooks.may_block is expected
