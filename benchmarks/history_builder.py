@@ -11,6 +11,7 @@ from eventsys.clock import from_ms
 from eventsys.model.envelope import encode_event
 from eventsys.model.event import Event
 from eventsys.model.identifiers import new_event_id
+from eventsys.store.commit_batch import CommitBatch
 from eventsys.store.keys import GROUP, LOG_QUEUE
 from eventsys.store.scripts import script
 from eventsys.store.steps import event_step, packed
@@ -116,7 +117,7 @@ class HistoryBuilder:
             for entry, fields in entries:
                 envelope = fields[1].decode()
                 _, _, _, event_id, _, _, _, event_type, *_ = envelope.split('"')
-                ending = ("dispatched", event_id, self._version, lane, envelope, targets, event_type)
+                ending = ("dispatched", event_id, self._version, lane, envelope, targets, event_type, False)
                 attempts.append((entry.decode(), ending, []))
             self._commit(now_ms, stream, attempts)
 
@@ -148,8 +149,12 @@ class HistoryBuilder:
 
     def _commit(self, now_ms: int, stream: str, attempts: list[Any]) -> None:
         for first in range(0, len(attempts), 200):
-            lane = packed([stream, [], attempts[first : first + 200]])
-            *left, _version = self._link.run(script("commit"), self._keys.prefix, now_ms, _PROCESS, 86_400_000, lane)
+            batch = CommitBatch(
+                [(stream, entry, ending, steps, None) for entry, ending, steps in attempts[first : first + 200]]
+            )
+            *left, _version = self._link.run(
+                script("commit"), self._keys.prefix, now_ms, _PROCESS, 86_400_000, *batch.arguments()
+            )
             if left:
                 raise SystemExit(f"a commit of the builder failed: {left}")
 

@@ -22,7 +22,7 @@ from eventsys.store.delayed_entries import (
     positions,
     read_delayed,
 )
-from eventsys.store.keys import Keys
+from eventsys.store.keys import CRON_QUEUE, Keys
 from eventsys.store.link import Link
 from eventsys.store.renamed import present_names
 
@@ -99,13 +99,16 @@ def list_retries(
 ) -> Page[WaitingRetry[Any]]:
     """Return a page of the deliveries that wait for their next attempt, under the present names of subscriptions."""
     wanted = EventFilter(page=page, page_size=page_size)
+    most = _messages(link, keys, ticks=False)
+    if most == 0:
+        return Page[WaitingRetry[Any]](items=[], total=0, page=page, page_size=page_size)
     renamed = present_names(link, keys)
     present = subscription and renamed.get(subscription, subscription)
 
     def fits(entry: Entry) -> bool:
         return _is_retry(entry) and present in {None, renamed.get(entry.step[3][1], entry.step[3][1])}
 
-    items, total, end = _scan(link, keys, wanted, fits, first=(page - 1) * page_size)
+    items, total, end = _scan(link, keys, wanted, fits, first=(page - 1) * page_size, most=most)
     return Page[WaitingRetry[Any]](
         items=[_read_retry(entry, renamed) for _, entry in items[:page_size]],
         total=total,
@@ -156,7 +159,14 @@ def ready_positions(link: Link, keys: Keys, now_ms: int, limit: int) -> list[Pos
 
 
 def _scan(
-    link: Link, keys: Keys, wanted: EventFilter, fits: Judge, *, first: int, is_counted: bool = True
+    link: Link,
+    keys: Keys,
+    wanted: EventFilter,
+    fits: Judge,
+    *,
+    first: int,
+    is_counted: bool = True,
+    most: int | None = None,
 ) -> tuple[list[tuple[Position, Entry]], int, Position | None]:
     """Return the page and one more, how many fit as far as was looked, and where that was, None when it was the end.
 
@@ -167,6 +177,7 @@ def _scan(
         fits: Judges an entry.
         first: How many that fit are passed over.
         is_counted: Whether to look on when the page is full, to count.
+        most: How many fit at most, where that is known; no time is too long to find those.
     """
     low_ms, high_ms = _bounds(wanted)
     after = None if wanted.cursor is None else Position.parse(wanted.cursor)
@@ -182,9 +193,10 @@ def _scan(
         looked += len(chunk)
         is_full = len(found) > wanted.page_size
         is_over = looked >= MOST_SCANNED or time.monotonic() > until or (is_full and not is_counted)
-        if len(chunk) < _SCANNED_AT_ONCE:
-            break  # that was the last one
-        if is_over and (is_full or looked >= MOST_SCANNED or wanted.cursor is not None):
+        if len(chunk) < _SCANNED_AT_ONCE or matched == most:
+            break  # there is nothing more
+        may_stop = is_full or looked >= MOST_SCANNED or (first == 0 and most is None)
+        if is_over and may_stop:
             return found, matched, chunk[-1]
     return found, matched, None
 
@@ -232,8 +244,11 @@ def _by_number(link: Link, tier: str, low: Any, high: Any, first: int, size: int
     return [Position(int(float(due)), member) for member, due in zip(flat[::2], flat[1::2], strict=True)]
 
 
-def _messages(link: Link, keys: Keys) -> int:
-    return sum(int(count) for count in link.call("HVALS", keys.delayed_queues))
+def _messages(link: Link, keys: Keys, *, ticks: bool = True) -> int:
+    """Return how many messages wait: deliveries tried again, those of plain actors, and ticks of cron tasks."""
+    flat = link.call("HGETALL", keys.delayed_queues)
+    counts = {queue.decode(): int(count) for queue, count in zip(flat[::2], flat[1::2], strict=True)}
+    return sum(count for queue, count in counts.items() if ticks or queue != CRON_QUEUE)
 
 
 def _bounds(wanted: EventFilter) -> tuple[int | None, int | None]:

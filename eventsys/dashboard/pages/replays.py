@@ -23,7 +23,7 @@ replays = APIRouter()
 CONDITIONS = ("ids", "types", "sources", "status", "correlation_id", "text", "start_time", "end_time")
 
 #: Seconds that counting may take before the page says that there is more.
-COUNTS_FOR_S = 0.05
+COUNTS_FOR_S = 0.03
 
 #: Replays that are listed.
 _MOST_LISTED = 50
