@@ -19,6 +19,7 @@ from eventsys.store.scripts import script
 from .endings import ending_of_junk
 from .lanes import Entry, LaneReader
 from .messages import ForgedError, Place, Received, UndecodableError, read_entry
+from .patience import Patience
 from .prefetch import Prefetch
 from .wanted import why_unwanted
 from .work import Work
@@ -46,6 +47,9 @@ class EventConsumer(Consumer):
         queue: The queue.
         threads: How many threads handle its messages.
         timeout_ms: How long an empty queue is waited for at a time; 0: not at all.
+
+    Attributes:
+        patience: How long it waits for an empty queue; whoever can wake it may lengthen that.
     """
 
     def __init__(self, work: Work, queue: str, *, threads: int, timeout_ms: int) -> None:
@@ -57,6 +61,7 @@ class EventConsumer(Consumer):
         self._streams = {lane: work.keys.lane(queue, lane) for lane in LANES}
         self._lane_of = {stream.encode(): lane for lane, stream in self._streams.items()}
         self._channel = work.link.channel()
+        self.patience = Patience(work.link, self._channel, timeout_ms)
         self._reader = LaneReader(self._channel, list(self._streams.values()), work.presence.name)
         self._holder = ""
         self._is_busy = False
@@ -162,7 +167,10 @@ class EventConsumer(Consumer):
         if not entries and has_leftovers:
             self._work.in_flight.wait_for_suspect(SUSPECT_PAUSE_S)
         elif not entries:
-            entries = self._reader.read_or_wait(room, self._timeout_ms)
+            try:
+                entries = self._reader.read_or_wait(room, self.patience.begin())
+            finally:
+                self.patience.end(found=bool(entries))
         # A lane that gave less than its share of a waiting read has no more: reading on would find nothing, and only
         # cost a round trip before the next wait.
         self._is_busy = len(entries) >= max(1, room // len(LANES))
@@ -175,6 +183,7 @@ class EventConsumer(Consumer):
         work.presence.enter(self.queue)
         self._holder = work.presence.name
         self._reader.process = self._holder
+        work.presence.wake_by(self.queue, self.patience.wake)
         with work.in_flight.watch() as over:
             self._take([(entry, False) for entry in self._reader.read_own()], over=over)
 

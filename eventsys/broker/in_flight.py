@@ -121,6 +121,10 @@ class InFlight:
         """Return how many messages of a queue have been worked on since the process began."""
         return self._handled[queue]
 
+    def handled_in_all(self) -> int:
+        """Return how many messages have been worked on since the process began, of every queue."""
+        return sum(self._handled.values())
+
     def knows(self, stream: str, entry: str, holder: str) -> bool:
         """Say whether a message is held, or waits for its commit."""
         return (stream, entry, holder) in self._places

@@ -8,7 +8,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from eventsys.clock import Clock
@@ -26,6 +26,7 @@ class Lease(NamedTuple):
         lease_ms: How long a process counts as alive after its last beat.
         beat_s: Seconds between beats: two may be lost before the lease ends.
         scan_s: Seconds between two looks for dead processes.
+        round_s: Seconds between two rounds of a process that is idle and hears of nothing: each looks after everything.
         lead_ms: How long the poller leads after it last said so: the longest that nothing is let go when it dies.
         renew_s: Seconds between two renewals of that.
     """
@@ -35,15 +36,16 @@ class Lease(NamedTuple):
     scan_s: float = 2.0
     lead_ms: int = 3_000
     renew_s: float = 1.0
+    round_s: float = 30.0
 
     @classmethod
     def of(cls, seconds: float) -> Lease:
         """Return the figures for a lease of `seconds`, which must be longer than an empty queue is waited for."""
-        return cls(int(seconds * 1000), seconds / 3, seconds / 6, int(seconds * 250), seconds / 12)
+        return cls(int(seconds * 1000), seconds / 3, seconds / 6, int(seconds * 250), seconds / 12, seconds * 2.5)
 
 
 #: Seconds between two looks at what has to be known within a second: whether a subscription was paused.
-LOOK_S = 0.7
+LOOK_S = 0.9
 
 #: Most messages of a dead process moved on one lane by one script.
 _MOST_MOVED = 100
@@ -69,6 +71,7 @@ class Presence:
         after_scan: Called, in the thread that beats, after every look for dead processes.
         look: Called there more often, for what has to be known within a second.
         when_lost: Called with the name of each that was found dead, and how many messages were taken over.
+        activity: Returns a number that grows while this process works.
         by_hand: Whether no thread beats: whoever runs the work calls `beat` and `scan`.
     """
 
@@ -82,6 +85,7 @@ class Presence:
         after_scan: Callable[[], None] = lambda: None,
         look: Callable[[], None] = lambda: None,
         when_lost: Callable[[str, int], None] = lambda *_: None,
+        activity: Callable[[], int] = lambda: 0,
         by_hand: bool = False,
     ) -> None:
         self.name = _new_name()
@@ -101,9 +105,13 @@ class Presence:
         self._after_scan = after_scan
         self._look = look
         self._when_lost = when_lost
+        self._activity = activity
+        self._worked = 0
         self._by_hand = by_hand
         self._has_appeared = False
-        self._is_new = False
+        self._is_stirred = self._goes_on = False
+        self._readers: dict[str, Callable[[], None]] = {}
+        self._next_scan = self._next_round = 0.0
 
     @property
     def may_have_ended(self) -> bool:
@@ -151,8 +159,20 @@ class Presence:
             self._say_so()
         self._leftovers.add(queue)
         if is_new:
-            self._is_new = True
+            self.stir()
             self._hurry.set()
+
+    def stir(self) -> None:
+        """Have the next look be a whole round: there is something new to look after."""
+        self._is_stirred = True
+
+    def go_on(self) -> None:
+        """Have the next round come as soon as in a busy process: what this one looked after is not over."""
+        self._goes_on = True
+
+    def wake_by(self, queue: str, wake: Callable[[], None]) -> None:
+        """Call `wake` when a reader of a queue that waits for messages has something else to see to."""
+        self._readers[queue] = wake
 
     def reads(self, queue: str) -> bool:
         """Say whether this process reads a queue."""
@@ -193,7 +213,12 @@ class Presence:
         while moved:
             arguments = (self._clock.real_ms(), _MOST_MOVED)
             dead, moved, queues, paused = self._link.run(script("take_over"), self._keys.prefix, *arguments)
-            self._leftovers.update(queue.decode() for queue in queues)
+            left = {queue.decode() for queue in queues}
+            self._leftovers |= left
+            if left:
+                # Who reads these is to begin with them now, and whoever is taken up by one may leave others.
+                self.go_on()
+                self._wake(left)
             self._paused = frozenset(queue.decode() for queue in paused)
             for process in dead if moved else ():
                 logger.warning(
@@ -214,6 +239,11 @@ class Presence:
             return
         facts = ("reloaded_ms", self._clock.now_ms(), "reload_problem", problem[:_LONGEST_PROBLEM])
         self._link.pipeline([("HSET", self._keys.process(self.name), *facts)])
+
+    def _wake(self, queues: Iterable[str]) -> None:
+        for queue in queues:
+            if queue in self._readers:
+                self._readers[queue]()
 
     def look_now(self) -> None:
         """Call `look` at once, from the thread that beats: something has changed."""
@@ -257,6 +287,8 @@ class Presence:
         # Had Redis lost its data rather than the lease been taken over, nobody else would look for what is left there.
         self._link.pipeline([("ZADD", self._keys.processes, 0, former)])
         self._introduce()
+        # What they wait for would be given to the former name, which may begin nothing.
+        self._wake(list(self._readers))
 
     def _is_stopped_after(self, pause_s: float) -> bool:
         self._hurry.wait(pause_s)
@@ -266,7 +298,7 @@ class Presence:
     def _run(self) -> None:
         next_beat = time.monotonic() + self._lease.beat_s
         # The first look at once: where processes end often, none would live to take its second.
-        pause_s, next_scan = 0.0, 0.0
+        pause_s = 0.0
         while not self._is_stopped_after(pause_s):
             pause_s = min(self._lease.scan_s, LOOK_S)
             try:
@@ -274,16 +306,32 @@ class Presence:
                     self.beat()
                     next_beat = time.monotonic() + self._lease.beat_s
                 self._look()
-                if time.monotonic() >= next_scan or self._is_new:
-                    # Who hosts what is said after a scan; until then what this process reads seems to have no host.
-                    self._is_new = False
-                    next_scan = time.monotonic() + self._lease.scan_s
+                if self._is_round_due():
+                    self._next_round = time.monotonic() + self._lease.round_s
                     self.scan()
                     self._after_scan()
             except EventsysError as error:
                 logger.warning("no heartbeat: %s", error, extra={"action": "no_heartbeat", "worker": self.name})
             except Exception:
                 logger.exception("after the heartbeat something failed", extra={"action": "tending_failed"})
+
+    def _is_round_due(self) -> bool:
+        """Say whether to look after everything: each few seconds while there is work, seldom while there is none."""
+        now, worked = time.monotonic(), self._activity()
+        is_stirred = self._is_stirred
+        if not is_stirred and now < self._next_scan:
+            return False
+        # Who hosts what is said after a scan; until then what this process reads seems to have no host.
+        is_due = is_stirred or self._goes_on or worked != self._worked or now >= self._next_round
+        self._goes_on = False
+        if is_stirred:
+            self._is_stirred = False
+        self._next_scan, self._worked = now + self._lease.scan_s, worked
+        return is_due or self._is_any_dead()
+
+    def _is_any_dead(self) -> bool:
+        now_ms = self._clock.real_ms()
+        return bool(self._link.call("ZRANGEBYSCORE", self._keys.processes, "-inf", now_ms, "LIMIT", 0, 1))
 
 
 def _new_name() -> str:

@@ -306,6 +306,7 @@ class Work:
                         after_scan=lambda: self.after_scan(),
                         look=lambda: self.look(),
                         when_lost=lambda process, moved: self.when_lost(process, moved),
+                        activity=lambda: self.in_flight.handled_in_all(),
                         by_hand=self.by_hand,
                     )
                     committer = Committer(

@@ -21,6 +21,9 @@ from .worker_threads import ConsumerThread, DispatcherThread, WorkerPart, Worker
 #: Milliseconds an empty queue is waited for at a time, and so the longest that stopping takes when nothing runs.
 WORKER_TIMEOUT = 1000
 
+#: Seconds until a thread that is to end, or to rest, is woken once more.
+_WAKE_S = 0.2
+
 #: Threads of the broker that begin with their first use and never end before it is closed.
 _SHARED_THREADS = {"eventsys-committer", "eventsys-presence", "eventsys-interrupts", "eventsys-hard-limits"}
 
@@ -100,7 +103,9 @@ class Worker:
             part.pause()
         self._handoff.wake()
         for part in self._parts():
-            part.paused_event.wait()
+            part.wake()
+            while not part.paused_event.wait(_WAKE_S):
+                part.wake()
 
     def resume(self) -> None:
         """Go on after a pause."""
@@ -125,7 +130,7 @@ class Worker:
         self._handoff.wake()
         self._hand_back()
         for consumer in self.consumers.values():
-            consumer.join(max(0.0, deadline - time.monotonic()))
+            _join_waking(consumer, deadline)
         self._hand_back()
         for thread in self.workers:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -183,6 +188,13 @@ class Worker:
                 len(unstarted),
                 error,
             )
+
+
+def _join_waking(part: WorkerPart, deadline: float) -> None:
+    """Wait for the end of a thread that may wait in Redis, or begin to after it was woken."""
+    while part.is_alive() and (left_s := deadline - time.monotonic()) > 0:
+        part.wake()
+        part.join(min(_WAKE_S, left_s))
 
 
 class _NewQueues(Middleware):

@@ -57,6 +57,9 @@ class WorkerPart(threading.Thread):
         self.running = False
         self._told.set()
 
+    def wake(self) -> None:
+        """Have it look around now, should it wait for something; to be repeated until it has."""
+
     def rest(self) -> None:
         """Stand still until `resume` or `stop`."""
         self.paused_event.set()
@@ -121,6 +124,11 @@ class ConsumerThread(WorkerPart):
         self._deliver = deliver
         self._wait_s = RESTART_S[0]
 
+    def wake(self) -> None:
+        """End its wait for messages."""
+        if (consumer := self.consumer) is not None:
+            consumer.patience.wake()
+
     def run(self) -> None:
         """Fetch messages until stopped; errors of Redis are outlasted."""
         self.broker.emit_after("consumer_thread_boot", self)
@@ -151,6 +159,7 @@ class ConsumerThread(WorkerPart):
         if self.consumer is None:
             timeout_ms = int(self._timeout_s * 1000)
             self.consumer = self.broker.consume(self.queue_name, prefetch=2 * self._threads, timeout=timeout_ms)
+            self.consumer.patience.lengthen()
         while self.running and not self.paused:
             messages = self.consumer.take_all()
             self._wait_s = RESTART_S[0]

@@ -61,15 +61,18 @@ class Housekeeping:
         self._is_declared = False
         self._full_since_ms: int | None = None
 
-    def make_round(self) -> None:
-        """Do what a process that dispatches does now and then; the first time, look at how Redis is set up too."""
+    def make_round(self) -> bool:
+        """Do what a process that dispatches does now and then; the first time, look at how Redis is set up too.
+
+        Return whether there may be more to do soon.
+        """
         if not self._dispatches():
-            return
+            return False
         if not self._is_declared:
             self.retention.declare()
             self.check_eviction()
             self._is_declared = True
-        self.trim(self._clock.now_ms())
+        return self.trim(self._clock.now_ms()) > 0 or self._full_since_ms is not None
 
     def declare(self) -> None:
         """Let publishing be refused at the limit of bytes, if this process was given one."""

@@ -121,12 +121,17 @@ class InlineHandlers:
             self._may_have_strays = True
             raise
 
+    def _note_strays(self, error: RedisUnavailableError) -> None:
+        if error.may_have_run:
+            self._may_have_strays = True
+            self._broker.presence.stir()
+
     def _store_and_lease(self, draft: Draft) -> tuple[Event[Any], list[InlineMessage]]:
         self._enter()
         try:
             result, names, is_repeated = self._publish_and_dispatch(draft)
         except RedisUnavailableError as error:
-            self._may_have_strays = self._may_have_strays or error.may_have_run
+            self._note_strays(error)
             raise unavailable(draft, error) from error
         leased = [value.decode() for value in result[2:]] if result[0] == b"stored" else []
         if is_repeated and own_result(draft.step, result)[0] == b"stored" and result[0] != b"stored":

@@ -34,10 +34,10 @@ class ReplayDriver:
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
 
-    def make_round(self) -> None:
-        """Look for replays, and carry them on from now on."""
+    def make_round(self) -> bool:
+        """Look for replays, and carry them on from now on; say whether there are any."""
         if not self._works() or not self._replays.running():
-            return
+            return False
         if self._by_hand():
             self._replays.step()
         elif self._thread is None or not self._thread.is_alive():
@@ -46,6 +46,7 @@ class ReplayDriver:
                 target=self._run, args=(self._stopping,), name="eventsys-replays", daemon=True
             )
             self._thread.start()
+        return True
 
     def stop(self) -> None:
         """Take no further step; another process goes on."""

@@ -43,7 +43,7 @@ class Tending:
         vigil: What tells a person of subscriptions that stand still.
 
     Attributes:
-        duties: What others have done in each round, at its end.
+        duties: What others have done in each round, at its end; each says whether the next is to come soon.
     """
 
     def __init__(
@@ -62,13 +62,14 @@ class Tending:
         self._hosts = hosts
         self._vigil = vigil
         self._looking = threading.RLock()
-        self.duties: list[Callable[[], None]] = []
+        self.duties: list[Callable[[], bool]] = []
         self.forget()
 
     def forget(self) -> None:
         """Begin anew, on a bus that this process has not seen."""
         self._name = ""
         self._version: str | None = None
+        self._news = b""
         self._known: list[Subscription] = []
         self._hosted: tuple[str, frozenset[int]] | None = None
         self._vigil.forget()
@@ -83,15 +84,17 @@ class Tending:
         self._declarations.complete()
         self.look()
         self._end_unhosted()
-        self.settle_ended()
+        goes_on = self.settle_ended()
         self._inline.give_away_strays()
-        self.release()
+        goes_on = self.release() or goes_on
         self._vigil.watch_hosts(self._known)
         for duty in self.duties:
-            duty()
+            goes_on = duty() or goes_on
+        if goes_on:
+            self._broker.presence.go_on()
 
-    def release(self) -> None:
-        """Put deliveries that waited for a host back on their queue, where this process handles them.
+    def release(self) -> bool:
+        """Put deliveries that waited for a host back on their queue, where this process handles them; say if any did.
 
         Some of each; whoever lets go what is due goes on with the rest.
         """
@@ -105,17 +108,21 @@ class Tending:
         if said != self._hosted:
             self._hosts.say(*said)
             self._hosted = said
-        for name in sorted((self._subscriptions.waiting() & set(hosted)) - self._broker.work.gates.closed):
+        names = sorted((self._subscriptions.waiting() & set(hosted)) - self._broker.work.gates.closed)
+        for name in names:
             self._subscriptions.release_waiting(name, self._broker.clock.now_ms())
+        return bool(names)
 
     def settle(self, name: str, queue: str) -> None:
         """Cancel the open deliveries of a subscription that has ended."""
         settle(self._broker, self._subscriptions, name, queue)
 
-    def settle_ended(self) -> None:
-        """Cancel the open deliveries of every subscription that has ended."""
-        for name, queue in self._subscriptions.ended().items():
+    def settle_ended(self) -> bool:
+        """Cancel the open deliveries of every subscription that has ended, and say whether any had."""
+        ended = self._subscriptions.ended()
+        for name, queue in ended.items():
             self.settle(name, queue)
+        return bool(ended)
 
     def _renew(self) -> None:
         name = self._broker.presence.name
@@ -124,9 +131,16 @@ class Tending:
             self._declarations.renew()
 
     def look(self) -> None:
-        """When the set changed, see how the subscriptions stand, and stop hosting what has ended."""
+        """When the set changed, see how the subscriptions stand, and stop hosting what has ended.
+
+        Where that changed, or anything else that a round looks after, the next round is made at once.
+        """
         with self._looking:
-            self._look(self._subscriptions.version())
+            version, news = self._subscriptions.version_and_news()
+            if (version, news) != (self._version, self._news):
+                self._news = news
+                self._broker.presence.stir()
+            self._look(version)
 
     def _look(self, version: str) -> None:
         if version == self._version:

@@ -140,19 +140,33 @@ class Poller:
         if self._clock.age_s() > 2 * self._figures.beat_s:
             # No heartbeat reads the time: this process works without one, or its beats have failed for a while.
             read_clock(self._clock, self._commands.call)
-        leads, lease_end = self._lead(self._figures.lead_ms)
-        self.is_leading = bool(leads)
-        if leads:
-            self._serve()
+        if not self.is_leading and (lease_end := self._lease_end()) > self._clock.real_ms():
+            self._follow(lease_end)
             return
+        is_listening = self._is_listening()
+        leads, lease_end, head_ms = self._lead(self._figures.lead_ms)
+        self.is_leading = bool(leads)
+        if not leads:
+            self._follow(lease_end)
+        elif is_listening:
+            self._serve(None if head_ms < 0 else int(head_ms))
+        else:
+            self._listen()
+            self._serve(self.let_go(self._clock.now_ms()).next_ms)
+
+    def _follow(self, lease_end: int) -> None:
+        """Wait until leading is worth another try."""
         # Spread, so that the others do not all ask in the millisecond in which a lease ends.
         left_s = max(0.0, lease_end - self._clock.real_ms()) / 1000 + random.uniform(0.005, 0.05)  # noqa: S311
-        self._stopping.wait(min(self._figures.renew_s, left_s))
+        self._stopping.wait(min(2 * self._figures.renew_s, left_s))
 
-    def _serve(self) -> None:
+    def _lease_end(self) -> int:
+        """Return the end of the lease of whoever leads, in real ms; 0 when nobody does."""
+        leader: bytes | None = self._commands.call("GET", self._keys.poller)
+        return int(leader.partition(b" ")[0]) if leader else 0
+
+    def _serve(self, due_ms: int | None) -> None:
         renew_at = self._clock.monotonic() + self._figures.renew_s
-        self._listen()
-        due_ms = self.let_go(self._clock.now_ms()).next_ms
         while not self._stopping.is_set() and (left_s := renew_at - self._clock.monotonic()) > 0:
             due_in_s = left_s if due_ms is None else self._clock.until_s(due_ms)
             if due_in_s <= 0:
@@ -161,13 +175,16 @@ class Poller:
             for heard_ms in self._hear(min(left_s, due_in_s)):
                 due_ms = heard_ms if due_ms is None else min(due_ms, heard_ms)
 
+    def _is_listening(self) -> bool:
+        """Say whether wake-ups are heard: what is read of the store from now on needs no second look."""
+        since = self._subscribed_at
+        return since is not None and self._clock.monotonic() - since <= self._poll_interval_s
+
     def _listen(self) -> None:
         """Subscribe to wake-ups; the head of the store must be read after this, not before."""
-        now = self._clock.monotonic()
-        if self._subscribed_at is None or now - self._subscribed_at > self._poll_interval_s:
-            self._wakes.close()
-            self._wakes.call("SUBSCRIBE", self._keys.wake)
-            self._subscribed_at = now
+        self._wakes.close()
+        self._wakes.call("SUBSCRIBE", self._keys.wake)
+        self._subscribed_at = self._clock.monotonic()
 
     def _hear(self, wait_s: float) -> list[int]:
         """Return the due times that others announced, waiting for the first of them at most `wait_s`."""

@@ -10,7 +10,7 @@ from eventsys.errors import EventsysError
 from eventsys.scheduling.sweeps import Sweeps
 
 #: Seconds between two looks: how much later than three minutes a sweep may be.
-_LOOK_S = 10.0
+_LOOK_S = 30.0
 
 logger = logging.getLogger(__name__)
 

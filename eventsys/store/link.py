@@ -38,21 +38,11 @@ _ERROR_HEAD = 200
 Command = Sequence[Any]
 
 #: Commands that only read: they may be sent again when their reply was lost.
-_READING = frozenset(
-    {"ECHO", "EXISTS", "GET", "GETRANGE", "HEXISTS", "HGET", "HGETALL", "HKEYS", "HMGET", "HVALS", "SMEMBERS", "STRLEN"}
-    | {
-        "TIME",
-        "XLEN",
-        "XRANGE",
-        "XREVRANGE",
-        "ZCARD",
-        "ZCOUNT",
-        "ZRANGE",
-        "ZRANGEBYSCORE",
-        "ZREVRANGEBYSCORE",
-        "ZSCORE",
-    }
-)
+_READING_TEXT = """
+ECHO EXISTS GET GETRANGE HEXISTS HGET HGETALL HKEYS HMGET HVALS MGET SMEMBERS STRLEN TIME XLEN XRANGE XREVRANGE ZCARD
+ZCOUNT ZRANGE ZRANGEBYSCORE ZREVRANGEBYSCORE ZSCORE
+"""
+_READING = frozenset(_READING_TEXT.split())
 
 
 class NoGroupError(RedisRefusedError):
@@ -64,12 +54,21 @@ class Channel:
 
     A broken connection is opened again by the next call. Nothing that Redis may have seen is sent twice: whoever
     calls knows whether that would be safe.
+
+    Attributes:
+        opened: How often a connection was opened.
     """
 
     def __init__(self, connect: Callable[[], Any]) -> None:
         self._connect = connect
         self._connection: Any = None
         self._stage = _CONNECTING
+        self.opened = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection, as far as is known; else the next call opens one."""
+        return self._connection is not None
 
     def call(self, *command: Any, timeout_s: float = REPLY_TIMEOUT_S) -> Any:
         """Send one command and return its reply, as bytes, integers and lists of these.
@@ -147,6 +146,7 @@ class Channel:
             connection.socket_timeout = REPLY_TIMEOUT_S
             connection.update_current_socket_timeout(REPLY_TIMEOUT_S)
             self._connection = connection
+            self.opened += 1
         self._stage = _CONNECTED
         return self._connection
 

@@ -6,13 +6,15 @@ from eventsys.store.keys import Keys
 
 _ON_KEYS = """
 append bitfield del echo exists get getrange hdel hexists hget hgetall hincrby hkeys hlen hmget hset hsetnx hvals incr
-llen lpush lrange ltrim memory|usage persist pexpire pttl rename sadd scard set sismember smembers srem sscan strlen
-xack xadd xclaim xdel xgroup|create xgroup|delconsumer xinfo|groups xlen xpending xrange xread xreadgroup xrevrange
-xtrim zadd zcard zcount zrange zrangebyscore zrank zrem zremrangebyscore zrevrange zrevrangebyscore zscore zunionstore
+llen lpush lrange ltrim memory|usage mget persist pexpire pttl rename sadd scard set sismember smembers srem sscan
+strlen xack xadd xclaim xdel xgroup|create xgroup|delconsumer xinfo|groups xlen xpending xrange xread xreadgroup
+xrevrange xtrim zadd zcard zcount zrange zrangebyscore zrank zrem zremrangebyscore zrevrange zrevrangebyscore zscore
+zunionstore
 """
 
 _ON_CONNECTIONS = """
-auth client|setname eval evalsha hello info ping publish select slowlog|get subscribe time unsubscribe
+auth client|id client|setname client|unblock eval evalsha hello info ping publish select slowlog|get subscribe time
+unsubscribe
 """
 
 #: What the scripts and the store call on the keys of the bus. A test compares this with their text.

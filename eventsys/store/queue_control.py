@@ -20,7 +20,7 @@ class QueueControl:
         self._keys = keys
 
     def pause(self, queue: str) -> None:
-        """Let no process fetch from a queue: each heeds it within two seconds. What is fetched already still runs.
+        """Let no process fetch from a queue: each heeds it within a second. What is fetched already still runs.
 
         It outlives processes and deploys; only `resume` ends it. Paused, `eventsys.log` dispatches nothing.
 
@@ -29,6 +29,7 @@ class QueueControl:
         """
         self.check(queue)
         self._link.call("SADD", self._keys.queues_paused, queue)
+        self._link.call("INCR", self._keys.news)
 
     def resume(self, queue: str) -> None:
         """Let processes fetch from a queue again.
@@ -38,6 +39,7 @@ class QueueControl:
         """
         self.check(queue)
         self._link.call("SREM", self._keys.queues_paused, queue)
+        self._link.call("INCR", self._keys.news)
 
     def paused(self) -> set[str]:
         """Return the queues that are paused."""

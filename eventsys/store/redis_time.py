@@ -9,8 +9,11 @@ from typing import Any
 from eventsys.clock import Clock
 from eventsys.errors import EventsysError
 
-#: How often it is asked for one reading; the quickest answer counts, since only that one was not kept waiting.
+#: How often it is asked at most for one reading; the quickest answer counts, since only that one was not kept waiting.
 _READINGS = 3
+
+#: Seconds of an answer that was not kept waiting: there is no need to ask again.
+_PROMPT_S = 0.0005
 
 
 def ask_by(clock: Clock, call: Callable[..., Any]) -> Callable[[], None]:
@@ -43,6 +46,8 @@ def read_clock(clock: Clock, call: Callable[..., Any]) -> None:
         answered_at = clock.monotonic()
         if best is None or answered_at - asked_at < best[0]:
             best = (answered_at - asked_at, int(seconds) * 1000 + int(micros) / 1000, answered_at)
+        if best[0] < _PROMPT_S:
+            break
     if best is not None:
         _, redis_ms, answered_at = best
         clock.set_from(redis_ms, asked_at=answered_at, answered_at=answered_at)

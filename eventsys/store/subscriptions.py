@@ -115,7 +115,12 @@ class SubscriptionStore:
 
     def version(self) -> str:
         """Return the version of the set."""
-        return (self._link.call("GET", self._keys.subscriptions_version) or b"0").decode()
+        return self.version_and_news()[0]
+
+    def version_and_news(self) -> tuple[str, bytes]:
+        """Return the version of the set, and what changes whenever an idle process has something to look at."""
+        version, news = self._link.call("MGET", self._keys.subscriptions_version, self._keys.news)
+        return (version or b"0").decode(), news or b""
 
     def unhosted(self, names: Sequence[str], now_ms: int) -> list[str]:
         """Return those of these subscriptions that no living process hosts."""

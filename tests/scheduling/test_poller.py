@@ -87,6 +87,16 @@ def test_another_leads_within_3_s_when_the_leader_is_gone_without_a_word(make_po
     eventually(lambda: poller.is_leading, timeout_s=Lease().lead_ms / 1000 + 0.2)
 
 
+def test_an_entry_whose_wake_up_was_lost_goes_with_the_next_renewal_of_the_lead(make_poller, redis_client, redis_url):
+    link = Link(redis_url)
+    _schedule(link, "near", Clock().now_ms() + 3_000_000)
+    poller = make_poller("one")
+    eventually(lambda: poller.is_leading)
+    [member] = redis_client.zrange(Keys("default").delayed_due, 0, 0)
+    redis_client.zadd(Keys("default").delayed_due, {member: 1})
+    eventually(lambda: _gone(link) == 1, timeout_s=5)
+
+
 def test_a_poller_without_a_heartbeat_reads_the_time_itself(redis_client, redis_url) -> None:
     clock = Clock()
     minute_ago = clock.monotonic() - 60

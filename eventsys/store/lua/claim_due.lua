@@ -125,9 +125,5 @@ for _, name in ipairs(redis.call("ZRANGE", releases, "-inf", now_ms, "BYSCORE", 
 keep_counts()
 keep_entry_clock()
 
-local next_ms = -1
-for _, key in ipairs({ near_due, far_due, releases }) do
-  local head = head_of(key)
-  if head and (next_ms < 0 or head < next_ms) then next_ms = head end
-end
-return { #due / 2, next_ms }
+-- include: next_due
+return { #due / 2, next_due(prefix) }

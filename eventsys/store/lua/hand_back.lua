@@ -31,4 +31,5 @@ for at = 2, #ARGV, 2 do
     returned = returned + 1
   end
 end
+if returned > 0 then redis.call("INCR", KEYS[1] .. ":news") end
 return returned

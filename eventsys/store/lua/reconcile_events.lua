@@ -140,6 +140,7 @@ local function reconcile_undispatched(found)
   if stream and (is_letter_there or will_be_dispatched(stream, entry)) then return end
   if stream then
     redis.call("XCLAIM", stream, "workers", "returned", 0, entry, "FORCE", "JUSTID")
+    redis.call("INCR", prefix .. ":news")
     note(found.id, "dispatched")
   elseif found.envelope then
     add_for_dispatchers(found)

@@ -31,6 +31,7 @@ redis.call("HSET", replay, "state", "running", "subscription", name, "number", n
   "until", redis.call("GET", prefix .. ":clock") or "0-0", unpack(cmsgpack.unpack(ARGV[6])))
 redis.call("ZADD", prefix .. ":replays", now_ms, id)
 redis.call("SADD", prefix .. ":replays:running", id)
+redis.call("INCR", prefix .. ":news")
 local surplus = redis.call("ZCARD", prefix .. ":replays") - tonumber(ARGV[4])
 for _, old in ipairs(surplus > 0 and redis.call("ZRANGE", prefix .. ":replays", 0, math.min(surplus, 10) - 1) or {}) do
   if redis.call("SISMEMBER", prefix .. ":replays:running", old) == 0 then

@@ -84,6 +84,7 @@ for _, stream in ipairs(streams) do
     end
   end
 end
+if moved > 0 then redis.call("INCR", prefix .. ":news") end
 count("reclaimed", moved)
 keep_counts()
 keep_entry_clock()

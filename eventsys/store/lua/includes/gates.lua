@@ -142,7 +142,8 @@ end
 local function wait_in_room(name, lane, fields)
   forget_limit(name, fields)
   redis.call("XADD", room_of(name, lane), next_entry(), unpack(fields))
-  redis.call("SADD", prefix .. ":waiting", name)
+  -- A process that has the handler may be idle, and looks at rooms when it hears of one.
+  if redis.call("SADD", prefix .. ":waiting", name) == 1 then redis.call("INCR", prefix .. ":news") end
   if gates[name] then gates[name].someone_waits = true end
 end
 

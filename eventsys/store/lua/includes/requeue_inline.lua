@@ -17,6 +17,7 @@ local function requeue_inline(stream, id)
       redis.call("XADD", prefix .. ":waiting:" .. fields[2] .. ":" .. lane, next_entry(), unpack(fields))
       redis.call("SADD", prefix .. ":waiting", fields[2])
       redis.call("HSET", prefix .. ":subscriptions:ended", fields[2], "")
+      redis.call("INCR", prefix .. ":news")
     end
   end
   redis.call("XACK", stream, "workers", id)

@@ -1,0 +1,160 @@
+"""An idle process asks Redis seldom, and hears of everything all the same."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import dramatiq
+import pytest
+import redis
+
+from eventsys import EventService
+from eventsys.broker.patience import LONGEST_MS, Patience
+from eventsys.broker.presence import Lease, Presence
+from eventsys.clock import Clock
+from eventsys.store.keys import Keys
+from eventsys.store.link import Link
+from tests.conftest import FreshRedis
+from tests.support.waiting import eventually
+
+
+def _waits(patience: Patience, count: int) -> list[int]:
+    waits = []
+    for _ in range(count):
+        waits.append(patience.begin())
+        patience.end(found=False)
+    return waits
+
+
+def test_waits_grow_while_nothing_comes_and_begin_anew_with_what_does(redis_client, redis_url) -> None:
+    link = Link(redis_url)
+    patience = Patience(link, link.channel(), 1_000)
+    assert _waits(patience, 3) == [1_000, 1_000, 1_000]
+    patience.lengthen()
+    assert _waits(patience, 6) == [1_000, 2_000, 4_000, 8_000, LONGEST_MS, LONGEST_MS]
+    patience.begin()
+    patience.end(found=True)
+    assert _waits(patience, 2) == [1_000, 2_000]
+
+
+@pytest.mark.redis62
+def test_a_long_wait_is_ended_from_another_thread(redis_client, redis_url) -> None:
+    link = Link(redis_url)
+    channel = link.channel()
+    patience = Patience(link, channel, 1)
+    patience.lengthen()
+    _waits(patience, 2)
+    channel.close()  # the connection is another one from here on, and Redis knows it by another number
+    _waits(patience, 1)
+
+    def read() -> None:
+        patience.begin()
+        channel.call("XREAD", "BLOCK", 60_000, "STREAMS", "nothing", "0", timeout_s=60)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+
+    def is_over() -> bool:
+        patience.wake()
+        reader.join(0.05)
+        return not reader.is_alive()
+
+    eventually(is_over)
+
+
+def test_who_may_not_be_woken_waits_for_short_times_only(fresh_redis: FreshRedis) -> None:
+    server = fresh_redis()
+    with redis.Redis.from_url(server.url) as admin:
+        admin.execute_command("ACL", "SETUSER", "bound", "on", ">secret", "~*", "+@all", "-client|unblock")
+    link = Link(f"unix://bound:secret@{server.url.partition('://')[2]}")
+    patience = Patience(link, link.channel(), 500)
+    patience.lengthen()
+    assert _waits(patience, 4) == [500, 500, 500, 500]
+
+
+@pytest.fixture
+def make_presence(redis_client, redis_url):
+    """Start presences whose idle rounds are an hour apart; they leave after the test."""
+    made = []
+
+    def make(bus: str = "default", **given: Any) -> tuple[Presence, list[str]]:
+        rounds: list[str] = []
+        lease = Lease(scan_s=0.05, round_s=3_600.0)
+        presence = Presence(
+            Link(redis_url), Keys(bus), Clock(), lease, after_scan=lambda: rounds.append("round"), **given
+        )
+        made.append(presence)
+        return presence, rounds
+
+    yield make
+    for presence in made:
+        presence.leave()
+
+
+def test_an_idle_process_makes_no_round_until_it_is_stirred(make_presence) -> None:
+    looks: list[int] = []
+    presence, rounds = make_presence(look=lambda: looks.append(1))
+    presence.appear()
+    eventually(lambda: len(looks) > 20)
+    assert rounds == ["round"]
+    presence.stir()
+    eventually(lambda: len(rounds) == 2)
+
+
+def test_a_process_that_works_makes_a_round_with_every_scan(make_presence) -> None:
+    ended: list[int] = []
+    presence, rounds = make_presence(look=lambda: ended.append(1), activity=lambda: len(ended))
+    presence.appear()
+    eventually(lambda: len(rounds) > 5)
+
+
+def test_an_idle_process_finds_one_that_died_without_any_news(make_presence, redis_client) -> None:
+    presence, rounds = make_presence()
+    presence.appear()
+    eventually(lambda: rounds)
+    redis_client.zadd(Keys("default").processes, {"dead": 1})
+    eventually(lambda: len(rounds) > 1)
+    assert redis_client.zscore(Keys("default").processes, "dead") is None
+
+
+def test_a_reader_that_waits_is_woken_for_what_was_handed_back(make_presence, events: EventService) -> None:
+    @dramatiq.actor
+    def note() -> None:
+        pass
+
+    note.send()
+    consumer = events.broker.consume("default", timeout=0)
+    message = next(consumer)
+    assert message is not None
+    woken: list[str] = []
+    other, _ = make_presence(events.settings.name)
+    other.wake_by("default", lambda: woken.append("default"))
+    other.enter("default")
+    consumer.requeue([message])
+    other.stir()
+    eventually(lambda: woken)
+    consumer.close()
+
+
+def test_whatever_an_idle_process_must_know_is_news(events: EventService, redis_client) -> None:
+    keys = events.broker.keys
+
+    def news() -> int:
+        return int(redis_client.get(keys.news) or 0)
+
+    @events.on("order.placed", name="handle")
+    def handle(event: Any) -> None:
+        pass
+
+    consumer = events.broker.consume(events.broker.actors["handle"].queue_name, timeout=0)
+    assert next(consumer) is None
+    before = news()
+    events.machinery.control.pause("tests")
+    assert news() == before + 1
+    events.machinery.control.resume("tests")
+    assert news() == before + 2
+    events.bus.prepare()
+    events.replays.replay("handle")
+    assert news() == before + 3
+    consumer.close()
