@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from eventsys import Event, EventService, SubscriptionState
+from eventsys import Event, EventService, EventStatus, SubscriptionState
 from eventsys.testing import EventHarness
 
 
@@ -42,3 +42,35 @@ def test_a_rate_a_pause_and_a_breaker_follow_the_turned_clock(redis_url: str) ->
         harness.advance(hours=1)
         assert events.subscriptions.get("guarded").state is not SubscriptionState.OPEN
         assert events.subscriptions.get("guarded").backlog == 0
+
+
+def test_a_pause_spares_what_a_rate_had_let_wait_before_it(redis_url: str) -> None:
+    events = EventService(redis_url=redis_url, name="spared", app="tests")
+    events.on("a.b", name="limited", rate="1/m")(lambda event: None)
+    with EventHarness(events) as harness:
+        made = [harness.publish("a.b", {}, expire_after="10m") for _ in range(4)]
+        harness.run()
+        events.subscriptions.pause("limited")
+        harness.advance(hours=3)
+        events.subscriptions.resume("limited")
+        harness.advance(hours=1)
+        assert [events.get_event(one.id).status for one in made] == [EventStatus.DELIVERED] * 4
+
+
+def test_each_of_several_pauses_spares_what_waited_when_it_began(redis_url: str) -> None:
+    events = EventService(redis_url=redis_url, name="twice", app="tests")
+    events.on("a.b", name="limited", rate="1/h")(lambda event: None)
+    with EventHarness(events) as harness:
+        made = [harness.publish("a.b", {}, expire_after="10m") for _ in range(3)]
+        harness.run()
+        for _ in range(2):
+            events.subscriptions.pause("limited")
+            harness.advance(minutes=20)
+            events.subscriptions.resume("limited")
+            late = harness.publish("a.b", {}, expire_after="1m")
+            harness.advance(minutes=5)
+            # It came after the pause, and was too late before the next one: its limit counts.
+            assert events.get_event(late.id).status is EventStatus.EXPIRED
+        harness.advance(hours=3)
+        assert [events.get_event(one.id).status for one in made] == [EventStatus.DELIVERED] * 3
+        assert events.broker.link.call("HGET", events.broker.keys.prefix + ":gate:limited", "closings") is None

@@ -17,11 +17,13 @@ local function end_undispatched(event_id, record, place, status)
   conclude_event(event_id, record, status, logged_type(place))
 end
 
-local function has_limit(fields)
-  for at = 5, #fields, 2 do
-    if fields[at] == "x" then return true end
-  end
-  return false
+-- include: spared
+
+-- Says whether a delivery may begin whenever the state of its subscription allows it: that holds it back, or did.
+local function is_held_back(stream, entry, fields)
+  if not limit_of(fields) then return true end
+  local name = string.match(string.sub(stream, #prefix + 1), "^:waiting:(.+):%d+$")
+  return name ~= nil and is_spared(name, entry, fields)
 end
 
 local function end_unbegun(event_id, letter, status, limit)
@@ -40,8 +42,8 @@ local function end_unbegun(event_id, letter, status, limit)
       local name = redis.call("HGET", prefix .. ":subscriptions:names", number)
       local stream, entry, found
       if name then stream, entry, found = find_delivery(event_id, name, place, limit) end
-      if stream and letter == "x" and not has_limit(found) then
-        -- It was held back by the state of its subscription, and may begin whenever that allows it.
+      if stream and letter == "x" and is_held_back(stream, entry, found) then
+        -- It is left alone.
       elseif stream then
         drop_entry(stream, entry, name)
         end_delivery(event_id, number, string.format("%s%.0f,0,0", letter, now_ms), true, logged_type(values.log))

@@ -14,6 +14,8 @@ for; a start is allowed when that is no further ahead than a few milliseconds, w
 
 Uses: prefix, now_ms, next_entry
 ]]
+-- include: spared
+
 local room_lanes = { 10, 8, 5, 1 }
 local room_turns = { 10, 10, 8, 10, 10, 5, 10, 8, 10, 10, 8, 10, 1, 5, 8 }
 local periods_ms = { s = 1000, m = 60000, h = 3600000 }
@@ -127,16 +129,19 @@ local function plan(gate)
   end
 end
 
+local function drop_limit(fields)
+  local _, at = limit_of(fields)
+  if at then
+    table.remove(fields, at + 1)
+    table.remove(fields, at)
+  end
+end
+
 -- What a paused subscription or an open breaker holds back is never too late.
 local function forget_limit(name, fields)
   local gate = gates[name]
   if not gate or not (gate.is_paused or gate.opened_ms) then return end
-  for at = #fields - 1, 5, -2 do
-    if fields[at] == "x" then
-      table.remove(fields, at + 1)
-      table.remove(fields, at)
-    end
-  end
+  drop_limit(fields)
 end
 
 local function wait_in_room(name, lane, fields)
@@ -196,6 +201,7 @@ local function move_from_room(gate, count)
     local entries = redis.call("XRANGE", room, "-", "+", "COUNT", wanted)
     for _, entry in ipairs(entries) do
       local _
+      if is_spared(gate.name, entry[1], entry[2]) then drop_limit(entry[2]) end
       _, mark = enter_queue(gate, full[at], entry[2])
       redis.call("XDEL", room, entry[1])
     end
@@ -211,6 +217,7 @@ local function is_room_empty(gate)
   end
   for _, lane in ipairs(room_lanes) do redis.call("DEL", room_of(gate.name, lane)) end
   redis.call("SREM", prefix .. ":waiting", gate.name)
+  redis.call("HDEL", gate.key, "closings")
   gate.someone_waits = false
   if gate.is_resuming then
     gate.is_resuming = false
@@ -231,6 +238,7 @@ local function begin_to_resume(gate)
 end
 
 local function open_breaker(gate)
+  if not gate.opened_ms and not gate.is_paused and gate.someone_waits then note_closing(gate.name) end
   gate.opened_ms = now_ms
   redis.call("HSET", prefix .. ":subscriptions:open", gate.name, string.format("%.0f", now_ms))
   look_again(gate.name, now_ms + gate.wait_ms)
