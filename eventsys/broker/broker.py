@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from dramatiq import Actor, Broker, Message, MessageProxy, Middleware
@@ -22,7 +23,7 @@ from eventsys.store.redis_time import ask_by
 from eventsys.store.scripts import script
 from eventsys.store.steps import Step, packed, packed_steps, results_of
 
-from .attempt import FOLLOWING, attempt_of, current_attempt, enter_attempt
+from .attempt import FOLLOWING, attempt_of, current_attempt
 from .consumer import EventConsumer
 from .endings import PARKED_MS
 from .forks import end_forked_child
@@ -32,12 +33,10 @@ from .interrupts import Interrupts
 from .joining import flush, is_idle, wait_until
 from .messages import Received
 from .presence import Lease, Presence
+from .recycling import recycle
 from .sending import step_of
 from .staging import ActorTable
 from .work import Work
-
-#: The exit code of a process that ends because a handler cannot be interrupted: EX_SOFTWARE.
-RECYCLE_EXIT = 70
 
 #: How long the record of a finished event is kept when nobody says otherwise: a day.
 DEFAULT_RETENTION_MS = 24 * 3600 * 1000
@@ -93,7 +92,7 @@ class EventBroker(Broker):
             seal=seal,
         )
         self.clock.ask = ask_by(self.clock, self.link.call)
-        self.interrupts = Interrupts(self._recycle)
+        self.interrupts = Interrupts(partial(recycle, self))
         self.is_forked_in_attempt = False
         self.when_stuck: Callable[[str], None] = lambda *_: None
         self._booted = 0
@@ -284,26 +283,6 @@ class EventBroker(Broker):
             message.attempt.handler_ended(succeeded=kwargs.get("exception") is None and not message.failed)
         return kwargs
 
-    def _recycle(self, message: MessageProxy, error: BaseException) -> None:
-        """End an attempt that cannot be interrupted, hand back what is not begun, and end the process with it."""
-        self.work.is_ending = True
-        self.logger.critical("%s does not react to its timeout; this process ends and is replaced", message)
-        try:
-            if isinstance(message, Received):
-                # What the hooks decide belongs to the attempt, though this is the watcher's thread.
-                message.token = enter_attempt(message.attempt)
-                message.stuff_exception(error)
-                self.emit_after("process_message", message, exception=error)
-                self.work.end(message, succeeded=not message.failed)
-            self.work.committer.join(5.0)
-            self.work.hand_back(self.work.in_flight.unstarted())
-            self.when_stuck(message.actor_name)
-        except Exception:
-            # Redis is away, perhaps: then others take over what this process holds. It ends all the same.
-            self.logger.exception("what this process holds could not be handed back")
-        finally:
-            os._exit(RECYCLE_EXIT)
-
     # Tending
 
     def close(self) -> None:
@@ -340,7 +319,7 @@ class EventBroker(Broker):
         """Begin anew in a forked child, with a lease of its own."""
         self.is_forked_in_attempt = current_attempt() is not None
         self.work.forget_process()
-        self.interrupts = Interrupts(self._recycle)
+        self.interrupts = Interrupts(partial(recycle, self))
 
 
 _brokers: weakref.WeakSet[EventBroker] = weakref.WeakSet()

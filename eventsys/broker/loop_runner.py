@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from dramatiq.asyncio import EventLoopThread, get_event_loop_thread
@@ -16,12 +17,12 @@ from dramatiq.middleware import SkipMessage
 from dramatiq.middleware.time_limit import TimeLimitExceeded
 
 from .actor import HandlerActor
-from .attempt import enter_attempt
 from .broker import EventBroker
 from .forks import end_forked_child
 from .hard_limits import HardLimits
 from .messages import Received
 from .processing import end, failed, may_begin, renew_actor, skipped, succeeded
+from .recycling import recycle
 
 #: Threads that call hooks for the loop where one may block: the loop must not wait for it.
 _HOOK_THREADS = 4
@@ -47,7 +48,7 @@ class LoopRunner:
 
     def __init__(self, broker: EventBroker, concurrency: int, pass_on: Callable[[Sequence[Received]], None]) -> None:
         self._pass_on = pass_on
-        self.limits = HardLimits(self._recycle)
+        self.limits = HardLimits(partial(recycle, broker))
         self._broker = broker
         self._concurrency = concurrency
         self._waiting: deque[Received] = deque()
@@ -169,12 +170,6 @@ class LoopRunner:
             if self._broker.is_forked_in_attempt:
                 end_forked_child(message)
             self.limits.leave(message)
-
-    def _recycle(self, message: Received, error: BaseException) -> None:
-        # The context of the attempt may be in use by the very handler that is stuck, so this thread enters the attempt
-        # itself: what the hooks enqueue must still commit with it.
-        message.token = enter_attempt(message.attempt)
-        self._broker._recycle(message, error)  # noqa: SLF001 - the broker gives the same to its own time limits
 
 
 # The parts of one attempt at a coroutine handler, as the loop of a worker runs them, and a test in its own thread.

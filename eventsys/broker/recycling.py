@@ -1,0 +1,44 @@
+"""Ending a process whose handler cannot be interrupted, and leaving nothing behind that others would wait for."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from dramatiq import MessageProxy
+
+from .attempt import enter_attempt
+from .messages import Received
+
+if TYPE_CHECKING:
+    from .broker import EventBroker
+
+#: The exit code of such a process: EX_SOFTWARE.
+RECYCLE_EXIT = 70
+
+
+def recycle(broker: EventBroker, message: MessageProxy, error: BaseException) -> None:
+    """End an attempt that cannot be interrupted, hand back what is not begun, and end the process with it.
+
+    Args:
+        broker: Whose process it is.
+        message: What its handler goes on with.
+        error: What the attempt ends with.
+    """
+    broker.work.is_ending = True
+    broker.logger.critical("%s does not react to its timeout; this process ends and is replaced", message)
+    try:
+        if isinstance(message, Received):
+            # What the hooks decide belongs to the attempt, though this is the watcher's thread.
+            message.token = enter_attempt(message.attempt)
+            message.stuff_exception(error)
+            broker.emit_after("process_message", message, exception=error)
+            broker.work.end(message, succeeded=not message.failed)
+        broker.work.committer.join(5.0)
+        broker.work.hand_back(broker.work.in_flight.unstarted())
+        broker.when_stuck(message.actor_name)
+    except Exception:
+        # Redis is away, perhaps: then others take over what this process holds. It ends all the same.
+        broker.logger.exception("what this process holds could not be handed back")
+    finally:
+        os._exit(RECYCLE_EXIT)
