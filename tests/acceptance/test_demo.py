@@ -7,10 +7,12 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.acceptance.processes import Command, wait_for
+from tests.acceptance.terminal import Terminal
 
 Start = Callable[..., Command]
 
@@ -113,3 +115,18 @@ def assert_it_ends_by(number: signal.Signals, demo: Command) -> None:
 def assert_nothing_is_left(command: Command) -> None:
     wait_for(lambda: not command.left_processes(), f"the end of processes {command.left_processes()}")
     assert command.left_files() == []
+
+
+def test_in_a_terminal_it_plays_to_the_end_and_leaves_the_cursor_as_it_was(tmp_path: Path) -> None:
+    demo = Terminal("-m", "eventsys", "demo", directory=tmp_path)
+    try:
+        demo.sees("eventsys demo")
+        for event_type in ("user.login", "user.notification", "data.deleted", "workflow.step.execute"):
+            demo.sees(event_type)
+        demo.sees("every delivery succeeded")
+        assert demo.end() == 0
+        screen = demo.read_since()
+        assert screen.rfind("\x1b[?25l") <= screen.rfind("\x1b[?25h")
+        wait_for(lambda: not demo.left_processes(), f"the end of {demo.left_processes()}")
+    finally:
+        demo.kill()

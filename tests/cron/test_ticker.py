@@ -14,7 +14,7 @@ from periodiq import cron
 
 from eventsys import EventService
 from eventsys.clock import to_ms
-from eventsys.scheduling.ticker import Ticker, repaired
+from eventsys.scheduling.ticker import Ticker, named, repaired
 from tests.conftest import FreshRedis
 from tests.cron.conftest import START
 from tests.support.services import Services
@@ -57,6 +57,19 @@ def test_each_minute_is_looked_at_where_periodiq_would_sleep_through(events: Eve
         world.now += timedelta(minutes=1)
         ticker.take_turn()
     assert world.sent("half") == 1
+
+
+def test_its_log_tells_the_ticks_of_the_application_and_not_those_of_the_sweeps(
+    events: EventService, caplog: pytest.LogCaptureFixture
+) -> None:
+    Clocked(events, each="* * * * *")
+    ticker = Ticker(events.broker)
+    with caplog.at_level(logging.INFO, logger="eventsys"):
+        ticker.take_turn()
+    assert [one.getMessage() for one in caplog.records if one.name.startswith("eventsys")] == [
+        f"each gets its tick of {START:%Y-%m-%d %H:%M} UTC"
+    ]
+    assert named(ticker.actors) == "each (* * * * *), 8 sweeps of eventsys"
 
 
 def _pendulum(moment: datetime) -> Any:
