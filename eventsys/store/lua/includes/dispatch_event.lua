@@ -14,6 +14,7 @@ entry in the lane is the event's place in the history, and stays. Where there ar
 
 Uses: prefix, next_entry, at_end, finish_event, count, offer
 ]]
+-- include: print_number
 local dispatched_bytes = 0
 
 at_end[#at_end + 1] = function()
@@ -35,18 +36,6 @@ local function lane_of(queue, lane)
     of_queue[lane] = found
   end
   return found
-end
-
--- Numbers as Redis is given them: left as they are, it would print each anew, and with seventeen digits.
-local printed = {}
-
-local function print_number(number)
-  local text = printed[number]
-  if not text then
-    text = tostring(number)
-    printed[number] = text
-  end
-  return text
 end
 
 -- Puts a delivery where it belongs; returns its entry, "" when it waits, and its place.

@@ -11,18 +11,7 @@ Deliveries of one event that end together are written together.
 
 Uses: prefix, retention_ms, finish_event, count
 ]]
--- The number of a subscription as a field; given as a number, Redis would print it anew each time.
-local fields_of_numbers = {}
-
-local function field_of(number)
-  local field = fields_of_numbers[number]
-  if not field then
-    field = tostring(number)
-    fields_of_numbers[number] = field
-  end
-  return field
-end
-
+-- include: print_number
 local function with_line(before, line)
   if before == "" or string.sub(before, 1, 1) == "@" then return line end
   return before .. "\n" .. line
@@ -31,7 +20,7 @@ end
 -- Writes the line of an attempt after which its delivery is open still, or of a delivery of history again. Returns the
 -- record's key, or nil when there is no such record any more.
 local function write_line(event_id, number, line, is_first, event_type, waited_ms, took_us)
-  local record, field = prefix .. ":event:" .. event_id, field_of(number)
+  local record, field = prefix .. ":event:" .. event_id, print_number(number)
   local before = redis.call("HGET", record, field)
   local subscription = type(number) == "string" and string.match(number, "^(%d+)#") or number
   count_delivery(event_type, subscription, string.sub(line, 1, 1), waited_ms, took_us)
@@ -56,7 +45,7 @@ local function write_ends(event_id, ends, first, last, step, letter)
   local record, many = prefix .. ":event:" .. event_id, 2
   for at = first, last, step do
     many = many + 1
-    asked[many] = field_of(ends[at])
+    asked[many] = print_number(ends[at])
   end
   local values = redis.call("HMGET", record, unpack(asked, 1, many))
   local written, place = 0, 2
@@ -71,7 +60,7 @@ local function write_ends(event_id, ends, first, last, step, letter)
   end
   if written == 0 then return nil end
   local open, ended, has_trouble = tonumber(values[1] or 0), written / 2, values[2] ~= false
-  changes[written + 1], changes[written + 2] = "open", field_of(open - ended)
+  changes[written + 1], changes[written + 2] = "open", print_number(open - ended)
   written = written + 2
   if letter and letter ~= "s" then
     changes[written + 1], changes[written + 2] = "trouble", "1"
