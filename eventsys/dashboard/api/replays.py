@@ -14,6 +14,9 @@ from eventsys.dashboard.context import Bus, Changes
 from eventsys.model.queries import EventFilter
 from eventsys.model.replay import Replay, ReplayCount
 
+#: Events a second: slower than the first a replay would never end, and none is faster than the second.
+SLOWEST, FASTEST = 0.001, 1_000_000.0
+
 replays = APIRouter(prefix="/replays", tags=["replays"])
 
 
@@ -24,7 +27,7 @@ class NewReplay(BaseModel):
 
     subscription: str
     filter: EventFilter | None = None
-    rate: float = Field(default=USUAL_RATE, gt=0, allow_inf_nan=False)
+    rate: float = Field(default=USUAL_RATE, ge=SLOWEST, le=FASTEST, allow_inf_nan=False)
     """Most events a second."""
     backfill: bool = False
 

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from eventsys.bus.replay import USUAL_RATE
+from eventsys.dashboard.api.replays import FASTEST, SLOWEST
 from eventsys.dashboard.asking import filter_from
 from eventsys.dashboard.context import Bus, Changes
 from eventsys.dashboard.forms import OurForm
@@ -104,6 +105,6 @@ def _rate(text: str) -> float:
         rate = float(text.strip().removesuffix("/s"))
     except ValueError as error:
         raise HTTPException(422, f"{text[:40]!r} is no rate; say how many events a second, such as 100") from error
-    if not 0 < rate <= 1_000_000:
-        raise HTTPException(422, "a rate is above 0 and at most 1,000,000 events a second")
+    if not SLOWEST <= rate <= FASTEST:
+        raise HTTPException(422, f"a rate is from {SLOWEST:g} to {FASTEST:,.0f} events a second")
     return rate
