@@ -132,7 +132,8 @@ class Committer:
             with self._by_hand:
                 while self._waiting:
                     self._commit_next()
-        elif self._is_asleep or len(self._waiting) >= ENOUGH or not self._more_is_coming():
+        # The next suspect waits for the end of this one: there is one in a process at a time.
+        elif self._is_asleep or finished.place.is_suspect or len(self._waiting) >= ENOUGH or not self._more_is_coming():
             if self._thread is None:
                 self._start()
             self._wake.set()

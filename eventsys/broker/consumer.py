@@ -216,6 +216,9 @@ class EventConsumer(Consumer):
         return [((self._lane_of[stream], entry[0], entry[1]), True)]
 
     def _take(self, entries: list[tuple[Entry, bool]], *, over: Collection[tuple[str, str, str]] = ()) -> None:
+        if entries:
+            few = (entries[0], entries[len(entries) // 2], entries[-1])
+            self._prefetch.weigh([fields or () for (_, _, fields), _ in few])
         places = [
             Place(self.queue, lane, self._streams[lane], entry.decode(), self._holder, is_suspect)
             for (lane, entry, _), is_suspect in entries

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 #: Most messages of a queue a process holds; a batch of this size hides a round trip at 100,000 messages a second.
 MOST = 512
@@ -11,6 +11,9 @@ MOST = 512
 #: What a process may hold is what it handles in this time, so that fast handlers are fed in batches and slow ones hoard
 #: nothing that another process could run.
 AHEAD_S = 0.05
+
+#: Bytes of messages of one queue that a process may hold, as far as the last ones tell: where they are large, fewer.
+MOST_BYTES = 16 * 1024 * 1024
 
 #: With less than this between two readings the rate would be noise.
 _SHORTEST_S = 0.005
@@ -28,6 +31,7 @@ class Prefetch:
         self._monotonic = monotonic
         self.threads = max(1, threads)
         self._limit = self.threads
+        self._bytes = 0.0
         self._seen = 0
         self._seen_at = monotonic()
 
@@ -44,4 +48,16 @@ class Prefetch:
             # Half way to the new figure at most when it falls: one slow fetch is not yet a slow handler.
             self._limit = max(self.threads, min(MOST, max(ahead, self._limit // 2)))
             self._seen, self._seen_at = handled, now
+        if self._limit * self._bytes > MOST_BYTES:
+            return max(self.threads, int(MOST_BYTES / self._bytes))
         return self._limit
+
+    def weigh(self, few: Sequence[Sequence[bytes]]) -> None:
+        """Learn how large messages are from a few that were fetched.
+
+        Args:
+            few: The fields of each, names and values in turn.
+        """
+        seen = sum(sum(map(len, fields)) for fields in few) / len(few)
+        # At once when they grow, and slowly when they shrink: the next large one may be near.
+        self._bytes = max(seen, 0.9 * self._bytes + 0.1 * seen)

@@ -103,6 +103,20 @@ def test_prefetch_is_what_is_handled_in_50_ms() -> None:
     assert prefetch.limit(4_000) == 200
 
 
+def test_of_large_messages_fewer_are_held_and_never_fewer_than_threads() -> None:
+    clock = [0.0]
+    prefetch = Prefetch(8, monotonic=lambda: clock[0])
+    clock[0] = 1.0
+    assert prefetch.limit(4_000) == 200
+    prefetch.weigh([[b"e", b"x" * 2**20], [b"e", b"x" * 2**20]])
+    assert prefetch.limit(4_000) == 15
+    prefetch.weigh([[b"e", b"x" * 2**23]])
+    assert prefetch.limit(4_000) == 8
+    for _ in range(200):
+        prefetch.weigh([[b"e", b"x" * 100]])
+    assert prefetch.limit(4_000) == 200, "the large ones are over"
+
+
 def test_slow_handlers_hoard_nothing(broker, start_worker) -> None:
     """While every thread is busy in a long handler, nothing lies in this process that another could run."""
     may_end = threading.Event()

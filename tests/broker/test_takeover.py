@@ -15,8 +15,11 @@ import pytest
 from dramatiq import Worker
 
 from eventsys.broker import processing
+from eventsys.broker.consumer import CRASH_LIMIT
 from eventsys.broker.presence import Lease
-from eventsys.store.keys import RETURNED
+from eventsys.model.priority import LANES
+from eventsys.store.keys import GROUP, RETURNED, SUSPECTS
+from eventsys.store.scripts import script
 from tests.broker import crash_app
 from tests.broker.letters import letters_of
 from tests.support.waiting import eventually
@@ -94,6 +97,28 @@ def test_one_message_that_kills_its_process_buries_itself_and_no_neighbour(app, 
     assert app.link.call("GET", "crashed") == b"5"
     assert _count(app, "handled") == 300
     assert [(letter["reason"], letter["attempts"]) for letter in letters_of(app)] == [("crash_loop", "5")]
+
+
+def test_suspects_go_by_urgency_until_one_has_waited_for_long(broker) -> None:
+    """Else those of the lowest lane would starve where processes are killed faster than suspects can be handed out."""
+    link, keys = broker.link, broker.keys
+    lanes = [keys.lane("default", lane) for lane in LANES]
+
+    def claim() -> int:
+        arguments = (broker.clock.now_ms(), "somebody", CRASH_LIMIT, 60_000)
+        stream, _, _ = link.run(script("claim_suspect"), keys.prefix, *arguments, *lanes)
+        return LANES[lanes.index(stream.decode())]
+
+    for lane in lanes:
+        link.call("XGROUP", "CREATE", lane, GROUP, "0", "MKSTREAM")
+        for _ in range(2):
+            link.call("XADD", lane, "*", "m", "{}")
+        link.call("XREADGROUP", "GROUP", GROUP, SUSPECTS, "COUNT", 2, "STREAMS", lane, ">")
+    assert claim() == 10
+    held = link.call("XPENDING", lanes[-1], GROUP, "-", "+", 1)
+    link.call("XCLAIM", lanes[-1], GROUP, SUSPECTS, 0, held[0][0], "IDLE", 10_000, "JUSTID")
+    assert claim() == 1, "it waited for ten seconds"
+    assert [claim(), claim()] == [10, 8]
 
 
 def test_a_terminated_process_hands_back_what_it_had_not_started(broker) -> None:

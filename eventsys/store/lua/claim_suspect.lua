@@ -29,18 +29,27 @@ redis.call("DEL", prefix .. ":scratch")
 -- include: bury
 -- include: delivery_number
 
--- The one with the fewest crashes among the oldest of each lane. Where processes are killed often and for no fault of a
--- message, the oldest one would be in hand each time; so no message is counted twice before all have been once.
+-- Milliseconds after which a suspect goes before those of more urgent lanes: where processes are killed faster than
+-- suspects can be handed out one at a time, the lowest lane would get none.
+local OVERDUE_MS = 3000
+
+-- Of each lane the one with the fewest crashes among the oldest, and of these the same, the most urgent lane first.
+-- Where processes are killed often and for no fault of a message, the oldest one would be in hand each time; so no
+-- message is counted twice before all have been once.
 local function first_suspect()
   local best_stream, best_id, fewest
+  local longest_ms = OVERDUE_MS
   for at = 5, #ARGV do
     local held = redis.pcall("XPENDING", ARGV[at], "workers", "-", "+", 64, "suspects")
+    local id, idle_ms, least
     for _, entry in ipairs(held.err and {} or held) do
       local crashes = tonumber(redis.call("HGET", prefix .. ":crashes", ARGV[at] .. "|" .. entry[1]) or "0")
-      if not fewest or crashes < fewest then
-        best_stream, best_id, fewest = ARGV[at], entry[1], crashes
-      end
-      if crashes == 0 then return best_stream, best_id end
+      if not least or crashes < least then id, idle_ms, least = entry[1], entry[3], crashes end
+      if crashes == 0 then break end
+    end
+    if id and (not fewest or least < fewest or (least == fewest and idle_ms > longest_ms)) then
+      best_stream, best_id, fewest = ARGV[at], id, least
+      longest_ms = math.max(OVERDUE_MS, idle_ms)
     end
   end
   return best_stream, best_id
