@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
+import shlex
 import sys
 import tempfile
 import time
@@ -38,6 +38,7 @@ def options_of(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=60.0, help="events published a second (default %(default)s)")
     parser.add_argument("--every", type=float, default=10.0, help="seconds between samples (default %(default)s)")
     parser.add_argument("--report", type=Path, help="a file for the report, in Markdown")
+    parser.add_argument("--logs", type=Path, help="a directory for the logs of all processes")
     parser.add_argument("--smoke", action="store_true", help="15 s: proves that it works, no more")
     options = parser.parse_args(given)
     if options.smoke:
@@ -63,7 +64,7 @@ def _samples(options: argparse.Namespace, server: Server, latencies: Path) -> li
     with contextlib.ExitStack() as stack:
         pids = _begin(stack, options, environment)
         client = stack.enter_context(redis.Redis.from_url(server.url))
-        sampler = Sampler({**pids, "Redis": server.pid}, client, "es:{soak}:log:5", latencies)
+        sampler = Sampler({**pids, "Redis": server.pid}, pids["supervisor"], client, latencies)
         began_at = time.monotonic()
         samples: list[Sample] = []
         for number in range(1, int(options.minutes * 60 / options.every) + 1):
@@ -80,14 +81,25 @@ def _begin(stack: contextlib.ExitStack, options: argparse.Namespace, environment
         "scheduler": [*eventsys, "scheduler", "benchmarks.soak_app"],
         "publisher": [sys.executable, "-m", "benchmarks.soak_load", str(options.rate)],
     }
-    pids = {name: stack.enter_context(running(command, environment)).pid for name, command in commands.items()}
+    pids = {
+        name: stack.enter_context(running(_logged(name, command, options.logs), environment)).pid
+        for name, command in commands.items()
+    }
     latencies = Path(environment["SOAK_LATENCIES"])
     deadline = time.monotonic() + 60
-    while len(workers := children_of(pids["supervisor"])) < WORKERS or not os.stat(latencies).st_size:  # noqa: PTH116
+    while len(children_of(pids["supervisor"])) < WORKERS or not latencies.stat().st_size:
         if time.monotonic() > deadline:
             raise SystemExit("the workers handled nothing within a minute")
         time.sleep(0.05)
-    return pids | {f"worker {number}": pid for number, pid in enumerate(workers, 1)}
+    return pids
+
+
+def _logged(name: str, command: Sequence[str], directory: Path | None) -> Sequence[str]:
+    """Return the command with its output in a file; as it is, where no directory is given."""
+    if directory is None:
+        return command
+    directory.mkdir(parents=True, exist_ok=True)
+    return ["sh", "-c", f'exec "$0" "$@" > {shlex.quote(str(directory / name))}.log 2>&1', *command]
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ class SoakReport:
         self._command = command
         self._samples = samples
         self._redis_version = redis_version
-        names = list(samples[0].processes)
+        names = [name for name in samples[0].processes if all(name in one.processes for one in samples)]
         self.changes: dict[str, tuple[float, float, float]] = {}
         for name in names:
             self._compare(f"{name}, memory (MiB)", lambda one, name=name: one.processes[name].resident_kib / 1024)
@@ -46,6 +46,9 @@ class SoakReport:
         self._compare("events handled each second", lambda one: one.handled)
         self.faults = [f"{name} changed by {100 * change:+.1f} %" for name, (_, _, change) in self.changes.items()
                        if change > _allowed(name)]  # fmt: skip
+
+        if len({one.workers for one in samples}) > 1:
+            self.faults.append("worker processes ended, and were replaced")
 
     def _compare(self, name: str, figure: Callable[[Sample], float]) -> None:
         size = max(1, len(self._samples) // PARTS)
@@ -69,7 +72,7 @@ class SoakReport:
         return "\n".join([*lines, "", "## Over time", "", *self._over_time(), ""])
 
     def _over_time(self) -> list[str]:
-        names = list(self._samples[0].processes)
+        names = [name for name in self._samples[0].processes if all(name in one.processes for one in self._samples)]
         head = ["minute", "p50 ms", "p99 ms", "Redis MiB", *(f"{name} MiB" for name in names), "descriptors", "threads"]
         rows = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
         for one in self._samples[:: max(1, len(self._samples) // _ROWS)]:

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.processes import children_of
 from benchmarks.soak_app import PAIR
+
+LOG = "es:{soak}:log:5"
+"""The stream that is as long as the history."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Sample:
         p50_ms: The median of the latencies since the sample before.
         p99_ms: The 99th percentile of them.
         handled: How many they were.
+        workers: The worker processes.
     """
 
     at_s: float
@@ -40,6 +45,7 @@ class Sample:
     p50_ms: float
     p99_ms: float
     handled: int
+    workers: tuple[int, ...] = ()
 
 
 class Sampler:
@@ -47,15 +53,15 @@ class Sampler:
 
     Args:
         pids: The processes by their names.
+        supervisor: The one whose children are the workers.
         client: A client of Redis.
-        log: The stream whose length is that of the history.
         latencies: The file that handlers note latencies in.
     """
 
-    def __init__(self, pids: dict[str, int], client: Any, log: str, latencies: Path) -> None:
+    def __init__(self, pids: dict[str, int], supervisor: int, client: Any, latencies: Path) -> None:
         self._pids = pids
+        self._supervisor = supervisor
         self._client = client
-        self._log = log
         self._latencies = latencies.open("rb")
 
     def sample(self, at_s: float) -> Sample:
@@ -64,19 +70,29 @@ class Sampler:
         whole = noted[: len(noted) // PAIR.size * PAIR.size]
         self._latencies.seek(len(whole) - len(noted), os.SEEK_CUR)
         latencies = sorted(seconds for _, seconds in PAIR.iter_unpack(whole))
+        workers = tuple(sorted(children_of(self._supervisor)))
+        pids = self._pids | {f"worker {number}": pid for number, pid in enumerate(workers, 1)}
         return Sample(
             at_s,
-            {name: facts_of(pid) for name, pid in self._pids.items()},
+            {name: facts for name, pid in pids.items() if (facts := facts_of(pid)) is not None},
             self._client.info("memory")["used_memory"] // 1024,
-            self._client.xlen(self._log),
+            self._client.xlen(LOG),
             1000 * _percentile(latencies, 0.50),
             1000 * _percentile(latencies, 0.99),
             len(latencies),
+            workers,
         )
 
 
-def facts_of(pid: int) -> Facts:
-    """Return what a process uses now."""
+def facts_of(pid: int) -> Facts | None:
+    """Return what a process uses now; None where it has gone."""
+    try:
+        return _facts_of(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def _facts_of(pid: int) -> Facts:
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
     return Facts(
         int(status["VmRSS"].split()[0]),

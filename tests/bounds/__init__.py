@@ -1,0 +1,1 @@
+"""Much of everything: what is bounded, and what is said."""
