@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from . import later, run
@@ -24,4 +25,6 @@ def main(given: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    # Told to end, it still ends what it has begun.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main(sys.argv[1:]))

@@ -109,7 +109,8 @@ _LOST_LEASE = re.compile(
 )
 _WANTED = re.compile(
     r"RuntimeError: stumbled|ValueError: poison|MemoryError|TimeLimitExceeded|no_such_module_anywhere|SyntaxError"
-    r"|RedisUnavailableError|BackpressureError|ConnectionClosed"
+    r"|RedisUnavailableError|BackpressureError|ConnectionClosed|ConnectionResetError|BrokenPipeError"
+    r"|exceptions\.(ConnectionError|TimeoutError|BusyLoadingError|NoScriptError)|^TimeoutError: timed out"
 )
 _RAISED = re.compile(r"^[\w.]+(Error|Exception|Exceeded|Exit|Interrupt|Closed)\b.*")
 
