@@ -66,7 +66,9 @@ class Subscriptions:
     def delete(self, name: str) -> None:
         """End a subscription, whether or not it is persistent; its open deliveries end as cancelled.
 
-        A process that still has its handler does not declare it again until it starts anew. Its dead letters stay.
+        Those on a queue that it shares with others, and those that wait for their next attempt there, end when a worker
+        comes to them; declared anew by then, the subscription handles them. A process that still has its handler does
+        not declare it again until it starts anew. Its dead letters stay.
 
         Raises:
             NotFoundError: If there is none of this name.

@@ -234,3 +234,17 @@ def test_what_was_counted_of_a_subscription_goes_over_to_others_when_its_number_
     assert events.get_metrics(by="subscription")["new"].deliveries == 0
     keys = events.broker.keys
     assert events.broker.link.call("SCARD", keys.measured_deliveries) == 2
+
+
+def test_counters_of_many_types_are_folded_some_at_a_time(harness: EventHarness) -> None:
+    events = harness.events
+    events.subscribe("#", lambda event: None, name="old")
+    for number in range(130):
+        harness.publish(f"a.n{number}", {})
+    harness.run()
+    events.unsubscribe("#", "old")
+    retention, now_ms = events.bus.housekeeping.retention, to_ms(harness.now)
+    retention.trim_names(now_ms)
+    later_ms = now_ms + 3 * retention.limits.age_ms
+    assert [retention.trim_names(later_ms) for _ in range(3)] == [0, 1, 0]
+    assert events.get_metrics(by="subscription")["*"].succeeded == 130

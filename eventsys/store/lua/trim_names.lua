@@ -24,19 +24,29 @@ redis.call("DEL", prefix .. ":scratch")
 
 -- include: fold_counters
 
+-- Pairs of counters folded at once.
+local most_folded = 100
+
 -- Says whether a number has been seen gone for long enough.
 local function is_over(mark)
   redis.call("ZADD", gone, "NX", now_ms, mark)
-  if tonumber(redis.call("ZSCORE", gone, mark)) > now_ms - kept_ms then return false end
-  redis.call("ZREM", gone, mark)
-  return true
+  return tonumber(redis.call("ZSCORE", gone, mark)) <= now_ms - kept_ms
 end
 
-local forgotten, folded = 0, {}
+local function forget_subscription(number, name)
+  redis.call("ZREM", gone, "subscription " .. number)
+  redis.call("HDEL", prefix .. ":subscriptions:names", number)
+  if redis.call("HGET", prefix .. ":subscriptions:numbers", name) == number then
+    redis.call("HDEL", prefix .. ":subscriptions:numbers", name)
+  end
+end
+
+local forgotten, over = 0, {}
 for at = 4, #ARGV do
   local number = ARGV[at]
   if at < 4 + workers then
     if is_over("worker " .. number) then
+      redis.call("ZREM", gone, "worker " .. number)
       redis.call("HDEL", prefix .. ":workers", number)
       forgotten = forgotten + 1
     end
@@ -45,14 +55,15 @@ for at = 4, #ARGV do
     if name and redis.call("HEXISTS", prefix .. ":subscriptions", name) == 1 then
       redis.call("ZREM", gone, "subscription " .. number)
     elseif name and is_over("subscription " .. number) then
-      redis.call("HDEL", prefix .. ":subscriptions:names", number)
-      if redis.call("HGET", prefix .. ":subscriptions:numbers", name) == number then
-        redis.call("HDEL", prefix .. ":subscriptions:numbers", name)
-      end
-      folded[number] = true
-      forgotten = forgotten + 1
+      over[number] = name
     end
   end
 end
-fold_counters(folded)
+local left = fold_counters(over, most_folded)
+for number, name in pairs(over) do
+  if not left[number] then
+    forget_subscription(number, name)
+    forgotten = forgotten + 1
+  end
+end
 return forgotten

@@ -37,11 +37,19 @@ local function fold_pair(event_type, pair)
 end
 
 -- `numbers` is a set. The pairs are looked through as a whole, some thousand at most; a subscription goes for good once in
--- a long while.
-local function fold_counters(numbers)
-  if not next(numbers) then return end
+-- a long while. Of more than `most` pairs some stay for the next time: each takes some 30 µs. Returns a set of the numbers
+-- of those.
+local function fold_counters(numbers, most)
+  local left = {}
+  if not next(numbers) then return left end
   for _, pair in ipairs(redis.call("SMEMBERS", prefix .. ":metrics:deliveries")) do
     local event_type, number = string.match(pair, "^(.*):(%d+)$")
-    if numbers[number] then fold_pair(event_type, pair) end
+    if numbers[number] and most > 0 then
+      fold_pair(event_type, pair)
+      most = most - 1
+    elseif numbers[number] then
+      left[number] = true
+    end
   end
+  return left
 end
