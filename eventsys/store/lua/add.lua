@@ -56,6 +56,7 @@ if has_events and is_full() then
   return redis.error_reply("HISTORYFULL events that nobody dispatched have reached retention_bytes")
 end
 
+delayed_at_once = #taken_in
 local results = {}
 local function carry_out_all()
   for _, step in ipairs(taken_in) do

@@ -12,6 +12,7 @@ Returns {"delayed", id}, {"exists", id} when an entry of that id waits already, 
 
 Uses: prefix, now_ms, count, forget_cancelled
 ]]
+-- include: delayed_at_once
 -- include: delayed_chain
 -- include: delayed_body
 -- include: record_cancelled
@@ -37,17 +38,39 @@ local function find_delayed(id)
   return member, tonumber(due_ms), unpack_entry(redis.call("HGET", bodies, member)), due, bodies
 end
 
+-- When the near tier's first entry was due as this script began, or the earliest that it put there since. What is due
+-- later wakes nobody: the poller sleeps until that time at the latest, whatever was taken out meanwhile.
+local wakes_before_ms
+
+local function wake_for(due_ms)
+  wakes_before_ms = wakes_before_ms or tonumber(redis.call("ZRANGE", near_due, 0, 0, "WITHSCORES")[2] or math.huge)
+  if due_ms >= wakes_before_ms then return end
+  wakes_before_ms = due_ms
+  redis.call("PUBLISH", prefix .. ":wake", string.format("%.0f", due_ms))
+end
+
 local function put_delayed(member, due_ms, body)
   if due_ms - now_ms > FAR_MS then
     redis.call("ZADD", far_due, due_ms, member)
     redis.call("HSET", far_bodies, member, body)
     return
   end
+  wake_for(due_ms)
   redis.call("ZADD", near_due, due_ms, member)
   redis.call("HSET", near_bodies, member, body)
-  if redis.call("ZRANGE", near_due, 0, 0)[1] == member then
-    redis.call("PUBLISH", prefix .. ":wake", string.format("%.0f", due_ms))
+end
+
+-- Numbers are taken for all steps of a call at once, before any is used: an error later leaves a gap, and none twice.
+local last_sequence, sequences_left = 0, 0
+
+local function next_sequence()
+  if sequences_left == 0 then
+    sequences_left = delayed_at_once
+    last_sequence = redis.call("INCRBY", prefix .. ":delayed:sequence", sequences_left) - sequences_left
   end
+  sequences_left = sequences_left - 1
+  last_sequence = last_sequence + 1
+  return last_sequence
 end
 
 -- Messages are counted by their queue, events, which have none, by their priority.
@@ -86,7 +109,7 @@ local function add_delayed(step)
   local id, due_ms, priority, queue, body, key = step[2], step[3], step[4], step[5], step[6], step[7]
   local ids = delayed_bucket("ids", id)
   local is_own = key and redis.call("HGET", delayed_bucket("keys", key), key) == id
-  if not is_own and redis.call("HEXISTS", ids, id) == 1 then return { "exists", id } end
+  if key and not is_own and redis.call("HEXISTS", ids, id) == 1 then return { "exists", id } end
   if body[3][1] == "event" then
     local status, place = unpack(redis.call("HMGET", prefix .. ":event:" .. id, "status", "log"))
     if place then return { "exists", id } end
@@ -95,8 +118,8 @@ local function add_delayed(step)
   local refusal = key and take_key(id, key, step[8], step[9])
   if refusal then return refusal end
 
-  local member = string.char(10 - priority) .. struct.pack(">I8", redis.call("INCR", prefix .. ":delayed:sequence"))
-  redis.call("HSET", ids, id, member)
+  local member = string.char(10 - priority) .. struct.pack(">I8", next_sequence())
+  if redis.call("HSETNX", ids, id, member) == 0 then return { "exists", id } end
   join_chain(body[3])
   count_waiting(queue, priority, 1)
   put_delayed(member, due_ms, pack_entry(body))

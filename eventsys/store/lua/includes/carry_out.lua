@@ -18,6 +18,7 @@ local steps = { event = add_event, message = add_message }
 -- All others are rarer. What does them is made when one comes, because making a function for each costs every script that
 -- publishes or commits.
 local add_rare_steps
+-- include: delayed_at_once
 
 -- `due_ms` is given when the step waited in the delayed store: when it was due.
 local function carry_out(step, due_ms)
