@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
+from weakref import ref
 
 from dramatiq import MessageProxy
 
@@ -33,10 +34,15 @@ class Attempt:
         owner: The broker whose commit ends it; what is published on another bus cannot commit with it.
     """
 
-    __slots__ = ("_bytes", "_on_commit", "message", "owner", "phase", "retry", "steps", "takes_sends", "when_over")
+    __slots__ = (
+        "_bytes", "_message", "_on_commit", "message_id", "owner", "phase", "retry", "steps", "takes_sends",
+        "when_over",
+    )  # fmt: skip
 
     def __init__(self, message: MessageProxy, *, takes_sends: bool, owner: object = None) -> None:
-        self.message = message
+        # Weakly, since a message knows its attempt: with a cycle its payload would stay until Python looks for those.
+        self._message = ref(message)
+        self.message_id = message.message_id
         self.owner = owner
         self.when_over: Callable[[], None] | None = None
         self.takes_sends = takes_sends
@@ -60,12 +66,12 @@ class Attempt:
         """
         if self.phase == SEALED:
             raise AttemptEndedError(
-                f"the attempt at {self.message.message_id!r} is over, so nothing can commit with it any more; publish"
+                f"the attempt at {self.message_id!r} is over, so nothing can commit with it any more; publish"
                 " before the handler returns, or from a thread that does not carry its context"
             )
         if len(self.steps) >= MAX_STEPS or self._bytes + size > MAX_BYTES:
             raise BackpressureError(
-                f"the attempt at {self.message.message_id!r} has published {len(self.steps)} messages of {self._bytes}"
+                f"the attempt at {self.message_id!r} has published {len(self.steps)} messages of {self._bytes}"
                 f" bytes; at most {MAX_STEPS} and {MAX_BYTES} bytes commit at once: use immediately=True for bulk"
             )
         self._bytes += size
@@ -73,6 +79,11 @@ class Attempt:
         if on_commit is not None:
             self._on_commit = self._on_commit or []
             self._on_commit.append(on_commit)
+
+    @property
+    def message(self) -> MessageProxy | None:
+        """What is attempted; None when that is over, and nobody looks at the message any more."""
+        return self._message()
 
     @property
     def is_awaited(self) -> bool:

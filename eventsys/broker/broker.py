@@ -178,7 +178,7 @@ class EventBroker(Broker):
         self.emit_before("enqueue", message, delay)
         step = self._step_of(message)
         attempt = attempt_of(self)
-        if attempt is not None and attempt.phase == FOLLOWING and message.message_id == attempt.message.message_id:
+        if attempt is not None and attempt.phase == FOLLOWING and message.message_id == attempt.message_id:
             attempt.retry = step
         elif attempt is not None and (attempt.phase == FOLLOWING or attempt.takes_sends):
             attempt.add(step, len(packed(step)))

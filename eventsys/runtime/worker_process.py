@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import gc
 import json
 import logging
 import os
@@ -163,18 +162,7 @@ def _started(
     worker.start()
     if assistant is not None:
         assistant.start()
-    if not development.reloads:
-        _spare_what_stays()
     return service, worker, assistant
-
-
-def _spare_what_stays() -> None:
-    """Keep modules, classes and handlers, which live as long as the process, out of all further collections.
-
-    A full collection goes through some hundred thousand of them, and stops every thread for 20 to 40 ms meanwhile.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def _tell_unknown(asked_for: Sequence[str], declared: set[str]) -> None:
