@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 import time
 
@@ -30,7 +29,3 @@ def main(rate: float) -> None:
         due_at = max(due_at + 1 / rate, time.monotonic() - 1)
         stopped.wait(max(0.0, due_at - time.monotonic()))
     events.stop()
-
-
-if __name__ == "__main__":
-    main(float(sys.argv[1]))
