@@ -115,12 +115,13 @@ def _boot_ms() -> float:
 # CLOCK_BOOTTIME goes on while a laptop sleeps; where there is none (macOS), the monotonic clock has to do.
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Making a timedelta costs more than counting with one that is there.
+_EPOCH, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 
 
 def from_ms(milliseconds: int) -> datetime:
     """Return the aware UTC datetime that is `milliseconds` after 1970."""
-    return _EPOCH + timedelta(milliseconds=milliseconds)
+    return _EPOCH + milliseconds * _MILLISECOND
 
 
 def first_ms(moment: datetime) -> int:
@@ -141,4 +142,4 @@ def to_ms(moment: datetime) -> int:
     """
     if moment.tzinfo is None:
         raise ValueError(f"{moment!r} has no time zone; use an aware datetime such as datetime.now(timezone.utc)")
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
+    return (moment - _EPOCH) // _MILLISECOND

@@ -124,7 +124,10 @@ class Drafter:
 
     def _secrets_of(self, event_type: str, payload: Any) -> tuple[str, ...]:
         """Return the names of the secret fields of a payload, by its own model and the one registered for its type."""
-        models = (self._catalog.model_for(event_type), type(payload) if isinstance(payload, BaseModel) else None)
+        registered = self._catalog.model_for(event_type)
+        if registered is None and type(payload) is dict:
+            return ()
+        models = (registered, type(payload) if isinstance(payload, BaseModel) else None)
         return tuple(name for model in dict.fromkeys(models) if model is not None for name in secret_fields(model))
 
     def _adjusted(self, event: Event[Any], time: datetime | None) -> Event[Any]:

@@ -28,7 +28,8 @@ _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 _PART = re.compile(rf"({_NUMBER})\s*(ms|us|[wdhms])")
 _TEXT = re.compile(rf"(?:{_PART.pattern}\s*)+")
 _PLAIN_NUMBER = re.compile(_NUMBER)
-_QUICK = 1_000_000_000  # whole seconds below this, some 30 years, need no timedelta on the way
+_QUICK = 1_000_000_000  # seconds below this, some 30 years, need no timedelta on the way
+_NOTHING, _MILLISECOND = timedelta(0), timedelta(milliseconds=1)
 _LONGEST_TEXT = 100  # letters; keeps hostile text away from the number parser
 _HELP = "give a timedelta, a number of seconds, or text such as '250ms', '5s', '10m', '1h30m', '7d'"
 
@@ -50,7 +51,7 @@ def parse_duration(value: DurationLike) -> timedelta:
         duration = _read(value)
     except OverflowError as error:
         raise InvalidDurationError(f"{_shown(value)} is too long; the longest duration is 999999999 days") from error
-    if duration < timedelta(0):
+    if duration < _NOTHING:
         raise InvalidDurationError(f"{_shown(value)} is negative, and a duration cannot be; {_HELP}")
     return duration
 
@@ -63,10 +64,12 @@ def to_milliseconds(value: DurationLike) -> int:
     """
     if type(value) is int and 0 <= value < _QUICK:
         return 1000 * value
+    if type(value) is float and 0.001 <= value < _QUICK:
+        return round(1_000_000 * value) // 1000
     duration = parse_duration(value)
-    if timedelta(0) < duration < timedelta(milliseconds=1):
+    if _NOTHING < duration < _MILLISECOND:
         return 1
-    return duration // timedelta(milliseconds=1)
+    return duration // _MILLISECOND
 
 
 def format_duration(duration: timedelta) -> str:

@@ -8,8 +8,8 @@ from eventsys.clock import to_ms
 from eventsys.errors import InvalidEventError
 from eventsys.model.durations import DurationLike, to_milliseconds
 
-#: The longest an event may be delayed: ten years, leap days included.
-LONGEST_DELAY = timedelta(days=3653)
+#: The longest an event may be delayed, in milliseconds: ten years, leap days included.
+_LONGEST_DELAY_MS = timedelta(days=3653) // timedelta(milliseconds=1)
 
 #: Letters a key may have.
 LONGEST_KEY = 512
@@ -33,7 +33,7 @@ def due_ms_of(now_ms: int, at: datetime | None, delay: DurationLike | None) -> i
     else:
         assert at is not None
         due_ms = _checked(now_ms, at)
-    if due_ms - now_ms > LONGEST_DELAY // timedelta(milliseconds=1):
+    if due_ms - now_ms > _LONGEST_DELAY_MS:
         raise InvalidEventError("an event may be delayed by ten years at most")
     return due_ms
 

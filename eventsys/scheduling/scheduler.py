@@ -27,6 +27,8 @@ from eventsys.store.steps import Step, WhenTaken, delayed_step, with_expiry
 #: Most events of `schedule_many` that one script keeps, together or not at all.
 ATOMIC = 500
 
+_Facts = dict[str, int]
+
 #: Milliseconds by which an event's own time may differ from that of scheduling it and tell both: a batch takes a while.
 _SAME_MS = 1_000
 
@@ -93,13 +95,14 @@ class DelayedEventScheduler:
         now_ms = self._broker.clock.now_ms()
         due_ms = due_ms_of(now_ms, at, delay)
         check_key(key)
-        step = self._step(draft, due_ms, now_ms, key, when_taken)
+        facts = _facts(draft.event, now_ms)
+        step = self._step(draft, due_ms, facts, key, when_taken)
         attempt = attempt_of(self._broker)
         if attempt is not None and not immediately:
             attempt.add(step, len(draft.envelope))
         else:
             self._keep([draft], [step], now_ms)
-        return _delayed(draft, due_ms, now_ms, max_retries, key)
+        return _delayed(draft, due_ms, facts, max_retries, key)
 
     def schedule_many(self, events: Iterable[Mapping[str, Any]]) -> list[DelayedEvent[Any]]:
         """Keep many events until each is due: up to 500 together or not at all, more in such chunks.
@@ -136,8 +139,9 @@ class DelayedEventScheduler:
         key, when_taken = given.pop("key", None), given.pop("when_taken", "replace")
         check_key(key)
         draft = self._drafter.draft(**given)
-        step = self._step(draft, due_ms, now_ms, key, when_taken)
-        return draft, step, _delayed(draft, due_ms, now_ms, given.get("max_retries"), key)
+        facts = _facts(draft.event, now_ms)
+        step = self._step(draft, due_ms, facts, key, when_taken)
+        return draft, step, _delayed(draft, due_ms, facts, given.get("max_retries"), key)
 
     # Changing what waits
 
@@ -239,12 +243,12 @@ class DelayedEventScheduler:
         """Stop this process's poller, whoever started it; another process leads at once."""
         self.poller.stop()
 
-    def _step(self, draft: Draft, due_ms: int, now_ms: int, key: str | None, when_taken: WhenTaken) -> Step:
+    def _step(self, draft: Draft, due_ms: int, facts: _Facts, key: str | None, when_taken: WhenTaken) -> Step:
         event = draft.event
         firing = with_expiry(draft.step, self._expire_after_ms)
         return delayed_step(
             event.id, due_ms, int(event.priority), firing,
-            facts=_facts(event, now_ms), key=key, when_taken=when_taken, retention_ms=self._broker.work.retention_ms,
+            facts=facts, key=key, when_taken=when_taken, retention_ms=self._broker.work.retention_ms,
         )  # fmt: skip
 
     def _keep_chunks(self, drafts: list[Draft], steps: list[Step], now_ms: int) -> None:
@@ -267,7 +271,7 @@ class DelayedEventScheduler:
                 raise _conflict(draft.event.id, outcome, found.decode())
 
 
-def _facts(event: Event[Any], now_ms: int) -> dict[str, int]:
+def _facts(event: Event[Any], now_ms: int) -> _Facts:
     """Return what the event does not say itself: when it was scheduled, unless that is the time it bears."""
     return {} if abs(to_ms(event.time) - now_ms) < _SAME_MS else {"created_ms": now_ms}
 
@@ -285,8 +289,8 @@ def _conflict(event_id: str, outcome: bytes, found: str) -> EventConflictError:
     )
 
 
-def _delayed(draft: Draft, due_ms: int, now_ms: int, max_retries: int | None, key: str | None) -> DelayedEvent[Any]:
-    created_at = from_ms(now_ms) if _facts(draft.event, now_ms) else draft.event.time
+def _delayed(draft: Draft, due_ms: int, facts: _Facts, max_retries: int | None, key: str | None) -> DelayedEvent[Any]:
+    created_at = from_ms(facts["created_ms"]) if facts else draft.event.time
     return assemble_delayed(
         {
             **draft.event.__dict__,

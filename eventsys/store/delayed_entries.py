@@ -14,18 +14,13 @@ from eventsys.errors import InvalidEventError
 from eventsys.model.envelope import EventHeader, decode_header, shown_event
 from eventsys.model.event import DelayedEvent, Event
 from eventsys.model.status import EventStatus
+from eventsys.store.delayed_bodies import read_body
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.scripts import script
 
 #: What is shown as the retries of an event that says nothing about them: what subscriptions do that say nothing.
 USUAL_RETRIES = 3
-
-#: What an event's entry does not say because it is usual, at its place; the first three are always said.
-_USUAL: tuple[Any, ...] = ("", "", 0, 0, False, 0, False, None)
-
-#: How the rest of an envelope begins.
-_TYPE = '"type":"'
 
 #: Entries read in one round trip.
 _CHUNK = 500
@@ -85,31 +80,18 @@ class Position(NamedTuple):
 
 
 def read_entry(body: bytes, due_ms: int) -> Entry:
-    """Return the entry in a stored body; `lua/includes/delayed_body.lua` tells the two forms it has.
+    """Return the entry in a stored body.
 
     Raises:
         InvalidEventError: If it is none of them.
     """
     try:
-        entry = _entry_in(body, due_ms)
+        entry_id, queue, step, facts = read_body(body)
     except (msgspec.MsgspecError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
         raise InvalidEventError(f"a delayed entry of {len(body)} bytes cannot be read: {error}") from error
-    kinds = (str, str, list, dict)
-    if not all(map(isinstance, (entry.id, entry.queue, entry.step, entry.facts), kinds)) or not entry.step:
+    if not all(map(isinstance, (entry_id, queue, step, facts), (str, str, list, dict))) or not step:
         raise InvalidEventError(f"a delayed entry of {len(body)} bytes cannot be read: a part of it has the wrong type")
-    return entry
-
-
-def _entry_in(body: bytes, due_ms: int) -> Entry:
-    parts: list[Any] = msgspec.msgpack.decode(body)
-    if isinstance(parts[2], list):
-        entry_id, queue, step, facts = parts
-        return Entry(entry_id, due_ms, queue, step, facts or {})
-    entry_id, rest, lane, expire_after_ms, key, window_ms, chain, facts = (*parts, *_USUAL[len(parts) :])
-    event_type = rest[len(_TYPE) : rest.index('"', len(_TYPE))]
-    envelope = f'{{"id":"{entry_id}",{rest}'
-    step = ["event", entry_id, event_type, lane, envelope, key, window_ms, chain, expire_after_ms]
-    return Entry(entry_id, due_ms, "", step, facts or {})
+    return Entry(entry_id, due_ms, queue, step, facts)
 
 
 def read_delayed(

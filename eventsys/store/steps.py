@@ -10,11 +10,19 @@ from typing import Any, Literal
 
 import msgspec
 
+from eventsys.store.delayed_bodies import event_body
+
 Step = tuple[Any, ...]
 
 WhenTaken = Literal["replace", "refuse"]
 
 _encoder = msgspec.msgpack.Encoder()
+
+#: Parts of the step of an entry that waits without a key.
+_WITHOUT_KEY = 6
+
+#: What came of a step in a row with others of its kind.
+_DONE = {"event": b"stored", "delayed": b"delayed"}
 
 
 def event_step(
@@ -117,22 +125,40 @@ def packed(step: Step | list[Any] | bool) -> bytes:
 
 
 def packed_steps(steps: Sequence[Step]) -> list[bytes]:
-    """Return steps as the script `add` reads them: events in a row as one piece, which costs Redis less."""
-    pieces: list[Step] = []
-    events: list[Any] = []
+    """Return steps as the script `add` reads them: alike ones in a row as one piece, which costs Redis less."""
+    pieces: list[Any] = []
+    row: list[Any] = [""]
     for step in steps:
-        if step[0] == "event":
-            events += step[1:]
+        kind, parts = _row_of(step)
+        if not kind:
+            row = [""]
+            pieces.append(step)
             continue
-        if events:
-            pieces.append(("events", *events))
-            events = []
-        pieces.append(step)
-    if events:
-        pieces.append(("events", *events))
+        if kind != row[0]:
+            row = [kind]
+            pieces.append(row)
+        row += parts
     return [packed(piece) for piece in pieces]
+
+
+def _row_of(step: Step) -> tuple[str, Step]:
+    """Return the kind of row a step may stand in, empty for none, and what it says there."""
+    if step[0] == "event":
+        return "events", step[1:]
+    if step[0] == "delayed" and len(step) == _WITHOUT_KEY and step[5][2][0] == "event":
+        _, entry_id, due_ms, priority, _, (_, _, firing, facts) = step
+        if (body := event_body(firing, facts)) is not None:
+            return "delayed_events", (entry_id, due_ms, priority, firing[7], _as_text(body))
+    return "", ()
+
+
+def _as_text(body: bytes) -> msgspec.Raw:
+    """Return bytes as msgpack's text, which may hold any: the scripts' reader knows no other kind of bytes."""
+    return msgspec.Raw(b"\xdb%b%b" % (len(body).to_bytes(4, "big"), body))
 
 
 def results_of(steps: Sequence[Step], told: Sequence[Any]) -> list[Any]:
     """Return what came of steps that went out so, from what the script told of them."""
-    return [[b"stored", step[1].encode()] if result == 1 else result for step, result in zip(steps, told, strict=True)]
+    return [
+        [_DONE[step[0]], step[1].encode()] if result == 1 else result for step, result in zip(steps, told, strict=True)
+    ]

@@ -293,6 +293,31 @@ def test_many_are_scheduled_in_few_round_trips(events) -> None:
     assert found.max_retries == 1
 
 
+def test_of_many_that_are_scheduled_only_those_whose_id_is_taken_are_refused(events) -> None:
+    events.schedule("step.taken", {}, id="waits", delay="1h")
+    events.publish("step.taken", {}, id="published")
+    events.cancel(events.schedule("step.taken", {}, id="cancelled", delay="1h").id)
+    ids = ["a", "waits", "b", "published", "cancelled", "a", "c"]
+    with pytest.raises(EventConflictError, match="waits"):
+        events.delayed.schedule_many({"event_type": "step.taken", "id": one, "delay": "2h"} for one in ids)
+    page = events.get_delayed_events()
+    assert {one.id for one in page.items} == {"waits", "a", "b", "c", "cancelled"}
+    assert page.total == 5
+    assert events.get_delayed_event("cancelled").status is EventStatus.PENDING
+
+
+def test_many_with_and_without_a_key_keep_their_order_at_one_moment(events, now) -> None:
+    at = now + timedelta(minutes=5)
+    many = [
+        {"event_type": "step.taken", "id": f"e{n}", "at": at, "key": f"k{n}" if n % 3 == 0 else None}
+        for n in range(20)
+    ]  # fmt: skip
+    first = {"event_type": "step.taken", "id": "first", "at": at, "priority": Priority.CRITICAL}
+    events.delayed.schedule_many([*many, first])
+    page = events.get_delayed_events(EventFilter(page_size=50))
+    assert [one.id for one in page.items] == ["first", *(f"e{n}" for n in range(20))]
+
+
 def test_one_bad_event_of_many_keeps_all_from_being_scheduled(events) -> None:
     many = [{"event_type": "step.taken", "delay": "1m"}, {"event_type": "User Login", "delay": "1m"}]
     with pytest.raises(InvalidEventError):

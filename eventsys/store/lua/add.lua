@@ -15,11 +15,11 @@ KEYS
 ARGV
   1    now_ms    the caller's clock
   2..  steps     msgpack, as includes/carry_out describes them; or {"events", ...}, with what the steps of any number of
-                 events have behind their kind, in turn
+                 events have behind their kind, in turn; or {"delayed_events", ...}, as includes/add_delayed_events has it
 RETURNS
-  for each step, and each of several events, what came of it: {"stored", id}, or 1 for one of several; {"duplicate", id, envelope},
+  for each step, and each of several events, what came of it: {"stored", id}, {"duplicate", id, envelope},
   {"queued", entry}, {"delayed", id}, {"exists", id}, {"taken", id}, {"taken", actor}, or what includes/cron_steps.lua
-  returns; the error HISTORYFULL when events that nobody dispatched fill the history
+  returns; 1 for one of several that was stored or delayed; the error HISTORYFULL when events that nobody dispatched fill the history
 ]]
 local prefix = KEYS[1]
 local now_ms = tonumber(ARGV[1])
@@ -56,12 +56,17 @@ if has_events and is_full() then
   return redis.error_reply("HISTORYFULL events that nobody dispatched have reached retention_bytes")
 end
 
-delayed_at_once = #taken_in
+delayed_at_once = 0
+for _, step in ipairs(taken_in) do
+  delayed_at_once = delayed_at_once + (step[1] == "delayed_events" and (#step - 1) / 5 or 1)
+end
 local results = {}
 local function carry_out_all()
   for _, step in ipairs(taken_in) do
     if step[1] == "events" then
       for at = 2, #step, 8 do results[#results + 1] = store_event(step, at) or 1 end
+    elseif step[1] == "delayed_events" then
+      for _, result in ipairs(carry_out(step)) do results[#results + 1] = result end
     else
       results[#results + 1] = carry_out(step)
     end

@@ -30,7 +30,9 @@ end
 -- include: cron_steps
 add_rare_steps = function()
 -- include: add_delayed
+-- include: add_delayed_events
   steps.delayed = add_delayed
+  steps.delayed_events = add_delayed_events
   steps.tick = add_tick
   for name, carry in pairs(cron_steps()) do steps[name] = carry end
 end
