@@ -84,6 +84,7 @@ class Received(MessageProxy):
         self.began_ns = 0
         self.took_us = 0
         self.is_on_loop = False
+        self.begun_slot: int | None = None
 
     @property
     def _message(self) -> Message[Any]:  # type: ignore[override]

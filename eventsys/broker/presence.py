@@ -212,7 +212,7 @@ class Presence:
         moved = 1
         while moved:
             arguments = (self._clock.real_ms(), _MOST_MOVED)
-            dead, moved, queues, paused = self._link.run(script("take_over"), self._keys.prefix, *arguments)
+            dead, moved, queues, paused, taken = self._link.run(script("take_over"), self._keys.prefix, *arguments)
             left = {queue.decode() for queue in queues}
             self._leftovers |= left
             if left:
@@ -220,12 +220,13 @@ class Presence:
                 self.go_on()
                 self._wake(left)
             self._paused = frozenset(queue.decode() for queue in paused)
-            for process in dead if moved else ():
-                logger.warning(
-                    "process %s is gone; its messages are taken over", process.decode(),
-                    extra={"action": "takeover", "worker": process.decode(), "moved": moved},
-                )  # fmt: skip
-                self._when_lost(process.decode(), moved)
+            for process, held in zip(dead, taken, strict=True):
+                if held:
+                    logger.warning(
+                        "process %s is gone; its messages are taken over", process.decode(),
+                        extra={"action": "takeover", "worker": process.decode(), "moved": held},
+                    )  # fmt: skip
+                    self._when_lost(process.decode(), held)
 
     def note_reload(self, problem: str) -> None:
         """Note that the application's code was loaded again here just now, or why it could not be.

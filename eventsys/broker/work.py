@@ -21,6 +21,7 @@ from eventsys.store.steps import Step
 
 from .actor import HandlerActor
 from .attempt import Attempt, enter_attempt, leave_attempt
+from .begun_board import BegunBoard
 from .committer import Committer, Finished
 from .endings import Ending, ending_of_failure, ending_of_junk, ending_of_success, ending_of_waiting, verdict_of
 from .gates import Gates
@@ -86,6 +87,8 @@ class Work:
         self.after_scan: Callable[[], None] = lambda: None
         self.look: Callable[[], None] = lambda: None
         self.cipher: Cipher | None = None
+        #: Where a supervisor reads what this process has begun, once it is dead; None: nobody does.
+        self.begun_board: BegunBoard | None = None
         self.when_lost: Callable[[str, int], None] = lambda *_: None
         self.when_forged: Callable[[str, str], None] = lambda *_: None
         self._forgetful: list[Callable[[], None]] = []
@@ -132,12 +135,17 @@ class Work:
             raise SkipMessage(f"{message.subscription} is closed; its deliveries wait")
         actor = message.actor
         takes_sends = isinstance(actor, HandlerActor) or bool(actor and actor.options.get("transactional"))
+        if self.begun_board is not None:
+            message.begun_slot = self.begun_board.enter(message.place.stream, message.place.entry)
         message.attempt = Attempt(message, takes_sends=takes_sends, owner=self._owner)
         message.token = enter_attempt(message.attempt)
         message.started_ms = self.clock.now_ms()
 
     def end(self, message: Received, *, succeeded: bool) -> None:
         """End an attempt: hand it to the committer, with everything it leaves behind."""
+        if message.begun_slot is not None and self.begun_board is not None:
+            self.begun_board.leave(message.begun_slot)
+            message.begun_slot = None
         if isinstance(message, DeliveryMessage) and message.is_turned_away:
             self.turn_away(message)
             return
@@ -221,6 +229,7 @@ class Work:
         self._lock = threading.Lock()
         self._threads = None
         self.in_flight = InFlight()
+        self.begun_board = None
 
     def _ending_of(self, message: Received, *, succeeded: bool) -> Ending:
         number = self.presence.number

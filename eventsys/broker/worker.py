@@ -12,6 +12,7 @@ from eventsys.errors import EventsysError
 from eventsys.store.keys import CRON_QUEUE, LOG_QUEUE
 
 from .actor import HandlerActor
+from .begun_board import BegunBoard
 from .broker import EventBroker
 from .handoff import Handoff
 from .loop_runner import LoopRunner, belongs_on_loop
@@ -154,6 +155,10 @@ class Worker:
         """Tell `publish` of each hard limit as it changes: whose it is, and when; infinity when nothing runs there."""
         self.broker.interrupts.publish = publish
         self._on_loop.limits.publish = publish
+
+    def publish_begun(self, board: BegunBoard) -> None:
+        """Note on a board what this process has begun, for whoever sees to what it held when it is dead."""
+        self.broker.work.begun_board = board
 
     def dead_threads(self) -> list[str]:
         """Return the names of threads that ended without being told to; without them this worker is of no use."""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from eventsys.broker.begun_board import BegunBoard
 from eventsys.runtime.limit_board import LimitBoard
 
 
@@ -45,6 +46,7 @@ class Child:
         report: The descriptor that becomes readable when the process says something, or is gone.
         born_at: When it was started, on the monotonic clock.
         presence: The name under which it holds messages, once it has said so.
+        has_started: Whether it has begun to work.
         is_mute: Whether it has closed its end of the pipe, and will say nothing more.
         start_error: Why it could not start, if it has said so.
     """
@@ -52,11 +54,13 @@ class Child:
     def __init__(self, arguments: Sequence[str], environ: Mapping[str, str], program: Program = PLAIN) -> None:
         self.program = program
         self.presence: str | None = None
+        self.has_started = False
         self.start_error: str | None = None
         self.born_at = time.monotonic()
         self.report, report = os.pipe()
         life, self._life = os.pipe()
-        self._board = LimitBoard()
+        self._board, self._begun = LimitBoard(), BegunBoard()
+        boards = (self._board.descriptor, self._begun.descriptor)
         self._heard = b""
         self.is_mute = False
         os.set_blocking(self.report, False)
@@ -64,9 +68,9 @@ class Child:
         command += ["--parent", str(os.getpid()), "--life", str(life), "--report", str(report)]
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [*command, "--board", str(self._board.descriptor)],
+                [*command, "--board", str(boards[0]), "--begun", str(boards[1])],
                 env=environ,
-                pass_fds=(life, report, self._board.descriptor, *program.descriptors),
+                pass_fds=(life, report, *boards, *program.descriptors),
                 # Ctrl-C in a terminal goes to the supervisor alone, which then tells its children.
                 start_new_session=True,
             )
@@ -98,6 +102,10 @@ class Child:
         """Return when, on the monotonic clock, its next handler counts as stuck."""
         return self._board.earliest()
 
+    def begun(self) -> list[bytes] | None:
+        """Return the marks of what it may have begun and not committed; None where they are too many to tell."""
+        return self._begun.marks()
+
     def age_s(self) -> float:
         """Return for how many seconds it has been running."""
         return time.monotonic() - self.born_at
@@ -115,3 +123,4 @@ class Child:
         os.close(self.report)
         os.close(self._life)
         self._board.close()
+        self._begun.close()

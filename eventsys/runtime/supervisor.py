@@ -230,8 +230,9 @@ class Supervisor:
             if self._keeper is not None and child.presence is not None:
                 # It is about to end its lease itself, or goes on under another name.
                 self._keeper.let_go(child.presence)
+            if "started" in said:
+                self._failed_starts, child.has_started = 0, True
             if "presence" in said:
-                self._failed_starts = 0
                 child.presence = said["presence"]
                 if self._keeper is None:
                     self._keeper = LeaseKeeper(said["url"], said["bus"], Lease(*said["lease"]))
@@ -240,16 +241,16 @@ class Supervisor:
     def _bury(self, child: Child, code: int) -> None:
         self._listen(child)
         self._children.remove(child)
-        child.close()
         if child.presence is not None and self._keeper is not None:
-            self._keeper.end(child.presence)
+            self._keeper.end(child.presence, child.begun())
+        child.close()
         if self._stops:
             return
         logger.error(
             "process %d ended with %s and is replaced", child.pid, _described(code),
             extra={"action": "process_died", "pid": child.pid, "exit_code": code},
         )  # fmt: skip
-        if code == START_FAILED and child.presence is None:
+        if code == START_FAILED and not child.has_started:
             self._failed_starts += 1
             if self._failed_starts >= MOST_FAILED_STARTS:
                 self._start_error = child.start_error or _described(code)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from eventsys.broker.begun_board import BegunBoard
 from eventsys.broker.worker import Worker
 from eventsys.runtime.development.options import Development, add_arguments, read
 from eventsys.runtime.discovery import discover, find_service
@@ -69,10 +70,10 @@ def main(arguments: Sequence[str] | None = None, beside: StartCompanion | None =
     _log(development)
     report = _Report(given.report)
     try:
-        service, worker, assistant = _started(given, development, workers)
+        service, worker, assistant = _started(given, development, workers, report)
     except (Exception, SystemExit) as error:
         return _start_failed(error, given, development, stop, report)
-    report.introduce(service)
+    report.tell(started=True)
     companion = None if beside is None else beside(service)
     return _run(service, worker, [one for one in (companion, assistant) if one], stop, report, given.drain_ms)
 
@@ -131,11 +132,12 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--drain-ms", type=int, default=_DRAIN_MS, help="milliseconds that handlers have at the end")
     add_arguments(parser)
     parser.add_argument("--board", type=int, default=None, help="descriptor of the board of hard limits")
+    parser.add_argument("--begun", type=int, default=None, help="descriptor of the board of begun messages")
     return parser.parse_args(arguments)
 
 
 def _started(
-    given: argparse.Namespace, development: Development, workers: list[Worker]
+    given: argparse.Namespace, development: Development, workers: list[Worker], report: _Report
 ) -> tuple[Any, Worker, Assistant | None]:
     loaded_at = time.time()
     if str(Path.cwd()) not in sys.path:
@@ -153,12 +155,16 @@ def _started(
     workers.append(worker)
     if given.board is not None:
         worker.publish_limits(LimitBoard(given.board).write)
+    if given.begun is not None:
+        worker.publish_begun(BegunBoard(given.begun))
     service.broker.emit_after("process_boot")
     assistant = None
     if any(development):
         from eventsys.runtime.development.assistant import Assistant
 
         assistant = Assistant(service, given.modules, development, loaded_at)
+    # Before anything begins: the first message may be one that kills this process.
+    report.introduce(service)
     worker.start()
     if assistant is not None:
         assistant.start()

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import redis
 
 from eventsys import EventService
+from tests.support.supervised import Supervised, is_gone
 
 APPLICATION = """
 import asyncio, ctypes, os
@@ -61,73 +60,11 @@ from eventsys.broker import hard_limits, interrupts
 hard_limits.GRACE_S = interrupts.GRACE_S = 0.1
 """
 
-#: Supervises with the times of a test.
-PROGRAM = """
-import sys
-from pathlib import Path
-from eventsys.runtime import supervisor
-supervisor.KILL_AFTER_S = 0.1
-alive = Path("alive")
-sys.exit(supervisor.supervise(["shop"], processes=int(sys.argv[1]), threads=2, liveness_file=alive))
-"""
-
-
-class Supervised:
-    """A running supervisor, and what its processes say."""
-
-    def __init__(self, process: subprocess.Popen[bytes], client: redis.Redis, errors: Path) -> None:
-        self.process = process
-        self._client = client
-        self._errors = errors
-
-    def pid_from(self, key: str) -> int:
-        """Wait for a process to say something under `key`, and return which one did."""
-        said = self._client.blpop([key], 60)
-        assert said is not None, f"nobody said {key!r}: {self._errors.read_text()[-2000:]}"
-        return int(said[1])
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        return self.process.wait(60)
-
-    def errors(self) -> str:
-        return self._errors.read_text()
-
-
-def is_gone(pid: int, timeout_s: float = 60.0) -> bool:
-    """Wait until a process is gone, and say whether it is."""
-    try:
-        descriptor = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([descriptor], [], [], timeout_s)[0])
-    finally:
-        os.close(descriptor)
-
 
 @pytest.fixture
-def supervise(redis_url: str, redis_client: redis.Redis, tmp_path: Path) -> Iterator[Callable[..., Supervised]]:
+def supervise(supervise_application: Callable[..., Supervised]) -> Callable[..., Supervised]:
     """Start supervisors: `supervise(2)` for two processes."""
-    running: list[Supervised] = []
-    patient = redis.Redis.from_url(redis_url, socket_timeout=None)
-
-    def start(processes: int, application: str = APPLICATION, url: str | None = redis_url) -> Supervised:
-        (tmp_path / "shop.py").write_text(application)
-        errors = tmp_path / "errors"
-        environ = {**os.environ, "PYTHONPATH": str(Path.cwd())}
-        environ |= {"EVENTSYS_REDIS_URL": url} if url is not None else {}
-        with errors.open("wb") as file:
-            command = [sys.executable, "-c", PROGRAM, str(processes)]
-            process = subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=file, stderr=file)
-        running.append(Supervised(process, patient, errors))
-        return running[-1]
-
-    yield start
-    for one in running:
-        one.process.kill()
-        one.process.wait()
-    patient.close()
+    return partial(supervise_application, application=APPLICATION)
 
 
 @pytest.fixture
@@ -199,6 +136,7 @@ def test_without_a_configured_redis_the_embedded_one_runs_as_long_as_the_supervi
     tell = """
 import os
 from eventsys import EventService
+from tests.support.supervised import Supervised, is_gone
 
 events = EventService(app="shop")
 with open("told", "w") as told:

@@ -13,7 +13,7 @@ ARGV
   2  limit     most entries to move on one lane
 RETURNS
   {names of the processes that were dead, entries moved, queues that hold returned entries or suspects,
-  queues that are paused}
+  queues that are paused, for each name how many were taken over now or, when that was the last of it, released before}
 ]]
 local prefix = KEYS[1]
 local now_ms, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -24,18 +24,7 @@ redis.call("DEL", prefix .. ":scratch")
 -- include: count
 -- include: requeue_inline
 
-local streams, queue_of = {}, {}
-local function add_lanes(queue, stem)
-  for _, lane in ipairs({ 10, 8, 5, 1 }) do
-    local stream = stem .. ":" .. lane
-    streams[#streams + 1] = stream
-    queue_of[stream] = queue
-  end
-end
-add_lanes("eventsys.log", prefix .. ":log")
-for _, queue in ipairs(redis.call("SMEMBERS", prefix .. ":queues")) do
-  if queue ~= "eventsys.log" then add_lanes(queue, prefix .. ":queue:" .. queue) end
-end
+-- include: lanes_of_bus
 
 local function move(stream, process)
   local pending = redis.pcall("XPENDING", stream, "workers", "-", "+", limit, process)
@@ -57,7 +46,7 @@ local function move(stream, process)
   return #pending
 end
 
-local moved = 0
+local moved, taken = 0, {}
 local dead = redis.call("ZRANGEBYSCORE", prefix .. ":processes", "-inf", now_ms, "LIMIT", 0, 4)
 for _, process in ipairs(dead) do
   -- From here on the process can neither commit nor renew, should it come back.
@@ -65,7 +54,10 @@ for _, process in ipairs(dead) do
   local left = 0
   for _, stream in ipairs(streams) do left = left + move(stream, process) end
   moved = moved + left
+  taken[#taken + 1] = left
   if left == 0 then
+    -- What its supervisor released before is told of here, once.
+    taken[#taken] = tonumber(redis.call("HGET", prefix .. ":process:" .. process, "released") or "0")
     redis.call("ZREM", prefix .. ":processes", process)
     redis.call("DEL", prefix .. ":process:" .. process)
   end
@@ -88,4 +80,4 @@ if moved > 0 then redis.call("INCR", prefix .. ":news") end
 count("reclaimed", moved)
 keep_counts()
 keep_entry_clock()
-return { dead, moved, waiting, redis.call("SMEMBERS", prefix .. ":queues:paused") }
+return { dead, moved, waiting, redis.call("SMEMBERS", prefix .. ":queues:paused"), taken }
