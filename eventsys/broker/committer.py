@@ -132,10 +132,12 @@ class Committer:
             with self._by_hand:
                 while self._waiting:
                     self._commit_next()
-        # The next suspect waits for the end of this one: there is one in a process at a time.
-        elif self._is_asleep or finished.place.is_suspect or len(self._waiting) >= ENOUGH or not self._more_is_coming():
-            if self._thread is None:
-                self._start()
+        elif finished.place.is_suspect:
+            # The next suspect waits for the end of this one: there is one in a process at a time.
+            self._start()
+            self.hurry()
+        elif self._is_asleep or len(self._waiting) >= ENOUGH or not self._more_is_coming():
+            self._start()
             self._wake.set()
 
     def hurry(self) -> None:
@@ -160,6 +162,8 @@ class Committer:
         return complete
 
     def _start(self) -> None:
+        if self._thread is not None:
+            return
         with self._starting:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="eventsys-committer", daemon=True)

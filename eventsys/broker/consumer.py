@@ -65,6 +65,7 @@ class EventConsumer(Consumer):
         self._reader = LaneReader(self._channel, list(self._streams.values()), work.presence.name)
         self._holder = ""
         self._is_busy = False
+        self._is_suspects_turn = True
 
     def __next__(self) -> Received | None:
         """Return the next message, or None when there was none for a while.
@@ -188,29 +189,42 @@ class EventConsumer(Consumer):
             self._take([(entry, False) for entry in self._reader.read_own()], over=over)
 
     def _leftovers(self, room: int) -> list[tuple[Entry, bool]]:
-        """Return what others handed back, else one message that a dead process held.
+        """Return what others handed back, or one message that a dead process held: in turn, so that neither starves."""
+        is_suspects_turn = self._is_suspects_turn
+        suspect = self._suspect() if is_suspects_turn else None
+        self._is_suspects_turn = not suspect
+        if suspect:
+            return suspect
+        if returned := self._returned(room):
+            return returned
+        if not is_suspects_turn:
+            suspect = self._suspect()
+        if suspect is not None and not suspect:
+            self._work.presence.no_leftovers(self.queue)
+        return suspect or []
 
-        A lost reply is no reason to claim once more: what it told of is this process's now, and the next consumer finds
-        it in its own list.
-        """
-        work, lanes = self._work, list(self._streams.values())
-        prefix, name = work.keys.prefix, self._holder
-        taken = run_script_once(self._channel, script("claim_returned"), prefix, name, room, *lanes)
+    def _returned(self, room: int) -> list[tuple[Entry, bool]]:
+        # A lost reply is no reason to claim once more: what it told of is this process's now, and the next consumer
+        # finds it in its own list. That holds for a suspect too.
+        arguments = (self._work.keys.prefix, self._holder, room, *self._streams.values())
+        taken = run_script_once(self._channel, script("claim_returned"), *arguments)
         found = [(self._lane_of[stream], entry[0], entry[1]) for stream, entries in taken for entry in entries]
-        if found:
-            return [(entry, False) for entry in found]
-        if work.in_flight.has_suspect:
-            return []
-        limit = 0 if self.queue == "eventsys.log" else CRASH_LIMIT
-        arguments = (work.clock.now_ms(), name, limit, work.retention_ms)
-        suspect: list[Any] = run_script_once(self._channel, script("claim_suspect"), prefix, *arguments, *lanes)
+        return [(entry, False) for entry in found]
+
+    def _suspect(self) -> list[tuple[Entry, bool]] | None:
+        """Claim one; return an empty list when there is none, and None when there may be one and it must wait."""
+        if self._work.in_flight.has_suspect:
+            return None
+        work, limit = self._work, 0 if self.queue == "eventsys.log" else CRASH_LIMIT
+        arguments = (work.clock.now_ms(), self._holder, limit, work.retention_ms, *self._streams.values())
+        suspect: list[Any] = run_script_once(self._channel, script("claim_suspect"), work.keys.prefix, *arguments)
         if len(suspect) == 2:
             logger.error(
                 "a message that killed its process %d times is a dead letter now", CRASH_LIMIT,
                 extra={"action": "crash_loop_buried", "queue": self.queue, "entry": suspect[1].decode()},
             )  # fmt: skip
-        if len(suspect) < 3:
-            work.presence.no_leftovers(self.queue, any_left=len(suspect) == 2)
+            return None
+        if not suspect:
             return []
         stream, entry, _crashes = suspect
         return [((self._lane_of[stream], entry[0], entry[1]), True)]

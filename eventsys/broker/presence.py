@@ -186,10 +186,9 @@ class Presence:
         """Say whether a person has paused a queue, as the last look for dead processes found it."""
         return queue in self._paused
 
-    def no_leftovers(self, queue: str, *, any_left: bool) -> None:
+    def no_leftovers(self, queue: str) -> None:
         """Note that there were none, so that fetching does not ask again before the next scan."""
-        if not any_left:
-            self._leftovers.discard(queue)
+        self._leftovers.discard(queue)
 
     def beat(self) -> None:
         """Renew the lease and read Redis's clock; go on under another name where the lease was taken over.

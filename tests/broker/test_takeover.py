@@ -212,3 +212,62 @@ def test_a_process_that_is_about_to_end_begins_nothing_more(broker) -> None:
     assert broker.work.in_flight.unstarted() == [fetched]  # for whoever ends the process to hand back
     lane = broker.keys.lane("default", 5)
     assert len(broker.link.call("XPENDING", lane, "workers", "-", "+", 100, RETURNED)) == 1
+
+
+def _dead_at(broker, now_ms: int) -> list[bytes]:
+    return broker.link.run(script("take_over"), broker.keys.prefix, now_ms, 100)[0]
+
+
+def _beat(broker, now_ms: int, *processes: str) -> list[int]:
+    return broker.link.run(script("beat"), broker.keys.prefix, now_ms, 12_000, *processes)
+
+
+def _introduce(broker, now_ms: int, process: str) -> None:
+    arguments = (process, "host", 1, 0, now_ms, now_ms + 12_000, 12_000, "default", "default")
+    broker.link.run(script("introduce"), broker.keys.prefix, *arguments)
+
+
+@pytest.mark.redis62
+@pytest.mark.parametrize("comes_first", ["one of them", "a new one"])
+def test_who_comes_first_after_an_outage_leaves_the_living_their_messages(broker, comes_first: str) -> None:
+    for process in ("first", "second", "dead", "ended"):
+        _introduce(broker, 1_000, process)
+    broker.link.call("ZADD", broker.keys.processes, 0, "ended")
+    if comes_first == "one of them":
+        assert _beat(broker, 61_000, "first") == [1]
+    else:
+        _introduce(broker, 61_000, "new")
+        assert _beat(broker, 61_200, "first") == [1]
+    assert _dead_at(broker, 61_300) == [b"ended"]
+    assert _beat(broker, 62_000, "second") == [1]
+    assert _dead_at(broker, 65_900) == []
+    assert _dead_at(broker, 66_000) == [b"dead"], "it had five seconds to say that it lives"
+    assert _dead_at(broker, 66_001) == []
+
+
+@pytest.mark.redis62
+def test_while_anybody_beats_a_lease_is_as_long_as_it_was(broker) -> None:
+    for process in ("living", "dead"):
+        _introduce(broker, 1_000, process)
+    for now_ms in (5_000, 9_000, 13_000):
+        assert _beat(broker, now_ms, "living") == [1]
+    assert _dead_at(broker, 12_999) == []
+    assert _dead_at(broker, 13_000) == [b"dead"]
+
+
+def test_what_is_handed_back_all_the_time_starves_no_suspect_and_is_not_starved(broker, start_worker) -> None:
+    handled: list[str] = []
+
+    @dramatiq.actor
+    def note(kind):
+        handled.append(kind)
+
+    link, lane = broker.link, broker.keys.lane("default", 5)
+    link.call("XGROUP", "CREATE", lane, GROUP, "0", "MKSTREAM")
+    for kind, consumer in (("returned", RETURNED), ("suspect", SUSPECTS)):
+        for _ in range(40):
+            note.send(kind)
+        link.call("XREADGROUP", "GROUP", GROUP, consumer, "COUNT", 40, "STREAMS", lane, ">")
+    start_worker(broker, threads=1)
+    eventually(lambda: len(handled) == 80)
+    assert set(handled[:4]) == {"returned", "suspect"}

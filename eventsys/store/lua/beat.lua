@@ -2,7 +2,7 @@
 beat: renew the leases of living processes.
 
 A lease that nobody has ended yet is renewed even when it is overdue. One that was ended stays so: what the process
-held is others' now, and it has to go on under another name.
+held is others' now, and it has to go on under another name. The first to beat after Redis was away spares the others.
 
 KEYS
   1  prefix of the bus
@@ -14,11 +14,14 @@ ARGV
 RETURNS
   for each process 1 when its lease was renewed, 0 when it had been ended
 ]]
-local processes = KEYS[1] .. ":processes"
+local prefix, processes = KEYS[1], KEYS[1] .. ":processes"
 local now_ms, lease_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
 
-redis.call("DEL", KEYS[1] .. ":scratch")
+redis.call("DEL", prefix .. ":scratch")
 
+-- include: spare_living
+
+spare_living(now_ms, lease_ms)
 local held = {}
 for at = 3, #ARGV do
   local lease_end = redis.call("ZSCORE", processes, ARGV[at])

@@ -14,7 +14,7 @@ ARGV
   4    number       the one it has already, 0 for a new one: records name workers by it
   5    started_ms   the caller's clock
   6    lease_end    real time, ms
-  7    lease_ms     how long a beat lasts
+  7    lease_ms     how long a beat lasts; so long before lease_end it is now
   8    queues       all that it reads, as text
   9..  queues       the same, one by one
 RETURNS
@@ -24,6 +24,11 @@ local prefix, name, number = KEYS[1], ARGV[1], tonumber(ARGV[4])
 local process = prefix .. ":process:" .. name
 
 redis.call("DEL", prefix .. ":scratch")
+
+-- include: spare_living
+
+-- A process that was started while Redis was away may be the first to come.
+spare_living(tonumber(ARGV[6]) - tonumber(ARGV[7]), tonumber(ARGV[7]))
 
 if number == 0 then
   number = tonumber(redis.call("HGET", process, "number") or redis.call("HINCRBY", prefix .. ":workers", "next", 1))
