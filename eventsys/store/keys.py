@@ -123,6 +123,10 @@ class Keys:
         """Return the stream where deliveries of one priority wait that may not run now."""
         return f"{self.prefix}:waiting:{subscription}:{lane}"
 
+    def gate(self, subscription: str) -> str:
+        """Return the hash of what holds a subscription back, and for how long."""
+        return f"{self.prefix}:gate:{subscription}"
+
     def slots(self, subscription: str) -> str:
         """Return the sorted set of the deliveries that may run, or do, under the limits of a subscription."""
         return f"{self.prefix}:slots:{subscription}"

@@ -179,6 +179,20 @@ class SubscriptionStore:
         return Subscription.from_row(row) if known is None else known
 
 
+def was_closed(link: Link, keys: Keys, name: str, first_ms: int, last_ms: int) -> bool:
+    """Return whether a pause, or an open breaker, began to hold back a subscription between two moments.
+
+    Args:
+        link: The way to Redis.
+        keys: The keys of the bus.
+        name: Its present name.
+        first_ms: The first moment, in milliseconds since 1970.
+        last_ms: The last one.
+    """
+    closings = link.call("HGET", keys.gate(name), "closings") or b""
+    return any(first_ms <= int(closed_ms) <= last_ms for closed_ms in closings.split())
+
+
 def _figures(replies: Sequence[Any]) -> dict[str, Any]:
     lengths, heads = replies[: len(LANES)], replies[len(LANES) : 2 * len(LANES)]
     since = [int(entries[0][0].partition(b"-")[0]) for entries in heads if entries]

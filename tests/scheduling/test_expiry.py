@@ -106,6 +106,22 @@ def test_a_sweep_ends_what_was_never_dispatched(events) -> None:
     assert events.get_metrics().expired_events == 1
 
 
+def test_what_lay_in_a_queue_that_nobody_read_when_a_pause_began_is_never_too_late(events, services, unread) -> None:
+    too_late = unread(expire_after="5m")
+    event = unread(expire_after="1h")
+    _later(events, timedelta(minutes=10))
+    events.subscriptions.pause("idle")
+    _later(events, 2 * _HOUR)
+    events.subscriptions.resume("idle")
+    assert events.store.delayed.expire(to_ms(events.broker.clock.now())) == 1
+    afterwards = unread(expire_after="1h")
+    _later(events, 2 * _HOUR)
+    services.work(events, queues={"unread"})
+    assert events.wait(event.id).status is EventStatus.DELIVERED
+    assert events.wait(too_late.id).status is EventStatus.EXPIRED
+    assert events.wait(afterwards.id).status is EventStatus.EXPIRED
+
+
 def test_what_a_paused_subscription_holds_back_is_never_too_late(events, services) -> None:
     calls = []
     events.on("order.#", name="ship")(calls.append)

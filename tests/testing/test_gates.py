@@ -73,4 +73,3 @@ def test_each_of_several_pauses_spares_what_waited_when_it_began(redis_url: str)
             assert events.get_event(late.id).status is EventStatus.EXPIRED
         harness.advance(hours=3)
         assert [events.get_event(one.id).status for one in made] == [EventStatus.DELIVERED] * 3
-        assert events.broker.link.call("HGET", events.broker.keys.prefix + ":gate:limited", "closings") is None

@@ -105,7 +105,7 @@ local endings = {
       end_delivery(ending[2], ending[3], ending[4], ending[5], ending[8], ending[9], ending[10])
     end
   end,
-  waiting = function(ending) with_gates().turn_back(ending[2], ending[3], ending[4], ending[5]) end,
+  waiting = function(ending, entry) with_gates().turn_back(ending[2], ending[3], ending[4], ending[5], entry) end,
 }
 
 local function unpacked(argument)

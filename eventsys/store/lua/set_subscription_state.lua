@@ -27,7 +27,7 @@ local gate = gate_of(name)
 if not gate then return -1 end
 if ARGV[3] == "paused" then
   if gate.is_paused then return 0 end
-  if not gate.opened_ms and gate.someone_waits then note_closing(name) end
+  if not gate.opened_ms then note_closing(name) end
   redis.call("HSET", prefix .. ":subscriptions:states", name, "paused")
   redis.call("ZREM", prefix .. ":releases", name)
   tell_of_change()

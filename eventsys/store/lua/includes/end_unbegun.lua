@@ -20,10 +20,9 @@ end
 -- include: spared
 
 -- Says whether a delivery may begin whenever the state of its subscription allows it: that holds it back, or did.
-local function is_held_back(stream, entry, fields)
+local function is_held_back(name, entry, fields)
   if not limit_of(fields) then return true end
-  local name = string.match(string.sub(stream, #prefix + 1), "^:waiting:(.+):%d+$")
-  return name ~= nil and is_spared(name, entry, fields)
+  return is_spared(redis.call("HGET", prefix .. ":subscriptions:renamed", name) or name, entry, fields)
 end
 
 local function end_unbegun(event_id, letter, status, limit)
@@ -42,7 +41,7 @@ local function end_unbegun(event_id, letter, status, limit)
       local name = redis.call("HGET", prefix .. ":subscriptions:names", number)
       local stream, entry, found
       if name then stream, entry, found = find_delivery(event_id, name, place, limit) end
-      if stream and letter == "x" and is_held_back(stream, entry, found) then
+      if stream and letter == "x" and is_held_back(name, entry, found) then
         -- It is left alone.
       elseif stream then
         drop_entry(stream, entry, name)

@@ -217,7 +217,6 @@ local function is_room_empty(gate)
   end
   for _, lane in ipairs(room_lanes) do redis.call("DEL", room_of(gate.name, lane)) end
   redis.call("SREM", prefix .. ":waiting", gate.name)
-  redis.call("HDEL", gate.key, "closings")
   gate.someone_waits = false
   if gate.is_resuming then
     gate.is_resuming = false
@@ -238,7 +237,7 @@ local function begin_to_resume(gate)
 end
 
 local function open_breaker(gate)
-  if not gate.opened_ms and not gate.is_paused and gate.someone_waits then note_closing(gate.name) end
+  if not gate.opened_ms and not gate.is_paused then note_closing(gate.name) end
   gate.opened_ms = now_ms
   redis.call("HSET", prefix .. ":subscriptions:open", gate.name, string.format("%.0f", now_ms))
   look_again(gate.name, now_ms + gate.wait_ms)
@@ -344,9 +343,10 @@ local function note_end(name, mark, verdict)
   if had_slot and gate.someone_waits and not gate.is_paused and not gate.opened_ms then release(gate.name) end
 end
 
--- Puts a delivery back into the room that was given out already; `is_hosted` says that only its state holds it back.
-local function turn_back(former, lane, fields, is_hosted)
+-- Puts a delivery back into the room that was given out already, as `entry` of its queue; `is_hosted` says that only its state holds it back.
+local function turn_back(former, lane, fields, is_hosted, entry)
   local name = current_name(former)
+  if is_spared(name, entry, fields) then drop_limit(fields) end
   wait_in_room(name, lane, fields)
   local gate = gate_of(name)
   if gate and not is_hosted then

@@ -1,9 +1,9 @@
 --[[
-spared: whether a delivery that waits in the room of its subscription may begin however late it is, because a pause or an
-open breaker held it back: the room was closed while it waited there, before it was too late.
+spared: whether a delivery may begin however late it is, because a pause or an open breaker held it back: its subscription
+closed while it waited, in its room or in a queue that nobody read, and before it was too late.
 
-`closings` of the subscription's gate says when the room was closed while something waited, in ms; it is dropped with the
-last entry. `entry` is the delivery's name in the room, which begins with when it came.
+`closings` of the subscription's gate says when it closed, in ms. `entry` is the delivery's name where it waits, which begins
+with when it came there.
 
 Uses: prefix, now_ms
 ]]
@@ -19,8 +19,7 @@ local function note_closing(name)
   local gate = prefix .. ":gate:" .. name
   local noted, closings = redis.call("HGET", gate, "closings"), {}
   for closed_ms in string.gmatch(noted or "", "%d+") do closings[#closings + 1] = closed_ms end
-  -- Of more than so many the second oldest goes: what waits longest was there for the oldest.
-  if #closings >= most_closings then table.remove(closings, 2) end
+  if #closings >= most_closings then table.remove(closings, 1) end
   closings[#closings + 1] = string.format("%.0f", now_ms)
   redis.call("HSET", gate, "closings", table.concat(closings, " "))
 end
