@@ -9,9 +9,32 @@ from tests.chaos.ledger import Delivery
 
 from .history import Ends, Logs
 from .nemesis import Outage, Strike
+from .plan import LONGEST_S
 
 _MOMENT_S = 0.5
 """By how much the ledger and the watch over Redis's file may differ, in seconds."""
+
+COMMITTED_WITHIN_S = 5.0
+"""Seconds after which an attempt that ended is committed, without those in which Redis was away: 10 ms, and a machine
+that does a hundred other things."""
+
+_HANDLING = ("worker", "supervisor", "dispatcher", "leader")
+"""The victims without which no event is handled for a while."""
+
+
+@dataclass(frozen=True)
+class Resumption:
+    """How long nothing was handled after Redis was back.
+
+    Attributes:
+        idle_s: How long: until something was, or until Redis was harmed once more.
+        outage: What was over.
+        struck: Which processes were struck in that time, or still stood still.
+    """
+
+    idle_s: float
+    outage: Outage
+    struck: tuple[str, ...]
 
 
 @dataclass
@@ -29,10 +52,12 @@ class Explainer:
     outages: list[Outage]
     power_cuts: list[tuple[float, float]]
     logs: Logs
-    _killed: dict[int, str] = field(init=False)
+    _killed: dict[int, float] = field(init=False)
+    _told: dict[int, float] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._killed = {one.pid: one.kind for one in self.strikes if one.kind == "kill"}
+        self._killed = {one.pid: one.at for one in self.strikes if one.kind == "kill"}
+        self._told = {one.pid: one.at for one in self.strikes if one.kind == "terminate"}
 
     def was_cut(self, told_at: float) -> bool:
         """Say whether what was accepted at a moment is among what Redis lost when its power was cut."""
@@ -49,22 +74,52 @@ class Explainer:
         at, pid = first
         if poisons.get(delivery[0]) == "fork_on":
             return "its handler forked, and the child handled it too"
-        if pid in self._killed:
+        if self._was_uncommitted(at, self._killed.get(pid)):
             return "its process was killed before the commit"
-        if pid in self.logs.died:
+        if self._was_uncommitted(at, self.logs.died.get(pid)):
             return "its process died of poison, or was told to end, before the commit"
+        if pid in self._told:
+            return "its process was told to end, and ended before the commit, because Redis was away"
         if pid in self.logs.lost_leases:
             return "its process was stopped or cut off for longer than its lease"
         if any(began_at - _MOMENT_S <= at <= ended_at + _MOMENT_S for began_at, ended_at in self.power_cuts):
             return "Redis lost the commit when its power was cut"
         return None
 
-    def resumptions(self, handled: dict[Delivery, Ends]) -> list[float]:
-        """Return how long it took until anything was handled after Redis had been away, the slowest last."""
+    def _was_uncommitted(self, ended_at: float, died_at: float | None) -> bool:
+        """Say whether an attempt that ended may have had no time for its commit when its process died."""
+        if died_at is None or died_at < ended_at:
+            return False
+        return died_at - ended_at - self._away_s(ended_at, died_at) < COMMITTED_WITHIN_S
+
+    def resumptions(self, handled: dict[Delivery, Ends]) -> list[Resumption]:
+        """Return how long nothing was handled while Redis was there again, for each time it was away; the longest last.
+
+        Where Redis is harmed once more before anything is handled, that time ends there, and the next one begins when
+        it is back.
+        """
         ends = sorted(at for one in handled.values() for at, _ in one.ends)
-        backs = [outage.ended_at for outage in self.outages if outage.kind in ("kill", "power", "refuse", "silence")]
-        following = [(back, bisect_right(ends, back)) for back in backs]
-        return sorted(ends[number] - back for back, number in following if number < len(ends))
+        outages = sorted(self.outages, key=lambda one: one.began_at)
+        found = []
+        for number, outage in enumerate(outages):
+            back = outage.ended_at
+            until = min(
+                [*ends[bisect_right(ends, back) :][:1], *(one.began_at for one in outages[number + 1 :][:1])],
+                default=back,
+            )
+            found.append(Resumption(until - back, outage, tuple(self._struck_between(outage.began_at, until))))
+        return sorted(found, key=lambda one: one.idle_s)
+
+    def _struck_between(self, began_at: float, ended_at: float) -> list[str]:
+        """Return who was struck in that time, and who was stopped before it and did not go on until it began."""
+        struck = [
+            f"{one.kind} {one.victim}"
+            for one in self.strikes
+            if one.victim in _HANDLING
+            and one.at <= ended_at
+            and one.at + (LONGEST_S["stop"] if one.kind == "stop" else 0.0) >= began_at
+        ]
+        return struck + ["poison"] * any(began_at <= at <= ended_at for at in self.logs.died.values())
 
     def takeovers(self, handled: dict[Delivery, Ends]) -> list[tuple[float, float, Strike, Delivery]]:
         """Return how long it took until what a killed process held was begun again, the slowest last.

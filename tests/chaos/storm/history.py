@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from tests.chaos.ledger import Delivery
@@ -93,17 +95,17 @@ class Logs:
     """What the logs of all processes say.
 
     Attributes:
-        died: Worker processes that ended, with how their supervisor described it.
+        died: Worker processes that ended, with when their supervisor said so, on the monotonic clock.
         lost_leases: Processes that found their lease taken over.
         errors: The last lines of tracebacks that no fault of ours explains, and how often they stand there.
     """
 
-    died: dict[int, str] = field(default_factory=dict)
+    died: dict[int, float] = field(default_factory=dict)
     lost_leases: set[int] = field(default_factory=set)
     errors: Counter[str] = field(default_factory=Counter)
 
 
-_DIED = re.compile(r"process (\d+) ended with (.+) and is replaced")
+_DIED = re.compile(r"^(\S+ \S+) .*process (\d+) ended with .+ and is replaced")
 _LOST_LEASE = re.compile(
     r"^\S+ \S+ (\d+) WARNING .*(away for longer than its lease|attempt was taken over before it ended)"
 )
@@ -122,9 +124,15 @@ def read_logs(directory: Path) -> Logs:
         with path.open(errors="replace") as lines:
             for line in lines:
                 if found := _DIED.search(line):
-                    logs.died[int(found[1])] = found[2]
+                    logs.died[int(found[2])] = _moment_of(found[1])
                 elif found := _LOST_LEASE.search(line):
                     logs.lost_leases.add(int(found[1]))
                 elif _RAISED.match(line) and not _WANTED.search(line):
                     logs.errors[f"{path.stem}: {line.strip()[:160]}"] += 1
     return logs
+
+
+def _moment_of(said_at: str) -> float:
+    """Return the moment on the monotonic clock for the time in a line of a log."""
+    passed_s = time.time() - datetime.strptime(said_at, "%Y-%m-%d %H:%M:%S,%f").astimezone().timestamp()
+    return time.monotonic() - passed_s

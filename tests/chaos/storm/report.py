@@ -52,9 +52,12 @@ class Report:
             self.faults.append(
                 f"a takeover took {net_s:.1f} s: {delivery}, after a {strike.kind} of the {strike.victim}"
             )
+        unharmed = [one for one in resumptions if not one.struck]
         longest = self._options.longest_resuming
-        if longest and resumptions and resumptions[-1] > longest:
-            self.faults.append(f"work went on {resumptions[-1]:.1f} s after Redis was back")
+        if longest and unharmed and unharmed[-1].idle_s > longest:
+            self.faults.append(
+                f"work went on {unharmed[-1].idle_s:.1f} s after Redis was back from {unharmed[-1].outage.kind}"
+            )
         figures = {
             **verdict.figures,
             "publishing errors": sum(history.answers.values()),
@@ -76,7 +79,14 @@ class Report:
                 f" {strike.victim}"
             )
         if resumptions:
-            figures["work went on after Redis was back, slowest"] = f"{resumptions[-1]:.1f} s"
+            last = resumptions[-1]
+            figures["work went on after Redis was back, slowest"] = (
+                f"{last.idle_s:.1f} s, after {last.outage.kind}; struck meanwhile: {', '.join(last.struck) or 'nobody'}"
+            )
+        if unharmed:
+            figures["work went on after Redis was back, slowest while no process was struck"] = (
+                f"{unharmed[-1].idle_s:.1f} s, after {unharmed[-1].outage.kind}, of {len(unharmed)} times"
+            )
         text = self._text(nemesis, verdict, {name: str(figure) for name, figure in figures.items()}, explainer)
         print(text, flush=True)
         if self._options.report:

@@ -123,8 +123,11 @@ class Verdict:
 
     def _check_record(self, record: EventRecord[Any], wrong: dict[str, list[str]], counts: Counter[str]) -> None:
         expected = SUBSCRIBERS[record.type]
-        if tuple(sorted(one.subscription for one in record.deliveries)) != expected:
-            wrong["events have the wrong deliveries"].append(record.id)
+        found = tuple(sorted(one.subscription for one in record.deliveries))
+        if record.status is EventStatus.PENDING and not found:
+            wrong["events were not dispatched"].append(record.id)
+        elif found != expected:
+            wrong["events have the wrong deliveries"].append(f"{record.id} {record.status}: {', '.join(found)}")
         if record.status not in (EventStatus.DELIVERED, EventStatus.FAILED):
             wrong["events did not end"].append(f"{record.id} {record.status}")
         for one in record.deliveries:
