@@ -75,10 +75,10 @@ class InFlight:
         """Note what message a place turned out to hold."""
         self._places[message.place.stream, message.place.entry, message.place.holder] = message
 
-    def unstarted(self) -> list[Received]:
-        """Return the messages that are fetched and not begun."""
+    def besides(self, one: object) -> list[Received]:
+        """Return the messages that are held, begun or not, but for one."""
         with self._lock:
-            return [message for message in self._places.values() if message is not None and message.attempt is None]
+            return [message for message in self._places.values() if message is not None and message is not one]
 
     def handled(self, place: Place) -> None:
         """Note that a message has been worked on, which makes room for another one."""

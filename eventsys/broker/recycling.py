@@ -18,7 +18,9 @@ RECYCLE_EXIT = 70
 
 
 def recycle(broker: EventBroker, message: MessageProxy, error: BaseException) -> None:
-    """End an attempt that cannot be interrupted, hand back what is not begun, and end the process with it.
+    """End an attempt that cannot be interrupted, hand back all else, and end the process with it.
+
+    What else runs is handed back too: it ends with a process that decided to end, and is suspected of nothing.
 
     Args:
         broker: Whose process it is.
@@ -35,7 +37,7 @@ def recycle(broker: EventBroker, message: MessageProxy, error: BaseException) ->
             broker.emit_after("process_message", message, exception=error)
             broker.work.end(message, succeeded=not message.failed)
         broker.work.committer.join(5.0)
-        broker.work.hand_back(broker.work.in_flight.unstarted())
+        broker.work.hand_back(broker.work.in_flight.besides(message))
         broker.when_stuck(message.actor_name)
     except Exception:
         # Redis is away, perhaps: then others take over what this process holds. It ends all the same.

@@ -26,6 +26,10 @@ from eventsys.settings import load_settings
 #: Seconds until a dead process is replaced: the first time, and at most; doubled each time it dies young.
 BACK_OFF_S = (0.1, 10.0)
 
+#: The most for one that had begun to work. Waiting mends no handler that kills its process, and what does five times is
+#: set aside; meanwhile everything else waits with it.
+WORKED_BACK_OFF_S = 1.0
+
 #: Seconds a process has to live for its death to count as the first one again.
 GROWN_UP_S = 30.0
 
@@ -109,7 +113,8 @@ def _options(threads: int | None, queues: Sequence[str] | None) -> list[str]:
 class Supervisor:
     """Starts worker processes, replaces dead ones, and ends them all when it is told to end.
 
-    A process that dies is replaced after 0.1 s, later and later when it dies young again; the others never notice. The
+    A process that dies is replaced after 0.1 s, later and later when it dies young again: up to 1 s if it had begun to
+    work, 10 s if it had not. The others never notice. The
     children end with the supervisor, however it ends. It renews their leases as long as they live, and kills one whose
     handler is stuck so badly that the process cannot end itself.
 
@@ -256,7 +261,8 @@ class Supervisor:
                 self._start_error = child.start_error or _described(code)
         if child.age_s() >= GROWN_UP_S:
             self._wait_s = BACK_OFF_S[0]
-        self._starts_at.append(time.monotonic() + self._wait_s)
+        wait_s = min(self._wait_s, WORKED_BACK_OFF_S) if child.has_started else self._wait_s
+        self._starts_at.append(time.monotonic() + wait_s)
         self._wait_s = min(2 * self._wait_s, BACK_OFF_S[1])
 
     def _end_children(self) -> bool:

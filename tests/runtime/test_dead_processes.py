@@ -41,14 +41,31 @@ async def doze(event: Event) -> None:
     await asyncio.Event().wait()
 """
 
+#: A handler that does not react to its timeout, which is over soon.
+STUCK = """
+from eventsys.broker import interrupts
+interrupts.GRACE_S = 0.5
+
+import threading
+
+@events.on("stick", name="stick", timeout="100ms", max_retries=0)
+def stick(event: Event) -> None:
+    client.rpush("sticking", os.getpid())
+    while True:
+        try:
+            threading.Event().wait(60)
+        except BaseException:
+            continue
+"""
+
 THREADS = 2
 """Of each process that `supervise_application` starts."""
 
 
 @pytest.fixture
-def supervise(supervise_application: Callable[..., Supervised]) -> Callable[[int], Supervised]:
+def supervise(supervise_application: Callable[..., Supervised]) -> Callable[..., Supervised]:
     """Start a supervisor of so many processes."""
-    return lambda processes: supervise_application(processes, APPLICATION)
+    return lambda processes, more="": supervise_application(processes, APPLICATION + more)
 
 
 @pytest.fixture
@@ -70,7 +87,7 @@ def _released(supervised: Supervised) -> list[tuple[int, int]]:
 
 
 def test_one_of_a_thousand_messages_kills_its_process_and_is_buried_alone(
-    supervise: Callable[[int], Supervised], events: EventService, redis_client: redis.Redis
+    supervise: Callable[..., Supervised], events: EventService, redis_client: redis.Redis
 ) -> None:
     """Its neighbours are handled at once: of what the dead processes held, next to nothing becomes a suspect."""
     for number in range(500):
@@ -91,7 +108,7 @@ def test_one_of_a_thousand_messages_kills_its_process_and_is_buried_alone(
 
 
 def test_every_coroutine_that_had_begun_is_a_suspect(
-    supervise: Callable[[int], Supervised], events: EventService
+    supervise: Callable[..., Supervised], events: EventService
 ) -> None:
     events.publish_many([("doze", {})] * 60)
     supervised = supervise(1)
@@ -102,3 +119,17 @@ def test_every_coroutine_that_had_begun_is_a_suspect(
     supervised.pid_from("started")
     held, suspects = eventually(lambda: _released(supervised))[0]
     assert (held >= 50, suspects) == (True, 50)
+
+
+def test_what_runs_beside_a_handler_that_is_stuck_is_suspected_of_nothing(
+    supervise: Callable[..., Supervised], events: EventService, redis_client: redis.Redis
+) -> None:
+    events.publish_many([("doze", {})] * 20)
+    supervised = supervise(1, STUCK)
+    dozing = {supervised.pid_from("dozing") for _ in range(20)}
+    stuck = events.publish("stick")
+    assert {supervised.pid_from("sticking")} == dozing
+    assert {supervised.pid_from("dozing") for _ in range(20)} != dozing
+    assert events.wait(stuck.id, "60s").status == "failed"
+    assert _released(supervised) == []
+    assert redis_client.hlen(f"{events.broker.keys.prefix}:crashes") == 0
