@@ -6,7 +6,7 @@ import argparse
 import platform
 import time
 
-from .explaining import Explainer
+from .explaining import Explainer, Resumption
 from .history import History
 from .nemesis import Nemesis
 from .verdict import Verdict
@@ -78,15 +78,7 @@ class Report:
                 f"{net_s:.1f} s, and {took_s - net_s:.1f} s in which Redis was away; after a {strike.kind} of the"
                 f" {strike.victim}"
             )
-        if resumptions:
-            last = resumptions[-1]
-            figures["work went on after Redis was back, slowest"] = (
-                f"{last.idle_s:.1f} s, after {last.outage.kind}; struck meanwhile: {', '.join(last.struck) or 'nobody'}"
-            )
-        if unharmed:
-            figures["work went on after Redis was back, slowest while no process was struck"] = (
-                f"{unharmed[-1].idle_s:.1f} s, after {unharmed[-1].outage.kind}, of {len(unharmed)} times"
-            )
+        figures |= _resuming(resumptions)
         text = self._text(nemesis, verdict, {name: str(figure) for name, figure in figures.items()}, explainer)
         print(text, flush=True)
         if self._options.report:
@@ -109,3 +101,18 @@ class Report:
             lines += ["## Errors in the logs that no fault above accounts for", ""]
             lines += [f"- {count} times `{error}`" for error, count in explainer.logs.errors.most_common(20)] + [""]
         return "\n".join(lines)
+
+
+def _resuming(resumptions: list[Resumption]) -> dict[str, str]:
+    """Return how long work took to go on at most, in all cases and where only Redis was harmed."""
+    figures = {}
+    if resumptions:
+        last = resumptions[-1]
+        figures["work went on after Redis was back, slowest"] = (
+            f"{last.idle_s:.1f} s, after {last.outage.kind}; struck meanwhile: {', '.join(last.struck) or 'nobody'}"
+        )
+    if unharmed := [one for one in resumptions if not one.struck]:
+        figures["work went on after Redis was back, slowest while no process was struck"] = (
+            f"{unharmed[-1].idle_s:.1f} s, after {unharmed[-1].outage.kind}, of {len(unharmed)} times"
+        )
+    return figures
