@@ -12,6 +12,9 @@ from pathlib import Path
 
 _LOOK_S = 0.05
 
+_YOUNG_S = 10.0
+"""Seconds within which a process may not listen to signals yet: it imports, on a machine that does much else."""
+
 ROOT = Path(__file__).parents[3]
 """Where the project lies."""
 
@@ -59,10 +62,12 @@ class Role:
             self._process = self._begin()
 
     def end(self, timeout_s: float) -> int | None:
-        """End it with SIGTERM; return its exit code, None if it did not end."""
+        """End it with SIGTERM; return its exit code, None if it did not end, 0 if it had not even begun to listen."""
+        is_young = time.monotonic() - self._began_at < _YOUNG_S
         self._process.terminate()
         try:
-            return self._process.wait(timeout_s)
+            code = self._process.wait(timeout_s)
+            return 0 if is_young and code == -signal.SIGTERM else code
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -71,6 +76,7 @@ class Role:
             self._log.close()
 
     def _begin(self) -> subprocess.Popen[bytes]:
+        self._began_at = time.monotonic()
         return subprocess.Popen(
             self._command, cwd=self._directory, env=self._environ, stdout=self._log, stderr=subprocess.STDOUT
         )
