@@ -37,7 +37,7 @@ class FormTokens:
 
     def fits(self, cookie: str | None, token: str | None) -> bool:
         """Say whether a token belongs to a cookie."""
-        return bool(cookie) and hmac.compare_digest(self.token_of(cookie or ""), token or "")
+        return bool(cookie) and hmac.compare_digest(self.token_of(cookie or "").encode(), (token or "").encode())
 
 
 def token_for(request: Request) -> str:

@@ -98,6 +98,9 @@ class Gate:
         address = _address(scope)
         if not self._rate.allows(address or "unix"):
             return _Refusal(429, "too many requests from this address; wait a second", {"retry-after": "1"})
+        if not scope["query_string"].isascii():
+            # Whoever reads the address of a request later expects what a URL may have, as RFC 3986 says.
+            return _Refusal(400, "an address has ASCII characters only; others are percent-encoded")
         hosts = _values(scope, b"host")
         if not is_allowed(hosts, self._names):
             return _Refusal(421, "this server does not answer to that name; whoever starts it can allow it")

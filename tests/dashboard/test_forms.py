@@ -22,7 +22,13 @@ def test_no_form_is_taken_without_the_token_of_our_pages(browser: Browser, path:
     stranger = Browser(client_of(browser.client.app))
     theirs = token_of(stranger)
     assert mine != theirs
-    for given in ({"form_token": ""}, {"form_token": theirs}, {"form_token": mine[:-1]}, {"x": mine}):
+    for given in (
+        {"form_token": ""},
+        {"form_token": theirs},
+        {"form_token": mine[:-1]},
+        {"form_token": "é"},
+        {"x": mine},
+    ):
         answer = browser.client.post(path, data=given, headers={"origin": HOME, **HTML})
         assert answer.status_code == 403, given
         assert "form" in Elements(answer.text).words

@@ -238,3 +238,15 @@ def _contents(client: redis.Redis) -> str:
     for key in sorted(client.scan_iter(count=1000)):
         digest.update(key + (client.dump(key) or b""))
     return digest.hexdigest()
+
+
+def test_bytes_that_no_address_has_are_refused(client: Any) -> None:
+    """A client library would percent-encode them; somebody who types into a socket does not."""
+    app = client.app
+
+    async def with_raw_query(scope: Any, receive: Any, send: Any) -> None:
+        await app({**scope, "query_string": b"types=\x9f"}, receive, send)
+
+    answer = client_of(with_raw_query).get("/asyncapi.json")
+    assert answer.status_code == 400
+    assert "percent-encoded" in answer.json()["detail"]

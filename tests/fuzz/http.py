@@ -2,87 +2,145 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import itertools
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
+from urllib.parse import quote
 
-from starlette.testclient import TestClient
+import anyio.to_thread
+from pydantic import BaseModel
 
 from eventsys import EventService
-from eventsys.dashboard import dashboard
+from eventsys.dashboard.access import Access
+from eventsys.dashboard.app import application
+from eventsys.dashboard.forms import COOKIE, FIELD
+from eventsys.dashboard.gate import Gate
+from eventsys.dashboard.origins import allowed_names
 from eventsys.runtime.embedded import EmbeddedRedis
 from tests.dashboard.routes import CHANGES, LOOKS
 
 ROUTES = sorted({*CHANGES, *LOOKS})
 
-CONTENT_TYPES = (
+FORM = "application/x-www-form-urlencoded"
+
+#: What stands for a CloudEvent whose attributes are headers: they are in the place of the query.
+BINARY = "binary"
+
+KINDS = (
     "application/json",
     "application/cloudevents+json",
     "application/cloudevents-batch+json",
-    "application/x-www-form-urlencoded",
+    FORM,
     "text/plain",
     "",
+    BINARY,
 )
 
-CLOUD_EVENT = b'{"specversion":"1.0","id":"1","source":"s","type":"a.b","data":{"n":1}}'
+#: Requests after which everything that they stored is thrown away.
+_FORGETS_AFTER = 5_000
+
+#: Characters that a query may have as they are; the gate lets no others in.
+_OF_URLS = "".join(map(chr, range(33, 127)))
+
+_HOST = "127.0.0.1:8765"
 
 
 class BrokenAnswerError(AssertionError):
     """An answer that says that we made a mistake: whatever is sent, it is the sender's."""
 
 
-@cache
-def _client() -> TestClient:
-    directory = tempfile.TemporaryDirectory(prefix="fuzz-")
-    embedded = EmbeddedRedis(Path(directory.name) / "redis")
-    events = EventService(redis_url=embedded.start(), name="fuzz", app="fuzz", announce=False)
-
-    @events.on("a.b", name="takes")
-    def take(event: Any) -> None:
-        """Take an event."""
-
-    @atexit.register
-    def end() -> None:
-        events.stop()
-        embedded.stop()
-        directory.cleanup()
-
-    return TestClient(
-        _from_many_addresses(dashboard(events)), base_url="http://127.0.0.1:8765",
-        raise_server_exceptions=False, follow_redirects=False,
-    )  # fmt: skip
-
-
-def _from_many_addresses(app: Any) -> Any:
-    """Return the application as if everybody on this machine asked it, each once: none of them too often."""
-    numbers = itertools.count(1)
-
-    async def asked(scope: Any, receive: Any, send: Any) -> None:
-        number = next(numbers)
-        address = f"127.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
-        await app({**scope, "client": (address, 40_000)}, receive, send)
-
-    return asked
-
-
-def request_of(method: str, path: str, content_type: str, query: bytes, body: bytes) -> bytes:
-    """Return the input that `ask` reads as this request."""
-    head = bytes([ROUTES.index((method, path)), CONTENT_TYPES.index(content_type)])
-    return head + query + b"\x00" + body
-
-
 class RefusedError(Exception):
     """An answer that says that the request was wrong."""
+
+
+class Answer(NamedTuple):
+    """What came back."""
+
+    status: int
+    body: bytes
+
+
+class Takes(BaseModel):
+    """A payload with a field of every kind that a form can have."""
+
+    n: int = 1
+    kind: Literal["one", "two"] = "one"
+    at: datetime | None = None
+    names: list[str] = []
+    inner: dict[str, float] | None = None
+
+
+class Asker:
+    """Asks the dashboard without a socket, a thread or a client between: a fuzzer asks a million times.
+
+    Each request comes from an address of its own, so that none of them asks too often, and is one of our own pages
+    as far as its headers and its form's token say.
+    """
+
+    def __init__(self) -> None:
+        directory = tempfile.TemporaryDirectory(prefix="fuzz-")
+        embedded = EmbeddedRedis(Path(directory.name) / "redis")
+        self._events = EventService(redis_url=embedded.start(), name="fuzz", app="fuzz", announce=False)
+        self._events.type("a.b", Takes)
+        self._events.on("a.b", name="takes")(_take)
+        app = application(self._events, Access())
+        self._gate = Gate(app, Access(), allowed_names(()), self._events.broker.clock.monotonic)
+        self._form_token = app.state.form_tokens.token_of("fuzz").encode()
+        self._loop = asyncio.new_event_loop()
+        self._asked = itertools.count(1)
+
+        @atexit.register
+        def end() -> None:
+            self._events.stop()
+            embedded.stop()
+            directory.cleanup()
+
+    def ask(self, method: str, path: str, kind: str, query: bytes, body: bytes) -> Answer:
+        """Return the answer to one request."""
+        number = next(self._asked)
+        if number % _FORGETS_AFTER == 0:
+            self._events.broker.link.call("FLUSHDB")
+        headers = [(b"host", _HOST.encode()), (b"origin", f"http://{_HOST}".encode())]
+        headers += [(b"cookie", f"{COOKIE}=fuzz".encode()), (b"accept", b"text/html" if number % 2 else b"*/*")]
+        if kind == BINARY:
+            headers += [(b"content-type", b"application/json"), *_attributes(query)]
+        elif kind:
+            headers += [(b"content-type", kind.encode())]
+            headers += [(b"idempotency-key", b"k")] if len(body) % 2 else []
+        if kind == FORM:
+            body = FIELD.encode() + b"=" + self._form_token + b"&" + body
+        query = b"" if kind == BINARY else quote(query, _OF_URLS).encode()
+        scope = {
+            "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
+            "path": path, "raw_path": quote(path).encode(), "query_string": query,
+            "root_path": "", "headers": headers, "server": ("127.0.0.1", 8765),
+            "client": (f"127.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}", 40_000),
+        }  # fmt: skip
+        with _in_this_thread():
+            return self._loop.run_until_complete(_answer(self._gate, scope, body))
+
+
+def request_of(
+    method: str, path: str, kind: str, query: bytes = b"", body: bytes = b"", *, name: bytes = b"x"
+) -> bytes:
+    """Return the input that `ask` reads as this request."""
+    head = bytes([ROUTES.index((method, path)), KINDS.index(kind)])
+    return head + name + b"\x00" + query + b"\x00" + body
 
 
 def ask(data: bytes) -> None:
     """Send the request that an input stands for.
 
     Args:
-        data: The number of a route, that of a content type, a query up to the first zero byte, and the body.
+        data: The number of a route, that of a kind of content, and three parts between zero bytes: what stands in the
+            place of the route's parameter, the query, and the body.
 
     Raises:
         RefusedError: If the answer is a 4xx.
@@ -90,23 +148,79 @@ def ask(data: bytes) -> None:
     """
     data = data.ljust(2, b"\x00")
     method, path = ROUTES[data[0] % len(ROUTES)]
-    content_type = CONTENT_TYPES[data[1] % len(CONTENT_TYPES)]
-    query, _, body = data[2:].partition(b"\x00")
-    answer = _client().request(
-        method, path, content=body, params=query.decode("latin-1").replace("\r", "").replace("\n", ""),
-        headers={"content-type": content_type, "idempotency-key": "k"} if content_type else {},
-    )  # fmt: skip
-    if answer.status_code >= 500:
-        raise BrokenAnswerError(
-            f"{method} {path} {content_type} {query!r} {body!r}: {answer.status_code} {answer.text}"
-        )
-    if answer.status_code >= 400:
-        raise RefusedError(answer.text)
+    kind = KINDS[data[1] % len(KINDS)]
+    name, query, body = [*data[2:].split(b"\x00", 2), b"", b""][:3]
+    path = "/".join(name.decode("utf-8", "replace") if part == "x" else part for part in path.split("/"))
+    answer = _asker().ask(method, path, kind, query, body)
+    if answer.status >= 500:
+        raise BrokenAnswerError(f"{method} {path} {kind} {query!r} {body!r}: {answer.status} {answer.body!r}")
+    if answer.status >= 400:
+        raise RefusedError(answer.body)
 
+
+@cache
+def _asker() -> Asker:
+    return Asker()
+
+
+def _take(event: Any) -> None:
+    """Take an event."""
+
+
+def _attributes(query: bytes) -> Iterator[tuple[bytes, bytes]]:
+    yield b"ce-specversion", b"1.0"
+    for line in query.split(b"&"):
+        name, _, value = line.partition(b"=")
+        yield b"ce-" + name.lower(), value
+
+
+async def _answer(app: Any, scope: dict[str, Any], body: bytes) -> Answer:
+    status = 0
+    parts: list[bytes] = []
+    sent = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+    async def receive() -> dict[str, Any]:
+        for message in sent:
+            return message
+        return await asyncio.Event().wait() or {}  # who asks waits for the answer, and never hangs up
+
+    async def send(message: dict[str, Any]) -> None:
+        nonlocal status
+        status = message.get("status", status)
+        parts.append(message.get("body", b""))
+
+    await app(scope, receive, send)
+    return Answer(status, b"".join(parts))
+
+
+@contextmanager
+def _in_this_thread() -> Iterator[None]:
+    """Let routes run where they are asked, and not in the threads of a pool: one asks at a time."""
+    before = anyio.to_thread.run_sync
+    anyio.to_thread.run_sync = _at_once  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        anyio.to_thread.run_sync = before
+
+
+async def _at_once(function: Callable[..., Any], *arguments: Any, **_options: Any) -> Any:
+    return function(*arguments)
+
+
+_CLOUD_EVENT = b'{"specversion":"1.0","id":"1","source":"s","type":"a.b","data":{"n":1}}'
+
+_EVENTS = ("POST", "/api/v1/events")
+
+_FILLED_IN = b"payload%2Fn=1&payload%2Fkind=%22two%22&payload%2Fat=2026-11-25T12%3A00&delay=1h"
 
 SEEDS = (
-    request_of("POST", "/api/v1/events", "application/json", b"", b'{"type":"a.b","payload":{"n":1},"priority":5}'),
-    request_of("POST", "/api/v1/events", "application/cloudevents+json", b"", CLOUD_EVENT),
-    request_of("POST", "/api/v1/events", "application/cloudevents-batch+json", b"", b"[" + CLOUD_EVENT + b"]"),
-    request_of("GET", "/api/v1/events", "", b"type=a.b&page_size=5&order=oldest&start_time=2026-11-25T12:00:00Z", b""),
+    request_of(*_EVENTS, "application/json", body=b'{"type":"a.b","payload":{"n":1},"priority":5}'),
+    request_of(*_EVENTS, "application/cloudevents+json", body=_CLOUD_EVENT),
+    request_of(*_EVENTS, "application/cloudevents-batch+json", body=b"[" + _CLOUD_EVENT + b"] "),
+    request_of(*_EVENTS, BINARY, b"id=1&source=s&type=a.b&correlationid=c", b'{"n":1}'),
+    request_of("GET", "/api/v1/events", "", b"types=a.b&page_size=5&order=oldest&start_time=2026-11-25T12:00:00Z"),
+    request_of("GET", "/events", "", b"types=a.b&status=failed&text=x"),
+    request_of("POST", "/types/x/publish", FORM, body=_FILLED_IN, name=b"a.b"),
+    request_of("POST", "/publish", FORM, body=b"type=a.b&json=%7B%22n%22%3A1%7D&priority=high"),
 )
