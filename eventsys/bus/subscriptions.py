@@ -12,9 +12,11 @@ from eventsys.errors import NotFoundError
 from eventsys.model.standing import SubscriptionStanding
 from eventsys.model.subscription import Subscription, SubscriptionState
 from eventsys.store.hosts import Host
+from eventsys.store.metrics_look import MetricsLook
 from eventsys.store.subscriptions import SubscriptionStore
 
 Standings: TypeAlias = list[SubscriptionStanding]
+Declarations: TypeAlias = list[Subscription]
 
 
 class Subscriptions:
@@ -29,13 +31,20 @@ class Subscriptions:
         self._broker: EventBroker = bus.broker
         self._store: SubscriptionStore = bus.subscriptions
 
-    def list(self) -> Standings:
-        """Return every subscription, by name, and how it stands now."""
-        _version, subscriptions = self._store.all()
-        return self._standings(sorted(subscriptions, key=lambda one: one.name))
+    def list(self, look: MetricsLook | None = None) -> Standings:
+        """Return every subscription, by name, and how it stands now.
 
-    def get(self, name: str) -> SubscriptionStanding:
-        """Return one subscription, and how it stands now.
+        Args:
+            look: Figures that were read already, for the backlogs; None: they are read now.
+        """
+        return self._standings(self.declared(), look)
+
+    def declared(self) -> Declarations:
+        """Return every subscription, by name, and nothing of how it stands: that takes one question, not six."""
+        return sorted(self._store.all()[1], key=lambda one: one.name)
+
+    def get(self, name: str, look: MetricsLook | None = None) -> SubscriptionStanding:
+        """Return one subscription, and how it stands now; `look` is as for `list`.
 
         Raises:
             NotFoundError: If there is none of this name.
@@ -43,7 +52,7 @@ class Subscriptions:
         found = self._store.get(name)
         if found is None:
             raise self._unknown(name)
-        return self._standings([found])[0]
+        return self._standings([found], look)[0]
 
     def pause(self, name: str) -> SubscriptionStanding:
         """Hold back a subscription: within a second nothing of it begins any more, and what comes waits.
@@ -86,10 +95,10 @@ class Subscriptions:
         self._bus.tending.look()
         return self.get(name)
 
-    def _standings(self, subscriptions: Sequence[Subscription]) -> Standings:
-        hosts = self._bus.hosts.hosts(self._broker.clock.real_ms())
-        unhosted = self._bus.hosts.unhosted()
-        figures, backlogs = self._store.figures([one.name for one in subscriptions]), self._bus.store.metrics.backlogs()
+    def _standings(self, subscriptions: Sequence[Subscription], look: MetricsLook | None = None) -> Standings:
+        hosts, unhosted = self._bus.hosts.hosts_and_unhosted(self._broker.clock.real_ms())
+        backlogs = (look or self._bus.store.metrics.look()).backlogs()
+        figures = self._store.figures([one.name for one in subscriptions])
         return [
             self._standing(
                 one,

@@ -73,7 +73,7 @@ def _readiness() -> Finding:
         return problem("ready", " ".join(str(error).split()), "see eventsys doctor")
     finally:
         events.stop()
-    here = [one for one in processes if one.host == socket.gethostname() and one.lease_ends_in.total_seconds() > 0]
+    here = [one for one in processes if one.host == socket.gethostname() and one.is_alive]
     if not here:
         return problem("ready", "Redis answers, and no worker process of this host is alive", "start eventsys worker")
     return fine("ready", f"Redis answers, and {len(here)} worker processes of this host are alive")

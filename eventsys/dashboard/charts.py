@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from eventsys.store.metrics import Minute
+from eventsys.store.metrics_look import Minute
 
 #: Units of the drawing: the width of a minute, and the height of the highest bar.
 WIDTH, HEIGHT = 10, 100

@@ -78,8 +78,9 @@ class Live:
 
     def _look(self) -> str:
         try:
-            told: dict[str, Any] = figures_of(self._events.get_metrics())
-            charts = charts_of(self._events.store.metrics.activity())
+            look = self._events.store.metrics.look()
+            told: dict[str, Any] = figures_of(look.totals())
+            charts = charts_of(look.activity())
         except EventsysError as error:
             return f"event: away\ndata: {json.dumps({'said': ' '.join(str(error).split())})}\n\n"
         drawn = {one.name: {"bars": one.bars, "most": shown(one.most), "said": one.said} for one in charts}

@@ -57,6 +57,11 @@ class WorkerProcess(BaseModel):
     is_leader: bool = False
     """Whether its poller lets go what is due."""
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has beaten in time; one that has not is taken over."""
+        return self.lease_ends_in > timedelta(0)
+
 
 class InHand(BaseModel):
     """One message that a process holds: it is being handled, or about to be."""

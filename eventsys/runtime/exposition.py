@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import isinf
 from typing import TYPE_CHECKING
 
 from eventsys.errors import SettingsError
 from eventsys.model.histogram import Histogram
+from eventsys.model.machinery import QueueState
 from eventsys.store.gauges import Gauges
 from eventsys.store.measurements import Pair, pending_of_application
 
@@ -73,36 +74,18 @@ class BusCollector:
 
     def collect(self) -> Iterator[Metric]:
         """Yield every metric."""
-        totals, gauges = self._metrics.measurements.totals(), self._metrics.gauges()
-        pairs = self._metrics.measurements.pairs()
-        yield from _of_events(self._metrics.measurements.types())
+        measured, gauges = self._metrics.look().measurements, self._metrics.gauges()
+        totals, pairs, machinery = measured.totals, measured.pairs, self._events.machinery.look()
+        yield from _of_events(measured.types)
         yield from _of_deliveries(pairs)
         yield from _of_times(pairs)
         yield from _of_letters(totals, gauges)
-        yield from self._of_time(gauges)
-        yield from self._of_queues()
+        yield from _of_time(gauges, measured.lateness)
+        yield from _of_queues(machinery.queues)
         yield from self._of_cron()
+        yield _gauge("workers", "Processes that are alive.", sum(one.is_alive for one in machinery.processes))
         yield from self._of_system(totals, gauges)
         yield from self._of_history(totals, gauges)
-
-    def _of_time(self, gauges: Gauges) -> Iterator[Metric]:
-        lateness = self._metrics.measurements.lateness()
-        text = "From when something delayed was due until the poller let it go."
-        yield _histogram("schedule_lateness_seconds", text, (), [((), lateness)], least=0)
-        yield _gauges("scheduled_events", "Delayed events that wait.", ("priority",), gauges.scheduled.items())
-        yield _gauge("oldest_due_seconds", "How long the first of what is due has been.", gauges.oldest_due_s)
-        if gauges.poller_lag_s is not None:
-            yield _gauge("poller_lag_seconds", "Since the leading poller last said so.", gauges.poller_lag_s)
-
-    def _of_queues(self) -> Iterator[Metric]:
-        queues = self._events.machinery.queues()
-        of = ("queue",)
-        waits = [(one.name, one.oldest_waiting.total_seconds() if one.oldest_waiting else 0.0) for one in queues]
-        yield _gauges("queue_depth", "Messages not fetched.", of, [(one.name, one.waiting) for one in queues])
-        yield _gauges("queue_latency_seconds", "How long the oldest of those waits.", of, waits)
-        yield _gauges("queue_paused", "1 when paused.", of, [(one.name, int(one.is_paused)) for one in queues])
-        running = [(one.name, one.running) for one in queues]
-        yield _gauges("deliveries_in_progress", "Messages that a process holds.", of, running)
 
     def _of_cron(self) -> Iterator[Metric]:
         tasks = self._metrics.cron()
@@ -113,8 +96,6 @@ class BusCollector:
         yield _gauges("cron_last_success_timestamp_seconds", "When a run was last completed.", ("name",), last)
 
     def _of_system(self, totals: Mapping[str, int], gauges: Gauges) -> Iterator[Metric]:
-        living = [one for one in self._events.machinery.processes() if one.lease_ends_in.total_seconds() > 0]
-        yield _gauge("workers", "Processes that are alive.", len(living))
         pending = pending_of_application(gauges.pending, totals)
         yield _gauge("pending_events", "Events stored that have not ended, without those of the system.", pending)
         yield _counter("reclaimed", "Messages taken over from dead processes.", (), [((), totals.get("reclaimed", 0))])
@@ -132,6 +113,25 @@ class BusCollector:
         young = totals.get("trimmed_young_events", 0)
         trimmed = [("old", totals.get("trimmed_events", 0) - young), ("young", young)]
         yield _counter("history_trimmed", "Events taken out, by whether past the retention.", ("age",), trimmed)
+
+
+def _of_time(gauges: Gauges, lateness: Histogram) -> Iterator[Metric]:
+    text = "From when something delayed was due until the poller let it go."
+    yield _histogram("schedule_lateness_seconds", text, (), [((), lateness)], least=0)
+    yield _gauges("scheduled_events", "Delayed events that wait.", ("priority",), gauges.scheduled.items())
+    yield _gauge("oldest_due_seconds", "How long the first of what is due has been.", gauges.oldest_due_s)
+    if gauges.poller_lag_s is not None:
+        yield _gauge("poller_lag_seconds", "Since the leading poller last said so.", gauges.poller_lag_s)
+
+
+def _of_queues(queues: Sequence[QueueState]) -> Iterator[Metric]:
+    of = ("queue",)
+    waits = [(one.name, one.oldest_waiting.total_seconds() if one.oldest_waiting else 0.0) for one in queues]
+    yield _gauges("queue_depth", "Messages not fetched.", of, [(one.name, one.waiting) for one in queues])
+    yield _gauges("queue_latency_seconds", "How long the oldest of those waits.", of, waits)
+    yield _gauges("queue_paused", "1 when paused.", of, [(one.name, int(one.is_paused)) for one in queues])
+    running = [(one.name, one.running) for one in queues]
+    yield _gauges("deliveries_in_progress", "Messages that a process holds.", of, running)
 
 
 def _of_events(types: Mapping[str, Mapping[str, int]]) -> Iterator[Metric]:

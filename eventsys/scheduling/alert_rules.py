@@ -12,7 +12,7 @@ from eventsys.model.machinery import QueueState
 from eventsys.model.metrics import SubscriptionMetrics
 from eventsys.settings import AlertSettings
 from eventsys.store.gauges import Gauges
-from eventsys.store.metrics import Recent
+from eventsys.store.metrics_look import Recent
 
 #: The rules, as the keys of their alerts begin.
 RULES = ("failure_ratio", "backlog_age", "lateness", "dead_letters", "no_worker", "unrouted")

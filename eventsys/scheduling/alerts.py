@@ -55,9 +55,10 @@ class Alerts:
         return sum(begun) + sum(ended)
 
     def _figures(self) -> Figures:
+        look = self._metrics.look()
         return Figures(
-            subscriptions=self._metrics.by_subscription(),
-            recent=self._metrics.recent(self._settings.window),
+            subscriptions=look.by_subscription(),
+            recent=look.recent(self._settings.window),
             gauges=self._metrics.gauges(),
             queues=self._machinery.queues(),
         )

@@ -12,6 +12,7 @@ from eventsys.model.envelope import encode_event
 from eventsys.model.event import DelayedEvent
 from eventsys.model.payloads import encode_payload
 from eventsys.model.queries import EventFilter, Page
+from eventsys.store.delayed_count import count_commands, counted
 from eventsys.store.delayed_entries import (
     Entry,
     entries_at,
@@ -75,14 +76,7 @@ class DelayedStore:
 
     def count(self) -> int:
         """Return how many delayed events wait."""
-        near, far, messages = self._link.pipeline(
-            [
-                ("ZCARD", self._keys.delayed_due),
-                ("ZCARD", self._keys.delayed_far_due),
-                ("HVALS", self._keys.delayed_queues),
-            ]
-        )
-        return max(0, int(near) + int(far) - sum(int(one) for one in messages))
+        return counted(self._link.read(count_commands(self._keys)))
 
     def get_delayed_event(self, event_id: str) -> DelayedEvent[Any]:
         """Return a delayed event that waits.

@@ -187,7 +187,7 @@ class EventStore:
 
     def get_metrics(self) -> EventMetrics:
         """Return the figures of all events and deliveries together."""
-        return self.metrics.totals(self.delayed.count())
+        return self.metrics.totals()
 
     def status_of(self, event_id: str) -> EventStatus | None:
         """Return an event's status, or None when there is no such event."""

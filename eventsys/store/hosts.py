@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.scripts import script
+
+_OF_A_HOST = ("host", "pid", "subscriptions")
 
 
 class Host(NamedTuple):
@@ -45,18 +47,20 @@ class HostStore:
         Args:
             now_ms: Real time, which leases are measured in.
         """
-        living = [
-            name.decode() for name in self._link.call("ZRANGEBYSCORE", self._keys.processes, f"({now_ms}", "+inf")
-        ]
-        if not living:
-            return {}
-        command = ("host", "pid", "subscriptions")
-        replies = self._link.pipeline([("HMGET", self._keys.process(name), *command) for name in living])
+        return self.hosts_and_unhosted(now_ms)[0]
+
+    def hosts_and_unhosted(self, now_ms: int) -> tuple[dict[int, list[Host]], dict[str, int]]:
+        """Return what `hosts` and what `unhosted` does."""
+        living, flat = self._link.read(
+            [("ZRANGEBYSCORE", self._keys.processes, f"({now_ms}", "+inf"), ("HGETALL", self._keys.unhosted)]
+        )
+        names = [name.decode() for name in living]
+        replies = self._link.read([("HMGET", self._keys.process(name), *_OF_A_HOST) for name in names])
         found: dict[int, list[Host]] = {}
-        for name, (host, pid, numbers) in zip(living, replies, strict=True):
+        for name, (host, pid, numbers) in zip(names, replies, strict=True):
             for number in (numbers or b"").split(b",") if numbers else ():
                 found.setdefault(int(number), []).append(Host(name, f"{host.decode()}:{pid.decode()}"))
-        return found
+        return found, _since(flat)
 
     def note_unhosted(self, now_ms: int, hosted: Collection[str], unhosted: Collection[str]) -> Mapping[str, int]:
         """Note which subscriptions somebody hosts and which nobody does; return since when, in ms, nobody does.
@@ -75,5 +79,8 @@ class HostStore:
 
     def unhosted(self) -> dict[str, int]:
         """Return the subscriptions that nobody hosted when somebody last looked, and since when, in ms."""
-        flat = self._link.call("HGETALL", self._keys.unhosted)
-        return {name.decode(): int(since) for name, since in zip(flat[::2], flat[1::2], strict=True)}
+        return _since(self._link.call("HGETALL", self._keys.unhosted))
+
+
+def _since(flat: Sequence[bytes]) -> dict[str, int]:
+    return {name.decode(): int(since) for name, since in zip(flat[::2], flat[1::2], strict=True)}

@@ -242,6 +242,14 @@ class Link:
                 raise
             return self._mine().pipeline(commands)
 
+    def read(self, commands: Sequence[Command]) -> list[Any]:
+        """Send several commands in one round trip, and raise the error of the first that was refused."""
+        replies = self.pipeline(commands) if commands else []
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
+
     def run(self, script: Script, *arguments: Any) -> Any:
         """Run a script; once more when the reply was lost, since every script here may run twice.
 

@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 from eventsys.model.histogram import Histogram
 from eventsys.store.keys import Keys
@@ -20,7 +21,7 @@ OTHER = "*"
 MINUTES = 60
 
 #: Keys read in one round trip: each is small, and others want Redis too.
-_AT_ONCE = 200
+_AT_ONCE = 500
 
 _MS, _US = timedelta(milliseconds=1), timedelta(microseconds=1)
 
@@ -55,56 +56,87 @@ class Pair:
         return opened - sum(self.counts.get(name, 0) for name in ("succeeded", "dead", "expired", "cancelled"))
 
 
+class _Heads(NamedTuple):
+    """What is read first: the totals, and what else there are counters of."""
+
+    totals: Counts
+    types: list[str]
+    pairs: list[str]
+    names: Mapping[str, str]
+    lateness: bytes
+
+
 class Measurements:
-    """Reads the counters of a bus; they were added up by the scripts of all its processes.
+    """Reads the counters of a bus, each once; they were added up by the scripts of all its processes.
 
     Args:
         link: The way to Redis.
         keys: The keys of the bus.
+        now_ms: The time of this reading.
     """
 
-    def __init__(self, link: Link, keys: Keys) -> None:
+    def __init__(self, link: Link, keys: Keys, now_ms: int) -> None:
         self._link = link
         self._keys = keys
+        self._now_ms = now_ms
+        self._minutes: list[dict[str, int]] = []
 
+    @property
     def totals(self) -> Counts:
-        """Return the totals of the bus."""
-        return _counts(self._link.call("HGETALL", self._keys.counts))
+        """The totals of the bus."""
+        return self._heads.totals
 
+    @property
+    def names(self) -> Mapping[str, str]:
+        """The name behind every number of a subscription."""
+        return self._heads.names
+
+    @property
+    def lateness(self) -> Histogram:
+        """How late the poller let entries of the delayed store go."""
+        return _waits(_numbers(self._heads.lateness))
+
+    @cached_property
     def types(self) -> dict[str, Counts]:
-        """Return what was counted of events, by their type."""
-        names = sorted(name.decode() for name in self._link.call("SMEMBERS", self._keys.measured_types))
+        """What was counted of events, by their type."""
+        names = self._heads.types
         flats = self._read([("HGETALL", self._keys.type_metrics(name)) for name in names])
         return {name: _counts(flat) for name, flat in zip(names, flats, strict=True)}
 
+    @cached_property
     def pairs(self) -> list[Pair]:
-        """Return what was counted of deliveries, by type and subscription."""
-        members, flat_names = self._link.pipeline(
-            [("SMEMBERS", self._keys.measured_deliveries), ("HGETALL", self._keys.subscription_names)]
-        )
-        names = {"0": OTHER, **_texts(flat_names)}
-        pairs = sorted(member.decode() for member in members)
-        counts = self._read([("HGETALL", self._keys.delivery_metrics(pair)) for pair in pairs])
-        times = self._read([("GET", self._keys.delivery_times(pair)) for pair in pairs])
+        """What was counted of deliveries, by type and subscription."""
+        names, pairs, keys = {"0": OTHER, **self._heads.names}, self._heads.pairs, self._keys
+        commands = [(("HGETALL", keys.delivery_metrics(pair)), ("GET", keys.delivery_times(pair))) for pair in pairs]
+        replies = self._read([command for both in commands for command in both])
         return [
             _pair(pair, names, _counts(flat), stored or b"")
-            for pair, flat, stored in zip(pairs, counts, times, strict=True)
+            for pair, flat, stored in zip(pairs, replies[::2], replies[1::2], strict=True)
         ]
 
-    def lateness(self) -> Histogram:
-        """Return how late the poller let entries of the delayed store go."""
-        return _waits(_numbers(self._link.call("GET", self._keys.lateness) or b""))
-
-    def minutes(self, now_ms: int, *, back: int = MINUTES) -> list[dict[str, int]]:
+    def minutes(self, back: int = MINUTES) -> list[dict[str, int]]:
         """Return what happened in each minute, this one first, then as many before it."""
-        this = now_ms // 60_000
-        flats = self._read([("HGETALL", self._keys.minute_metrics(this - one)) for one in range(back + 1)])
-        return [dict(_counts(flat)) for flat in flats]
+        this = self._now_ms // 60_000
+        missing = range(len(self._minutes), back + 1)
+        flats = self._read([("HGETALL", self._keys.minute_metrics(this - one)) for one in missing])
+        self._minutes += _read_minutes(flats)
+        return self._minutes[: back + 1]
+
+    @cached_property
+    def _heads(self) -> _Heads:
+        keys = self._keys
+        totals, types, pairs, names, lateness = self._link.read(
+            [
+                ("HGETALL", keys.counts), ("SMEMBERS", keys.measured_types), ("SMEMBERS", keys.measured_deliveries),
+                ("HGETALL", keys.subscription_names), ("GET", keys.lateness),
+            ]
+        )  # fmt: skip
+        return _Heads(_counts(totals), _sorted(types), _sorted(pairs), _texts(names), lateness or b"")
 
     def _read(self, commands: Sequence[tuple[str, ...]]) -> list[Any]:
         replies: list[Any] = []
         for start in range(0, len(commands), _AT_ONCE):
-            replies += self._link.pipeline(commands[start : start + _AT_ONCE])
+            replies += self._link.read(commands[start : start + _AT_ONCE])
         return replies
 
 
@@ -151,8 +183,24 @@ def _numbers(stored: bytes) -> Mapping[int, int]:
     return defaultdict(int, enumerate(found))
 
 
+def _read_minutes(flats: Sequence[Sequence[bytes]]) -> list[dict[str, int]]:
+    """Return what stands in the hashes of minutes, where the same names come again and again."""
+    names: dict[bytes, str] = {}
+    return [
+        {
+            names.get(name) or names.setdefault(name, name.decode()): int(value)
+            for name, value in zip(flat[::2], flat[1::2], strict=True)
+        }
+        for flat in flats
+    ]
+
+
 def _counts(flat: Sequence[bytes]) -> dict[str, int]:
-    return {name: int(value) for name, value in _texts(flat).items()}
+    return {name.decode(): int(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
+
+
+def _sorted(members: Sequence[bytes]) -> list[str]:
+    return sorted(member.decode() for member in members)
 
 
 def _texts(flat: Sequence[bytes]) -> dict[str, str]:

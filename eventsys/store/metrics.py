@@ -2,65 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from eventsys.clock import Clock
 from eventsys.errors import InvalidEventError
-from eventsys.model.histogram import Histogram, Timings
-from eventsys.model.metrics import DeliveryFigures, EventMetrics, Rates, SubscriptionMetrics, TypeMetrics
-from eventsys.model.patterns import GUARDED
+from eventsys.model.metrics import EventMetrics
 from eventsys.store.cron_figures import CronFigures, read_cron_figures
 from eventsys.store.gauges import Gauges, read_gauges
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
-from eventsys.store.measurements import OTHER, Measurements, Pair, pending_of_application, rate
-from eventsys.store.scripts import script
-
-#: Most events that have not ended which are looked at for the oldest of each type and subscription.
-MOST_LOOKED_AT = 1_000
-
-#: Events looked at by one script, so that it stays below a few milliseconds.
-_AT_ONCE = 100
-
-_TOTALS = ("total", "delivered", "failed", "expired", "cancelled", "unrouted")
-
-
-@dataclass(frozen=True)
-class Oldest:
-    """When the oldest event was stored that has not ended, in ms, by type and by number of the subscription."""
-
-    types: Mapping[str, int] = field(default_factory=dict)
-    numbers: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Recent:
-    """What happened in the last minutes.
-
-    Attributes:
-        attempts: Of each subscription: those that succeeded, and those that failed.
-        unrouted: Events of each type that nobody wanted.
-    """
-
-    attempts: Mapping[str, tuple[int, int]]
-    unrouted: Mapping[str, int]
-
-
-class Minute(NamedTuple):
-    """What happened in one minute.
-
-    Attributes:
-        published: Events.
-        succeeded: Attempts that did.
-        failed: Attempts that did not.
-    """
-
-    published: int
-    succeeded: int
-    failed: int
+from eventsys.store.metrics_look import MetricsLook
 
 
 class MetricsStore:
@@ -73,44 +24,17 @@ class MetricsStore:
     """
 
     def __init__(self, link: Link, keys: Keys, clock: Clock) -> None:
-        self.measurements = Measurements(link, keys)
         self._link = link
         self._keys = keys
         self._clock = clock
 
-    def totals(self, delayed: int) -> EventMetrics:
-        """Return the figures of all together.
+    def look(self) -> MetricsLook:
+        """Return the figures of this moment, for whoever wants several: each is read once, when it is asked for."""
+        return MetricsLook(self._link, self._keys, self._clock.now_ms())
 
-        Args:
-            delayed: Events that wait in the delayed store, which are pending too.
-        """
-        now_ms = self._clock.now_ms()
-        counts = self.measurements.totals()
-        pending, oldest, dead_letters = self._link.pipeline(
-            [
-                ("ZCARD", self._keys.pending),
-                ("ZRANGE", self._keys.pending, 0, 0, "WITHSCORES"),
-                ("ZCARD", self._keys.dead),
-            ]
-        )
-        minutes = self.measurements.minutes(now_ms)
-        events = [_sum(minute, _is_published_by_application) for minute in minutes]
-        return EventMetrics(
-            **_figures(self.measurements.pairs(), int(float(oldest[1])) if oldest else None, now_ms),
-            **{f"{name}_events": counts.get(f"{name}_events", 0) for name in _TOTALS},
-            pending_events=pending_of_application(int(pending), counts) + delayed,
-            system_events=counts.get("system_events", 0),
-            rate=_rates(events, now_ms),
-            lateness=Timings.of(self.measurements.lateness()),
-            dead_letters=int(dead_letters),
-        )
-
-    def activity(self) -> list[Minute]:
-        """Return what happened in each minute of the last hour, the oldest first, this one last.
-
-        Events are the application's; deliveries are all that were tried.
-        """
-        return [_activity(minute) for minute in reversed(self.measurements.minutes(self._clock.now_ms())[:60])]
+    def totals(self) -> EventMetrics:
+        """Return the figures of all together."""
+        return self.look().totals()
 
     def gauges(self) -> Gauges:
         """Return the figures of this moment that nothing adds up."""
@@ -127,163 +51,7 @@ class MetricsStore:
             InvalidEventError: If it is neither.
         """
         if what == "type":
-            return dict(self.by_type())
+            return dict(self.look().by_type())
         if what == "subscription":
-            return dict(self.by_subscription())
+            return dict(self.look().by_subscription())
         raise InvalidEventError(f"metrics come by='type' or by='subscription', not by={what!r}")
-
-    def by_type(self) -> dict[str, TypeMetrics]:
-        """Return the figures of each event type, by name."""
-        now_ms = self._clock.now_ms()
-        pairs, minutes = _grouped(self.measurements.pairs(), "event_type"), self.measurements.minutes(now_ms)
-        oldest = self.oldest().types
-        found: dict[str, TypeMetrics] = {}
-        for name, counts in self.measurements.types().items():
-            ended = sum(counts.get(one, 0) for one in ("delivered", "failed", "expired", "cancelled"))
-            found[name] = TypeMetrics(
-                **_figures(pairs.get(name, ()), oldest.get(name), now_ms),
-                **{f"{one}_events": counts.get("published" if one == "total" else one, 0) for one in _TOTALS},
-                event_type=name,
-                pending_events=max(0, counts.get("published", 0) + counts.get("reopened", 0) - ended),
-                rate=_rates([minute.get(name, 0) for minute in minutes], now_ms),
-            )
-        return found
-
-    def by_subscription(self) -> dict[str, SubscriptionMetrics]:
-        """Return the figures of each subscription, by name; those too that have ended, and that have none yet."""
-        now_ms = self._clock.now_ms()
-        pairs, attempts = _grouped(self.measurements.pairs(), "subscription"), self._attempts(now_ms)
-        numbers = self._numbers()
-        wanted = {numbers[name] for name, own in pairs.items() if name in numbers and _backlog(own)}
-        oldest = self.oldest(wanted).numbers if wanted else {}
-        return {
-            name: SubscriptionMetrics(
-                **_figures(pairs.get(name, ()), oldest.get(numbers.get(name, "")), now_ms),
-                subscription=name,
-                rate=_rates([minute.get(numbers.get(name, "0"), 0) for minute in attempts], now_ms),
-            )
-            for name in dict.fromkeys([*numbers, *pairs])
-        }
-
-    def backlogs(self) -> dict[str, int]:
-        """Return how many deliveries of each subscription are open: on a queue, running, or waiting for anything."""
-        return {name: _backlog(own) for name, own in _grouped(self.measurements.pairs(), "subscription").items()}
-
-    def recent(self, window: timedelta) -> Recent:
-        """Return what happened in the last minutes; what the system says of itself is left out."""
-        names = {"0": OTHER, **{number: name for name, number in self._numbers().items()}}
-        attempts: dict[str, tuple[int, int]] = {}
-        unrouted: dict[str, int] = {}
-        minutes = self.measurements.minutes(self._clock.now_ms(), back=window // timedelta(minutes=1))
-        for field_name, count in (item for minute in minutes for item in minute.items()):
-            event_type, _, rest = field_name.partition(":")
-            if event_type.partition(".")[0] in GUARDED:
-                continue
-            if rest == "unrouted":
-                unrouted[event_type] = unrouted.get(event_type, 0) + count
-            elif rest:
-                number, _, what = rest.partition(":")
-                name = names.get(number, f"subscription {number}")
-                succeeded, failed = attempts.get(name, (0, 0))
-                is_well = what == "succeeded"
-                attempts[name] = (succeeded + count, failed) if is_well else (succeeded, failed + count)
-        return Recent(attempts, unrouted)
-
-    def oldest(self, wanted: Collection[str] | None = None) -> Oldest:
-        """Return since when the oldest of each type and subscription waits, among the first thousand that do.
-
-        Args:
-            wanted: Numbers of subscriptions: it is enough when these are found. None: look at all of the thousand.
-        """
-        found = Oldest({}, {})
-        for place in range(0, MOST_LOOKED_AT, _AT_ONCE):
-            looked_at, types, numbers = self._link.run(script("find_oldest"), self._keys.prefix, place, _AT_ONCE)
-            found = Oldest({**_stored(types), **found.types}, {**_stored(numbers), **found.numbers})
-            if looked_at < _AT_ONCE or (wanted is not None and found.numbers.keys() >= set(wanted)):
-                break
-        return found
-
-    def _attempts(self, now_ms: int) -> list[dict[str, int]]:
-        """Return how many attempts ended in each minute, by number of the subscription."""
-        by_minute: list[dict[str, int]] = []
-        for minute in self.measurements.minutes(now_ms):
-            attempts: dict[str, int] = {}
-            for name, count in minute.items():
-                if ":" in name:
-                    number = name.split(":")[1]
-                    attempts[number] = attempts.get(number, 0) + count
-            by_minute.append(attempts)
-        return by_minute
-
-    def _numbers(self) -> dict[str, str]:
-        # By the number, since a renamed subscription is found under its former names too.
-        flat = self._link.call("HGETALL", self._keys.subscription_names)
-        return {name.decode(): number.decode() for number, name in zip(flat[::2], flat[1::2], strict=True)}
-
-
-def _activity(minute: Mapping[str, int]) -> Minute:
-    succeeded = failed = 0
-    for name, count in minute.items():
-        _, _, number = name.partition(":")
-        if number and number != "unrouted":
-            is_well = number.endswith(":succeeded")
-            succeeded, failed = succeeded + count * is_well, failed + count * (not is_well)
-    return Minute(_sum(minute, _is_published_by_application), succeeded, failed)
-
-
-def _figures(pairs: Sequence[Pair], oldest_ms: int | None, now_ms: int) -> dict[str, Any]:
-    counts = {name: _count(pairs, name) for name in ("opened", "failed", "succeeded", "dead", "expired", "cancelled")}
-    judged = counts["succeeded"] + counts["dead"] + counts["expired"]
-    figures = DeliveryFigures(
-        deliveries=counts["opened"],
-        succeeded=counts["succeeded"],
-        dead=counts["dead"],
-        expired=counts["expired"],
-        cancelled=counts["cancelled"],
-        attempts=counts["succeeded"] + counts["failed"] + counts["dead"],
-        retries=counts["failed"],
-        backlog=_backlog(pairs),
-        oldest_waiting=None if oldest_ms is None else timedelta(milliseconds=max(0, now_ms - oldest_ms)),
-        success_ratio=counts["succeeded"] / judged if judged else None,
-        latency=Timings.of(_together(one.waits for one in pairs)),
-        duration=Timings.of(_together(one.durations for one in pairs)),
-    )
-    return dict(figures)
-
-
-def _grouped(pairs: Iterable[Pair], name: str) -> dict[str, list[Pair]]:
-    groups: dict[str, list[Pair]] = {}
-    for pair in pairs:
-        groups.setdefault(getattr(pair, name), []).append(pair)
-    return groups
-
-
-def _backlog(pairs: Iterable[Pair]) -> int:
-    return max(0, sum(pair.backlog for pair in pairs))
-
-
-def _count(pairs: Iterable[Pair], name: str) -> int:
-    return sum(pair.counts.get(name, 0) for pair in pairs)
-
-
-def _together(histograms: Iterable[Histogram]) -> Histogram:
-    found = list(histograms)
-    return sum(found[1:], found[0]) if found else Histogram(timedelta(milliseconds=1))
-
-
-def _rates(minutes: Sequence[int], now_ms: int) -> Rates:
-    return Rates(
-        one_minute=rate(minutes, now_ms, 1), five_minutes=rate(minutes, now_ms, 5), one_hour=rate(minutes, now_ms, 60)
-    )
-
-
-def _sum(minute: Mapping[str, int], is_wanted: Callable[[str], bool]) -> int:
-    return sum(count for name, count in minute.items() if is_wanted(name))
-
-
-def _is_published_by_application(name: str) -> bool:
-    return ":" not in name and name.partition(".")[0] not in GUARDED
-
-
-def _stored(flat: Sequence[bytes]) -> dict[str, int]:
-    return {name.decode(): int(float(ms)) for name, ms in zip(flat[::2], flat[1::2], strict=True)}

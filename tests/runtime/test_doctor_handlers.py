@@ -238,7 +238,7 @@ def test_messages_that_a_dead_process_held_are_told_while_they_wait_for_their_tu
     for _ in range(9):
         assert patient_client.blpop("waiting", 60)
     patient_client.delete("waiting")
-    [process] = [one for one in events.machinery.processes() if one.lease_ends_in.total_seconds() > 0]
+    [process] = [one for one in events.machinery.processes() if one.is_alive]
     os.kill(process.pid, signal.SIGKILL)
     assert patient_client.blpop("waiting", 60), "no suspect was begun"
     found = finding(events, "queue.suspects")

@@ -39,14 +39,15 @@ class Sample(NamedTuple):
 
 def look(events: EventService) -> Sample:
     """Look at a bus once."""
+    metrics, machinery = events.store.metrics.look(), events.machinery.look()
     return Sample(
         at=time.monotonic(),
-        totals=events.get_metrics(),
-        by_subscription=events.get_metrics(by="subscription"),
-        standings=events.subscriptions.list(),
-        queues=events.machinery.queues(),
-        processes=events.machinery.processes(),
-        in_hand=events.machinery.in_hand(),
+        totals=metrics.totals(),
+        by_subscription=metrics.by_subscription(),
+        standings=events.subscriptions.list(metrics),
+        queues=machinery.queues,
+        processes=machinery.processes,
+        in_hand=machinery.in_hand(),
     )
 
 

@@ -81,9 +81,9 @@ def _publish(request: Request, desk: Changes, form: Form, event_type: str, field
 def _list_page(
     request: Request, bus: EventService, asked: Mapping[str, str] | None = None, fault: str = "", status: int = 200
 ) -> Response:
-    figures = bus.get_metrics(by="type")
+    figures = bus.store.metrics.look().by_type(with_oldest=False)
     names = sorted({*figures, *bus.catalog.registered()})
-    patterns = [one.subscription.pattern for one in bus.subscriptions.list()]
+    patterns = [one.pattern for one in bus.subscriptions.declared()]
     rows = [
         (name, bus.catalog.model_for(name), figures.get(name), sum(pattern_matches(one, name) for one in patterns))
         for name in names
@@ -97,7 +97,10 @@ def _type_page(
     request: Request, bus: EventService, event_type: str, asked: Mapping[str, str] | None = None, fault: str = "",
     status: int = 200,
 ) -> Response:  # fmt: skip
-    model, figures = bus.catalog.model_for(event_type), bus.get_metrics(by="type").get(event_type)
+    model, figures = (
+        bus.catalog.model_for(event_type),
+        bus.store.metrics.look().by_type(with_oldest=False).get(event_type),
+    )
     if model is None and figures is None:
         raise NotFoundError(f"no event of type {event_type!r} was published, and no model is registered for it")
     return render(
@@ -143,4 +146,4 @@ def _publishers(bus: EventService, event_type: str) -> dict[str, int]:
 
 
 def _subscribers(bus: EventService, event_type: str) -> list[str]:
-    return [one.name for one in bus.subscriptions.list() if pattern_matches(one.subscription.pattern, event_type)]
+    return [one.name for one in bus.subscriptions.declared() if pattern_matches(one.pattern, event_type)]

@@ -36,7 +36,7 @@ def list_events(request: Request, bus: Bus) -> Response:
     return render(
         request, "events.html", page=page, asked=asked, fault=fault, statuses=[one.value for one in EventStatus],
         conditions={name: asked[name] for name in CONDITIONS if asked.get(name)},
-        subscriptions=[one.name for one in bus.subscriptions.list()],
+        subscriptions=[one.name for one in bus.subscriptions.declared()],
     )  # fmt: skip
 
 
@@ -45,5 +45,5 @@ def show_event(request: Request, bus: Bus, event_id: str) -> Response:
     """Show one event: payload, deliveries, attempts, and the chain it belongs to."""
     record = shown_model(bus.get_event(event_id))
     tree = drawn(bus.store.trace(event_id, most=MOST_DRAWN))
-    wanting = [one.name for one in bus.subscriptions.list() if pattern_matches(one.subscription.pattern, record.type)]
+    wanting = [one.name for one in bus.subscriptions.declared() if pattern_matches(one.pattern, record.type)]
     return render(request, "event.html", record=record, tree=tree, wanting=wanting)

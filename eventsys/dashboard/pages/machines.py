@@ -18,11 +18,10 @@ machines = APIRouter()
 def list_workers(request: Request, bus: Bus) -> Response:
     """List the processes, what they hold, and the queues."""
     in_hand: dict[str, list[InHand]] = {}
-    for one in bus.machinery.in_hand():
+    look = bus.machinery.look()
+    for one in look.in_hand():
         in_hand.setdefault(one.process, []).append(one)
-    return render(
-        request, "workers.html", processes=bus.machinery.processes(), queues=bus.machinery.queues(), in_hand=in_hand,
-    )  # fmt: skip
+    return render(request, "workers.html", processes=look.processes, queues=look.queues, in_hand=in_hand)
 
 
 @machines.post("/queues/{name}/pause")

@@ -20,13 +20,14 @@ overview = APIRouter()
 @overview.get("/")
 def show_overview(request: Request, bus: Bus) -> Response:
     """Show figures, the last hour, and the findings of the doctor."""
-    totals = bus.get_metrics()
-    diagnosis = examine(bus)
+    look = bus.store.metrics.look()
+    charts = charts_of(look.activity())
+    diagnosis = examine(bus, look)
     found = [one for one in diagnosis.findings if one.severity is not Severity.OK]
     return render(
-        request, "overview.html", figures=figures_of(totals), charts=charts_of(bus.store.metrics.activity()),
+        request, "overview.html", figures=figures_of(look.totals()), charts=charts,
         findings=found, checks=len(diagnosis.findings), alerts=bus.alerts.active(),
-        types=sorted(bus.get_metrics(by="type").values(), key=lambda one: -one.total_events)[:8],
+        types=sorted(look.by_type(with_oldest=False).values(), key=lambda one: -one.total_events)[:8],
     )  # fmt: skip
 
 

@@ -20,8 +20,8 @@ _LOOKED_AT = 50
 @subscriptions.get("/subscriptions")
 def list_subscriptions(request: Request, bus: Bus) -> Response:
     """List the subscriptions with their figures."""
-    figures = bus.get_metrics(by="subscription")
-    return render(request, "subscriptions.html", standings=bus.subscriptions.list(), figures=figures)
+    look = bus.store.metrics.look()
+    return render(request, "subscriptions.html", standings=bus.subscriptions.list(look), figures=look.by_subscription())
 
 
 @subscriptions.post("/subscriptions/{name:path}/pause")
@@ -51,8 +51,9 @@ def end_subscription(request: Request, desk: Changes, form: OurForm, name: str) 
 @subscriptions.get("/subscriptions/{name:path}")
 def show_subscription(request: Request, bus: Bus, name: str) -> Response:
     """Show one subscription: its options, figures and replays, and a form to back-fill it."""
+    look = bus.store.metrics.look()
     return render(
-        request, "subscription.html", standing=bus.subscriptions.get(name),
-        figures=bus.get_metrics(by="subscription").get(name), usual_rate=USUAL_RATE,
+        request, "subscription.html", standing=bus.subscriptions.get(name, look),
+        figures=look.by_subscription().get(name), usual_rate=USUAL_RATE,
         replays=[one for one in bus.replays.list(_LOOKED_AT) if one.subscription == name],
     )  # fmt: skip

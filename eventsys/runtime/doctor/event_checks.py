@@ -16,9 +16,6 @@ from eventsys.model.subscription import SubscriptionState
 
 from .patient import Patient, some
 
-#: Newest events of each lane that are looked at.
-_EVENTS = 500
-
 #: Most things named in one sentence.
 _NAMED = 5
 
@@ -50,10 +47,9 @@ def _unhandled_types(patient: Patient) -> Finding:
 
 
 def _recent_types(patient: Patient) -> Counter[str]:
-    commands = [("XREVRANGE", patient.keys.log(lane), "+", "-", "COUNT", _EVENTS) for lane in LANES]
     types: Counter[str] = Counter()
-    for entries in patient.link.pipeline(commands):
-        for _, fields in entries:
+    for lane in LANES:
+        for _, fields in patient.answer(f"events of lane {lane}"):
             try:
                 types[decode_header(fields[1]).type] += 1
             except InvalidEventError:

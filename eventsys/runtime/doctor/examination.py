@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from eventsys.errors import EventsysError, RedisRefusedError
 from eventsys.model.diagnosis import Diagnosis, Finding, warning
 from eventsys.service import EventService
+from eventsys.store.metrics_look import MetricsLook
 from eventsys.store.redis_time import read_clock
 
 from .event_checks import check_events
 from .handler_checks import check_handlers
-from .patient import Patient, read_info
+from .patient import Patient
 from .process_checks import check_processes
 from .redis_checks import check_reached, check_redis, is_new_enough
 from .scheduler_checks import check_scheduler
@@ -21,16 +22,17 @@ Check = Callable[[Patient], Iterator[Finding]]
 CHECKS: tuple[Check, ...] = (check_redis, check_processes, check_scheduler, check_events, check_handlers)
 
 
-def examine(events: EventService) -> Diagnosis:
+def examine(events: EventService, metrics: MetricsLook | None = None) -> Diagnosis:
     """Look at a bus, change nothing, and return what was found.
 
     Args:
         events: A service on the bus; no worker need run.
+        metrics: Figures of it that were read already; None: what is wanted of them is read.
     """
     link = events.broker.link
     try:
         read_clock(events.broker.clock, link.call)
-        patient = Patient(events, read_info(link))
+        patient = Patient(events, metrics)
         # What stands on a Redis that lacks commands cannot be looked at.
         checks = CHECKS if is_new_enough(patient) else CHECKS[:1]
         return Diagnosis(findings=[finding for check in checks for finding in _carried_out(check, patient)])

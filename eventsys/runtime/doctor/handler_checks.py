@@ -8,8 +8,7 @@ from datetime import timedelta
 
 from eventsys.errors import NotFoundError
 from eventsys.model.diagnosis import Finding, fine, warning
-from eventsys.store.machinery import handler_of
-from eventsys.store.metrics import MetricsStore
+from eventsys.store.machinery_look import handler_of
 
 from .patient import Patient, some
 
@@ -35,7 +34,7 @@ def check_handlers(patient: Patient) -> Iterator[Finding]:
 
 
 def _attempts(patient: Patient) -> Iterator[Finding]:
-    recent = MetricsStore(patient.link, patient.keys, patient.events.broker.clock).recent(RECENTLY)
+    recent = patient.metrics.recent(RECENTLY)
     counts = {name: (failed, succeeded + failed) for name, (succeeded, failed) in recent.attempts.items()}
     failing = [
         name for name, (failed, all_) in counts.items() if all_ >= MANY_ATTEMPTS and failed / all_ >= MOST_IN_VAIN
@@ -68,7 +67,7 @@ def _last_error(patient: Patient, name: str) -> str:
 
 
 def _retries(patient: Patient) -> Finding:
-    flat = patient.link.call("HGETALL", patient.keys.delayed_queues)
+    flat = patient.answer("delayed messages")
     waiting = {name.decode(): int(count) for name, count in zip(flat[::2], flat[1::2], strict=True)}
     total = sum(waiting.values())
     if total < MANY_RETRIES:
@@ -82,7 +81,7 @@ def _retries(patient: Patient) -> Finding:
 
 
 def _crashes(patient: Patient) -> Finding:
-    marks = patient.link.call("HGETALL", f"{patient.keys.prefix}:crashes")
+    marks = patient.answer("crashes")
     if not marks:
         return fine("crashes", "no message is suspected of killing its process")
     counts = {mark.decode(): int(count) for mark, count in zip(marks[::2], marks[1::2], strict=True)}
@@ -103,11 +102,10 @@ def _handlers_of(patient: Patient, marks: list[str]) -> Counter[str]:
 
 
 def _dead_letters(patient: Patient) -> Finding:
-    count = patient.link.call("ZCARD", patient.keys.dead)
-    if not count:
+    count, newest = patient.answer("dead letters"), patient.answer("newest dead letter")
+    if not newest:
         return fine("dead", "there are no dead letters")
-    [newest] = patient.link.call("ZREVRANGE", patient.keys.dead, 0, 0)
-    facts = patient.link.call("HMGET", patient.keys.letter(newest.decode()), "reason", "error", "actor")
+    facts = patient.link.call("HMGET", patient.keys.letter(newest[0].decode()), "reason", "error", "actor")
     reason, error, actor = (value.decode("utf-8", "replace") if value else "?" for value in facts)
     return warning(
         "dead",

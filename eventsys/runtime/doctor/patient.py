@@ -7,12 +7,17 @@ from typing import Any
 
 from eventsys.model.machinery import QueueState, WorkerProcess
 from eventsys.model.metrics import SubscriptionMetrics
+from eventsys.model.priority import LANES
 from eventsys.model.standing import SubscriptionStanding
 from eventsys.service import EventService
 from eventsys.store.keys import Keys
-from eventsys.store.link import Link
+from eventsys.store.link import Command, Link
+from eventsys.store.metrics_look import MetricsLook
 
 Facts = dict[str, str]
+
+#: Newest events of each lane that are looked at.
+_EVENTS = 500
 
 
 class Patient:
@@ -20,32 +25,56 @@ class Patient:
 
     Args:
         events: A service on the bus.
-        info: What Redis says of itself.
+        metrics: Figures that were read already; None: they are read when a check wants them.
     """
 
-    def __init__(self, events: EventService, info: Facts) -> None:
+    def __init__(self, events: EventService, metrics: MetricsLook | None = None) -> None:
         self.events = events
-        self.info = info
+        self.metrics = metrics or events.store.metrics.look()
+        self._machinery = events.machinery.look()
+
+    def answer(self, question: str) -> Any:
+        """Return what Redis answers to one of the questions; all are asked at once, when the first answer is wanted.
+
+        Raises:
+            RedisRefusedError: If Redis refused this one.
+        """
+        answer = self._answers[question]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     @cached_property
+    def _answers(self) -> dict[str, Any]:
+        questions = _questions(self.keys)
+        return dict(zip(questions, self.link.pipeline(list(questions.values())), strict=True))
+
+    @cached_property
+    def info(self) -> Facts:
+        """What Redis says of itself."""
+        text = self.answer("info").decode("utf-8", "replace")
+        lines = (line.partition(":") for line in text.splitlines() if ":" in line)
+        return {name: value for name, _, value in lines}
+
+    @property
     def processes(self) -> list[WorkerProcess]:
         """The worker processes."""
-        return self.events.machinery.processes()
+        return self._machinery.processes
 
-    @cached_property
+    @property
     def queues(self) -> list[QueueState]:
         """The queues."""
-        return self.events.machinery.queues()
+        return self._machinery.queues
 
     @cached_property
     def standings(self) -> list[SubscriptionStanding]:
         """The subscriptions, and how they stand."""
-        return self.events.subscriptions.list()
+        return self.events.subscriptions.list(self.metrics)
 
     @cached_property
     def figures(self) -> dict[str, SubscriptionMetrics]:
         """The figures of each subscription."""
-        return self.events.get_metrics(by="subscription")
+        return self.metrics.by_subscription()
 
     @property
     def link(self) -> Link:
@@ -68,11 +97,21 @@ class Patient:
         return int(text) if text.lstrip("-").isdigit() else 0
 
 
-def read_info(link: Link) -> Facts:
-    """Return what Redis says of itself."""
-    text: Any = link.call("INFO")
-    lines = (line.partition(":") for line in text.decode("utf-8", "replace").splitlines() if ":" in line)
-    return {name: value for name, _, value in lines}
+def _questions(keys: Keys) -> dict[str, Command]:
+    """Return what most checks ask of Redis, in one round trip: each a few values, however large the bus is."""
+    return {
+        "info": ("INFO",),
+        "slow commands": ("SLOWLOG", "GET", 128),
+        "first due": ("ZRANGE", keys.delayed_due, 0, 0, "WITHSCORES"),
+        "poller": ("GET", keys.poller),
+        "last ticks": ("HGETALL", keys.periodic_last),
+        "doubled ticks": ("HGETALL", keys.periodic_doubled),
+        "delayed messages": ("HGETALL", keys.delayed_queues),
+        "crashes": ("HGETALL", f"{keys.prefix}:crashes"),
+        "dead letters": ("ZCARD", keys.dead),
+        "newest dead letter": ("ZREVRANGE", keys.dead, 0, 0),
+        **{f"events of lane {lane}": ("XREVRANGE", keys.log(lane), "+", "-", "COUNT", _EVENTS) for lane in LANES},
+    }
 
 
 def some(names: list[str], most: int = 5) -> str:

@@ -27,7 +27,7 @@ def check_processes(patient: Patient) -> Iterator[Finding]:
 
 
 def _workers(patient: Patient) -> Finding:
-    alive = [one for one in patient.processes if one.lease_ends_in > timedelta(0)]
+    alive = [one for one in patient.processes if one.is_alive]
     overdue = len(patient.processes) - len(alive)
     if not alive:
         left = f"; {overdue} ended without a word, and nobody takes over what they held" if overdue else ""
@@ -95,14 +95,13 @@ def _slowest(patient: Patient, queue: str) -> str:
 
 
 def _poller(patient: Patient) -> Finding:
-    link, keys = patient.link, patient.keys
-    head, lead = link.pipeline([("ZRANGE", keys.delayed_due, 0, 0, "WITHSCORES"), ("GET", keys.poller)])
+    head, lead = patient.answer("first due"), patient.answer("poller")
     now_ms = patient.now_ms
     late_ms = now_ms - int(float(head[1])) if head else 0
     lease_end, _, leader = (lead or b"0 nobody").decode().partition(" ")
     leads = int(lease_end) > now_ms
     if late_ms > LATE_MS:
-        waiting = link.call("ZCOUNT", keys.delayed_due, "-inf", now_ms)
+        waiting = patient.link.call("ZCOUNT", patient.keys.delayed_due, "-inf", now_ms)
         who = f"{leader} leads" if leads else "no poller leads"
         return problem(
             "poller",

@@ -22,8 +22,8 @@ _NAMED = 5
 
 def check_scheduler(patient: Patient) -> Iterator[Finding]:
     """Look at the ticks of actors declared with `periodic=cron(...)`; cron tasks need no scheduler."""
-    keys, now_ms = patient.keys, patient.now_ms
-    last, doubled = (_by_actor(flat) for flat in _asked(patient, keys.periodic_last, keys.periodic_doubled))
+    now_ms = patient.now_ms
+    last, doubled = _by_actor(patient.answer("last ticks")), _by_actor(patient.answer("doubled ticks"))
     missed = sorted(
         name for name, ms in last.items() if not name.startswith(OWN_ACTORS) and now_ms - ms < _MISSED_MS
     )  # fmt: skip
@@ -43,11 +43,6 @@ def check_scheduler(patient: Patient) -> Iterator[Finding]:
         )
     else:
         yield fine("scheduler", f"none has run for {_minutes(now_ms - newest_ms)}, and no periodic actor misses it")
-
-
-def _asked(patient: Patient, *hashes: str) -> list[list[bytes]]:
-    found: list[list[bytes]] = patient.link.pipeline([("HGETALL", key) for key in hashes])
-    return found
 
 
 def _by_actor(flat: list[bytes]) -> dict[str, int]:
