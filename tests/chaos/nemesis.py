@@ -104,8 +104,7 @@ class Nemesis:
         # Not at the moment it begins, which is when a process has its first suspect in hand: at a random one.
         self.pool.wait_until_ready(fault.victim)
         time.sleep(fault.delay_s)
-        pid = self.pool.kill(fault.victim)
-        self._note(time.monotonic(), pid)
+        self.pool.kill(fault.victim, lambda pid: self._note(time.monotonic(), pid))
 
     def _stop(self, fault: Fault) -> None:
         pid = self.pool.pause(fault.victim)

@@ -7,11 +7,16 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Callable
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
+from multiprocessing.reduction import DupFd
 from multiprocessing.synchronize import Event as Signal
 from typing import Any
 
+from eventsys.broker.begun_board import BegunBoard
 from eventsys.clock import Clock
+from eventsys.runtime.leases import LeaseKeeper
 
 from .skew import set_wrong
 
@@ -25,7 +30,46 @@ KINDS = {"dramatiq": "dramatiq", "eventsys": "eventsys.broker.worker"}
 """Where each kind of worker is defined."""
 
 
-def work(kind: str, is_ready: Signal, application: str, skew_s: float) -> None:
+SUPERVISED = "eventsys"
+"""The kind whose supervisor sees to what a dead worker held; nobody does for the other one."""
+
+
+class _Descriptor:
+    """An open file that becomes the other process's, as a number, when it is handed over."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _received, (DupFd(self._number),)
+
+
+def _received(duplicate: Any) -> int:
+    return int(duplicate.detach())
+
+
+class Watched:
+    """A worker process, as its supervisor sees it: what it has begun, and under which name it holds messages."""
+
+    def __init__(self) -> None:
+        self.board = BegunBoard()
+        self._names, self._name_end = multiprocessing.Pipe(duplex=False)
+
+    def ends(self) -> tuple[Any, Connection]:
+        """Return what the process is given."""
+        return _Descriptor(self.board.descriptor), self._name_end
+
+    def bury(self, keeper: LeaseKeeper) -> None:
+        """Release what the process held, which is dead."""
+        # Without a name it died before it held anything.
+        if self._names.poll():
+            keeper.end(self._names.recv(), self.board.marks())
+        self._name_end.close()
+        self._names.close()
+        self.board.close()
+
+
+def work(kind: str, is_ready: Signal, application: str, skew_s: float, board: int, tell_name: Connection) -> None:
     """Run one worker until SIGTERM: what a worker process does, on a host whose clock is so far wrong."""
     module = importlib.import_module(application)
     events, has_begun = module.events, module.has_begun
@@ -38,6 +82,9 @@ def work(kind: str, is_ready: Signal, application: str, skew_s: float) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     worker_class: Any = importlib.import_module(KINDS[kind]).Worker
     worker = worker_class(events.broker, worker_threads=THREADS, worker_timeout=WAIT_MS)
+    if kind == SUPERVISED:
+        worker.publish_begun(BegunBoard(board))
+        tell_name.send(events.broker.presence.name)
     worker.start()
     threading.Thread(target=lambda: has_begun.wait() and is_ready.set(), daemon=True).start()
     stop.wait()
@@ -49,7 +96,7 @@ class WorkerPool:
     """A number of worker processes; one that is killed is replaced at once.
 
     They are forked from a process that has imported the application and opened nothing, so that a new one works after
-    some milliseconds and is worth killing again.
+    some milliseconds and is worth killing again. For workers of eventsys this does what their supervisor does.
 
     Args:
         count: How many.
@@ -66,6 +113,8 @@ class WorkerPool:
         self._skews_s = skews_s + (0.0,) * (count - len(skews_s))
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([application, KINDS[kind]])
+        self._keeper: LeaseKeeper | None = None
+        self._watched: dict[int, Watched] = {}
         self._workers: list[tuple[ForkServerProcess, Signal]] = [self._begin(number) for number in range(count)]
 
     def __len__(self) -> int:
@@ -75,11 +124,18 @@ class WorkerPool:
         """Return when a worker has begun to handle something, or after 10 s."""
         self._workers[number][1].wait(10)
 
-    def kill(self, number: int) -> int:
-        """End a worker with SIGKILL; return its pid, once it is gone and another has begun."""
+    def kill(self, number: int, look: Callable[[int], None] = lambda _: None) -> int:
+        """End a worker with SIGKILL; return its pid, once it is gone and another has begun.
+
+        Args:
+            number: Which.
+            look: Called with its pid when it is dead, and nobody has seen yet to what it held.
+        """
         process, _ = self._workers[number]
         process.kill()
         process.join()
+        look(_pid(process))
+        self._bury(number)
         self._workers[number] = self._begin(number)
         return _pid(process)
 
@@ -87,8 +143,9 @@ class WorkerPool:
         """End all workers with SIGKILL at once, and begin others when all are gone."""
         for process, _ in self._workers:
             process.kill()
-        for process, _ in self._workers:
+        for number, (process, _) in enumerate(self._workers):
             process.join()
+            self._bury(number)
         self._workers = [self._begin(number) for number in range(len(self._workers))]
 
     def number_of(self, pid: int) -> int | None:
@@ -111,13 +168,25 @@ class WorkerPool:
         codes = [process.exitcode for process, _ in self._workers]
         for process, _ in self._workers:
             process.kill()
+        for number in range(len(self._workers)):
+            self._bury(number)
+        if self._keeper is not None:
+            self._keeper.close()
         return codes
+
+    def _bury(self, number: int) -> None:
+        watched = self._watched.pop(number)
+        if self._kind == SUPERVISED:
+            if self._keeper is None:
+                settings = importlib.import_module(self._application).events.settings
+                self._keeper = LeaseKeeper(os.environ["EVENTSYS_REDIS_URL"], settings.name)
+            watched.bury(self._keeper)
 
     def _begin(self, number: int) -> tuple[ForkServerProcess, Signal]:
         is_ready = self._context.Event()
-        process = self._context.Process(
-            target=work, args=(self._kind, is_ready, self._application, self._skews_s[number]), daemon=True
-        )
+        watched = self._watched[number] = Watched()
+        arguments = (self._kind, is_ready, self._application, self._skews_s[number], *watched.ends())
+        process = self._context.Process(target=work, args=arguments, daemon=True)
         process.start()
         return process, is_ready
 
