@@ -37,6 +37,11 @@ class Resumption:
     struck: tuple[str, ...]
 
 
+Takeover = tuple[float, float, Strike, Delivery]
+"""How long it took until what a killed process held was begun again: seconds without those in which Redis was away, and
+with them; what struck; the delivery."""
+
+
 @dataclass
 class Explainer:
     """Knows what struck whom, and when.
@@ -121,12 +126,8 @@ class Explainer:
         ]
         return struck + ["poison"] * any(began_at <= at <= ended_at for at in self.logs.died.values())
 
-    def takeovers(self, handled: dict[Delivery, Ends]) -> list[tuple[float, float, Strike, Delivery]]:
-        """Return how long it took until what a killed process held was begun again, the slowest last.
-
-        Returns:
-            Seconds without those in which Redis was away; seconds with them; what struck; the delivery.
-        """
+    def takeovers(self, handled: dict[Delivery, Ends]) -> list[Takeover]:
+        """Return how long it took until what a killed process held was begun again, the slowest last."""
         struck: dict[Delivery, list[Strike]] = {}
         for strike in self.strikes:
             for delivery in strike.held if strike.kind == "kill" else ():

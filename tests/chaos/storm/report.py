@@ -6,7 +6,7 @@ import argparse
 import platform
 import time
 
-from .explaining import Explainer, Resumption
+from .explaining import Explainer, Resumption, Takeover
 from .history import History
 from .nemesis import Nemesis
 from .verdict import Verdict
@@ -45,19 +45,8 @@ class Report:
         takeovers = explainer.takeovers(history.handled)
         resumptions = explainer.resumptions(history.handled)
         version = nemesis.editor.version
-        longest = self._options.longest_takeover
         self.faults = [*verdict.faults, *(f"a fault could not be carried out: {one}" for one in nemesis.errors)]
-        if longest and takeovers and takeovers[-1][0] > longest:
-            net_s, _, strike, delivery = takeovers[-1]
-            self.faults.append(
-                f"a takeover took {net_s:.1f} s: {delivery}, after a {strike.kind} of the {strike.victim}"
-            )
-        unharmed = [one for one in resumptions if not one.struck]
-        longest = self._options.longest_resuming
-        if longest and unharmed and unharmed[-1].idle_s > longest:
-            self.faults.append(
-                f"work went on {unharmed[-1].idle_s:.1f} s after Redis was back from {unharmed[-1].outage.kind}"
-            )
+        self.faults += self._beyond_limits(explainer, takeovers, resumptions)
         figures = {
             **verdict.figures,
             "publishing errors": sum(history.answers.values()),
@@ -83,6 +72,22 @@ class Report:
         print(text, flush=True)
         if self._options.report:
             self._options.report.write_text(text)
+
+    def _beyond_limits(
+        self, explainer: Explainer, takeovers: list[Takeover], resumptions: list[Resumption]
+    ) -> list[str]:
+        """Return what took longer than the command line allows, and who lost what must not be lost."""
+        options, faults = self._options, list[str]()
+        if takeovers and takeovers[-1][0] > (options.longest_takeover or float("inf")):
+            net_s, _, strike, delivery = takeovers[-1]
+            faults.append(f"a takeover took {net_s:.1f} s: {delivery}, after a {strike.kind} of the {strike.victim}")
+        if explainer.logs.lost_leases and not options.may_lose_leases:
+            faults.append(f"processes that lived lost what they held: {sorted(explainer.logs.lost_leases)}")
+        unharmed = [one for one in resumptions if not one.struck]
+        if unharmed and unharmed[-1].idle_s > (options.longest_resuming or float("inf")):
+            last = unharmed[-1]
+            faults.append(f"work went on {last.idle_s:.1f} s after Redis was back from {last.outage.kind}")
+        return faults
 
     def _text(self, nemesis: Nemesis, verdict: Verdict, figures: dict[str, str], explainer: Explainer) -> str:
         kept = "Kept: nothing lost, nothing doubled, everything that was handled twice is explained."

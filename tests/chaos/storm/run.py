@@ -65,6 +65,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
 
 def add_common(parser: argparse.ArgumentParser) -> None:
     """Add what every kind of storm takes."""
+    parser.set_defaults(may_lose_leases=True)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="decides what goes wrong, and when")
     parser.add_argument("--workers", type=int, default=2, help="worker processes: 2, or 10")
     parser.add_argument("--rate", type=float, default=60, help="events published a second")

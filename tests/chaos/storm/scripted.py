@@ -29,11 +29,12 @@ def redis(given: list[str]) -> int:
 
 
 def away(given: list[str]) -> int:
-    """Let Redis be away for a minute, while events are published."""
+    """Let Redis be away for a minute, while events are published; nobody may lose what it is at work on."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos away", description=away.__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="how long")
     add_common(parser)
     options = parser.parse_args(given)
     options.command = f"python -m tests.chaos away --seconds {options.seconds:g}"
+    options.may_lose_leases = False
     fault = Fault(BEFORE_S, "kill", "", options.seconds, 0.0)
     return carry_out(options, {"redis": [fault]}, BEFORE_S + options.seconds + 10.0)
