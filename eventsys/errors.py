@@ -6,7 +6,11 @@ The facts are attributes too, so that code need not read the sentence.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
+
+#: Failed events that a `BatchError` names in its text.
+_FEW = 3
 
 
 class EventsysError(Exception):
@@ -189,6 +193,30 @@ class Retry(EventsysError):  # noqa: N818 - a request of the handler, not a faul
     def __init__(self, reason: str = "", *, delay: Any = None) -> None:
         super().__init__(reason)
         self.delay = delay
+
+
+class BatchError(EventsysError):
+    """Raised by a batch handler to fail some of its events; the others succeed, with what the handler published.
+
+    Each failed event goes its own way: it is tried again, or given up, as if it had been handled alone and had raised
+    its error, which may be `Retry` or `Reject` too.
+
+    Args:
+        errors: What is wrong with each failed event, by the event's id. All others succeed; with none, all do.
+
+    Attributes:
+        errors: That.
+    """
+
+    def __init__(self, errors: Mapping[str, BaseException]) -> None:
+        wrong = {key: one for key, one in errors.items() if not isinstance(one, BaseException)}
+        for event_id, error in wrong.items():
+            raise TypeError(f"BatchError gives each event id its exception; {event_id!r} has {ascii(error)[:80]}")
+        first = "; ".join(f"{key}: {type(one).__name__}: {one}" for key, one in list(errors.items())[:_FEW])
+        more = f"; and {len(errors) - _FEW} more" if len(errors) > _FEW else ""
+        many = "1 event" if len(errors) == 1 else f"{len(errors)} events"
+        super().__init__(f"{many} failed: {first}{more}" if errors else "no event failed")
+        self.errors = dict(errors)
 
 
 class Reject(EventsysError):  # noqa: N818 - a request of the handler, not a fault

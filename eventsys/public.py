@@ -7,6 +7,7 @@ from eventsys.errors import (
     AttemptEndedError,
     BackpressureError,
     BadSignatureError,
+    BatchError,
     BufferFullError,
     CausationDepthError,
     CronTaskError,
@@ -77,6 +78,7 @@ __all__ = [  # noqa: RUF022 - reads as a table of contents
     # Handling
     "Retry",
     "Reject",
+    "BatchError",
     "RetryPolicy",
     "Subscription",
     "SubscriptionOptions",

@@ -106,6 +106,8 @@ class EventService(metaclass=Kept):
         concurrency: int | None = None,
         breaker: int | None = None,
         breaker_wait: DurationLike = "30s",
+        batch_size: int | None = None,
+        batch_wait: DurationLike | None = None,
         was: str | tuple[str, ...] = (),
     ) -> Callable[[Handler], Handler]:
         """Subscribe the decorated function, coroutine function, or object to events; return it unchanged.
@@ -129,6 +131,8 @@ class EventService(metaclass=Kept):
             concurrency: The most attempts that run at once, over all processes.
             breaker: So many failures in a row hold it back; each `breaker_wait` one is let through, until one succeeds.
             breaker_wait: See `breaker`.
+            batch_size: The most events of one call, from 1 to 500: the handler takes a list. None: one, and no list.
+            batch_wait: The longest a batch waits for more, from its first event on; None: 50 ms.
             was: Names it had before; what they left is taken over.
 
         Raises:
@@ -140,6 +144,7 @@ class EventService(metaclass=Kept):
             timeout=None if timeout is None else parse_duration(timeout), persistent=persistent,
             where=None if where is None else dict(where), priority=priority, queue=queue, rate=rate,
             concurrency=concurrency, breaker=breaker, breaker_wait=parse_duration(breaker_wait), was=was,
+            batch_size=batch_size, batch_wait=None if batch_wait is None else parse_duration(batch_wait),
         )  # fmt: skip
 
         def subscribe(handler: Handler) -> Handler:
@@ -188,9 +193,10 @@ class EventService(metaclass=Kept):
             event_type: Its type; or a model whose class is registered with `type`, which then is the payload.
             payload: A JSON object as a dictionary, or a pydantic model.
             immediately: Inside a handler, publish at once, whatever becomes of the handler.
-            **fields: `source`, `priority`, `id`, `time`, `version`, `correlation_id`, `headers`, `idempotency_key` and
-                `window` (how long that key is remembered), `max_retries` and `retry_delay` (instead of what the
-                subscriptions say), `expire_after` (how long a delivery may still begin; for ever if not given).
+            **fields: `source`, `priority`, `id`, `time`, `version`, `correlation_id`, `caused_by` (the event of a batch
+                that led to it), `headers`, `idempotency_key` and `window` (how long that key is remembered),
+                `max_retries` and `retry_delay` (instead of what the subscriptions say), `expire_after` (how long a
+                delivery may still begin; for ever if not given).
 
         Raises:
             InvalidEventError: If a part of the event breaks a rule; nothing was stored.

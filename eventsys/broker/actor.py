@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from dramatiq import Actor, Broker
 
@@ -14,12 +14,29 @@ from eventsys.model.retry_policy import RetryPolicy
 from eventsys.model.subscription import Subscription
 
 
+class Batching(NamedTuple):
+    """How deliveries are handled many at a time.
+
+    Attributes:
+        size: The most of one call.
+        wait_s: The longest a batch waits for more, from its first delivery on.
+        run: Called with a list of events; a coroutine function when the handler is one.
+        payload_type: What their payloads are.
+    """
+
+    size: int
+    wait_s: float
+    run: Callable[[list[Any]], Any]
+    payload_type: Any
+
+
 class HandlerActor(Actor[..., Any]):
     """A handler as Dramatiq sees it: called with the stored form of an event, it hands the event to the handler.
 
     Attributes:
         subscription: What it subscribes to; its number is 0 until the subscription is known to Redis.
         run: Called with the envelope; a coroutine function when the handler is one.
+        batching: How it takes many deliveries at once; None: it takes them one by one.
         handler: What the application wrote.
         is_async: Whether `run` is a coroutine function.
         policy: When it is tried again.
@@ -33,6 +50,7 @@ class HandlerActor(Actor[..., Any]):
         subscription: Subscription,
         run: Callable[[str], Any],
         *,
+        batching: Batching | None = None,
         handler: Any = None,
         broker: Broker,
         is_async: bool,
@@ -43,6 +61,7 @@ class HandlerActor(Actor[..., Any]):
     ) -> None:
         self.subscription = subscription
         self.run = run
+        self.batching = batching
         self.handler = handler
         self.is_async = is_async
         self.policy = policy

@@ -94,6 +94,7 @@ class EventBroker(Broker):
         self.clock.ask = ask_by(self.clock, self.link.call)
         self.interrupts = Interrupts(partial(recycle, self))
         self.is_forked_in_attempt = False
+        self.has_batches = False
         self.when_stuck: Callable[[str], None] = lambda *_: None
         self._booted = 0
         _brokers.add(self)
@@ -280,7 +281,8 @@ class EventBroker(Broker):
             message.stuff_exception(interrupt)
             kwargs = {"exception": interrupt}
         if isinstance(message, Received) and message.attempt is not None:
-            message.attempt.handler_ended(succeeded=kwargs.get("exception") is None and not message.failed)
+            is_fine = kwargs.get("exception") is None or message.keeps_steps
+            message.attempt.handler_ended(succeeded=is_fine and not message.failed)
         return kwargs
 
     # Tending

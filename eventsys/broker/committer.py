@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from eventsys.clock import Clock
@@ -40,6 +40,29 @@ _RETRY_S = 0.25
 logger = logging.getLogger(__name__)
 
 
+class Shared:
+    """What attempts leave behind together that were made in one call: it goes out while any of them is ours to end.
+
+    Attributes:
+        steps: What the handler published.
+    """
+
+    __slots__ = ("_is_any_ok", "_left", "_settle", "steps")
+
+    def __init__(self, steps: list[Step], many: int, settle: Callable[..., None]) -> None:
+        self.steps = steps
+        self._left = many
+        self._settle = settle
+        self._is_any_ok = False
+
+    def note(self, result: str) -> None:
+        """Note how one of them came out; after the last, tell who waits for the commit."""
+        self._left -= 1
+        self._is_any_ok = self._is_any_ok or result == "ok"
+        if self._left == 0:
+            self._settle(committed=self._is_any_ok)
+
+
 class Finished:
     """An attempt that is over, on its way into the commit.
 
@@ -50,9 +73,10 @@ class Finished:
         done: Called once with "ok" or "lost" when the commit has returned.
         resolve: Computes the ending again when the subscriptions changed under it.
         gate: What a subscription with limits or a breaker has to be told: its name, and the verdict.
+        shared: What it leaves behind together with others, which then are ended by the same script call.
     """
 
-    __slots__ = ("done", "ending", "gate", "place", "resolve", "steps")
+    __slots__ = ("done", "ending", "gate", "place", "resolve", "shared", "steps")
 
     def __init__(
         self,
@@ -64,6 +88,7 @@ class Finished:
         gate: tuple[str, str] | None = None,
     ) -> None:
         self.gate = gate
+        self.shared: Shared | None = None
         self.place = place
         self.ending = ending
         self.steps = steps
@@ -128,6 +153,14 @@ class Committer:
     def put(self, finished: Finished) -> None:
         """Take an attempt that is over; it is committed within a few milliseconds, at once when nothing else runs."""
         self._waiting.append(finished)
+        self._taken(finished)
+
+    def put_all(self, finished: Sequence[Finished]) -> None:
+        """Take attempts that were made in one call; nothing gets between them."""
+        self._waiting.extend(finished)
+        self._taken(finished[-1])
+
+    def _taken(self, finished: Finished) -> None:
         if self._by_hand is not None:
             with self._by_hand:
                 while self._waiting:
@@ -183,7 +216,10 @@ class Committer:
                 self._settled.notify_all()
 
     def _commit_next(self) -> None:
-        self._commit_or_wait([self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_AT_ONCE))])
+        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_AT_ONCE))]
+        while (shared := batch[-1].shared) is not None and self._waiting and self._waiting[0].shared is shared:
+            batch.append(self._waiting.popleft())
+        self._commit_or_wait(batch)
 
     def _sleep(self) -> None:
         """Wait until there is something to commit."""
@@ -237,6 +273,7 @@ class Committer:
 
     def _commit_held(self, holder: str, batch: list[Finished]) -> list[str]:
         written = CommitBatch([(one.place.stream, one.place.entry, one.ending, one.steps, one.gate) for one in batch])
+        _add_shared(written, batch)
         repeats: list[Exception] = []
         exceptions = run_script(
             self._channel, self._script, self._prefix, self._clock.now_ms(), holder, self._retention_ms,
@@ -276,6 +313,8 @@ class Committer:
                 )
             if one.done is not None:
                 self._tell(one.done, result)
+            if one.shared is not None:
+                self._tell(one.shared.note, result)
 
     def _resolve_again(self, one: Finished) -> None:
         if one.resolve is not None:
@@ -288,3 +327,13 @@ class Committer:
             done(result)
         except Exception:
             logger.exception("a callback after a commit failed", extra={"action": "callback_failed"})
+
+
+def _add_shared(written: CommitBatch, batch: Sequence[Finished]) -> None:
+    """Write down once what several attempts leave behind together."""
+    sharing: dict[int, tuple[Shared, list[int]]] = {}
+    for at, one in enumerate(batch):
+        if one.shared is not None and one.shared.steps:
+            sharing.setdefault(id(one.shared), (one.shared, []))[1].append(at)
+    for shared, places in sharing.values():
+        written.add_shared(places, shared.steps)

@@ -93,7 +93,7 @@ def ending_of_failure(
             return _unhosted(message, worker, *known(message.subscription))
         if now_ms - message.options.get("parked_ms", now_ms) < parked_ms:
             return _parked(message, now_ms, seal)
-    error, trace = _described(message.error)
+    error, trace = message.described or described(message.error)
     facts = ["reason", _reason(message), "error", error, "traceback", trace, "attempts", str(_attempts(message))]
     facts += ["queue", message.queue_name, "lane", str(message.place.lane), "actor", message.actor_name]
     facts += ["first_ms", str(message.options.get("first_ms", message.started_ms))]
@@ -205,11 +205,12 @@ def _line(letter: str, message: DeliveryMessage, worker: int) -> str:
     line = f"{letter}{message.started_ms},{message.took_us},{worker}"
     if message.error is None:
         return line
-    error, trace = _described(message.error)
+    error, trace = message.described or described(message.error)
     return f"{line},{json.dumps([error, trace])}"
 
 
-def _described(error: BaseException | None) -> tuple[str, str]:
+def described(error: BaseException | None) -> tuple[str, str]:
+    """Return what an error says, and its traceback, as long as they are kept."""
     if error is None:
         return "", ""
     text = f"{type(error).__name__}: {error}".removesuffix(": ")[:LONGEST_ERROR]

@@ -9,6 +9,9 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
+from .batch import Batch
+from .collecting import Collecting
+from .in_flight import InFlight
 from .messages import Received
 
 #: Most messages passed on at once: at 20 µs a handler this is half a millisecond, less than a turn of a thread.
@@ -20,6 +23,9 @@ _BRISK = 1_000
 
 #: Seconds between two looks at whether handlers block.
 _LOOK_S = 0.005
+
+#: So many deliveries of a batch count as one more handler begun.
+_LIKE_ONE = 50
 
 #: With less than this share of a processor used between two looks, the process waits: its handlers block.
 _BUSY = 0.5
@@ -44,12 +50,18 @@ class Handoff:
     thread looks on every 5 ms; as soon as it sees handlers wait for something, or one compute for long, all threads
     work.
 
+    Deliveries that are handled many at once gather here first. The thread that waits for the next batch to be due is an
+    idle one; where none is idle, the next that is looks first.
+
     Args:
         threads: How many threads take from here.
+        collecting: Where deliveries gather.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, collecting: Collecting | None = None) -> None:
         self._threads = max(1, threads)
+        self._collecting = Collecting(InFlight) if collecting is None else collecting
+        self._has_timekeeper = False
         self._chunks: list[tuple[int, int, Sequence[Received]]] = []
         self._hands: list[Hand] = []
         self._changed = threading.Condition()
@@ -77,18 +89,47 @@ class Handoff:
             self._messages += len(messages)
             self._wake_for_what_waits()
 
+    def collect(self, messages: Sequence[Received]) -> None:
+        """Take deliveries that are handled many at once; they are passed on when there are enough, or it is time."""
+        with self._changed:
+            earliest = self._collecting.next_due
+            now = time.monotonic()
+            self._pass_on(self._collecting.add(messages, now))
+            self._pass_on(self._collecting.take_due(now))
+            if self._collecting.next_due < earliest and self._idle:
+                # Whoever keeps the time, if anybody does, has planned for later.
+                self._changed.notify_all() if self._has_timekeeper else self._changed.notify()
+            self._wake_for_what_waits()
+
+    def _pass_on(self, batches: Sequence[Batch]) -> None:
+        for batch in batches:
+            self._put += 1
+            self._messages += 1
+            priority = batch.actor.priority if batch.actor is not None else 0
+            heapq.heappush(self._chunks, (priority, self._put, [batch]))
+
     def fill(self, hand: Hand, timeout_s: float) -> None:
         """Put messages into an empty hand, waiting for some for at most `timeout_s`."""
         with self._changed:
+            self._pass_on(self._collecting.take_due(time.monotonic()))
             if not self._take(hand):
                 self._wait(timeout_s)
+                self._pass_on(self._collecting.take_due(time.monotonic()))
                 self._take(hand)
+            if hand and self._idle and not self._has_timekeeper and len(self._collecting):
+                self._changed.notify()  # this thread may have kept the time; another one has to
             self._wake_for_what_waits()
 
     def _wait(self, timeout_s: float) -> None:
         self._idle += 1
+        keeps_time = not self._has_timekeeper and (due := self._collecting.next_due) < float("inf")
+        if keeps_time:
+            self._has_timekeeper = True
+            timeout_s = max(0.0, min(timeout_s, due - time.monotonic()))
         try:
             self._changed.wait(timeout_s)
+            if keeps_time:
+                self._has_timekeeper = False
             if self._idle < self._threads and not self._has_onlooker:
                 self._look_on()
         finally:
@@ -133,6 +174,7 @@ class Handoff:
     def take_back(self, *, keep: int = 0) -> list[Received]:
         """Return what no thread has begun, except the `keep` messages that come first; it is nobody's then."""
         with self._changed:
+            self._pass_on(self._collecting.take_all())
             chunks = [chunk for _, _, chunk in sorted(self._chunks, key=lambda one: one[:2])]
             self._chunks.clear()
             unstarted = [message for hand in self._hands for message in _emptied(hand)]
@@ -155,7 +197,11 @@ class Handoff:
 
     def _take(self, hand: Hand) -> bool:
         if self._chunks:
-            hand.extend(heapq.heappop(self._chunks)[2])
+            chunk = heapq.heappop(self._chunks)[2]
+            hand.extend(chunk)
+            if isinstance(chunk[0], Batch):
+                # It takes longer than one message, and is not slow for that.
+                self._messages += len(chunk[0].deliveries) // _LIKE_ONE
             return True
         fullest = max(self._hands, key=len, default=hand)
         stolen: list[Received] = []

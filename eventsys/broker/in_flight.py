@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from .messages import Place, Received
@@ -75,10 +75,11 @@ class InFlight:
         """Note what message a place turned out to hold."""
         self._places[message.place.stream, message.place.entry, message.place.holder] = message
 
-    def besides(self, one: object) -> list[Received]:
-        """Return the messages that are held, begun or not, but for one."""
+    def besides(self, some: Sequence[Received]) -> list[Received]:
+        """Return the messages that are held, begun or not, but for some."""
+        left_out = {id(message) for message in some}
         with self._lock:
-            return [message for message in self._places.values() if message is not None and message is not one]
+            return [one for one in self._places.values() if one is not None and id(one) not in left_out]
 
     def handled(self, place: Place) -> None:
         """Note that a message has been worked on, which makes room for another one."""
@@ -88,6 +89,37 @@ class InFlight:
             self._running -= 1
             if self._wanted and self._held[place.queue] < self._wanted.get(place.queue, 0):
                 self._changed.notify_all()
+
+    def set_aside(self, queue: str, many: int) -> None:
+        """Count so many messages of a queue no longer: they wait for others, and nobody waits for them."""
+        with self._lock:
+            self._held[queue] -= many
+            self._running -= many
+            self._tell_of_room(queue)
+
+    def take_up(self, queue: str, many: int) -> None:
+        """Count them again."""
+        with self._lock:
+            self._held[queue] += many
+            self._running += many
+
+    def begin_batch(self, queue: str, many: int) -> None:
+        """Count so many messages as one from now on: they run in one call, which takes one thread."""
+        with self._lock:
+            self._held[queue] -= many - 1
+            self._tell_of_room(queue)
+
+    def end_batch(self, queue: str, many: int) -> None:
+        """Note that those have been worked on."""
+        with self._lock:
+            self._held[queue] -= 1
+            self._handled[queue] += many
+            self._running -= many
+            self._tell_of_room(queue)
+
+    def _tell_of_room(self, queue: str) -> None:
+        if self._wanted and self._held[queue] < self._wanted.get(queue, 0):
+            self._changed.notify_all()
 
     def forget(self, places: list[Place]) -> None:
         """Drop messages whose commit has returned."""

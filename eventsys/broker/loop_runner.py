@@ -17,7 +17,10 @@ from dramatiq.middleware import SkipMessage
 from dramatiq.middleware.time_limit import TimeLimitExceeded
 
 from .actor import HandlerActor
+from .batch import Batch
+from .batch_processing import open_batch
 from .broker import EventBroker
+from .collecting import Collecting
 from .forks import end_forked_child
 from .hard_limits import HardLimits
 from .messages import Received
@@ -49,6 +52,9 @@ class LoopRunner:
     def __init__(self, broker: EventBroker, concurrency: int, pass_on: Callable[[Sequence[Received]], None]) -> None:
         self._pass_on = pass_on
         self.limits = HardLimits(partial(recycle, broker))
+        self._collecting = Collecting(lambda: broker.work.in_flight)
+        self._collected = threading.Lock()
+        self._timer: asyncio.TimerHandle | None = None
         self._broker = broker
         self._concurrency = concurrency
         self._waiting: deque[Received] = deque()
@@ -65,9 +71,29 @@ class LoopRunner:
         self._waiting.extend(messages)
         self._started_loop().call_soon_threadsafe(self._start_more)
 
+    def collect(self, messages: Sequence[Received]) -> None:
+        """Take deliveries that are handled many at once, as soon as there are enough or they have waited enough."""
+        with self._collected:
+            self._waiting.extend(self._collecting.add(messages, time.monotonic()))
+        self._started_loop().call_soon_threadsafe(self._look_at_due)
+
+    def _look_at_due(self) -> None:
+        """Begin the batches that are due, and come back when the next one is."""
+        loop, now = asyncio.get_running_loop(), time.monotonic()
+        with self._collected:
+            self._waiting.extend(self._collecting.take_due(now))
+            next_due = self._collecting.next_due
+        if self._timer is not None:
+            self._timer.cancel()
+        wait_s = max(0.0, next_due - now)
+        self._timer = None if next_due == float("inf") else loop.call_later(wait_s, self._look_at_due)
+        self._start_more()
+
     def take_back(self) -> list[Received]:
         """Return what is not begun; it is nobody's then."""
-        messages = []
+        messages: list[Received] = []
+        with self._collected:
+            messages.extend(self._collecting.take_all())
         while self._waiting:
             try:
                 messages.append(self._waiting.popleft())
@@ -134,6 +160,8 @@ class LoopRunner:
         if not (renew_actor(self._broker, message) and belongs_on_loop(message)):
             self._pass_on([message])
             return
+        if isinstance(message, Batch) and not await self._open(message):
+            return
         loop = asyncio.get_running_loop()
         context = contextvars.Context()
         if self._may_block():
@@ -149,6 +177,16 @@ class LoopRunner:
             await loop.run_in_executor(self._hooks, context.run, conclude, self._broker, message, error)
         else:
             context.run(conclude, self._broker, message, error)
+
+    async def _open(self, batch: Batch) -> bool:
+        """Leave in a batch what may be handled together, and say whether there is any; the rest goes one by one."""
+        if self._may_block():
+            loop = asyncio.get_running_loop()
+            alone = await loop.run_in_executor(self._hooks, open_batch, self._broker, batch)
+        else:
+            alone = open_batch(self._broker, batch)
+        self._waiting.extendleft(reversed(alone))
+        return bool(batch.deliveries)
 
     def _may_block(self, error: BaseException | None = None) -> bool:
         """Say whether the hooks, or what else comes before or after a handler, may wait for something.
@@ -177,7 +215,7 @@ class LoopRunner:
 
 def begin(broker: EventBroker, message: Received) -> bool:
     """Call the hooks before the handler, and say whether it is to run."""
-    if not may_begin(broker, message):
+    if not isinstance(message, Batch) and not may_begin(broker, message):
         return False
     message.is_on_loop = True
     # Dramatiq would raise its shutdown notice in the thread that calls the hooks, not in the handler.
@@ -199,7 +237,7 @@ async def handle(message: Received, limit_ms: float | None) -> BaseException | N
     actor: Any = message.actor
     try:
         async with asyncio.timeout(None if limit_ms is None else limit_ms / 1000) as limit:
-            await actor.run(*message.args, **message.kwargs)
+            await (message.handle_async() if isinstance(message, Batch) else actor.run(*message.args, **message.kwargs))
     except BaseException as error:  # a handler may raise anything, and the loop goes on
         return TimeLimitExceeded() if limit.expired() else error
     return TimeLimitExceeded() if limit.expired() else None

@@ -51,7 +51,10 @@ class Received(MessageProxy):
 
     Attributes:
         previous: How many attempts there were before this one.
+        described: What its error says, and its traceback, where somebody has written that down already.
     """
+
+    described: tuple[str, str] | None = None
 
     def __init__(
         self,
@@ -109,6 +112,16 @@ class Received(MessageProxy):
     def elapsed_ms(self) -> int:
         """Milliseconds since its attempt began, while it goes on."""
         return (time.perf_counter_ns() - self.began_ns) // 1_000_000
+
+    @property
+    def keeps_steps(self) -> bool:
+        """Whether what its handler published goes out though it raised."""
+        return False
+
+    @property
+    def places(self) -> list[Place]:
+        """Every place it stands for."""
+        return [self.place]
 
     @property
     def error(self) -> BaseException | None:

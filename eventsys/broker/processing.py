@@ -13,6 +13,8 @@ from dramatiq.results import Results
 import eventsys.errors
 from eventsys.errors import RedisUnavailableError
 
+from .batch import Batch
+from .batch_ends import end_batch
 from .broker import EventBroker
 from .messages import DeliveryMessage, PlainMessage, Received
 
@@ -27,6 +29,11 @@ def process(broker: EventBroker, message: Received) -> None:
     if not renew_actor(broker, message):
         refuse(broker, message)
         return
+    attempt_and_end(broker, message)
+
+
+def attempt_and_end(broker: EventBroker, message: Received) -> None:
+    """Make one attempt at a message that may begin, and end it."""
     try:
         _attempt(broker, message)
     except BaseException as error:  # an interrupt that came between two hooks: nothing was decided yet
@@ -85,7 +92,7 @@ def _handled(broker: EventBroker, message: Received) -> Any:
     # An actor's own call does the same between two debug lines, which print the arguments.
     handle = actor.fn if type(actor) is Actor else actor
     try:
-        return handle(*message.args, **message.kwargs)
+        return message.handle() if isinstance(message, Batch) else handle(*message.args, **message.kwargs)
     finally:
         # From here on no time limit can strike: what it interrupted would be the hooks.
         broker.interrupts.leave()
@@ -140,7 +147,7 @@ def end(broker: EventBroker, message: Received) -> None:
             wait_s = min(2 * wait_s, RETRY_S[1])
         except Exception:
             broker.logger.exception("%s could not be ended; it is tried again when this process is gone.", message)
-            broker.work.in_flight.hold_no_more([message.place])
+            broker.work.in_flight.hold_no_more(message.places)
             break
         else:
             break
@@ -151,6 +158,9 @@ def end(broker: EventBroker, message: Received) -> None:
 
 
 def _end_once(broker: EventBroker, message: Received) -> None:
+    if isinstance(message, Batch):
+        end_batch(broker.work, message)
+        return
     signal = "nack" if message.failed else "ack"
     broker.emit_before(signal, message)
     broker.work.end(message, succeeded=not message.failed)

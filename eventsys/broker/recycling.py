@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from dramatiq import MessageProxy
 
 from .attempt import enter_attempt
+from .batch import Batch, deliveries_of
+from .batch_ends import end_batch
 from .messages import Received
 
 if TYPE_CHECKING:
@@ -35,9 +37,13 @@ def recycle(broker: EventBroker, message: MessageProxy, error: BaseException) ->
             message.token = enter_attempt(message.attempt)
             message.stuff_exception(error)
             broker.emit_after("process_message", message, exception=error)
-            broker.work.end(message, succeeded=not message.failed)
+            if isinstance(message, Batch):
+                end_batch(broker.work, message)
+            else:
+                broker.work.end(message, succeeded=not message.failed)
         broker.work.committer.join(5.0)
-        broker.work.hand_back(broker.work.in_flight.besides(message))
+        ended = deliveries_of([message]) if isinstance(message, Received) else []
+        broker.work.hand_back(broker.work.in_flight.besides(ended))
         broker.when_stuck(message.actor_name)
     except Exception:
         # Redis is away, perhaps: then others take over what this process holds. It ends all the same.

@@ -92,10 +92,10 @@ class Work:
         self.when_lost: Callable[[str, int], None] = lambda *_: None
         self.when_forged: Callable[[str, str], None] = lambda *_: None
         self._forgetful: list[Callable[[], None]] = []
-        self._hooks = hooks
+        self.hooks = hooks
         self._parked_ms = parked_ms
         self.lease = lease
-        self._owner = owner
+        self.owner = owner
         self._threads: tuple[Presence, Committer] | None = None
         self._lock = threading.Lock()
 
@@ -137,7 +137,7 @@ class Work:
         takes_sends = isinstance(actor, HandlerActor) or bool(actor and actor.options.get("transactional"))
         if self.begun_board is not None:
             message.begun_slot = self.begun_board.enter(message.place.stream, message.place.entry)
-        message.attempt = Attempt(message, takes_sends=takes_sends, owner=self._owner)
+        message.attempt = Attempt(message, takes_sends=takes_sends, owner=self.owner)
         message.token = enter_attempt(message.attempt)
         message.started_ms = self.clock.now_ms()
 
@@ -158,16 +158,21 @@ class Work:
         if isinstance(message, LogMessage) and message.targets is None:
             self._dispatch_failed(message)
             return
-        finished = Finished(
+        finished = self.finished(message, succeeded=succeeded)
+        self.in_flight.handled(message.place)
+        self.committer.put(finished)
+
+    def finished(self, message: Received, *, succeeded: bool) -> Finished:
+        """Return the end of an attempt, as the committer takes it."""
+        attempt = message.attempt
+        return Finished(
             message.place,
             self._ending_of(message, succeeded=succeeded),
             attempt.steps if attempt is not None else [],
-            self._when_committed(message, "after_ack" if succeeded else "after_nack"),
+            self.when_committed(message, "after_ack" if succeeded else "after_nack", attempt),
             self._resolve_again(message),
             self._gate_of(message),
         )
-        self.in_flight.handled(message.place)
-        self.committer.put(finished)
 
     def turn_away(self, message: DeliveryMessage) -> None:
         """Let a delivery wait whose subscription closed after it was fetched; no attempt is used."""
@@ -271,9 +276,9 @@ class Work:
             # It stays pending for this process, and is read again with the next lease or connection.
             self.in_flight.hold_no_more([message.place])
 
-    def _when_committed(self, message: Received, signal: str) -> Callable[[str], None] | None:
-        attempt = message.attempt
-        waits = self._hooks.any_for(signal)
+    def when_committed(self, message: Received, signal: str, attempt: Attempt | None) -> Callable[[str], None] | None:
+        """Return what is called when the end of a message is committed, with "ok" or "lost"; None: nothing is."""
+        waits = self.hooks.any_for(signal)
         if not waits and (attempt is None or not attempt.is_awaited):
             return None
         error = message.error
@@ -292,7 +297,7 @@ class Work:
         """Call the hooks after a commit with the error in its place, which the worker cleared when it went on."""
         if error is not None:
             message.stuff_exception(error)
-        self._hooks.call_after(signal, message)
+        self.hooks.call_after(signal, message)
         message.clear_exception()
 
     def _known_subscription(self, name: str) -> tuple[int, bool]:

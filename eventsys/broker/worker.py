@@ -12,8 +12,10 @@ from eventsys.errors import EventsysError
 from eventsys.store.keys import CRON_QUEUE, LOG_QUEUE
 
 from .actor import HandlerActor
+from .batch import deliveries_of
 from .begun_board import BegunBoard
 from .broker import EventBroker
+from .collecting import Collecting, takes_batches
 from .handoff import Handoff
 from .loop_runner import LoopRunner, belongs_on_loop
 from .messages import Received
@@ -68,7 +70,7 @@ class Worker:
         self.workers: list[WorkerThread] = []
         self.is_running = False
         self._seen_threads: set[str] = set()
-        self._handoff = Handoff(worker_threads)
+        self._handoff = Handoff(worker_threads, Collecting(lambda: broker.work.in_flight))
         self._on_loop = LoopRunner(broker, async_concurrency, self._handoff.put)
 
     def start(self) -> None:
@@ -172,6 +174,13 @@ class Worker:
         return [*self.consumers.values(), *self.workers]
 
     def _deliver(self, messages: Sequence[Received]) -> None:
+        if self.broker.has_batches and (collected := [message for message in messages if takes_batches(message)]):
+            for_loop = [message for message in collected if belongs_on_loop(message)]
+            if for_loop:
+                self._on_loop.collect(for_loop)
+            if len(for_loop) < len(collected):
+                self._handoff.collect([message for message in collected if not belongs_on_loop(message)])
+            messages = [message for message in messages if not takes_batches(message)]
         for_loop = [message for message in messages if belongs_on_loop(message)]
         if for_loop:
             self._on_loop.put(for_loop)
@@ -184,7 +193,7 @@ class Worker:
         return any(isinstance(one, HandlerActor) and one.is_async and one.queue_name == queue_name for one in actors)
 
     def _hand_back(self) -> None:
-        unstarted = [*self._handoff.take_back(), *self._on_loop.take_back()]
+        unstarted = deliveries_of([*self._handoff.take_back(), *self._on_loop.take_back()])
         try:
             self.broker.work.hand_back(unstarted)
         except EventsysError as error:

@@ -9,6 +9,8 @@ from dramatiq.errors import ConnectionClosed
 
 from eventsys.errors import EventsysError
 
+from .batch import Batch
+from .batch_processing import process_batch
 from .broker import EventBroker
 from .consumer import EventConsumer
 from .handoff import Handoff
@@ -93,7 +95,10 @@ class WorkerThread(WorkerPart):
             except IndexError:
                 self._handoff.fill(self._hand, self._timeout_s)
                 continue
-            process(self.broker, message)
+            if isinstance(message, Batch):
+                process_batch(self.broker, message)
+            else:
+                process(self.broker, message)
         self.broker.emit_before("worker_thread_shutdown", self)
 
 

@@ -78,6 +78,7 @@ class Drafter:
         time: datetime | None = None,
         version: int | None = None,
         correlation_id: str | None = None,
+        caused_by: Event[Any] | None = None,
         headers: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
         window: DurationLike | None = None,
@@ -100,7 +101,7 @@ class Drafter:
         payload = {} if payload is None else payload
         self._catalog.check_payload(event_type, payload)
         written = encode_payload(payload, max_bytes=self._max_bytes, max_depth=self._max_levels)
-        chain = self._chain_of(event_type)
+        chain = self._chain_of(event_type, caused_by)
         event = new_event(
             event_type,
             payload,
@@ -135,9 +136,9 @@ class Drafter:
             event = event.model_copy(update={"time": _aware(time)})
         return event if self.when_drafted is None else self.when_drafted(event)
 
-    def _chain_of(self, event_type: str) -> Chain:
-        """Return the chain of what is published here, if it may grow."""
-        chain = current_chain() or _NO_CHAIN
+    def _chain_of(self, event_type: str, caused_by: Event[Any] | None) -> Chain:
+        """Return the chain of what is published here, or by the cause that is named, if it may grow."""
+        chain = (current_chain() or _NO_CHAIN) if caused_by is None else _chain_behind(caused_by)
         if chain.depth >= self._max_depth:
             raise CausationDepthError(
                 f"{event_type!r} would be number {chain.depth + 1} in a chain of events that publish events, and"
@@ -187,6 +188,12 @@ def _enveloped(
         retry_delay_ms=None if retry_delay is None else to_milliseconds(retry_delay),
         cipher=cipher,
     )
+
+
+def _chain_behind(cause: Event[Any]) -> Chain:
+    if not isinstance(cause, Event):
+        raise InvalidEventError(f"caused_by is the event that led to this one, not {type(cause).__name__}")
+    return Chain(cause.correlation_id, cause.id, cause.depth, cause.headers.get("traceparent"))
 
 
 def _aware(moment: datetime) -> datetime:

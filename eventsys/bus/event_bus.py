@@ -13,6 +13,7 @@ from dramatiq import Worker as DramatiqWorker
 
 from eventsys.broker.actor import HandlerActor
 from eventsys.broker.broker import EventBroker
+from eventsys.broker.worker import Worker
 from eventsys.bus.buffer import OnError
 from eventsys.bus.declarations import Declarations
 from eventsys.bus.dispatcher import Dispatcher
@@ -286,9 +287,9 @@ class EventBus:
     def _run(self, queue: str) -> None:
         if queue not in self._workers and not self.broker.work.by_hand:
             threads = self.settings.bus.worker_count
-            worker = DramatiqWorker(
-                self.broker, queues={queue}, worker_threads=threads, worker_timeout=_WORKER_TIMEOUT_MS
-            )
+            # Dramatiq's worker hands out one message at a time; ours gathers batches.
+            kind: Any = Worker if self.broker.has_batches else DramatiqWorker
+            worker = kind(self.broker, queues={queue}, worker_threads=threads, worker_timeout=_WORKER_TIMEOUT_MS)
             self._workers[queue] = worker
             worker.start()
 

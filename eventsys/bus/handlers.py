@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from eventsys.broker.actor import HandlerActor
+from eventsys.broker.actor import Batching, HandlerActor
 from eventsys.broker.attempt import current_attempt
+from eventsys.broker.batch_errors import failures_of
 from eventsys.broker.broker import EventBroker
 from eventsys.broker.messages import DeliveryMessage
-from eventsys.errors import SubscriptionError
+from eventsys.errors import BatchError, SubscriptionError
 from eventsys.model.envelope import decode_event
 from eventsys.model.event import Event
 from eventsys.model.subscription import Subscription
@@ -19,17 +20,17 @@ from eventsys.model.subscription import Subscription
 ExceptionTypes = type[BaseException] | tuple[type[BaseException], ...]
 
 
-def callable_of(handler: Any) -> Callable[[Event[Any]], Any]:
-    """Return what is called with an event: the handler itself, or its `handle`.
+def callable_of(handler: Any) -> Callable[[Any], Any]:
+    """Return what is called with an event, or a list of them: the handler itself, or its `handle`.
 
     Raises:
         SubscriptionError: If it is neither a function nor an object with `handle(event)`.
     """
     if inspect.isroutine(handler) or inspect.isfunction(handler):
-        return typing.cast("Callable[[Event[Any]], Any]", handler)
+        return typing.cast("Callable[[Any], Any]", handler)
     handle = getattr(handler, "handle", None)
     if callable(handle):
-        return typing.cast("Callable[[Event[Any]], Any]", handle)
+        return typing.cast("Callable[[Any], Any]", handle)
     raise SubscriptionError(
         f"{handler!r} handles no events; give a function, a coroutine function, or an object with handle(event)"
     )
@@ -51,27 +52,30 @@ def home_of(handler: Any) -> str:
     return "main" if top == "__main__" else top
 
 
-def payload_type_of(handler: Any) -> Any:
+def payload_type_of(handler: Any, *, in_batches: bool = False) -> Any:
     """Return what a handler wants its payload to be: `T` of the annotation `Event[T]`, else a dictionary.
 
+    Args:
+        handler: The handler.
+        in_batches: Whether it is to take a list of events: then the annotation is `list[Event[T]]`.
+
     Raises:
-        SubscriptionError: If the handler does not take exactly one event, or its annotation is not an event's.
+        SubscriptionError: If the handler does not take exactly one argument, or it is not annotated as what it gets.
     """
     run = callable_of(handler)
     parameters = list(inspect.signature(run).parameters.values())
     positional = [one for one in parameters if one.kind in _POSITIONAL]
     required = [one for one in parameters if one.kind in _NAMED and one.default is one.empty]
     if not positional or any(one is not positional[0] for one in required):
-        raise SubscriptionError(
-            f"{name_of(handler)} must take one argument, the event: def handler(event: Event) -> None"
-        )
+        wanted = "the list of events: def handler(events: list[Event])" if in_batches else _TAKES_ONE
+        raise SubscriptionError(f"{name_of(handler)} must take one argument, {wanted} -> None")
     try:
-        annotation = typing.get_type_hints(run).get(positional[0].name, Event)
+        annotation = typing.get_type_hints(run).get(positional[0].name, Any)
     except NameError as error:
         raise SubscriptionError(
             f"the annotations of {name_of(handler)} cannot be resolved ({error}); import what they name at module level"
         ) from error
-    return _payload_of(annotation, handler)
+    return _payload_of(_element_of(annotation, handler) if in_batches else annotation, handler, in_batches=in_batches)
 
 
 def make_actor(
@@ -93,11 +97,15 @@ def make_actor(
             f"two handlers are named {subscription.name!r}: one in {_file_of(taken)}, one in {_file_of(handler)};"
             " give one of them another name="
         )
-    run, payload_type = callable_of(handler), payload_type_of(handler)
+    size = subscription.batch_size
+    run, payload_type = callable_of(handler), payload_type_of(handler, in_batches=size is not None)
     is_async = inspect.iscoroutinefunction(run)
+    broker.has_batches = broker.has_batches or size is not None
+    alone = run if size is None else (_awaiting_list(run) if is_async else _calling_list(run))
     return HandlerActor(
         subscription,
-        _awaiting(run, payload_type) if is_async else _calling(run, payload_type),
+        _awaiting(alone, payload_type) if is_async else _calling(alone, payload_type),
+        batching=None if size is None else Batching(size, (subscription.batch_wait_ms or 0) / 1000, run, payload_type),
         handler=handler,
         broker=broker,
         is_async=is_async,
@@ -109,18 +117,37 @@ def make_actor(
 
 
 _NAMED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_TAKES_ONE = "the event: def handler(event: Event)"
+_LISTS = (list, Sequence, Collection, Iterable)
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-def _payload_of(annotation: Any, handler: Any) -> Any:
+def _element_of(annotation: Any, handler: Any) -> Any:
+    """Return what a list is of, by the annotation of a handler that takes batches."""
+    origin = typing.get_origin(annotation) or annotation
+    if origin is Any:
+        return Any
+    if origin not in _LISTS:
+        raise SubscriptionError(
+            f"{name_of(handler)} asks for {annotation!r}, and batch_size gives it a list: annotate its argument as"
+            " list[Event] or list[Event[YourModel]], or leave out batch_size"
+        )
+    return (typing.get_args(annotation) or (Any,))[0]
+
+
+def _payload_of(annotation: Any, handler: Any, *, in_batches: bool) -> Any:
     if annotation is Event or annotation is Any:
         return dict[str, Any]
     if isinstance(annotation, type) and issubclass(annotation, Event):
         arguments = annotation.__pydantic_generic_metadata__["args"]
         return arguments[0] if arguments else dict[str, Any]
-    raise SubscriptionError(
-        f"{name_of(handler)} asks for {annotation!r}; annotate its argument as Event or Event[YourModel]"
-    )
+    if not in_batches and (typing.get_origin(annotation) or annotation) in _LISTS:
+        raise SubscriptionError(
+            f"{name_of(handler)} asks for {annotation!r}, and gets one event: give batch_size, the most events of one"
+            " call, or annotate its argument as Event or Event[YourModel]"
+        )
+    wanted = "list[Event] or list[Event[YourModel]]" if in_batches else "Event or Event[YourModel]"
+    raise SubscriptionError(f"{name_of(handler)} asks for {annotation!r}; annotate its argument as {wanted}")
 
 
 def _calling(run: Callable[[Event[Any]], Any], payload_type: Any) -> Callable[[str], Any]:
@@ -135,6 +162,36 @@ def _awaiting(run: Callable[[Event[Any]], Any], payload_type: Any) -> Callable[[
         return await run(decode_event(envelope, payload_type, is_replay=_is_replay()))
 
     return call
+
+
+# A batch of one, for whatever hands out deliveries one by one: the stock worker, and suspects under every worker.
+
+
+def _calling_list(run: Callable[[list[Event[Any]]], Any]) -> Callable[[Event[Any]], Any]:
+    def call(event: Event[Any]) -> Any:
+        try:
+            return run([event])
+        except BatchError as error:
+            failures = failures_of(error, {event.id})
+        return _raise_any(failures)
+
+    return call
+
+
+def _awaiting_list(run: Callable[[list[Event[Any]]], Any]) -> Callable[[Event[Any]], Any]:
+    async def call(event: Event[Any]) -> Any:
+        try:
+            return await run([event])
+        except BatchError as error:
+            failures = failures_of(error, {event.id})
+        return _raise_any(failures)
+
+    return call
+
+
+def _raise_any(failures: dict[str, BaseException]) -> None:
+    for error in failures.values():
+        raise error
 
 
 def _is_replay() -> bool:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from eventsys.broker.attempt import attempt_of
+from eventsys.broker.batch import Batch
 from eventsys.broker.broker import EventBroker
 from eventsys.broker.messages import DeliveryMessage
 from eventsys.errors import RedisUnavailableError
@@ -64,6 +65,8 @@ class Once:
         attempt = attempt_of(self._broker)
         message = attempt.message if attempt is not None else None
         owner = ""
+        if isinstance(message, Batch):
+            message = message.delivery_of(event.id)
         if isinstance(message, DeliveryMessage) and message.event_id == event.id:
             owner = message.message_id.removeprefix(f"{event.id}:")
         return OnceGuard(self._broker, event.id, f"{owner}|{step}", int(parse_duration(keep).total_seconds() * 1000))

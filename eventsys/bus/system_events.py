@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from eventsys.broker.attempt import current_attempt
+from eventsys.broker.batch import Batch
 from eventsys.broker.messages import DeliveryMessage
 from eventsys.bus.drafting import Drafter
 from eventsys.bus.reporter import LAST_S, Reporter
@@ -238,4 +239,6 @@ def _is_recursive(about: str | None) -> bool:
         return is_system_type(about)
     attempt = current_attempt()
     message = attempt.message if attempt is not None else None
+    if isinstance(message, Batch):
+        return any(is_system_type(one.header.type) for one in message.deliveries)
     return isinstance(message, DeliveryMessage) and is_system_type(message.header.type)

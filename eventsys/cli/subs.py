@@ -108,6 +108,13 @@ def _facts(standing: SubscriptionStanding) -> list[tuple[str, object]]:
         ("timeout", None if declared.timeout_ms is None else f"{declared.timeout_ms} ms"),
         ("rate", declared.rate),
         ("concurrency", declared.concurrency),
+        ("batch", _batch(declared)),
         ("persistent", "yes" if declared.persistent else "no"),
     ]
     return facts
+
+
+def _batch(declared: Any) -> str | None:
+    if declared.batch_size is None:
+        return None
+    return f"at most {declared.batch_size} a call, gathered for {declared.batch_wait_ms} ms"

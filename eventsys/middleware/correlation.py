@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 from dramatiq import Broker, Message, MessageProxy, Middleware
 
+from eventsys.broker.batch import Batch
 from eventsys.broker.messages import DeliveryMessage
 
 
@@ -55,6 +57,8 @@ class Correlation(Middleware):
         if isinstance(message, DeliveryMessage):
             header = message.header
             _chain.set(Chain(header.chain_id, header.id, header.depth, header.headers.get("traceparent")))
+        elif isinstance(message, Batch):
+            _chain.set(_common_chain(message.deliveries))
         elif (carried := message.options.get("chain")) is not None:
             _chain.set(Chain(*carried))
 
@@ -76,3 +80,20 @@ class Correlation(Middleware):
         _chain.set(None)
 
     after_skip_message = after_process_message
+
+
+def _common_chain(deliveries: Sequence[DeliveryMessage]) -> Chain:
+    """Return the chain of what a batch publishes: what its events have in common, behind the last of them.
+
+    Which of several events led to another one, nobody but the handler knows. That a chain goes round in circles is
+    noticed by its depth, so that is always carried on.
+    """
+    headers = [one.header for one in deliveries]
+    correlation_ids = {header.chain_id for header in headers}
+    common = headers[0] if len(headers) == 1 else None
+    return Chain(
+        correlation_ids.pop() if len(correlation_ids) == 1 else None,
+        None if common is None else common.id,
+        max(header.depth for header in headers),
+        None if common is None else common.headers.get("traceparent"),
+    )

@@ -12,6 +12,7 @@ from dramatiq.errors import ActorNotFound
 from dramatiq.middleware import Retries as DramatiqRetries
 
 from eventsys.broker.actor import HandlerActor
+from eventsys.broker.batch import Batch
 from eventsys.broker.messages import DeliveryMessage, LogMessage
 from eventsys.errors import InvalidPayloadError, Reject, Retry
 from eventsys.model.durations import to_milliseconds
@@ -37,7 +38,7 @@ class Retries(DramatiqRetries):
         self, broker: Broker, message: MessageProxy, *, result: Any = None, exception: BaseException | None = None
     ) -> None:
         """Enqueue the message again, or mark it as failed, when its handler raised."""
-        if exception is None or isinstance(message, LogMessage):
+        if exception is None or isinstance(message, (LogMessage, Batch)):
             return
         if isinstance(message, DeliveryMessage) and isinstance(exception, ActorNotFound):
             message.fail()  # its handler is gone: it waits for a process that has it, or is cancelled
@@ -50,6 +51,10 @@ class Retries(DramatiqRetries):
                 delay_ms = None if exception.delay is None else to_milliseconds(exception.delay)
                 exception = dramatiq.Retry(str(exception), delay=delay_ms)
             super().after_process_message(broker, message, result=result, exception=exception)  # type: ignore[no-untyped-call]
+
+    def after_batched_failure(self, broker: Broker, message: MessageProxy, *, exception: BaseException | None) -> None:
+        """Decide about a delivery that failed in a batch, as if it had failed alone."""
+        self.after_process_message(broker, message, exception=exception)
 
     def _judge(self, broker: Broker, message: DeliveryMessage, exception: BaseException) -> None:
         wait = self._wait_after(message, exception)

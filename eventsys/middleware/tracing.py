@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from dramatiq import Broker, MessageProxy, Middleware
 from pydantic import BaseModel
 
+from eventsys.broker.batch import Batch
 from eventsys.broker.messages import DeliveryMessage
 from eventsys.errors import SettingsError
 from eventsys.model.event import Event
@@ -62,6 +63,8 @@ class Tracing(Middleware):
 
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:  # noqa: ARG002
         """Begin the span of an attempt, and make it the current one."""
+        if isinstance(message, Batch):
+            self._begin_batch(message)
         if not isinstance(message, DeliveryMessage):
             return
         header = message.header
@@ -82,6 +85,24 @@ class Tracing(Middleware):
         )
         message.span = (span, self._context.attach(self._trace.set_span_in_context(span)))
 
+    def _begin_batch(self, batch: Batch) -> None:
+        """Begin the one span of a call for many deliveries, linked to the span of each event."""
+        parents = [self._propagator.extract(one.header.headers) for one in batch.deliveries]
+        origins = [self._trace.get_current_span(parent).get_span_context() for parent in parents]
+        span = self._tracer.start_span(
+            f"process {batch.actor_name}",
+            kind=self._trace.SpanKind.CONSUMER,
+            links=[self._trace.Link(origin) for origin in origins if origin.is_valid],
+            attributes={
+                "messaging.system": "eventsys",
+                **_operation("process", "process"),
+                "messaging.batch.message_count": len(batch.deliveries),
+                "messaging.destination.subscription.name": batch.actor_name,
+                "messaging.consumer.group.name": batch.actor_name,
+            },
+        )
+        batch.span = (span, self._context.attach(self._trace.set_span_in_context(span)))
+
     def after_process_message(
         self,
         broker: Broker,  # noqa: ARG002
@@ -91,7 +112,7 @@ class Tracing(Middleware):
         exception: BaseException | None = None,
     ) -> None:
         """End it, with the error if there was one."""
-        if not isinstance(message, DeliveryMessage) or message.span is None:
+        if not isinstance(message, (Batch, DeliveryMessage)) or message.span is None:
             return
         (span, token), message.span = message.span, None
         if exception is not None:

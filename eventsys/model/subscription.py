@@ -12,7 +12,7 @@ import msgspec
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from eventsys.errors import SubscriptionError
-from eventsys.model.durations import Duration, to_milliseconds
+from eventsys.model.durations import Duration, format_duration, to_milliseconds
 from eventsys.model.filters import PayloadFilter, compile_filter
 from eventsys.model.patterns import check_pattern
 from eventsys.model.priority import Priority
@@ -21,6 +21,15 @@ from eventsys.model.stored_format import check_format
 
 LONGEST_NAME = 200
 """Letters a subscription's name may have."""
+
+MOST_IN_BATCH = 500
+"""Deliveries that one call of a handler may take: what it publishes is committed with all of them, in one step."""
+
+LONGEST_BATCH_WAIT = timedelta(minutes=1)
+"""How long a batch may wait for more; what waits in a process is seen by no other."""
+
+USUAL_BATCH_WAIT = timedelta(milliseconds=50)
+"""How long a batch waits where nobody says."""
 
 _QUEUE = re.compile(r"[a-zA-Z_][a-zA-Z0-9._-]{0,127}")
 _RATE = re.compile(r"([1-9][0-9]{0,8})/(s|m|h)")
@@ -62,6 +71,13 @@ def _check_rate(rate: str) -> str:
     return rate
 
 
+def _check_batch_wait(wait: timedelta) -> timedelta:
+    if wait > LONGEST_BATCH_WAIT:
+        longest = format_duration(LONGEST_BATCH_WAIT)
+        raise SubscriptionError(f"batch_wait is {format_duration(wait)}, and at most {longest}: deliveries stand still")
+    return wait
+
+
 def _as_names(names: Any) -> Any:
     return (names,) if isinstance(names, str) else names
 
@@ -91,6 +107,7 @@ class SubscriptionState(StrEnum):
 
 _Where = Annotated[dict[str, Any] | None, AfterValidator(_check_where)]
 _Rate = Annotated[str, AfterValidator(_check_rate)]
+_BatchWait = Annotated[Duration, AfterValidator(_check_batch_wait)]
 _Queue = Annotated[str, AfterValidator(check_queue_name)]
 _Was = Annotated[tuple[Annotated[str, AfterValidator(check_subscription_name)], ...], BeforeValidator(_as_names)]
 
@@ -125,6 +142,10 @@ class SubscriptionOptions(BaseModel):
     """So many failed attempts in a row hold its deliveries back, until one that is let through succeeds."""
     breaker_wait: Duration = timedelta(seconds=30)
     """How long, before one is let through."""
+    batch_size: int | None = Field(default=None, ge=1, le=MOST_IN_BATCH)
+    """The most deliveries that one call of the handler takes, as a list of events; None: each has a call of its own."""
+    batch_wait: _BatchWait | None = None
+    """The longest a batch waits for more, from its first delivery on, at most a minute; None means 50 ms."""
     was: _Was = ()
     """Names it had before: what they left is taken over."""
 
@@ -149,6 +170,8 @@ class Subscription(BaseModel):
     concurrency: int | None = Field(default=None, ge=1)
     breaker: int | None = Field(default=None, ge=1)
     breaker_wait_ms: int = Field(default=30_000, ge=1)
+    batch_size: int | None = Field(default=None, ge=1)
+    batch_wait_ms: int | None = Field(default=None, ge=0)
     was: _Was = ()
 
     number: int = Field(default=0, ge=0)
@@ -206,6 +229,8 @@ class Subscription(BaseModel):
             "concurrency": options.concurrency,
             "breaker": options.breaker,
             "breaker_wait_ms": to_milliseconds(options.breaker_wait),
+            "batch_size": options.batch_size,
+            "batch_wait_ms": _batch_wait_ms(name, options),
             "was": [one for one in options.was if one != name],
         }
         _check_inline(name, options)
@@ -243,6 +268,11 @@ class Subscription(BaseModel):
         return None if self.timeout_ms is None else timedelta(milliseconds=self.timeout_ms)
 
     @property
+    def batch_wait(self) -> timedelta | None:
+        """The longest a batch waits for more; None where each delivery is handled by itself."""
+        return None if self.batch_wait_ms is None else timedelta(milliseconds=self.batch_wait_ms)
+
+    @property
     def is_limited(self) -> bool:
         """Whether its rate or its concurrency has a limit."""
         return self.rate is not None or self.concurrency is not None
@@ -263,6 +293,21 @@ def _check_inline(name: str, options: SubscriptionOptions) -> None:
         raise SubscriptionError(
             f"{name!r} has async_=False and a limit: inside publish nothing can hold it back; leave one of them out"
         )
+    if not options.async_ and options.batch_size is not None:
+        raise SubscriptionError(
+            f"{name!r} has async_=False and batch_size: inside publish there is one event, and no batch; leave one of"
+            " them out"
+        )
+
+
+def _batch_wait_ms(name: str, options: SubscriptionOptions) -> int | None:
+    if options.batch_size is None:
+        if options.batch_wait is not None:
+            raise SubscriptionError(
+                f"{name!r} has batch_wait and no batch_size: give batch_size, the most events of one call, too"
+            )
+        return None
+    return to_milliseconds(USUAL_BATCH_WAIT if options.batch_wait is None else options.batch_wait)
 
 
 def _hash(declared: dict[str, Any]) -> str:

@@ -73,6 +73,22 @@ class CommitBatch:
             elif kind != "done":
                 self._others.append(packed((lane, len(entries), ending, steps)))
 
+    def add_shared(self, attempts: Sequence[int], steps: Sequence[Step]) -> None:
+        """Add what several attempts published together; it goes out if any of them ends now.
+
+        Args:
+            attempts: Their places in the batch.
+            steps: What they published.
+        """
+        seen: dict[str, int] = {}
+        where: list[tuple[int, int]] = []
+        for stream, *_ in self._attempts:
+            seen[stream] = seen.get(stream, 0) + 1
+            where.append((self._lanes[stream][0], seen[stream]))
+        lane, place = where[attempts[0]]
+        sharing = [number for at in attempts for number in where[at]]
+        self._others.append(packed((lane, place, ("shared", sharing), steps)))
+
     def arguments(self) -> list[bytes]:
         """Return the last arguments of the script."""
         lanes = packed([part for stream, (_, entries) in self._lanes.items() for part in (stream, entries)])

@@ -7,7 +7,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from eventsys.broker.batch import Batch
+from eventsys.broker.batch_processing import open_batch, process_batch
 from eventsys.broker.broker import EventBroker
+from eventsys.broker.collecting import Collecting, takes_batches
 from eventsys.broker.consumer import EventConsumer
 from eventsys.broker.loop_runner import begin, belongs_on_loop, conclude, handle
 from eventsys.broker.messages import LogMessage, Received
@@ -34,6 +37,7 @@ class HandWorker:
 
     Everything but the threads is a worker's own: the consumers with their lanes, the hooks, the attempt and its commit.
     It dispatches what is in the log first; then it handles the queues, one after another, each as a worker fetches it.
+    Deliveries that are handled many at once are gathered until there are enough, or nothing else is left to do.
 
     Args:
         broker: The broker; its work is done by hand.
@@ -49,6 +53,8 @@ class HandWorker:
         self._enforce_limits = enforce_limits
         self._consumers: dict[str, EventConsumer] = {}
         self._fetched: dict[str, deque[Received]] = {}
+        self._collecting = Collecting(lambda: broker.work.in_flight)
+        self._batches: deque[Batch] = deque()
         self._coroutines = Coroutines()
         self._tended_at = float("-inf")
         self._addressed: set[str] = set()
@@ -65,6 +71,9 @@ class HandWorker:
     def stop(self) -> None:
         """Hand back what is not begun, and tell the middleware that the worker is gone."""
         self.broker.emit_before("worker_shutdown", self)
+        for batch in [*self._batches, *self._collecting.take_all()]:
+            self.broker.work.hand_back(batch.deliveries)
+        self._batches.clear()
         for queue, fetched in self._fetched.items():
             self._consumers[queue].requeue(fetched)
             fetched.clear()
@@ -81,11 +90,14 @@ class HandWorker:
             found = sum(self._serve(queue) for queue in queues)
             count += found
             if has_looked and not found:
-                return count  # what is there is others': a lease has to end first
-            addressed, self._addressed = self._addressed & self.broker.get_declared_queues(), set()
-            queues, has_looked = (sorted(addressed), False) if addressed else (self._occupied(), True)
+                queues = []  # what is there is others': a lease has to end first
+            else:
+                addressed, self._addressed = self._addressed & self.broker.get_declared_queues(), set()
+                queues, has_looked = (sorted(addressed), False) if addressed else (self._occupied(), True)
             if not queues:
-                return count
+                if not self._serve_gathered():
+                    return count
+                queues, has_looked = [LOG_QUEUE], False
 
     def tend(self, *, at_once: bool = False) -> None:
         """Renew the lease, take over from dead processes, and look after subscriptions; by itself each few seconds."""
@@ -129,9 +141,39 @@ class HandWorker:
             fetched.extend(self._consumer(queue).take_all())
         count = 0
         while fetched:
-            self._handle(fetched.popleft())
+            message = fetched.popleft()
+            if takes_batches(message):
+                self._batches += self._collecting.add([message], 0.0)
+                self._serve_batches()
+            else:
+                self._handle(message)
             count += 1
         return count
+
+    def _serve_gathered(self) -> bool:
+        """Handle what has gathered of each subscription, and say whether there was any."""
+        self._batches += self._collecting.take_all()
+        return self._serve_batches()
+
+    def _serve_batches(self) -> bool:
+        had_any = bool(self._batches)
+        while self._batches:
+            batch = self._batches.popleft()
+            deliveries = list(batch.deliveries)
+            self._handle_batch(batch)
+            for one in deliveries:
+                self._handled(one)
+        return had_any
+
+    def _handle_batch(self, batch: Batch) -> None:
+        if not belongs_on_loop(batch):
+            process_batch(self.broker, batch)
+            return
+        alone = open_batch(self.broker, batch)
+        if batch.deliveries:
+            self._handle_on_loop(batch)
+        for one in alone:
+            self._handle(one)
 
     def _consumer(self, queue: str) -> EventConsumer:
         if queue not in self._consumers:

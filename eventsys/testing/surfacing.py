@@ -35,8 +35,8 @@ class Surfacing:
             self._raises = self._always
 
     def note(self, error: BaseException | None) -> None:
-        """Note what the attempt that ended last had raised."""
-        self._noted = error
+        """Note what the attempt that ended last had raised; of several at once, the first error."""
+        self._noted = error if self._noted is None else self._noted
 
     def look(self, message: Received) -> None:  # noqa: ARG002 - the worker tells of each
         """Raise what was noted, if it is to be seen."""

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from eventsys.errors import InvalidPatternError, SubscriptionError
 from eventsys.model import RetryPolicy, Subscription, SubscriptionOptions, SubscriptionState
+from eventsys.model.subscription import MOST_IN_BATCH
 
 from .test_filters import wheres
 
@@ -22,7 +23,8 @@ options = st.builds(
     queue=st.none() | st.sampled_from(["mail", "other-queue"]),
     rate=st.none() | st.sampled_from(["100/s", "5/m", "1/h"]),
     concurrency=st.none() | st.integers(1, 10),
-).filter(lambda one: one.async_ or (one.rate is None and one.concurrency is None))
+    batch_size=st.none() | st.integers(1, MOST_IN_BATCH),
+).filter(lambda one: one.async_ or (one.rate is None and one.concurrency is None and one.batch_size is None))
 
 
 def declared(given_options: SubscriptionOptions | None = None, **changes) -> Subscription:
@@ -60,6 +62,8 @@ def test_every_option_is_in_the_row(given_options):
         given_options.rate,
         given_options.concurrency,
     )
+    assert row.batch_size == given_options.batch_size
+    assert row.batch_wait_ms == (None if given_options.batch_size is None else 50)
     assert (row.timeout is None) == (given_options.timeout is None)
 
 
@@ -145,3 +149,32 @@ def test_options_that_cannot_be_are_refused(wrong):
 def test_a_handler_inside_publish_takes_no_limit(limit):
     with pytest.raises(SubscriptionError, match="inside publish nothing can hold it back"):
         declared(SubscriptionOptions(async_=False, **limit))
+
+
+def test_a_batch_waits_as_long_as_said_else_50_ms() -> None:
+    assert declared(SubscriptionOptions(batch_size=10)).batch_wait == timedelta(milliseconds=50)
+    assert declared(SubscriptionOptions(batch_size=10, batch_wait="0s")).batch_wait == timedelta(0)
+    assert declared(SubscriptionOptions(batch_size=10, batch_wait="1m")).batch_wait == timedelta(minutes=1)
+    assert declared().batch_wait is None
+
+
+@pytest.mark.parametrize("size", [0, -1, MOST_IN_BATCH + 1, 1.5, "many"])
+def test_a_batch_has_from_one_to_500_deliveries(size) -> None:
+    with pytest.raises(ValidationError, match="batch_size"):
+        SubscriptionOptions(batch_size=size)
+
+
+@pytest.mark.parametrize(("wait", "why"), [("61s", "at most 1m"), (-1, "negative"), ("soon", "is not a duration")])
+def test_a_batch_waits_a_minute_at_most(wait, why) -> None:
+    with pytest.raises(ValidationError, match=why):
+        SubscriptionOptions(batch_size=10, batch_wait=wait)
+
+
+def test_a_wait_for_a_batch_needs_the_size_of_one() -> None:
+    with pytest.raises(SubscriptionError, match=r"'mail.send' has batch_wait and no batch_size"):
+        declared(SubscriptionOptions(batch_wait="1s"))
+
+
+def test_inside_publish_there_is_no_batch() -> None:
+    with pytest.raises(SubscriptionError, match="async_=False and batch_size"):
+        declared(SubscriptionOptions(async_=False, batch_size=2))

@@ -4,7 +4,7 @@ from typing import Any, assert_type
 
 from pydantic import BaseModel
 
-from eventsys import DelayedEvent, Event, EventRecord, EventService, Page, Receipt
+from eventsys import BatchError, DelayedEvent, Event, EventRecord, EventService, Page, Receipt
 
 
 class Notification(BaseModel):
@@ -29,9 +29,17 @@ async def audit(event: Event) -> None:
     assert_type(event.payload, dict[str, Any])
 
 
+@events.on("click.#", batch_size=100, batch_wait="50ms")
+def count(batch: list[Event[Notification]]) -> int:
+    """Handle many."""
+    assert_type(batch[0].payload, Notification)
+    raise BatchError({batch[0].id: ValueError()})
+
+
 def use(event: Event[Notification]) -> None:
     """Use what the service returns."""
     assert_type(send(event), int)
+    assert_type(count([event]), int)
     assert_type(events.publish("a.b", {}), Event[Any])
     assert_type(events.publish_async("a.b", {}), Receipt)
     assert_type(events.schedule("a.b", {}, delay="1h"), DelayedEvent[Any])

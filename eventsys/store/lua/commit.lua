@@ -35,6 +35,8 @@ ARGV
                                 {"dead", event id or false, number, line, is first, letter id, facts, type, waited
                                  ms, took µs}
                                 {"waiting", subscription, lane, fields, is hosted}
+                       or, instead of an ending, {"shared", {lane, place, ...}}: what these published together, which goes out
+                       if any of them ends now
 RETURNS
   "ended" when the process's lease was; else for each attempt that did not end its lane, its place, and why: "lost" when it had
   ended before; "refused" when its ending failed, and it is a dead letter now; "stale" when the subscriptions changed after the
@@ -306,6 +308,22 @@ local function end_other(other)
   refuse(lane, place, problem, ending[2], type_at and ending[3], type_at and ending[type_at])
 end
 
+local function carry_out_all(steps)
+  for _, step in ipairs(steps) do carry_out(step) end
+end
+
+local function carry_out_shared(shared)
+  local sharing = shared[3][2]
+  for at = 1, #sharing, 2 do
+    local lane, place = lanes[sharing[at]], sharing[at + 1]
+    if not (lane.lost and lane.lost[place]) then
+      local is_fine, problem = pcall(carry_out_all, shared[4])
+      if not is_fine then refuse(lane, place, problem) end
+      return
+    end
+  end
+end
+
 local given = cmsgpack.unpack(ARGV[4])
 for at = 1, #given, 2 do
   local number = (at + 1) / 2
@@ -326,7 +344,9 @@ for _, lane in ipairs(lanes) do
   give_up(lane)
   were_any_lost = were_any_lost or lane.lost ~= nil
 end
-for _, other in ipairs(others) do end_other(other) end
+for _, other in ipairs(others) do
+  if other[3][1] == "shared" then carry_out_shared(other) else end_other(other) end
+end
 end_deliveries(unpacked(ARGV[5]), were_any_lost)
 if not were_any_lost then count_measures(unpacked(ARGV[7])) end
 dispatch_events(dispatched, routes)

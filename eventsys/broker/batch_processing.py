@@ -1,0 +1,49 @@
+"""One call for many deliveries: who is in it, and the call."""
+
+from __future__ import annotations
+
+from .actor import HandlerActor
+from .batch import Batch
+from .broker import EventBroker
+from .messages import DeliveryMessage
+from .processing import attempt_and_end, process
+
+
+def process_batch(broker: EventBroker, batch: Batch) -> None:
+    """Make one attempt at all deliveries of a batch and end them; nothing is raised, whatever the handler does."""
+    alone = open_batch(broker, batch)
+    if batch.deliveries:
+        attempt_and_end(broker, batch)
+    for one in alone:
+        process(broker, one)
+
+
+def open_batch(broker: EventBroker, batch: Batch) -> list[DeliveryMessage]:
+    """Leave in a batch what may be handled together now, and return what has to be looked at one by one.
+
+    Those are all that cannot simply begin: the lease ended under which they were fetched, the subscription was paused,
+    they are too late, the handler was loaded again and takes fewer, or none at once. If the process is about to end
+    nothing begins, and whoever ends it hands everything back.
+    """
+    work, waiting = broker.work, batch.deliveries
+    batch.deliveries = []
+    if work.is_ending:
+        return []
+    batch.actor = actor = work.actors.get(batch.actor_name)
+    batching = actor.batching if isinstance(actor, HandlerActor) else None
+    holder = waiting[0].place.holder
+    if batching is None or batch.actor_name in work.gates.closed or not broker.presence.holds(holder):
+        return waiting
+    now_ms = broker.clock.now_ms()
+    alone: list[DeliveryMessage] = []
+    for one in waiting:
+        is_late = one.expires_ms is not None and now_ms > one.expires_ms
+        has_room = len(batch.deliveries) < batching.size
+        (batch.deliveries if has_room and not is_late and one.place.holder == holder else alone).append(one)
+    if batch.deliveries:
+        batch.args = ([one.envelope for one in batch.deliveries],)
+        work.in_flight.begin_batch(batch.queue_name, len(batch.deliveries))
+        if work.begun_board is not None:
+            for one in batch.deliveries:
+                one.begun_slot = work.begun_board.enter(one.place.stream, one.place.entry)
+    return alone
