@@ -184,7 +184,7 @@ class EventBroker(Broker):
         elif attempt is not None and (attempt.phase == FOLLOWING or attempt.takes_sends):
             attempt.add(step, len(packed(step)))
         else:
-            self._send(step)
+            self._send(step, message.queue_name)
         self.emit_after("enqueue", message, delay)
         return message
 
@@ -194,10 +194,11 @@ class EventBroker(Broker):
         told = self.link.run(script("add"), self.keys.prefix, self.clock.now_ms(), *packed_steps(sealed))
         return results_of(sealed, told)
 
-    def _send(self, step: Step) -> None:
+    def _send(self, step: Step, queue_name: str) -> None:
         # A tick is known again by its claim; a plain message that was sent twice would be two.
         run = self.link.run if step[0] == "tick" else self.link.run_once
         try:
+            self.work.queue_names.tell([queue_name])
             run(script("add"), self.keys.prefix, self.clock.now_ms(), packed(step))
         except RedisUnavailableError as error:
             raise ConnectionClosed(str(error)) from error

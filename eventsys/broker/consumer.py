@@ -182,6 +182,7 @@ class EventConsumer(Consumer):
         work = self._work
         self._reader.ensure_groups()
         work.presence.enter(self.queue)
+        work.queue_names.tell(actor.queue_name for actor in work.actors.values())
         self._holder = work.presence.name
         self._reader.process = self._holder
         work.presence.wake_by(self.queue, self.patience.wake)

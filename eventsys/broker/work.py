@@ -29,6 +29,7 @@ from .hooks import Hooks
 from .in_flight import InFlight
 from .messages import DeliveryMessage, LogMessage, Place, Received
 from .presence import Lease, Presence
+from .queue_names import QueueNames
 
 #: Most messages handed back by one script.
 _RETURNED_AT_ONCE = 200
@@ -93,6 +94,9 @@ class Work:
         self.when_forged: Callable[[str, str], None] = lambda *_: None
         self._forgetful: list[Callable[[], None]] = []
         self.hooks = hooks
+        self.queue_names = QueueNames(link, keys)
+        self._forgetful: list[Callable[[], None]] = [self.queue_names.forget]
+        self._hooks = hooks
         self._parked_ms = parked_ms
         self.lease = lease
         self.owner = owner

@@ -37,7 +37,7 @@ class Machinery:
         return self.look().processes
 
     def queues(self) -> list[QueueState]:
-        """Return the queues that some process ever read, the log first."""
+        """Return the queues that some process ever read, sent to, or has actors of, the log first."""
         return self.look().queues
 
     def in_hand(self, limit: int = 20) -> list[InHand]:

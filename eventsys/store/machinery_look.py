@@ -68,7 +68,7 @@ class MachineryLook:
 
     @cached_property
     def queues(self) -> list[QueueState]:
-        """The queues that some process ever read, the log first."""
+        """The queues that some process ever read, sent to, or has actors of, the log first."""
         readers: dict[str, list[str]] = {}
         for process in self.processes:
             for queue in process.queues:

@@ -25,7 +25,7 @@ class QueueControl:
         It outlives processes and deploys; only `resume` ends it. Paused, `eventsys.log` dispatches nothing.
 
         Raises:
-            NotFoundError: If no process ever read a queue of this name.
+            NotFoundError: If no process ever read, sent to or has actors of a queue of this name.
         """
         self.check(queue)
         self._link.call("SADD", self._keys.queues_paused, queue)
@@ -35,7 +35,7 @@ class QueueControl:
         """Let processes fetch from a queue again.
 
         Raises:
-            NotFoundError: If no process ever read a queue of this name.
+            NotFoundError: If no process ever read, sent to or has actors of a queue of this name.
         """
         self.check(queue)
         self._link.call("SREM", self._keys.queues_paused, queue)
@@ -49,8 +49,10 @@ class QueueControl:
         """See that there is a queue of this name.
 
         Raises:
-            NotFoundError: If no process ever read one.
+            NotFoundError: If no process knows one.
         """
         known = {name.decode() for name in self._link.call("SMEMBERS", self._keys.queues)} - {INLINE_QUEUE}
         if queue not in known:
-            raise NotFoundError(f"no queue {queue!r} was ever read; there are {', '.join(sorted(known)) or 'none'}")
+            raise NotFoundError(
+                f"no queue {queue!r} is known; there are {', '.join(sorted(known)) or 'none'}: eventsys queue ls"
+            )

@@ -173,7 +173,7 @@ def test_a_purged_queue_ends_its_deliveries_as_cancelled(
     assert events.get_event(event.id).status == "cancelled"
     refused = CliRunner().invoke(app, ["queue", "purge", "eventsys.log", "--yes"])
     assert (refused.exit_code, "cannot be purged" in refused.stderr) == (2, True)
-    assert "no queue 'nothing' was ever read" in CliRunner().invoke(app, ["queue", "pause", "nothing"]).stderr
+    assert "no queue 'nothing' is known" in CliRunner().invoke(app, ["queue", "pause", "nothing"]).stderr
 
 
 def test_a_command_that_destroys_asks_and_where_nobody_is_there_refuses() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import dramatiq
@@ -12,32 +12,13 @@ import redis
 from periodiq import cron
 
 from eventsys import Event, EventService
-from eventsys.model.diagnosis import Finding, Severity
+from eventsys.model.diagnosis import Severity
 from eventsys.runtime.doctor import examine
 from eventsys.store.scripts import script
 from eventsys.store.steps import delayed_step, message_step, packed
+from tests.runtime.findings import finding
 from tests.support.services import Services
 from tests.support.waiting import eventually
-
-
-@pytest.fixture
-def services(redis_url: str, redis_client: redis.Redis) -> Iterator[Services]:
-    """Services on an empty Redis."""
-    made = Services(redis_url)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def events(services: Services) -> EventService:
-    """A service whose bus is looked at."""
-    return services.make()
-
-
-def finding(events: EventService, check: str) -> Finding:
-    found = {one.check: one for one in examine(events).findings}
-    assert check in found, sorted(found)
-    return found[check]
 
 
 def test_a_bus_that_is_well_has_no_problem_and_every_check_says_so(services: Services, events: EventService) -> None:

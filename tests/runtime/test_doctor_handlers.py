@@ -17,34 +17,11 @@ import redis
 
 from eventsys import Event, EventService
 from eventsys.broker.worker import Worker
-from eventsys.model.diagnosis import Finding, Severity
-from eventsys.runtime.doctor import examine
+from eventsys.model.diagnosis import Severity
 from eventsys.store.keys import LOG_QUEUE
+from tests.runtime.findings import finding
 from tests.support.services import Services
 from tests.support.waiting import eventually
-
-
-@pytest.fixture
-def services(redis_url: str, redis_client: redis.Redis) -> Iterator[Services]:
-    """Services on an empty Redis."""
-    made = Services(redis_url)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def events(services: Services) -> EventService:
-    """A service whose bus is looked at."""
-    return services.make()
-
-
-def findings(events: EventService, check: str) -> list[Finding]:
-    return [one for one in examine(events).findings if one.check == check]
-
-
-def finding(events: EventService, check: str) -> Finding:
-    [only] = findings(events, check)
-    return only
 
 
 def test_a_handler_that_fails_again_and_again_is_named_with_its_error(services: Services, events: EventService) -> None:

@@ -1,0 +1,41 @@
+"""Telling Redis which queues there are, so that one that nobody reads is seen with what waits there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from eventsys.store.keys import Keys
+from eventsys.store.link import Link
+
+
+class QueueNames:
+    """Tells of each queue once a process: when it is first sent to, or an actor of it is declared where a worker runs.
+
+    A queue that a worker reads is told of by that worker; without this, messages to a misspelt queue, or to one whose
+    worker was never started, would wait unseen.
+
+    Args:
+        link: The way to Redis.
+        keys: The keys of the bus.
+    """
+
+    def __init__(self, link: Link, keys: Keys) -> None:
+        self._link = link
+        self._keys = keys
+        self._told: set[str] = set()
+
+    def tell(self, names: Iterable[str]) -> None:
+        """Tell of those that this process has not told of yet.
+
+        Raises:
+            RedisUnavailableError: If Redis cannot be told; it is tried again with the next call.
+            BackpressureError: If Redis is at its memory limit.
+        """
+        new = set(names) - self._told
+        if new:
+            self._link.call("SADD", self._keys.queues, *sorted(new))
+            self._told |= new
+
+    def forget(self) -> None:
+        """Tell of all of them anew: it is another Redis."""
+        self._told.clear()

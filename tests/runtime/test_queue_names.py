@@ -1,0 +1,70 @@
+"""Queues that nobody reads are known: what waits there is seen, and told of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dramatiq
+import pytest
+
+from eventsys import EventService
+from eventsys.model.diagnosis import Severity
+from eventsys.model.machinery import QueueState
+from eventsys.store.link import Channel
+from tests.runtime.findings import finding
+from tests.support.services import Services
+from tests.support.waiting import eventually
+
+
+def queue(events: EventService, name: str) -> QueueState:
+    [found] = [one for one in events.machinery.queues() if one.name == name]
+    return found
+
+
+@pytest.mark.redis62
+def test_a_queue_that_nobody_ever_read_is_seen_with_what_waits_there(services: Services) -> None:
+    sender = services.make()
+    other = services.make(name=sender.settings.name)
+
+    @dramatiq.actor(broker=sender.broker, queue_name="lettres")
+    def write(text: str) -> None:
+        """Write a letter."""
+
+    write.send("hello")
+    write.send_with_options(args=("later",), delay=3_600_000)
+    found = queue(other, "lettres")
+    assert (found.waiting, found.delayed, found.readers) == (1, 1, [])
+    told = finding(other, "queue.readers")
+    assert told.severity is Severity.PROBLEM
+    assert "1 messages wait on queue lettres and no process reads it" in told.said
+
+
+def test_a_worker_tells_of_the_queues_of_its_actors_that_it_does_not_read(services: Services) -> None:
+    events = services.make()
+
+    @dramatiq.actor(broker=events.broker, queue_name="reports")
+    def report() -> None:
+        """Make a report."""
+
+    services.work(events, queues={"eventsys.log"})
+    eventually(lambda: [one.readers for one in events.machinery.queues() if one.name == "reports"] == [[]])
+
+
+def test_a_queue_is_told_of_once_a_process(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    events = services.make()
+
+    @dramatiq.actor(broker=events.broker, queue_name="letters")
+    def write() -> None:
+        """Write a letter."""
+
+    write.send()
+    trips: list[int] = []
+    send = Channel._send
+
+    def counting(channel: Channel, pack: Any) -> Any:
+        trips.append(1)
+        return send(channel, pack)
+
+    monkeypatch.setattr(Channel, "_send", counting)
+    write.send()
+    assert len(trips) == 1
