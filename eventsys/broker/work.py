@@ -92,11 +92,9 @@ class Work:
         self.begun_board: BegunBoard | None = None
         self.when_lost: Callable[[str, int], None] = lambda *_: None
         self.when_forged: Callable[[str, str], None] = lambda *_: None
-        self._forgetful: list[Callable[[], None]] = []
-        self.hooks = hooks
         self.queue_names = QueueNames(link, keys)
         self._forgetful: list[Callable[[], None]] = [self.queue_names.forget]
-        self._hooks = hooks
+        self.hooks = hooks
         self._parked_ms = parked_ms
         self.lease = lease
         self.owner = owner
