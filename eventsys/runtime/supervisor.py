@@ -15,6 +15,7 @@ from types import FrameType
 
 from eventsys.broker.presence import Lease
 from eventsys.errors import EmbeddedRedisError
+from eventsys.runtime.back_off import BackOff
 from eventsys.runtime.child import PLAIN, Child, Program
 from eventsys.runtime.development.options import Development
 from eventsys.runtime.embedded import EmbeddedRedis
@@ -22,16 +23,6 @@ from eventsys.runtime.leases import LeaseKeeper
 from eventsys.runtime.liveness import LivenessFile
 from eventsys.runtime.worker_process import START_FAILED
 from eventsys.settings import load_settings
-
-#: Seconds until a dead process is replaced: the first time, and at most; doubled each time it dies young.
-BACK_OFF_S = (0.1, 10.0)
-
-#: The most for one that had begun to work. Waiting mends no handler that kills its process, and what does five times is
-#: set aside; meanwhile everything else waits with it.
-WORKED_BACK_OFF_S = 1.0
-
-#: Seconds a process has to live for its death to count as the first one again.
-GROWN_UP_S = 30.0
 
 #: Failed starts in a row, without one that succeeds, after which the supervisor gives up.
 MOST_FAILED_STARTS = 5
@@ -146,7 +137,7 @@ class Supervisor:
         self._liveness = LivenessFile(liveness_file)
         self._children: list[Child] = []
         self._starts_at: list[float] = []
-        self._wait_s = BACK_OFF_S[0]
+        self._back_off = BackOff()
         self._failed_starts = 0
         self._start_error: str | None = None
         self._keeper: LeaseKeeper | None = None
@@ -259,11 +250,8 @@ class Supervisor:
             self._failed_starts += 1
             if self._failed_starts >= MOST_FAILED_STARTS:
                 self._start_error = child.start_error or _described(code)
-        if child.age_s() >= GROWN_UP_S:
-            self._wait_s = BACK_OFF_S[0]
-        wait_s = min(self._wait_s, WORKED_BACK_OFF_S) if child.has_started else self._wait_s
-        self._starts_at.append(time.monotonic() + wait_s)
-        self._wait_s = min(2 * self._wait_s, BACK_OFF_S[1])
+        pause_s = self._back_off.after(child.age_s(), has_worked=child.has_started)
+        self._starts_at.append(time.monotonic() + pause_s)
 
     def _end_children(self) -> bool:
         """End all children, by force those that take too long, and say whether none did."""

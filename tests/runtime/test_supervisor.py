@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from eventsys import EventService
+from eventsys.runtime.back_off import BackOff
 from tests.support.supervised import Supervised, is_gone
 
 APPLICATION = """
@@ -136,6 +137,7 @@ def test_without_a_configured_redis_the_embedded_one_runs_as_long_as_the_supervi
     tell = """
 import os
 from eventsys import EventService
+from eventsys.runtime.back_off import BackOff
 from tests.support.supervised import Supervised, is_gone
 
 events = EventService(app="shop")
@@ -199,3 +201,15 @@ def test_a_supervisor_shows_that_it_is_alive_until_it_ends(
     assert (tmp_path / "alive").read_text() == f"{supervised.process.pid}\n"
     assert supervised.end() == 0
     assert not (tmp_path / "alive").exists()
+
+
+@pytest.mark.parametrize(("has_worked", "longest_s"), [(True, 1.0), (False, 10.0)])
+def test_a_process_that_had_begun_to_work_is_replaced_sooner_than_one_that_cannot_start(
+    has_worked: bool, longest_s: float
+) -> None:
+    """What its handlers do to it is not mended by waiting, and everything else waits with it."""
+    back_off = BackOff()
+    pauses_s = [back_off.after(2.0, has_worked=has_worked) for _ in range(9)]
+    assert pauses_s[:4] == [0.1, 0.2, 0.4, 0.8]
+    assert pauses_s[-1] == longest_s
+    assert back_off.after(60.0, has_worked=has_worked) == 0.1
