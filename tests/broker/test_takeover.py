@@ -209,7 +209,7 @@ def test_a_process_that_is_about_to_end_begins_nothing_more(broker) -> None:
         assert fetch.result(10) is None
     processing.process(broker, fetched)
     assert begun == []
-    assert broker.work.in_flight.besides(None) == [fetched]  # for whoever ends the process to hand back
+    assert broker.work.in_flight.besides([]) == [fetched]  # for whoever ends the process to hand back
     lane = broker.keys.lane("default", 5)
     assert len(broker.link.call("XPENDING", lane, "workers", "-", "+", 100, RETURNED)) == 1
 

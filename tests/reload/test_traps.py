@@ -44,7 +44,7 @@ def work_when_dispatched(shop: Shop, count: int, **options: Any) -> None:
     dispatching.stop()
     shop.services.work(shop.events, Worker, threads=1, **options)
     in_flight = shop.events.broker.work.in_flight
-    eventually(lambda: sum(one.attempt is None for one in in_flight.besides(None)) == count - 1)
+    eventually(lambda: sum(one.attempt is None for one in in_flight.besides([])) == count - 1)
 
 
 def test_an_application_in_one_module_gets_its_very_service_again(shop: Shop) -> None:
