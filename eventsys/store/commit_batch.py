@@ -37,8 +37,8 @@ class CommitBatch:
 
     Nearly all of them are deliveries that succeeded, dispatch an event, or are a plain message's, and publish nothing.
     Those travel as rows of flat lists, since each list within a list costs Redis as much as ten values do: deliveries
-    under their event, and measured here; dispatched events with a reference to where they go; plain messages as nothing
-    but their entry. The rest is written out.
+    under their event, and measured here; dispatched events with a reference to where they go, and their envelopes apart
+    and as they are; plain messages as nothing but their entry. The rest is written out.
 
     Args:
         attempts: What is to end. This is on the path of every message, so it is gone through once, in one place.
@@ -53,6 +53,7 @@ class CommitBatch:
         self._routes: dict[tuple[str, str, int], int] = {}
         self._targets: list[tuple[str, str, Sequence[Any]]] = []
         self._others: list[bytes] = []
+        self._envelopes: list[str] = []
         lanes, events, pairs = self._lanes, self._events, self._pairs
         for stream, entry, ending, steps, gate in attempts:
             lane, entries = lanes.get(stream) or self._new_lane(stream)
@@ -89,12 +90,12 @@ class CommitBatch:
         sharing = [number for at in attempts for number in where[at]]
         self._others.append(packed((lane, place, ("shared", sharing), steps)))
 
-    def arguments(self) -> list[bytes]:
+    def arguments(self) -> list[bytes | str]:
         """Return the last arguments of the script."""
         lanes = packed([part for stream, (_, entries) in self._lanes.items() for part in (stream, entries)])
         dispatched = packed(self._dispatched) if self._dispatched else b""
         routes = packed(self._targets) if self._targets else b""
-        return [lanes, *self._succeeded(), dispatched, routes, *self._others]
+        return [lanes, *self._succeeded(), dispatched, routes, *self._others, *self._envelopes]
 
     def exceptions(self, told: Sequence[Any]) -> list[tuple[int, str]]:
         """Return which attempts did not end, by their place in the batch, and why, from what the script told."""
@@ -129,7 +130,8 @@ class CommitBatch:
         if route is None:
             self._targets.append((version, event_type, targets))
             route = self._routes[key] = len(self._targets)
-        self._dispatched += (lane, place, event_id, envelope, route, priority, expires_ms)
+        self._dispatched += (lane, place, event_id, route, priority, expires_ms)
+        self._envelopes.append(envelope)
 
     def _succeeded(self) -> list[bytes]:
         if not self._events:

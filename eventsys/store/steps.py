@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Literal
 
 import msgspec
@@ -124,32 +126,36 @@ def packed(step: Step | list[Any] | bool) -> bytes:
     return _encoder.encode(step)
 
 
-def packed_steps(steps: Sequence[Step]) -> list[bytes]:
-    """Return steps as the script `add` reads them: alike ones in a row as one piece, which costs Redis less."""
-    pieces: list[Any] = []
-    row: list[Any] = [""]
-    for step in steps:
-        kind, parts = _row_of(step)
+def packed_steps(steps: Sequence[Step]) -> list[bytes | str]:
+    """Return steps as the script `add` reads them: alike ones in a row as one piece, which costs Redis less.
+
+    The envelopes of events follow their piece, as they are.
+    """
+    arguments: list[bytes | str] = []
+    for kind, some in groupby(map(_row_of, steps), itemgetter(0)):
         if not kind:
-            row = [""]
-            pieces.append(step)
+            arguments += [packed(step) for _, step, _ in some]
             continue
-        if kind != row[0]:
-            row = [kind]
-            pieces.append(row)
-        row += parts
-    return [packed(piece) for piece in pieces]
+        row: list[Any] = [kind]
+        envelopes: list[str] = []
+        for _, parts, envelope in some:
+            row += parts
+            if envelope is not None:
+                envelopes.append(envelope)
+        arguments += (packed(row), *envelopes)
+    return arguments
 
 
-def _row_of(step: Step) -> tuple[str, Step]:
-    """Return the kind of row a step may stand in, empty for none, and what it says there."""
+def _row_of(step: Step) -> tuple[str, Step, str | None]:
+    """Return the kind of row a step may stand in and what it says there, or the step; an envelope goes apart."""
     if step[0] == "event":
-        return "events", step[1:]
+        _, event_id, event_type, lane, envelope, *others = step
+        return "events", (event_id, event_type, lane, *others), envelope
     if step[0] == "delayed" and len(step) == _WITHOUT_KEY and step[5][2][0] == "event":
         _, entry_id, due_ms, priority, _, (_, _, firing, facts) = step
         if (body := event_body(firing, facts)) is not None:
-            return "delayed_events", (entry_id, due_ms, priority, firing[7], _as_text(body))
-    return "", ()
+            return "delayed_events", (entry_id, due_ms, priority, firing[7], _as_text(body)), None
+    return "", step, None
 
 
 def _as_text(body: bytes) -> msgspec.Raw:

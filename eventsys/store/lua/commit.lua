@@ -22,10 +22,11 @@ ARGV
   6    details         msgpack, or empty: of each of them lane, place, waited ms or -1, took µs
   7    measures        msgpack, or empty: what they come to: type, number, how many, and how many pairs follow: a place among the
                        times, as includes/measure.lua has them, and what is added there
-  8    dispatched      msgpack, or empty: events: lane, place, event id, envelope, route, the event's own lane, ms of its
-                       expiry or false
+  8    dispatched      msgpack, or empty: events: lane, place, event id, route, the event's own lane, ms of its expiry or
+                       false. Their envelopes are the last arguments, each as it is: within the msgpack they would be made
+                       text twice, which takes Lua longer than all the rest of it
   9    routes          msgpack, or empty: {version, type, targets} for each that these name by its number
-  10.. others          msgpack: {lane, place, ending, steps to carry out}, and behind these, where the subscription has limits or a
+  10.. others          msgpack, and then those envelopes: {lane, place, ending, steps to carry out}, and behind these, where the subscription has limits or a
                        breaker, its name, and "s" succeeded, "f" failed, or "" for neither
                        endings: {"done"}
                                 {"dispatched", event id, version, lane, envelope, targets, type, ms of
@@ -271,16 +272,15 @@ local function count_measures(measures)
   end
 end
 
-local function dispatch_events(dispatched, routes)
-  local times = {}
-  for at = 1, #dispatched, 7 do
-    local lane, place, number = lanes[dispatched[at]], dispatched[at + 1], dispatched[at + 4]
-    local route = routes[number]
+local function dispatch_events(dispatched, routes, envelopes_at)
+  local times, width = {}, 6
+  for at = 1, #dispatched, width do
+    local lane_number, place, event_id, number, own_lane, expires_ms = unpack(dispatched, at, at + width - 1)
+    local lane, route, envelope = lanes[lane_number], routes[number], ARGV[envelopes_at + (at - 1) / width]
     if route[1] == version and not is_lost(lane, place) then
       local stored_ms = string.match(lane.entries[place], "^%d+")
-      local is_fine, entries, stays = pcall(
-        dispatch_event, dispatched[at + 2], dispatched[at + 5], dispatched[at + 3], route[3], route[2], stored_ms, dispatched[at + 6]
-      )
+      local is_fine, entries, stays =
+        pcall(dispatch_event, event_id, own_lane, envelope, route[3], route[2], stored_ms, expires_ms)
       if not is_fine then refuse(lane, place, entries) end
       if is_fine and entries then times[number] = (times[number] or 0) + 1 end
       if stays or not is_fine then mark(lane, "stays", place) end
@@ -330,10 +330,11 @@ for at = 1, #given, 2 do
   lanes[number] = { number = number, stream = given[at], entries = given[at + 1] }
 end
 local dispatched, routes, others = unpacked(ARGV[8]), unpacked(ARGV[9]), {}
-for at = 10, #ARGV do others[at - 9] = cmsgpack.unpack(ARGV[at]) end
+local envelopes_at = #ARGV + 1 - #dispatched / 6
+for at = 10, envelopes_at - 1 do others[at - 9] = cmsgpack.unpack(ARGV[at]) end
 
-for at = 1, #dispatched, 7 do
-  if routes[dispatched[at + 4]][1] ~= version then note_stale(lanes[dispatched[at]], dispatched[at + 1]) end
+for at = 1, #dispatched, 6 do
+  if routes[dispatched[at + 3]][1] ~= version then note_stale(lanes[dispatched[at]], dispatched[at + 1]) end
 end
 for _, other in ipairs(others) do
   if other[3][1] == "dispatched" and other[3][3] ~= version then note_stale(lanes[other[1]], other[2]) end
@@ -349,7 +350,7 @@ for _, other in ipairs(others) do
 end
 end_deliveries(unpacked(ARGV[5]), were_any_lost)
 if not were_any_lost then count_measures(unpacked(ARGV[7])) end
-dispatch_events(dispatched, routes)
+dispatch_events(dispatched, routes, envelopes_at)
 for _, lane in ipairs(lanes) do
   local gone = entries_but(lane, lane.stays)
   if #gone > 0 then redis.call("XDEL", lane.stream, unpack(gone)) end

@@ -76,16 +76,14 @@ end
 -- Redis takes back nothing that was written before an error, and whoever met one tries again. So the keys whose names
 -- users choose come first: a record or an idempotency key of another type fails when it is read, then the type and the
 -- chain. Only then the event enters the log.
--- Takes what a step has behind its kind, from `at` on; returns nil when the event was stored.
-local function store_event(values, at, due_ms)
-  local event_id, event_type, lane, envelope = values[at], values[at + 1], values[at + 2], values[at + 3]
-  local once, window_ms, chain = values[at + 4], values[at + 5], values[at + 6]
+-- Takes what a step has behind its kind; returns nil when the event was stored.
+local function store_event(event_id, event_type, lane, envelope, once, window_ms, chain, expire_after_ms, due_ms)
   local first = stored_event(event_id) or (once and first_under_key(once))
   if first then return first end
 
   local entry, its_type = next_entry(), type_of(event_type)
   local class = its_type.class
-  local home, expires_ms = home_of(class or lane), expiry_of(values[at + 7], due_ms)
+  local home, expires_ms = home_of(class or lane), expiry_of(expire_after_ms, due_ms)
   if chain then check_chain(chain) end
   redis.call("XADD", its_type.stream, entry, "l", home.name, "n", number_entry(":types", event_type))
   local number = number_entry(":history", home.number)
@@ -114,5 +112,7 @@ local function store_event(values, at, due_ms)
 end
 
 local function add_event(step, due_ms)
-  return store_event(step, 2, due_ms) or { "stored", step[2] }
+  local _, event_id, event_type, lane, envelope, once, window_ms, chain, expire_after_ms = unpack(step, 1, 9)
+  return store_event(event_id, event_type, lane, envelope, once, window_ms, chain, expire_after_ms, due_ms)
+    or { "stored", event_id }
 end
