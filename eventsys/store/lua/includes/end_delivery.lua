@@ -35,7 +35,8 @@ local function end_replayed(record)
   end
 end
 
--- What a record is asked for, and what is written to it. They are used again and again.
+-- What a record is asked for, and what is written to it. They are used again and again. Only lines that are gone on with
+-- are read: making a text of what is overwritten costs more than writing does.
 local asked, changes = { "open", "trouble" }, {}
 
 -- Ends deliveries that stand in `ends` from `first` to `last`: number, line, is first of each, one every `step`. They are
@@ -44,22 +45,28 @@ local asked, changes = { "open", "trouble" }, {}
 local function write_ends(event_id, ends, first, last, step, letter)
   local record, many = prefix .. ":event:" .. event_id, 2
   for at = first, last, step do
-    many = many + 1
-    asked[many] = print_number(ends[at])
+    if not ends[at + 2] then
+      many = many + 1
+      asked[many] = print_number(ends[at])
+    end
   end
   local values = redis.call("HMGET", record, unpack(asked, 1, many))
+  -- Without that there is no such record any more.
+  if not values[1] then return nil end
   local written, place = 0, 2
   for at = first, last, step do
-    place = place + 1
-    local before, line = values[place], ends[at + 1]
-    -- Without a field there is no such record any more.
-    if before then
-      changes[written + 1], changes[written + 2] = asked[place], ends[at + 2] and line or with_line(before, line)
+    local line = ends[at + 1]
+    if not ends[at + 2] then
+      place = place + 1
+      line = values[place] and with_line(values[place], line)
+    end
+    if line then
+      changes[written + 1], changes[written + 2] = print_number(ends[at]), line
       written = written + 2
     end
   end
   if written == 0 then return nil end
-  local open, ended, has_trouble = tonumber(values[1] or 0), written / 2, values[2] ~= false
+  local open, ended, has_trouble = tonumber(values[1]), written / 2, values[2] ~= false
   changes[written + 1], changes[written + 2] = "open", print_number(open - ended)
   written = written + 2
   if letter and letter ~= "s" then
