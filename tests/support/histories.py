@@ -73,25 +73,27 @@ class Historian:
         return len(fetched)
 
     def commit_dispatch(self, fetched: list[tuple[str, str, str]], now_ms: int, targets: list[Any]) -> None:
-        """Commit that fetched events were dispatched."""
+        """Commit that fetched events were dispatched, one by one."""
+        for one in fetched:
+            self.commit_dispatched([one], now_ms, targets)
+
+    def commit_dispatched(self, fetched: list[tuple[str, str, str]], now_ms: int, targets: list[Any]) -> None:
+        """Commit that fetched events were dispatched, all at once."""
         version = (self.link.call("GET", self.keys.subscriptions_version) or b"0").decode()
+        attempts = []
         for stream, entry, envelope in fetched:
-            event_id = envelope.split('"')[3]
-            ending = (
-                "dispatched",
-                event_id,
-                version,
-                stream.rpartition(":")[2],
-                envelope,
-                targets,
-                envelope.split('"')[7],
-                False,
-            )
-            self.commit(now_ms, stream, entry, ending)
+            lane, words = stream.rpartition(":")[2], envelope.split('"')
+            ending = ("dispatched", words[3], version, lane, envelope, targets, words[7], False)
+            attempts.append((stream, entry, ending))
+        self.commit_all(now_ms, attempts)
 
     def commit(self, now_ms: int, stream: str, entry: str, ending: tuple[Any, ...]) -> None:
         """End one attempt."""
-        batch = CommitBatch([(stream, entry, ending, [], None)])
+        self.commit_all(now_ms, [(stream, entry, ending)])
+
+    def commit_all(self, now_ms: int, attempts: list[tuple[str, str, tuple[Any, ...]]]) -> None:
+        """End attempts in one batch."""
+        batch = CommitBatch([(*attempt, [], None) for attempt in attempts])
         *left, _version = self.link.run(
             script("commit"), self.keys.prefix, now_ms, PROCESS, self.retention_ms, *batch.arguments()
         )

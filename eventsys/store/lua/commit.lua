@@ -55,12 +55,14 @@ if not lease_end or tonumber(lease_end) == 0 then return { "ended" } end
 local has_crashes = redis.call("EXISTS", prefix .. ":crashes") == 1
 local version = redis.call("GET", prefix .. ":subscriptions:version") or "0"
 
+-- include: delete_entries
+
 -- Plain messages need nothing of what follows, whose functions cost more than a message does.
 if ARGV[5] == "" and ARGV[8] == "" and #ARGV == 9 and not has_crashes then
   local given = cmsgpack.unpack(ARGV[4])
   for at = 1, #given, 2 do
     redis.pcall("XACK", given[at], "workers", unpack(given[at + 1]))
-    redis.pcall("XDEL", given[at], unpack(given[at + 1]))
+    pcall(delete_entries, given[at], given[at + 1])
   end
   return { version }
 end
@@ -353,7 +355,7 @@ if not were_any_lost then count_measures(unpacked(ARGV[7])) end
 dispatch_events(dispatched, routes, envelopes_at)
 for _, lane in ipairs(lanes) do
   local gone = entries_but(lane, lane.stays)
-  if #gone > 0 then redis.call("XDEL", lane.stream, unpack(gone)) end
+  if #gone > 0 then delete_entries(lane.stream, gone) end
 end
 keep_counts()
 keep_entry_clock()
