@@ -73,20 +73,36 @@ local function expiry_of(expire_after_ms, due_ms)
   return string.format("%.0f", (due_ms or now_ms) + expire_after_ms)
 end
 
+-- Only then an id may have a record that is no event's: it was cancelled before it fired.
+local has_cancelled
+
+local function may_be_cancelled()
+  if has_cancelled == nil then has_cancelled = redis.call("EXISTS", prefix .. ":status:cancelled") == 1 end
+  return has_cancelled
+end
+
 -- Redis takes back nothing that was written before an error, and whoever met one tries again. So the keys whose names
--- users choose come first: a record or an idempotency key of another type fails when it is read, then the type and the
--- chain. Only then the event enters the log.
+-- users choose come first: a record, an idempotency key or a chain of another type fails when it is read. What fails
+-- at the type gives the record up again. Only then the event enters the log.
 -- Takes what a step has behind its kind; returns nil when the event was stored.
 local function store_event(event_id, event_type, lane, envelope, once, window_ms, chain, expire_after_ms, due_ms)
-  local first = stored_event(event_id) or (once and first_under_key(once))
-  if first then return first end
-
-  local entry, its_type = next_entry(), type_of(event_type)
+  if once or may_be_cancelled() then
+    local first = stored_event(event_id) or (once and first_under_key(once))
+    if first then return first end
+  end
+  if chain then check_chain(chain) end
+  local entry, its_type, record = next_entry(), type_of(event_type), prefix .. ":event:" .. event_id
   local class = its_type.class
   local home, expires_ms = home_of(class or lane), expiry_of(expire_after_ms, due_ms)
-  if chain then check_chain(chain) end
-  redis.call("XADD", its_type.stream, entry, "l", home.name, "n", number_entry(":types", event_type))
-  local number = number_entry(":history", home.number)
+  if redis.call("HSETNX", record, "log", home.place .. entry) == 0 then return stored_event(event_id) end
+
+  local number = number_entry(":types", event_type)
+  local added = redis.pcall("XADD", its_type.stream, entry, "l", home.name, "n", number)
+  if type(added) == "table" then
+    redis.call("HDEL", record, "log")
+    error(added.err, 0)
+  end
+  number = number_entry(":history", home.number)
   if expires_ms then
     redis.call("XADD", home.log, entry, "e", envelope, "n", number, "x", expires_ms)
   else
@@ -102,7 +118,6 @@ local function store_event(event_id, event_type, lane, envelope, once, window_ms
   else
     added_bytes = added_bytes + #envelope
   end
-  redis.call("HSET", prefix .. ":event:" .. event_id, "log", home.place .. entry)
   if once then take_key_once(once, event_id, window_ms) end
   if expires_ms then note_expiry(event_id, expires_ms) end
   enter_pending(event_id)

@@ -1,0 +1,57 @@
+"""An event is taken in once, or not at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from eventsys.errors import RedisRefusedError
+from eventsys.store.scripts import script
+from eventsys.store.steps import delayed_step, event_step, message_step, packed_steps, results_of
+from tests.support.histories import Historian
+
+T0 = 1_800_000_000_000
+
+pytestmark = pytest.mark.redis62
+
+
+def _event(event_id: str, *, key: str | None = None) -> tuple[Any, ...]:
+    return event_step(event_id, "order.paid", 5, f'{{"id":"{event_id}","type":"order.paid"}}', key=key, window_ms=1000)
+
+
+def _taken_in(historian: Historian, *steps: tuple[Any, ...]) -> list[list[Any]]:
+    told = historian.link.run(script("add"), historian.keys.prefix, T0, *packed_steps(steps))
+    return results_of(steps, told)
+
+
+def test_steps_of_all_kinds_are_taken_in_together_and_told_of_in_their_order(historian: Historian) -> None:
+    later = delayed_step("e3", T0 + 1000, 5, _event("e3"), facts={"created_ms": T0})
+    steps = [_event("e1"), _event("e2"), message_step("ordinary", 5, {"m": "{}"}), later, _event("e4"), _event("e1")]
+    told = _taken_in(historian, *steps)
+    assert [one[0] for one in told] == [b"stored", b"stored", b"queued", b"delayed", b"stored", b"duplicate"]
+    assert told[5][1:] == [b"e1", b'{"id":"e1","type":"order.paid"}']
+    stored = historian.link.call("XRANGE", historian.keys.log(5), "-", "+")
+    assert [fields[1] for _, fields in stored] == [
+        b'{"id":"e1","type":"order.paid"}', b'{"id":"e2","type":"order.paid"}', b'{"id":"e4","type":"order.paid"}',
+    ]  # fmt: skip
+
+
+def test_an_event_that_its_type_refuses_leaves_its_id_free(historian: Historian) -> None:
+    historian.link.call("SET", historian.keys.type_index("order.paid"), "no stream")
+    with pytest.raises(RedisRefusedError, match="WRONGTYPE"):
+        _taken_in(historian, _event("e1", key="once"))
+    assert historian.link.call("EXISTS", historian.keys.record("e1")) == 0
+    assert historian.link.call("XLEN", historian.keys.log(5)) == 0
+    historian.link.call("DEL", historian.keys.type_index("order.paid"))
+    assert _taken_in(historian, _event("e1", key="once"), _event("e2", key="once"))[1][:2] == [b"duplicate", b"e1"]
+
+
+def test_the_id_of_an_event_cancelled_before_it_was_due_is_free_again(historian: Historian) -> None:
+    record = historian.keys.record("e1")
+    historian.link.call("HSET", record, "status", "cancelled", "envelope", "{}", "ended_ms", T0)
+    historian.link.call("PEXPIRE", record, 60_000)
+    historian.link.call("ZADD", f"{historian.keys.prefix}:status:cancelled", T0, "e1")
+    assert _taken_in(historian, _event("e1")) == [[b"stored", b"e1"]]
+    assert historian.link.call("HKEYS", record) == [b"log"]
+    assert historian.link.call("PTTL", record) == -1
