@@ -62,6 +62,36 @@ def test_what_is_too_old_leaves_the_log_the_records_and_every_index(events: Even
     assert _trim(retention, T0 + HOUR + 2) == 0
 
 
+@pytest.mark.redis62
+def test_a_chain_keeps_its_events_though_one_of_the_system_among_them_goes(
+    events: EventService, historian: Historian
+) -> None:
+    for number, event_type in enumerate(("a.b", "a.b", "a.b", "system.warning", "a.b", "system.error")):
+        historian.store(event_type, T0 + number, chain="order-17")
+    historian.dispatch(T0 + 10)
+    assert _trim(_retention(events, of_class=1), T0 + 10) == 1
+    assert _ids(events, correlation_id="order-17") == ["e1", "e2", "e3", "e5", "e6"]
+    assert _trim(_retention(events, of_class=0), T0 + 10) == 1
+    assert _ids(events, correlation_id="order-17") == ["e1", "e2", "e3", "e5"]
+    assert _trim(_retention(events, age_ms=1), T0 + HOUR) == 4
+    assert _keys_left(historian, "chain:*") == []
+
+
+@pytest.mark.redis62
+def test_the_list_of_a_chain_goes_with_the_last_of_its_events_whichever_that_is(
+    events: EventService, historian: Historian
+) -> None:
+    historian.store("a.b", T0, chain="mixed")
+    for number in range(3):
+        historian.store("system.warning", T0 + HOUR + number, chain="mixed")
+        historian.store("system.error", T0 + HOUR + number, chain="of-the-system")
+    historian.dispatch(T0 + HOUR)
+    assert _trim(_retention(events), T0 + HOUR + 10) == 1
+    assert _ids(events, correlation_id="mixed") == ["e2", "e4", "e6"]
+    assert _trim(_retention(events, of_class=0), T0 + HOUR + 10) == 6
+    assert _keys_left(historian, "chain:*") == []
+
+
 class _Model:
     """A history, and what it must hold: the events stored, in their order, less the past ones that were dispatched."""
 

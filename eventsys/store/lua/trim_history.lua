@@ -106,7 +106,8 @@ end
 
 local function finish(begins)
   for event_type in pairs(touched_types) do trim_type(event_type, begins) end
-  for chain in pairs(touched_chains) do trim_chain(chain, begins) end
+  if next(touched_chains) then note_beginnings() end
+  for chain in pairs(touched_chains) do trim_chain(chain) end
   touched_types, touched_chains = {}, {}
 end
 

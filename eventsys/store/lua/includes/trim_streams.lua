@@ -22,20 +22,60 @@ local function trim_type(event_type, begins)
   end
 end
 
-local function is_gone(list, at, begins)
-  local begins_ms, begins_number = string.match(begins, "^(%d+)-(%d+)$")
-  local ms, number = struct.unpack(">I6I4", redis.call("GETRANGE", list, at * 11, at * 11 + 9))
-  return ms < tonumber(begins_ms) or (ms == tonumber(begins_ms) and number < tonumber(begins_number))
+-- Where the history begins, and the log of each class by its code in a chain; see chain_place.
+local begins_ms, begins_number, classes
+
+local function note_beginnings()
+  local begins, of_system, of_cron =
+    unpack(redis.call("HMGET", prefix .. ":history", "begins", "begins:system", "begins:cron"))
+  local function parts(place)
+    local ms, number = string.match(place or "0-0", "^(%d+)-(%d+)$")
+    return tonumber(ms), tonumber(number)
+  end
+  begins_ms, begins_number = parts(begins)
+  classes = { [100] = { parts(of_system) }, [101] = { parts(of_cron) } }
 end
 
--- A list is written anew when more than half of it went, so a long chain costs no more than its length twice.
-local function trim_chain(chain, begins)
+local function is_past(ms, number)
+  return ms < begins_ms or (ms == begins_ms and number < begins_number)
+end
+
+-- Events of the system in a chain go by their number, and not with those around them.
+local function is_gone(ms, number, code)
+  local class = classes[code]
+  return is_past(ms, number) or (class ~= nil and (ms < class[1] or (ms == class[1] and number < class[2])))
+end
+
+local function place_at(list, at)
+  return struct.unpack(">I6I4B", redis.call("GETRANGE", list, at * 11, at * 11 + 10))
+end
+
+local function keep_what_is_left(list)
+  local packed, left = redis.call("GETRANGE", list, 0, -1), {}
+  for at = 1, #packed, 11 do
+    if not is_gone(struct.unpack(">I6I4B", packed, at)) then left[#left + 1] = string.sub(packed, at, at + 10) end
+  end
+  if #left == 0 then
+    redis.call("DEL", list)
+  elseif #left * 11 < #packed then
+    redis.call("SET", list, table.concat(left))
+  end
+end
+
+-- A short list is gone through each time; a longer one when about half of it went, so that it costs no more than its
+-- length twice; and of a very long one the older half goes at once, when the history begins behind it.
+local most_each_time, most_gone_through = 100, 5000
+
+local function trim_chain(chain)
   local list = prefix .. ":chain:" .. chain
   local length = redis.call("STRLEN", list) / 11
-  if length == 0 then return end
-  if is_gone(list, length - 1, begins) then
-    redis.call("DEL", list)
-  elseif length > 1 and is_gone(list, math.floor(length / 2), begins) then
+  while length > most_gone_through and is_past(place_at(list, math.floor(length / 2))) do
     redis.call("SET", list, redis.call("GETRANGE", list, math.floor(length / 2) * 11, -1))
+    length = length - math.floor(length / 2)
   end
+  if length == 0 or length > most_gone_through then return end
+  local is_due = length <= most_each_time
+    or is_gone(place_at(list, math.floor(length / 2)))
+    or is_gone(place_at(list, length - 1))
+  if is_due then keep_what_is_left(list) end
 end
