@@ -43,9 +43,11 @@ class _PlaceList(Sequence[Place]):
         if number not in self._blocks:
             first = number * _BLOCK * PLACE_BYTES
             packed = self._link.call("GETRANGE", self._key, first, first + _BLOCK * PLACE_BYTES - 1)
-            self._blocks[number] = [
-                Place.unpacked(packed[at : at + PLACE_BYTES]) for at in range(0, len(packed), PLACE_BYTES)
-            ]
+            places = [Place.unpacked(packed[at : at + PLACE_BYTES]) for at in range(0, len(packed), PLACE_BYTES)]
+            # The list grows at its end, and is cut at its beginning when events leave the history: since its length was
+            # asked for, places may have moved up. Behind them nothing is found, and nothing is wrong.
+            missing = min(_BLOCK, self._length - number * _BLOCK) - len(places)
+            self._blocks[number] = places + [NEWEST] * missing
         return self._blocks[number]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from eventsys.clock import to_ms
+from eventsys.clock import first_ms, last_ms
 from eventsys.errors import InvalidCursorError
 from eventsys.model.dead_letter import DeadLetterFilter
 from eventsys.model.patterns import pattern_matches
@@ -138,11 +138,11 @@ def _is_one_of(event_type: bytes | None, patterns: Sequence[str]) -> bool:
 
 
 def _bounds(wanted: DeadLetterFilter, until_ms: int | None) -> tuple[str, str]:
-    low = "-inf" if wanted.start_time is None else str(to_ms(wanted.start_time))
-    high = "+inf" if wanted.end_time is None else f"({to_ms(wanted.end_time)}"
-    if until_ms is not None and (wanted.end_time is None or until_ms < to_ms(wanted.end_time)):
-        high = str(until_ms)
-    return low, high
+    latest = [] if until_ms is None else [until_ms]
+    if wanted.end_time is not None:
+        latest.append(last_ms(wanted.end_time))
+    low = "-inf" if wanted.start_time is None else str(first_ms(wanted.start_time))
+    return low, str(min(latest)) if latest else "+inf"
 
 
 def _is_behind(one: Found, other: Found, *, is_newest: bool) -> bool:

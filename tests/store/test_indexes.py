@@ -1,0 +1,78 @@
+"""Indexes of the history while it changes under them, and when there is very much of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from eventsys.clock import from_ms
+from eventsys.model.dead_letter import DeadLetterFilter
+from eventsys.store.chain_index import ChainIndex
+from eventsys.store.letter_index import LetterIndex
+from eventsys.store.log_index import LogIndex, Stream
+from eventsys.store.places import OLDEST
+from tests.support.histories import Historian
+
+T0 = 1_800_000_000_000
+
+pytestmark = pytest.mark.redis62
+
+
+class Watched:
+    """A way to Redis on which something happens behind the back of whoever uses it."""
+
+    def __init__(self, link: Any) -> None:
+        self._link = link
+        self.after: dict[str, tuple[Any, ...]] = {}
+        self.sizes: list[int] = []
+
+    def call(self, *command: Any) -> Any:
+        reply = self._link.call(*command)
+        if (then := self.after.pop(command[0], None)) is not None:
+            self._link.call(*then)
+        return reply
+
+    def run(self, script: Any, *arguments: Any) -> Any:
+        self.sizes.append((len(arguments) - 1) // 3)
+        return self._link.run(script, *arguments)
+
+    def pipeline(self, commands: Any) -> Any:
+        return self._link.pipeline(commands)
+
+
+def test_a_chain_may_be_cut_while_it_is_read(historian: Historian) -> None:
+    for number in range(6):
+        historian.store("a.b", T0 + number, chain="order-17")
+    key = historian.keys.chain("order-17")
+    link = Watched(historian.link)
+    link.after["STRLEN"] = ("SET", key, historian.link.call("GETRANGE", key, 44, -1))
+    index = ChainIndex(link, historian.keys, "order-17", begins=OLDEST, newest_first=False)  # type: ignore[arg-type]
+    found = [one.envelope for one in index.chunk(None, 10).found]
+    assert [envelope and envelope.split(b'"')[3] for envelope in found[:2]] == [b"e5", b"e6"]
+    assert found[2:] == [None] * (len(found) - 2)
+
+
+def test_very_many_streams_are_counted_some_at_a_time(historian: Historian) -> None:
+    for number in range(5):
+        historian.store("a.b", T0 + number)
+        historian.store("a.c", T0 + number)
+    streams = [Stream(f"type:{one}", OLDEST) for one in ("a.b", *(f"not.{number}" for number in range(1200)), "a.c")]
+    link = Watched(historian.link)
+    index = LogIndex(link, historian.keys, streams)  # type: ignore[arg-type]
+    assert index.count() == 10
+    assert link.sizes == [500, 500, 202]
+
+
+@pytest.mark.parametrize(
+    ("start_us", "end_us", "are_there"),
+    [(0, 1, True), (-1, 0, False), (1, 1000, False), (0, 1000, True), (-1000, 1, True), (1, 2, False)],
+)
+def test_letters_are_found_by_times_finer_than_a_millisecond(
+    historian: Historian, start_us: int, end_us: int, are_there: bool
+) -> None:
+    historian.link.call("ZADD", historian.keys.dead, T0, "letter")
+    start, end = (from_ms(T0) + timedelta(microseconds=one) for one in (start_us, end_us))
+    wanted = DeadLetterFilter(start_time=start, end_time=end)
+    assert LetterIndex(historian.link, historian.keys).count(wanted) == (int(are_there), True)
