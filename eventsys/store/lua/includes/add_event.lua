@@ -73,7 +73,7 @@ local function expiry_of(expire_after_ms, due_ms)
   return string.format("%.0f", (due_ms or now_ms) + expire_after_ms)
 end
 
--- Only then an id may have a record that is no event's: it was cancelled before it fired.
+-- Whether anything was: only then may an id have a record and be free, as that of an event cancelled before it fired.
 local has_cancelled
 
 local function may_be_cancelled()
