@@ -37,7 +37,7 @@ from eventsys.store.cron_tasks import CronTaskStore
 from eventsys.store.delayed_entries import read_delayed
 from eventsys.store.delayed_entries import read_entry as read_delayed_entry
 from eventsys.store.keys import LOG_QUEUE
-from tests.fuzz import http
+from tests.fuzz import bodies, http
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 _KEYS = b"k1:a-secret-of-some-length,k2:another-of-some-length"
@@ -223,5 +223,6 @@ DECODERS: dict[str, Decoder] = {
         (_MISUSE, typer.Exit, typer.Abort),
         (b"events\nls\n--limit\n5", b"cron\ncreate\nt\n* * * * *\n--json", b"worker\n--processes\n2"),
     ),
+    "bodies": Decoder(bodies.read, bodies.REFUSALS, bodies.SEEDS),
     "http": Decoder(http.ask, (http.RefusedError,), http.SEEDS),
 }

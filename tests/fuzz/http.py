@@ -110,7 +110,7 @@ class Asker:
         headers = [(b"host", _HOST.encode()), (b"origin", f"http://{_HOST}".encode())]
         headers += [(b"cookie", f"{COOKIE}=fuzz".encode()), (b"accept", b"text/html" if number % 2 else b"*/*")]
         if kind == BINARY:
-            headers += [(b"content-type", b"application/json"), *_attributes(query)]
+            headers += [(b"content-type", b"application/json"), *attributes_of(query)]
         elif kind:
             headers += [(b"content-type", kind.encode())]
             headers += [(b"idempotency-key", b"k")] if len(body) % 2 else []
@@ -167,7 +167,8 @@ def _take(event: Any) -> None:
     """Take an event."""
 
 
-def _attributes(query: bytes) -> Iterator[tuple[bytes, bytes]]:
+def attributes_of(query: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Give the headers of a binary CloudEvent whose attributes are written as a query."""
     yield b"ce-specversion", b"1.0"
     for line in query.split(b"&"):
         name, _, value = line.partition(b"=")
@@ -208,19 +209,19 @@ async def _at_once(function: Callable[..., Any], *arguments: Any, **_options: An
     return function(*arguments)
 
 
-_CLOUD_EVENT = b'{"specversion":"1.0","id":"1","source":"s","type":"a.b","data":{"n":1}}'
+CLOUD_EVENT = b'{"specversion":"1.0","id":"1","source":"s","type":"a.b","data":{"n":1}}'
 
 _EVENTS = ("POST", "/api/v1/events")
 
-_FILLED_IN = b"payload%2Fn=1&payload%2Fkind=%22two%22&payload%2Fat=2026-11-25T12%3A00&delay=1h"
+FILLED_IN = b"payload%2Fn=1&payload%2Fkind=%22two%22&payload%2Fat=2026-11-25T12%3A00&delay=1h"
 
 SEEDS = (
     request_of(*_EVENTS, "application/json", body=b'{"type":"a.b","payload":{"n":1},"priority":5}'),
-    request_of(*_EVENTS, "application/cloudevents+json", body=_CLOUD_EVENT),
-    request_of(*_EVENTS, "application/cloudevents-batch+json", body=b"[" + _CLOUD_EVENT + b"] "),
+    request_of(*_EVENTS, "application/cloudevents+json", body=CLOUD_EVENT),
+    request_of(*_EVENTS, "application/cloudevents-batch+json", body=b"[" + CLOUD_EVENT + b"] "),
     request_of(*_EVENTS, BINARY, b"id=1&source=s&type=a.b&correlationid=c", b'{"n":1}'),
     request_of("GET", "/api/v1/events", "", b"types=a.b&page_size=5&order=oldest&start_time=2026-11-25T12:00:00Z"),
     request_of("GET", "/events", "", b"types=a.b&status=failed&text=x"),
-    request_of("POST", "/types/x/publish", FORM, body=_FILLED_IN, name=b"a.b"),
+    request_of("POST", "/types/x/publish", FORM, body=FILLED_IN, name=b"a.b"),
     request_of("POST", "/publish", FORM, body=b"type=a.b&json=%7B%22n%22%3A1%7D&priority=high"),
 )
