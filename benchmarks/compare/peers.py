@@ -66,7 +66,7 @@ PEERS = (
         "eventsys",
         "eventsys_app.py",
         (),
-        (Setting("worker", 20_000), Setting("dramatiq", 12_000), Setting("events", 8_000)),
+        (Setting("worker", 20_000), Setting("dramatiq", 12_000), Setting("events", 8_000), Setting("batch", 20_000)),
     ),
     Peer(
         "dramatiq",

@@ -4,6 +4,7 @@
   event for three subscriptions, published in batches.
 - `dramatiq`: the same under the stock `dramatiq` command.
 - `events`: as `worker`, where each message is an event for one subscription, that the dispatcher gives out.
+- `batch`: as `worker`, where each of the three handlers of a fan-out takes up to 100 events a call (`docs/batches.md`).
 
 Plain actors have no call for several messages; events have `publish_many`. Delays are `schedule(at=...)`.
 """
@@ -18,7 +19,7 @@ import dramatiq
 
 from benchmarks.peers.counting import Counter
 from benchmarks.peers.sending import Payload, Sender
-from benchmarks.workload import SUBSCRIBERS, THREADS
+from benchmarks.workload import BATCH, SUBSCRIBERS, THREADS
 from eventsys import Event, EventService
 
 events = EventService(redis_url=os.environ["REDIS_URL"], app="bench")
@@ -36,6 +37,11 @@ def take(event: Event) -> None:
     counter.count()
 
 
+def take_many(batch: list[Event]) -> None:
+    """Count."""
+    counter.count(len(batch))
+
+
 def noop(payload: Payload) -> None:
     """Count."""
     counter.count()
@@ -43,7 +49,10 @@ def noop(payload: Payload) -> None:
 
 events.on("bench.noop", name="noop")(take)
 for _number in range(SUBSCRIBERS):
-    events.on("bench.fan", name=f"fan_{_number}")(take)
+    if os.environ["PEER_SETTING"] == "batch":
+        events.on("bench.fan", name=f"fan_{_number}", batch_size=BATCH)(take_many)
+    else:
+        events.on("bench.fan", name=f"fan_{_number}")(take)
 actor = dramatiq.actor(actor_name="plain", queue_name="bench", broker=events.broker)(noop)
 
 

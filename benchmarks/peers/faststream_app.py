@@ -50,8 +50,7 @@ if IS_BATCH:
 
     async def noop(messages: list[Payload]) -> None:
         """Count."""
-        for _ in messages:
-            counter.count()
+        counter.count(len(messages))
 
     async def timed(messages: list[Payload]) -> None:
         """Note how late they are."""

@@ -10,8 +10,8 @@ from eventsys.errors import BatchError
 from .actor import HandlerActor
 from .attempt import Attempt, enter_attempt, leave_attempt
 from .batch import Batch
-from .committer import Finished, Shared
 from .endings import described
+from .finished import Finished, Shared
 from .messages import DeliveryMessage
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def end_batch(work: Work, batch: Batch) -> None:
             finished.append(_failed(work, batch, one, error))
         finished[-1].shared = shared
     work.in_flight.end_batch(batch.queue_name, len(finished))
-    work.committer.put_all(finished)
+    work.committer.put_batch(finished)
 
 
 def _leave(work: Work, batch: Batch) -> None:

@@ -14,9 +14,8 @@ from eventsys.errors import EventsysError, RedisUnavailableError
 from eventsys.store.commit_batch import CommitBatch
 from eventsys.store.link import Link, run_script
 from eventsys.store.scripts import script
-from eventsys.store.steps import Step
 
-from .endings import Ending
+from .finished import Finished, add_shared
 from .messages import Place
 
 #: Most attempts one script ends: it blocks Redis for about 10 µs each.
@@ -24,6 +23,11 @@ MOST_AT_ONCE = 200
 
 #: With so many gathered, a batch costs little more than its attempts; it is sent without waiting for more.
 ENOUGH = 64
+
+#: As many of those that were made in one call. The deliveries of an event cost Redis little more than one of them if
+#: they end in one script, and the calls for its subscriptions come one after another: so these ends wait for others.
+MOST_BATCHED = 512
+ENOUGH_BATCHED = 256
 
 #: The least time between two commits, so that a process that drains in spurts does not commit one by one.
 LEAST_GAP_S = 0.002
@@ -38,62 +42,6 @@ _REFUSED_S = 2.0
 _RETRY_S = 0.25
 
 logger = logging.getLogger(__name__)
-
-
-class Shared:
-    """What attempts leave behind together that were made in one call: it goes out while any of them is ours to end.
-
-    Attributes:
-        steps: What the handler published.
-    """
-
-    __slots__ = ("_is_any_ok", "_left", "_settle", "steps")
-
-    def __init__(self, steps: list[Step], many: int, settle: Callable[..., None]) -> None:
-        self.steps = steps
-        self._left = many
-        self._settle = settle
-        self._is_any_ok = False
-
-    def note(self, result: str) -> None:
-        """Note how one of them came out; after the last, tell who waits for the commit."""
-        self._left -= 1
-        self._is_any_ok = self._is_any_ok or result == "ok"
-        if self._left == 0:
-            self._settle(committed=self._is_any_ok)
-
-
-class Finished:
-    """An attempt that is over, on its way into the commit.
-
-    Attributes:
-        place: Where its message stands.
-        ending: What becomes of it.
-        steps: What its handler and hooks published.
-        done: Called once with "ok" or "lost" when the commit has returned.
-        resolve: Computes the ending again when the subscriptions changed under it.
-        gate: What a subscription with limits or a breaker has to be told: its name, and the verdict.
-        shared: What it leaves behind together with others, which then are ended by the same script call.
-    """
-
-    __slots__ = ("done", "ending", "gate", "place", "resolve", "shared", "steps")
-
-    def __init__(
-        self,
-        place: Place,
-        ending: Ending,
-        steps: list[Step],
-        done: Callable[[str], None] | None = None,
-        resolve: Callable[[], Ending] | None = None,
-        gate: tuple[str, str] | None = None,
-    ) -> None:
-        self.gate = gate
-        self.shared: Shared | None = None
-        self.place = place
-        self.ending = ending
-        self.steps = steps
-        self.done = done
-        self.resolve = resolve
 
 
 class Committer:
@@ -140,6 +88,8 @@ class Committer:
         self._subscriptions_changed = subscriptions_changed
         self._version = b""
         self._waiting: deque[Finished] = deque()
+        self._batched: deque[Finished] = deque()
+        self._batched_at = 0.0
         self._is_committing = False
         self._is_closing = False
         self._is_asleep = True
@@ -153,23 +103,30 @@ class Committer:
     def put(self, finished: Finished) -> None:
         """Take an attempt that is over; it is committed within a few milliseconds, at once when nothing else runs."""
         self._waiting.append(finished)
-        self._taken(finished)
+        self._taken(is_suspect=finished.place.is_suspect)
 
     def put_all(self, finished: Sequence[Finished]) -> None:
-        """Take attempts that were made in one call; nothing gets between them."""
+        """Take many attempts that are over."""
         self._waiting.extend(finished)
-        self._taken(finished[-1])
+        self._taken()
 
-    def _taken(self, finished: Finished) -> None:
+    def put_batch(self, finished: Sequence[Finished]) -> None:
+        """Take attempts that were made in one call; they wait some milliseconds for other calls for their events."""
+        if not self._batched:
+            self._batched_at = time.monotonic()
+        self._batched.extend(finished)
+        self._taken()
+
+    def _taken(self, *, is_suspect: bool = False) -> None:
         if self._by_hand is not None:
             with self._by_hand:
-                while self._waiting:
+                while self._waiting or self._batched:
                     self._commit_next()
-        elif finished.place.is_suspect:
+        elif is_suspect:
             # The next suspect waits for the end of this one: there is one in a process at a time.
             self._start()
             self.hurry()
-        elif self._is_asleep or len(self._waiting) >= ENOUGH or not self._more_is_coming():
+        elif self._is_asleep or self._has_enough() or not self._more_is_coming():
             self._start()
             self._wake.set()
 
@@ -182,7 +139,9 @@ class Committer:
         """Wait until everything taken so far is committed, and say whether that is so."""
         self._wake.set()
         with self._settled:
-            return self._settled.wait_for(lambda: not self._waiting and not self._is_committing, timeout_s)
+            return self._settled.wait_for(
+                lambda: not self._waiting and not self._batched and not self._is_committing, timeout_s
+            )
 
     def close(self, timeout_s: float) -> bool:
         """Commit what is left, for at most `timeout_s`, then stop; say whether all was committed."""
@@ -206,7 +165,7 @@ class Committer:
         while not self._is_closing:
             self._sleep()
             self._gather()
-            while self._waiting:
+            while self._waiting or self._batched:
                 self._is_committing = True
                 self._commit_next()
                 self._committed_at = time.monotonic()
@@ -217,21 +176,39 @@ class Committer:
 
     def _commit_next(self) -> None:
         batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_AT_ONCE))]
-        while (shared := batch[-1].shared) is not None and self._waiting and self._waiting[0].shared is shared:
-            batch.append(self._waiting.popleft())
-        self._commit_or_wait(batch)
+        if self._batched and self._is_ripe():
+            batch += self._ripe()
+        if batch:
+            self._commit_or_wait(batch)
+
+    def _has_enough(self) -> bool:
+        return len(self._waiting) >= ENOUGH or len(self._batched) >= ENOUGH_BATCHED
+
+    def _is_ripe(self) -> bool:
+        """Say whether what was made in calls is to wait for other calls no longer."""
+        if len(self._batched) >= ENOUGH_BATCHED or self._by_hand is not None or not self._more_is_coming():
+            return True
+        return time.monotonic() - self._batched_at >= GATHER_S
+
+    def _ripe(self) -> list[Finished]:
+        """Return ends of calls; those that share something are together."""
+        taken = [self._batched.popleft() for _ in range(min(len(self._batched), MOST_BATCHED))]
+        while (shared := taken[-1].shared) is not None and self._batched and self._batched[0].shared is shared:
+            taken.append(self._batched.popleft())
+        self._batched_at = time.monotonic()
+        return taken
 
     def _sleep(self) -> None:
         """Wait until there is something to commit."""
         self._is_asleep = True
-        if not self._waiting:
+        if not self._waiting and not self._batched:
             self._wake.wait()
         self._is_asleep = False
 
     def _gather(self) -> None:
         """Give others a moment to end too, unless enough have, or nothing is going on."""
         self._wake.clear()
-        if len(self._waiting) >= ENOUGH or self._is_closing:
+        if self._is_closing or self._has_enough():
             return
         if not self._urgent.is_set():
             if self._more_is_coming():
@@ -273,7 +250,7 @@ class Committer:
 
     def _commit_held(self, holder: str, batch: list[Finished]) -> list[str]:
         written = CommitBatch([(one.place.stream, one.place.entry, one.ending, one.steps, one.gate) for one in batch])
-        _add_shared(written, batch)
+        add_shared(written, batch)
         repeats: list[Exception] = []
         exceptions = run_script(
             self._channel, self._script, self._prefix, self._clock.now_ms(), holder, self._retention_ms,
@@ -327,13 +304,3 @@ class Committer:
             done(result)
         except Exception:
             logger.exception("a callback after a commit failed", extra={"action": "callback_failed"})
-
-
-def _add_shared(written: CommitBatch, batch: Sequence[Finished]) -> None:
-    """Write down once what several attempts leave behind together."""
-    sharing: dict[int, tuple[Shared, list[int]]] = {}
-    for at, one in enumerate(batch):
-        if one.shared is not None and one.shared.steps:
-            sharing.setdefault(id(one.shared), (one.shared, []))[1].append(at)
-    for shared, places in sharing.values():
-        written.add_shared(places, shared.steps)

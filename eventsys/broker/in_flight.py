@@ -81,6 +81,14 @@ class InFlight:
         with self._lock:
             return [one for one in self._places.values() if one is not None and id(one) not in left_out]
 
+    def all_handled(self, queue: str, many: int) -> None:
+        """Note that so many messages of a queue have been worked on."""
+        with self._lock:
+            self._held[queue] -= many
+            self._handled[queue] += many
+            self._running -= many
+            self._tell_of_room(queue)
+
     def handled(self, place: Place) -> None:
         """Note that a message has been worked on, which makes room for another one."""
         with self._lock:
@@ -124,14 +132,14 @@ class InFlight:
     def forget(self, places: list[Place]) -> None:
         """Drop messages whose commit has returned."""
         with self._lock:
-            for place in places:
-                key = (place.stream, place.entry, place.holder)
+            keys = [(place.stream, place.entry, place.holder) for place in places]
+            for key in keys:
                 self._places.pop(key, None)
-                for over in self._watches:
-                    over.add(key)
-                if self._suspect is place:
-                    self._suspect = None
-                    self._changed.notify_all()
+            for over in self._watches:
+                over.update(keys)
+            if self._suspect is not None and any(self._suspect is place for place in places):
+                self._suspect = None
+                self._changed.notify_all()
 
     def hold_no_more(self, places: list[Place]) -> None:
         """Drop messages that were handed back unstarted."""

@@ -12,7 +12,7 @@ from dramatiq.encoder import JSONEncoder, PickleEncoder
 from dramatiq.message import get_encoder
 
 from eventsys.errors import BadSignatureError
-from eventsys.model.envelope import decode_header
+from eventsys.model.envelope import EventHeader, decode_header
 from eventsys.model.seal import EVENT, MESSAGE, Seal, without_signature
 from eventsys.store.keys import LOG_QUEUE
 
@@ -192,8 +192,15 @@ class DeliveryMessage(Received):
         is_expired: Whether it was too late to begin it.
     """
 
-    def __init__(self, subscription: str, envelope: str, options: dict[str, Any], place: Place) -> None:
-        header = decode_header(envelope)
+    def __init__(
+        self,
+        subscription: str,
+        envelope: str,
+        options: dict[str, Any],
+        place: Place,
+        header: EventHeader | None = None,
+    ) -> None:
+        header = decode_header(envelope) if header is None else header
         replay = options.get("replay", 0) if options else 0
         message_id = f"{header.id}:{subscription}#{replay}" if replay else f"{header.id}:{subscription}"
         super().__init__(place, actor_name=subscription, args=(envelope,), options=options, message_id=message_id)
@@ -253,9 +260,26 @@ def read_entry(fields: Sequence[bytes], place: Place, seal: Seal | None = None) 
     raise UndecodableError(f"an entry that begins with the field {kind[:40]!r} is no message", fields)
 
 
+#: The event read last: its bytes, its text, and its header. The deliveries of one event lie side by side in a queue.
+_last_read: tuple[bytes, str, EventHeader] | None = None
+
+
+def _read_event(data: bytes) -> tuple[str, EventHeader]:
+    """Return an event's stored form and its header."""
+    global _last_read
+    last = _last_read
+    if last is not None and last[0] == data:
+        return last[1], last[2]
+    envelope = data.decode()
+    header = decode_header(envelope)
+    _last_read = (data, envelope, header)
+    return envelope, header
+
+
 def _read_delivery(fields: Sequence[bytes], place: Place) -> DeliveryMessage:
     if len(fields) == 6 and fields[4] == b"t":  # nearly all of them
-        message = DeliveryMessage(fields[1].decode(), fields[3].decode(), {}, place)
+        envelope, header = _read_event(fields[3])
+        message = DeliveryMessage(fields[1].decode(), envelope, {}, place, header)
         message.stored_ms = int(fields[5])
         return message
     more = dict(zip(fields[4::2], fields[5::2], strict=True))

@@ -22,8 +22,9 @@ from eventsys.store.steps import Step
 from .actor import HandlerActor
 from .attempt import Attempt, enter_attempt, leave_attempt
 from .begun_board import BegunBoard
-from .committer import Committer, Finished
+from .committer import Committer
 from .endings import Ending, ending_of_failure, ending_of_junk, ending_of_success, ending_of_waiting, verdict_of
+from .finished import Finished
 from .gates import Gates
 from .hooks import Hooks
 from .in_flight import InFlight
@@ -252,6 +253,11 @@ class Work:
         if not isinstance(message, DeliveryMessage) or message.subscription not in self.gates.kept:
             return None
         return message.subscription, verdict_of(message)
+
+    def dispatched(self, message: LogMessage) -> Finished:
+        """Return the end of an event that was resolved, as the committer takes it."""
+        ending, tell = ending_of_success(message, 0), self.when_committed(message, "after_ack", None)
+        return Finished(message.place, ending, [], tell, self._resolve_again(message))
 
     def _resolve_again(self, message: Received) -> Callable[[], Ending] | None:
         resolve = getattr(message.actor, "resolve_again", None)

@@ -174,19 +174,32 @@ class Worker:
         return [*self.consumers.values(), *self.workers]
 
     def _deliver(self, messages: Sequence[Received]) -> None:
-        if self.broker.has_batches and (collected := [message for message in messages if takes_batches(message)]):
-            for_loop = [message for message in collected if belongs_on_loop(message)]
-            if for_loop:
-                self._on_loop.collect(for_loop)
-            if len(for_loop) < len(collected):
-                self._handoff.collect([message for message in collected if not belongs_on_loop(message)])
-            messages = [message for message in messages if not takes_batches(message)]
+        if self.broker.has_batches:
+            messages = self._collect(messages)
         for_loop = [message for message in messages if belongs_on_loop(message)]
         if for_loop:
             self._on_loop.put(for_loop)
             messages = [message for message in messages if not belongs_on_loop(message)]
         if messages:
             self._handoff.put(messages)
+
+    def _collect(self, messages: Sequence[Received]) -> Sequence[Received]:
+        """Let gather what is handled many at once, and return the rest."""
+        alone: list[Received] = []
+        for_threads: list[Received] = []
+        for_loop: list[Received] = []
+        for message in messages:
+            if not takes_batches(message):
+                alone.append(message)
+            elif belongs_on_loop(message):
+                for_loop.append(message)
+            else:
+                for_threads.append(message)
+        if for_threads:
+            self._handoff.collect(for_threads)
+        if for_loop:
+            self._on_loop.collect(for_loop)
+        return alone
 
     def _hosts_coroutines(self, queue_name: str) -> bool:
         actors = list(self.broker.actors.values())

@@ -13,6 +13,7 @@ from .batch import Batch
 from .batch_processing import process_batch
 from .broker import EventBroker
 from .consumer import EventConsumer
+from .dispatching import dispatch_all
 from .handoff import Handoff
 from .messages import LogMessage, Received
 from .processing import process, refuse
@@ -175,7 +176,7 @@ class ConsumerThread(WorkerPart):
         if not self.running:
             self.broker.work.hand_back(messages)
             return
-        if any(message.actor is None for message in messages):
+        if None in [message.actor for message in messages]:
             for message in messages:
                 if message.actor is None:
                     refuse(self.broker, message)
@@ -200,6 +201,7 @@ class DispatcherThread(ConsumerThread):
         super().__init__(broker, queue_name, threads=self.AT_ONCE, timeout_ms=timeout_ms, deliver=self._dispatch)
 
     def _dispatch(self, messages: Sequence[Received]) -> None:
+        messages = dispatch_all(self.broker, messages)
         for at, message in enumerate(messages):
             if not self.running:
                 self.broker.work.hand_back(messages[at:])
