@@ -71,6 +71,11 @@ class LoopRunner:
         self._waiting.extend(messages)
         self._started_loop().call_soon_threadsafe(self._start_more)
 
+    def put_first(self, message: Received) -> None:
+        """Take a message to be handled before those that wait."""
+        self._waiting.appendleft(message)
+        self._started_loop().call_soon_threadsafe(self._start_more)
+
     def collect(self, messages: Sequence[Received]) -> None:
         """Take deliveries that are handled many at once, as soon as there are enough or they have waited enough."""
         with self._collected:

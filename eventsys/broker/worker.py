@@ -72,6 +72,8 @@ class Worker:
         self._seen_threads: set[str] = set()
         self._handoff = Handoff(worker_threads, Collecting(lambda: broker.work.in_flight))
         self._on_loop = LoopRunner(broker, async_concurrency, self._handoff.put)
+        self._aside = Handoff(1)
+        self._has_aside = False
 
     def start(self) -> None:
         """Start all threads, and read every declared queue."""
@@ -105,6 +107,7 @@ class Worker:
         for part in self._parts():
             part.pause()
         self._handoff.wake()
+        self._aside.wake()
         for part in self._parts():
             part.wake()
             while not part.paused_event.wait(_WAKE_S):
@@ -131,11 +134,13 @@ class Worker:
         for part in self._parts():
             part.stop()
         self._handoff.wake()
+        self._aside.wake()
         self._hand_back()
         for consumer in self.consumers.values():
             _join_waking(consumer, deadline)
         self._hand_back()
         for thread in self.workers:
+            thread.stop()
             thread.join(max(0.0, deadline - time.monotonic()))
         self._on_loop.stop(max(0.0, deadline - time.monotonic()))
         self.broker.work.committer.join(max(1.0, deadline - time.monotonic()))
@@ -176,6 +181,10 @@ class Worker:
     def _deliver(self, messages: Sequence[Received]) -> None:
         if self.broker.has_batches:
             messages = self._collect(messages)
+        if messages and messages[0].place.is_suspect:
+            # It came alone, and begins now: behind others, each death of the process would find it waiting.
+            self._deliver_suspect(messages[0])
+            return
         for_loop = [message for message in messages if belongs_on_loop(message)]
         if for_loop:
             self._on_loop.put(for_loop)
@@ -201,12 +210,23 @@ class Worker:
             self._on_loop.collect(for_loop)
         return alone
 
+    def _deliver_suspect(self, suspect: Received) -> None:
+        if belongs_on_loop(suspect):
+            self._on_loop.put_first(suspect)
+            return
+        if not self._has_aside:
+            self._has_aside = True
+            thread = WorkerThread(self.broker, self._aside, self.worker_timeout, "suspects")
+            self.workers.append(thread)
+            thread.start()
+        self._aside.put([suspect])
+
     def _hosts_coroutines(self, queue_name: str) -> bool:
         actors = list(self.broker.actors.values())
         return any(isinstance(one, HandlerActor) and one.is_async and one.queue_name == queue_name for one in actors)
 
     def _hand_back(self) -> None:
-        unstarted = deliveries_of([*self._handoff.take_back(), *self._on_loop.take_back()])
+        unstarted = deliveries_of([*self._handoff.take_back(), *self._aside.take_back(), *self._on_loop.take_back()])
         try:
             self.broker.work.hand_back(unstarted)
         except EventsysError as error:

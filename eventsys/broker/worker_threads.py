@@ -79,8 +79,8 @@ class WorkerPart(threading.Thread):
 class WorkerThread(WorkerPart):
     """Handles messages, one after another, from what was handed to it."""
 
-    def __init__(self, broker: EventBroker, handoff: Handoff, timeout_ms: int, number: int) -> None:
-        super().__init__(broker, f"eventsys-worker-{number}", timeout_ms)
+    def __init__(self, broker: EventBroker, handoff: Handoff, timeout_ms: int, label: int | str) -> None:
+        super().__init__(broker, f"eventsys-worker-{label}", timeout_ms)
         self._handoff = handoff
         self._hand = handoff.new_hand()
 

@@ -1,0 +1,66 @@
+"""How a worker begins messages that a dead process had begun."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import dramatiq
+from dramatiq import Message
+
+from eventsys import EventService
+from eventsys.broker.loop_runner import LoopRunner
+from eventsys.broker.messages import Place, PlainMessage
+from eventsys.broker.worker import Worker
+from eventsys.store.keys import GROUP, SUSPECTS
+from tests.support.waiting import eventually
+
+StartWorker = Callable[..., Worker]
+
+
+def _suspect(events: EventService, queue: str) -> None:
+    """Make suspects of all that waits in a queue."""
+    lane = events.broker.keys.lane(queue, 5)
+    events.broker.link.call("XGROUP", "CREATE", lane, GROUP, "0", "MKSTREAM")
+    events.broker.link.call("XREADGROUP", "GROUP", GROUP, SUSPECTS, "COUNT", 100, "STREAMS", lane, ">")
+
+
+def test_a_suspect_begins_at_once_though_every_thread_is_busy(events: EventService, start_worker: StartWorker) -> None:
+    """While it waited, the process might be killed for the next time, and suspects would grow in number."""
+    is_over, began, handled = threading.Event(), threading.Semaphore(0), list[int]()
+
+    @dramatiq.actor
+    def hold() -> None:
+        began.release()
+        is_over.wait(60)
+
+    for _ in range(3):
+        hold.send()
+    for number in range(5):
+        events.broker.enqueue(Message(queue_name="late", actor_name="note", args=(number,), kwargs={}, options={}))
+    _suspect(events, "late")
+    worker = start_worker(events.broker, worker_threads=1)
+    assert began.acquire(timeout=60)
+
+    @dramatiq.actor(queue_name="late")
+    def note(number: int) -> None:
+        handled.append(number)
+
+    eventually(lambda: handled == list(range(5)))
+    is_over.set()
+    events.broker.join("default", timeout=60_000)
+    worker.stop(60_000)
+    assert not [part.name for part in worker.workers if part.is_alive()]
+
+
+def test_a_suspected_coroutine_begins_before_those_that_wait(events: EventService) -> None:
+    first, second, suspect = (
+        PlainMessage(Place("late", 5, "lane", f"{number}-0", "me"), actor_name="a", args=(), options={}, message_id="m")
+        for number in range(3)
+    )
+    runner = LoopRunner(events.broker, 1, lambda _: None)
+    runner.paused = True
+    runner.put([first, second])
+    runner.put_first(suspect)
+    assert runner.take_back() == [suspect, first, second]
+    assert runner.stop(10.0)
