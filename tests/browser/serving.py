@@ -33,10 +33,11 @@ def chromium() -> str | None:
 
 
 @contextmanager
-def served(app: Any) -> Iterator[str]:
-    """Serve an application, and give its address."""
+def served(app: Any, port: int = 0) -> Iterator[str]:
+    """Serve an application, on a port of its own unless one is named, and give its address."""
     with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", port))
         listening.listen(64)
         server = uvicorn.Server(
             uvicorn.Config(app, log_level="critical", lifespan="off", ws="none", timeout_graceful_shutdown=0)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from starlette.applications import Starlette
 
 from eventsys import EventService
-from eventsys.dashboard import dashboard
+from eventsys.dashboard import dashboard, live
 from tests.browser.serving import served
 from tests.dashboard.test_pages import CORPUS, HIDDEN
 
@@ -100,6 +102,31 @@ def test_mounted_below_a_path_pages_forms_and_live_parts_work(page: Any, events:
         page.locator("tbody a").first.click()
         page.get_by_role("heading", name="order.first").wait_for()
         page.goto("about:blank")
+
+
+@pytest.mark.parametrize("path", ["/", "/tail"])
+def test_a_page_is_live_again_when_the_server_is_back(page: Any, events: EventService, path: str) -> None:
+    state = page.locator("[data-live-state], [data-tail-state]")
+    with served(dashboard(events)) as address:
+        page.goto(address + path)
+        state.filter(has_text="live").wait_for()
+    state.filter(has_text="reconnecting").wait_for()
+    with served(dashboard(events), port=int(address.rpartition(":")[2])):
+        state.filter(has_text=re.compile("^live")).wait_for()
+        page.goto("about:blank")
+
+
+def test_a_page_for_which_there_was_no_room_says_so_and_is_live_once_there_is(
+    page: Any, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page.clock.install()
+    with monkeypatch.context() as full:
+        full.setattr(live, "MOST_WATCHERS", 0)
+        page.goto(url)
+        state = page.locator("[data-live-state]")
+        state.filter(has_text="the server refused").wait_for()
+    page.clock.fast_forward(10_000)
+    state.filter(has_text=re.compile("^live")).wait_for()
 
 
 def _publish_until_seen(page: Any, events: EventService, event_type: str) -> None:

@@ -1,5 +1,7 @@
 // The overview as it changes: each element with data-live="name" shows the newest figure of that name, as text, and each
 // chart the newest bars.
+import { follow } from "./follow.js";
+
 const board = document.querySelector("[data-stream]");
 const state = document.querySelector("[data-live-state]");
 
@@ -15,23 +17,20 @@ function draw(figure, chart) {
   });
 }
 
-if (board) {
-  const stream = new EventSource(board.dataset.stream);
-  stream.addEventListener("figures", (message) => {
-    const figures = JSON.parse(message.data);
-    for (const element of board.querySelectorAll("[data-live]")) {
-      const text = figures[element.dataset.live];
-      if (text !== undefined && element.textContent !== text) element.textContent = text;
-    }
-    for (const figure of document.querySelectorAll("[data-chart]")) {
-      const chart = figures.charts[figure.dataset.chart];
-      if (chart) draw(figure, chart);
-    }
-    say("live");
-  });
-  stream.addEventListener("away", (message) => say(JSON.parse(message.data).said));
-  stream.addEventListener("error", () => say("reconnecting"));
+function show(message) {
+  const figures = JSON.parse(message.data);
+  for (const element of board.querySelectorAll("[data-live]")) {
+    const text = figures[element.dataset.live];
+    if (text !== undefined && element.textContent !== text) element.textContent = text;
+  }
+  for (const figure of document.querySelectorAll("[data-chart]")) {
+    const chart = figures.charts[figure.dataset.chart];
+    if (chart) draw(figure, chart);
+  }
+  say("live");
 }
+
+if (board) follow(board.dataset.stream, { figures: show }, say);
 
 function say(text) {
   state.textContent = text;

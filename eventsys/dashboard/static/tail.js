@@ -1,4 +1,6 @@
 // Events as they come. Everything is put in as text, so nothing in it can become a tag.
+import { follow } from "./follow.js";
+
 const MOST_ROWS = 300;
 const rows = document.querySelector("[data-tail]");
 const state = document.querySelector("[data-tail-state]");
@@ -47,18 +49,16 @@ function say(text) {
   state.parentElement.classList.toggle("on", text.startsWith("live"));
 }
 
-const stream = new EventSource(rows.dataset.tail);
-stream.addEventListener("following", () => say("live"));
-stream.addEventListener("events", (message) => {
+function take(message) {
   const { events, left_out: leftOut } = JSON.parse(message.data);
   seen += events.length + leftOut;
   count.textContent = seen.toLocaleString("en");
   say(leftOut ? `live; ${leftOut.toLocaleString("en")} came too fast to be shown` : "live");
   if (isPaused()) kept.push(...events.slice(-MOST_ROWS));
   else show(events);
-});
-stream.addEventListener("away", (message) => say(JSON.parse(message.data).said));
-stream.addEventListener("error", () => say("reconnecting"));
+}
+
+follow(rows.dataset.tail, { following: () => say("live"), events: take }, say);
 
 pause.addEventListener("click", () => {
   pause.setAttribute("aria-pressed", String(!isPaused()));
