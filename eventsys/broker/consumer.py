@@ -6,12 +6,13 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from typing import Any
 
 from dramatiq import Consumer, MessageProxy
 from dramatiq.errors import ConnectionClosed
 
-from eventsys.errors import EventsysError
+from eventsys.errors import BackpressureError, EventsysError
 from eventsys.model.priority import LANES
 from eventsys.store.link import run_script_once
 from eventsys.store.scripts import script
@@ -182,7 +183,8 @@ class EventConsumer(Consumer):
         work = self._work
         self._reader.ensure_groups()
         work.presence.enter(self.queue)
-        work.queue_names.tell(actor.queue_name for actor in work.actors.values())
+        with suppress(BackpressureError):  # what drains goes on at the memory limit; it is told with the next lease
+            work.queue_names.tell(actor.queue_name for actor in work.actors.values())
         self._holder = work.presence.name
         self._reader.process = self._holder
         work.presence.wake_by(self.queue, self.patience.wake)
