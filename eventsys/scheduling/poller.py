@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import random
 import threading
+from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from dramatiq import Broker, Middleware
@@ -17,11 +19,18 @@ from eventsys.scheduling.sweeper import Sweeper
 from eventsys.scheduling.sweeps import Sweeps
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link, run_script
+from eventsys.store.measure_journal import fold_steps
 from eventsys.store.redis_time import read_clock
 from eventsys.store.scripts import script
 
 #: Seconds to wait after an error of Redis: first, and at most.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
+
+#: The journal of measures is folded every so many seconds, or when it has so many pieces: the more at once, the fewer
+#: writes. Whoever reads the counters folds it before.
+_FOLD_S, _MANY_PIECES = 10.0, 2_000
+
+_OVER = object()
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +51,9 @@ class Poller:
     """Moves the entries of the delayed store to their lanes when their time has come, never before.
 
     One in every worker process, of which one leads. The leader sleeps exactly until the next entry is due; whoever
-    schedules an earlier one wakes it. Should two lead at once, each entry is still moved once. When the leader's
-    process dies another one leads when its lease has ended.
+    schedules an earlier one wakes it. While nothing is due it folds what the scripts have measured, a piece at a time.
+    Should two lead at once, each entry is still moved once. When the leader's process dies another one leads when its
+    lease has ended.
 
     Args:
         link: The way to Redis.
@@ -85,6 +95,8 @@ class Poller:
         self._subscribed_at: float | None = None
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._folding: Iterator[None] = iter(())
+        self._folded_at = 0.0
 
     def start(self) -> None:
         """Begin, in a thread of its own."""
@@ -144,8 +156,9 @@ class Poller:
             self._follow(lease_end)
             return
         is_listening = self._is_listening()
-        leads, lease_end, head_ms = self._lead(self._figures.lead_ms)
+        leads, lease_end, head_ms, pieces = self._lead(self._figures.lead_ms)
         self.is_leading = bool(leads)
+        self._plan_folding(pieces)
         if not leads:
             self._follow(lease_end)
         elif is_listening:
@@ -172,8 +185,16 @@ class Poller:
             if due_in_s <= 0:
                 due_ms = self.let_go(self._clock.now_ms()).next_ms
                 continue
-            for heard_ms in self._hear(min(left_s, due_in_s)):
+            is_folding = next(self._folding, _OVER) is not _OVER
+            for heard_ms in self._hear(0 if is_folding else min(left_s, due_in_s)):
                 due_ms = heard_ms if due_ms is None else min(due_ms, heard_ms)
+
+    def _plan_folding(self, pieces: int) -> None:
+        """Have the journal of measures folded between other things, when it is long or some seconds have passed."""
+        now = self._clock.monotonic()
+        if pieces >= _MANY_PIECES or (pieces and now - self._folded_at >= _FOLD_S):
+            self._folding = fold_steps(partial(run_script, self._commands), self._commands.call, self._keys)
+            self._folded_at = now
 
     def _is_listening(self) -> bool:
         """Say whether wake-ups are heard: what is read of the store from now on needs no second look."""

@@ -74,6 +74,7 @@ class Keys:
         self.dead = f"{self.prefix}:dead"
         self.measured_types = f"{self.prefix}:metrics:types"
         self.measured_deliveries = f"{self.prefix}:metrics:deliveries"
+        self.measures_aside = f"{self.prefix}:metrics:aside"
         self.lateness = f"{self.prefix}:metrics:lateness"
         self.troubles = f"{self.prefix}:troubles"
         self.poller = f"{self.prefix}:poller"

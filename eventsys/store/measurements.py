@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from eventsys.model.histogram import Histogram
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
+from eventsys.store.measure_journal import fold
 
 #: What is counted together because there was no room for it.
 OTHER = "*"
@@ -25,7 +26,7 @@ _AT_ONCE = 500
 
 _MS, _US = timedelta(milliseconds=1), timedelta(microseconds=1)
 
-#: Where waits and durations begin in a string of times, and where they end; `includes/measure.lua` writes them.
+#: Where waits and durations begin in a string of times, and where they end; `lua/fold_measures.lua` writes them.
 _WAITS, _DURATIONS, _END = 2, 30, 66
 
 Counts = Mapping[str, int]
@@ -80,6 +81,7 @@ class Measurements:
         self._keys = keys
         self._now_ms = now_ms
         self._minutes: list[dict[str, int]] = []
+        self._is_settled = False
 
     @property
     def totals(self) -> Counts:
@@ -116,6 +118,7 @@ class Measurements:
 
     def minutes(self, back: int = MINUTES) -> list[dict[str, int]]:
         """Return what happened in each minute, this one first, then as many before it."""
+        self._settle()
         this = self._now_ms // 60_000
         missing = range(len(self._minutes), back + 1)
         flats = self._read([("HGETALL", self._keys.minute_metrics(this - one)) for one in missing])
@@ -124,6 +127,7 @@ class Measurements:
 
     @cached_property
     def _heads(self) -> _Heads:
+        self._settle()
         keys = self._keys
         totals, types, pairs, names, lateness = self._link.read(
             [
@@ -132,6 +136,11 @@ class Measurements:
             ]
         )  # fmt: skip
         return _Heads(_counts(totals), _sorted(types), _sorted(pairs), _texts(names), lateness or b"")
+
+    def _settle(self) -> None:
+        if not self._is_settled:
+            fold(self._link.run, self._link.call, self._keys)
+        self._is_settled = True
 
     def _read(self, commands: Sequence[tuple[str, ...]]) -> list[Any]:
         replies: list[Any] = []

@@ -10,6 +10,7 @@ from eventsys.model.history_size import HistorySize
 from eventsys.model.priority import LANES
 from eventsys.store.keys import CLASSES, Keys
 from eventsys.store.link import Link
+from eventsys.store.measure_journal import fold
 from eventsys.store.scripts import script
 
 #: Events that each class of system events keeps.
@@ -121,6 +122,8 @@ class Retention:
             *((part, ()) for part in _parts(gone_workers, _WORKERS_AT_ONCE)),
             *(((), part) for part in _parts(numbers, _NAMES_AT_ONCE)),
         ]
+        if numbers:
+            fold(self._link.run, self._link.call, self._keys)
         # A record outlives its last delivery by two retentions; one more for what was open meanwhile.
         arguments = (self._keys.prefix, now_ms, 3 * self.limits.age_ms)
         return sum(self._link.run(script("trim_names"), *arguments, len(one), *one, *other) for one, other in parts)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from eventsys.store.commit_batch import CommitBatch
 from eventsys.store.keys import GROUP
+from eventsys.store.measure_journal import fold
 from eventsys.store.scripts import script
 from tests.support.histories import PROCESS, Historian
 
@@ -66,7 +67,8 @@ class Bench:
 
     def times(self, pair: str) -> tuple[int, ...]:
         """Return the times of a pair, with the zeros behind the last one."""
-        text = self.link.call("GET", f"{self.keys.prefix}:metrics:times:{pair}") or b""
+        fold(self.link.run, self.link.call, self.keys)
+        text = self.link.call("GET", self.keys.delivery_times(pair)) or b""
         return struct.unpack(">66q", text.ljust(66 * 8, b"\0"))
 
     def is_pending(self, event_id: str) -> bool:

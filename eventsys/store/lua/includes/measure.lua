@@ -1,9 +1,12 @@
 --[[
 measure: count what happens to events by their type, and to deliveries by type and subscription. `keep_counts` writes it.
 
-This is on the path of every delivery, so it only adds to tables; the totals of the bus, the counters a minute and
-the writes, one a touched field, come once a script. There are at most `most_measured` types and as many pairs of a type
-and a subscription; what comes later is added to `*`: as a type, and then as subscription 0 too.
+This is on the path of every delivery, so it only adds to tables. Once a script the totals of the bus are kept, and all else
+goes as one piece to the journal, from where fold_measures adds it to the counters of each type and subscription: there may
+be thousands, and a script that wrote to each would hold up all others.
+
+A piece is {minute since 1970, records}. A record is {type, false, counts} of events; {type, number of the subscription,
+counts, times} of deliveries; {false, false, {}, times} of how late the poller was.
 
 Durations and waits are counted in buckets whose upper bounds are powers of two. They stand in one string a pair, 64-bit
 numbers that one command adds to: sum of the waits in ms, sum of the durations in µs, then a number of waits for
@@ -11,8 +14,8 @@ each exponent from 0 to 27, then of durations for each from 0 to 35. As fields o
 
 Uses: prefix, now_ms, count
 ]]
-local most_measured = 1000
-local minutes_kept_ms = 2 * 3600 * 1000
+-- A piece is folded as a whole, so it is kept small.
+local most_records = 250
 
 local frexp = math.frexp
 local of_types, of_pairs, lateness = {}, {}, nil
@@ -88,52 +91,7 @@ local function measure_lateness(late_ms)
   lateness[0] = lateness[0] + late_ms
 end
 
--- A registry names what is measured. It is asked only when the first count of a key says that the key may be new.
-local function is_room(registry, member, limit)
-  if redis.call("SISMEMBER", registry, member) == 1 then return true end
-  if redis.call("SCARD", registry) >= limit then return false end
-  redis.call("SADD", registry, member)
-  return true
-end
-
--- Adds counts to the hash of the first of `names` that there is room for, and returns that name.
-local function add_counts(stem, registry, names, counts, fields)
-  for at, name in ipairs(names) do
-    local key, is_first, has_room = stem .. name, true, true
-    for what, by in pairs(counts) do
-      if has_room and redis.call("HINCRBY", key, fields and fields[what] or what, by) == by and is_first then
-        has_room = is_room(registry, name, at == #names and math.huge or at * most_measured)
-      end
-      is_first = false
-    end
-    if has_room then return name end
-    redis.call("DEL", key)
-  end
-end
-
-local function add_times(key, times)
-  local arguments = {}
-  for place, by in pairs(times) do
-    if by > 0 then
-      arguments[#arguments + 1] = "INCRBY"
-      arguments[#arguments + 1] = "i64"
-      arguments[#arguments + 1] = "#" .. place
-      arguments[#arguments + 1] = by
-    end
-  end
-  if #arguments > 0 then redis.call("BITFIELD", key, unpack(arguments)) end
-end
-
--- The hash of a minute gets its expiry with its first field.
-local function add_to_minute(minute, field, by)
-  if redis.call("HINCRBY", minute, field, by) == by then redis.call("PEXPIRE", minute, minutes_kept_ms) end
-end
-
-local function keep_type(minute, event_type, counts)
-  local metrics = prefix .. ":metrics:"
-  local name = add_counts(metrics .. "type:", metrics .. "types", { event_type, "*" }, counts)
-  if counts.published then add_to_minute(minute, name, counts.published) end
-  if counts.unrouted then add_to_minute(minute, name .. ":unrouted", counts.unrouted) end
+local function count_type(event_type, counts)
   local first = string.match(event_type, "^[^.]*")
   if first == "system" or first == "cron" then
     local ended = (counts.delivered or 0) + (counts.failed or 0) + (counts.expired or 0) + (counts.cancelled or 0)
@@ -145,38 +103,40 @@ local function keep_type(minute, event_type, counts)
 end
 
 -- Most scripts end no delivery: what counts them is made for those that do.
-local function keep_pairs(minute)
+local function count_pairs(write_down)
   -- The letters are those of the lines of a record; besides, `o` for a delivery that is open from now on, and `r` for one
   -- that had ended and is open again.
-  local delivery_totals = {
+  local totals = {
     o = "deliveries", s = "deliveries_succeeded", f = "retries", d = "deliveries_dead", x = "deliveries_expired",
     c = "deliveries_cancelled", r = "deliveries_redriven",
   }
-  local delivery_fields = {
-    o = "opened", s = "succeeded", f = "failed", d = "dead", x = "expired", c = "cancelled", r = "redriven",
-  }
-  local is_rated = { s = true, f = true, d = true }
-
-  local function keep_pair(event_type, number, measured)
-    local metrics, counts = prefix .. ":metrics:", measured.counts
-    local names = { event_type .. ":" .. number, "*:" .. number, "*:0" }
-    local name = add_counts(metrics .. "delivery:", metrics .. "deliveries", names, counts, delivery_fields)
-    add_times(metrics .. "times:" .. name, measured.times)
-    for letter, by in pairs(counts) do
-      count(delivery_totals[letter], by)
-      if is_rated[letter] then add_to_minute(minute, name .. ":" .. delivery_fields[letter], by) end
-    end
-  end
-
   for event_type, numbers in pairs(of_pairs) do
-    for number, measured in pairs(numbers) do keep_pair(event_type, number, measured) end
+    for number, measured in pairs(numbers) do
+      for letter, by in pairs(measured.counts) do count(totals[letter], by) end
+      write_down({ event_type, number, measured.counts, measured.times })
+    end
   end
 end
 
 local function keep_measures()
-  if lateness then add_times(prefix .. ":metrics:lateness", lateness) end
-  if not next(of_types) and not next(of_pairs) then return end
-  local minute = prefix .. ":metrics:minute:" .. string.format("%.0f", now_ms / 60000 - now_ms / 60000 % 1)
-  for event_type, counts in pairs(of_types) do keep_type(minute, event_type, counts) end
-  if next(of_pairs) then keep_pairs(minute) end
+  local journal, records = prefix .. ":metrics:journal", {}
+
+  local function end_piece()
+    if #records == 0 then return end
+    redis.call("RPUSH", journal, cmsgpack.pack({ math.floor(now_ms / 60000), records }))
+    records = {}
+  end
+
+  local function write_down(record)
+    records[#records + 1] = record
+    if #records == most_records then end_piece() end
+  end
+
+  if lateness then write_down({ false, false, {}, lateness }) end
+  for event_type, counts in pairs(of_types) do
+    count_type(event_type, counts)
+    write_down({ event_type, false, counts })
+  end
+  if next(of_pairs) then count_pairs(write_down) end
+  end_piece()
 end

@@ -1,0 +1,27 @@
+--[[
+set_measures_aside: take the journal of measures out of the way of those who write it, to be added to the counters; unless
+what was set aside before is not through.
+
+KEYS
+  1  prefix of the bus
+     Reads and writes below it: metrics:journal, metrics:aside, metrics:folding
+ARGV
+  1  pieces  most pieces to return
+RETURNS
+  {pieces set aside, 0 when there is nothing to fold; 1 when that was done now, and 0 when it was before; the number of this
+  setting aside; parts that are folded of it; the first of the pieces}
+]]
+local metrics = KEYS[1] .. ":metrics:"
+
+redis.call("DEL", KEYS[1] .. ":scratch")
+
+local is_new = redis.call("EXISTS", metrics .. "aside") == 0
+if is_new then
+  if redis.call("EXISTS", metrics .. "journal") == 0 then return { 0, 1, 0, 0, {} } end
+  redis.call("RENAME", metrics .. "journal", metrics .. "aside")
+  redis.call("HINCRBY", metrics .. "folding", "number", 1)
+  redis.call("HSET", metrics .. "folding", "part", 0)
+end
+local number, part = unpack(redis.call("HMGET", metrics .. "folding", "number", "part"))
+local pieces = redis.call("LRANGE", metrics .. "aside", 0, ARGV[1] - 1)
+return { redis.call("LLEN", metrics .. "aside"), is_new and 1 or 0, tonumber(number), tonumber(part), pieces }
