@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from eventsys.errors import NotFoundError
-from eventsys.store.keys import INLINE_QUEUE, Keys
+from eventsys.store.keys import INLINE_QUEUE, LOG_QUEUE, Keys
 from eventsys.store.link import Link
 
 
@@ -51,7 +51,9 @@ class QueueControl:
         Raises:
             NotFoundError: If no process knows one.
         """
-        known = {name.decode() for name in self._link.call("SMEMBERS", self._keys.queues)} - {INLINE_QUEUE}
+        known = {name.decode() for name in self._link.call("SMEMBERS", self._keys.queues)} - {INLINE_QUEUE} | {
+            LOG_QUEUE
+        }
         if queue not in known:
             raise NotFoundError(
                 f"no queue {queue!r} is known; there are {', '.join(sorted(known)) or 'none'}: eventsys queue ls"

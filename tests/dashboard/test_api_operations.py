@@ -108,6 +108,39 @@ def test_a_waiting_retry_is_listed(client: TestClient, events: EventService, qui
     assert (found["subscription"], found["event"]["id"]) == ("ship", event.id)
 
 
+def test_many_delayed_events_are_counted_taken_back_and_let_go(
+    client: TestClient, events: EventService, changes: Changed
+) -> None:
+    made = [events.schedule(f"order.t{number % 2}", {}, delay="1h") for number in range(6)]
+    some = {"filter": {"types": ["order.t0"]}}
+    assert post(client, "delayed/cancel", {**some, "dry_run": True}) == {"matched": 3, "is_exact": True, "changed": 0}
+    assert events.get_delayed_events().total == 6
+    assert post(client, "delayed/cancel", some) == {"matched": 3, "is_exact": True, "changed": 3}
+    assert post(client, "delayed/run", {"ids": [made[1].id, made[0].id]})["changed"] == 1
+    assert post(client, "delayed/run", {"all": True})["changed"] == 2
+    assert events.get_delayed_events().total == 0
+    for wrong in ({}, {"ids": []}, {"all": True, "ids": ["1"]}, {"filter": {"typos": ["order.t1"]}}, {"al": True}):
+        post(client, "delayed/cancel", wrong, status=422)
+    assert [one["action"] for one in changes()] == ["delayed.cancel", "delayed.run", "delayed.run"]
+
+
+def test_a_waiting_retry_is_cancelled(
+    client: TestClient, events: EventService, quick_work: Callable[..., Any], changes: Changed
+) -> None:
+    @events.on("order.paid", name="ship", max_retries=1, retry_delay="1h")
+    def ship(event: Event) -> None:
+        raise RuntimeError("no stock")
+
+    quick_work()
+    event = events.publish("order.paid", {})
+    eventually(lambda: client.get(f"{API}/delayed/retries").json()["items"])
+    retry = {"event_id": event.id, "subscription": "ship"}
+    assert post(client, "delayed/retries/cancel", retry)["status"] == "cancelled"
+    assert events.get_event(event.id).status == "cancelled"
+    post(client, "delayed/retries/cancel", retry, status=409)
+    assert [one["target"] for one in changes()] == [f"{event.id}:ship"]
+
+
 def test_dead_letters_are_listed_shown_and_sent_again(
     client: TestClient, events: EventService, letters: list[str], changes: Changed
 ) -> None:

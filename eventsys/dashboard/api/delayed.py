@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import Response
 
 from eventsys.dashboard.api.answering import answer
 from eventsys.dashboard.api.publishing import NewEvent
+from eventsys.dashboard.changes import Desk
 from eventsys.dashboard.context import Bus, Changes
-from eventsys.model.event import DelayedEvent, WaitingRetry
+from eventsys.model.event import DelayedEvent, DeliveryRecord, WaitingRetry
 from eventsys.model.queries import EventFilter, Page
 
 delayed = APIRouter(prefix="/delayed", tags=["delayed events"])
+
+#: Ids that one request may name.
+MOST_IDS = 1_000
 
 AnEvent = DelayedEvent[dict[str, Any]]
 
@@ -36,6 +41,48 @@ class NewDelayedEvent(NewEvent):
     delay: str | None = None
     key: str | None = None
     """The caller's name for it; another one that waits under it is cancelled."""
+
+
+class ManyDelayed(BaseModel):
+    """Which delayed events are meant: some ids, those of a filter, or all."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ids: list[str] | None = Field(default=None, min_length=1, max_length=MOST_IDS)
+    filter: EventFilter | None = None
+    """Its times are due times; its status and its page do not count."""
+    all: bool = False
+    dry_run: bool = False
+    """Only count them."""
+
+    @model_validator(mode="after")
+    def _check(self) -> ManyDelayed:
+        if (self.ids is not None) + (self.filter is not None) + self.all != 1:
+            raise ValueError("say which: ids, or a filter, or all")
+        return self
+
+    def wanted(self) -> EventFilter:
+        """Return the filter that they fit."""
+        if self.ids is not None:
+            return EventFilter(ids=tuple(self.ids))
+        return (self.filter or EventFilter()).model_copy(update={"status": None, "cursor": None})
+
+
+class ManyChanged(BaseModel):
+    """How many events waited and fitted, or at least so many where that is not exact; and how many were changed."""
+
+    matched: int
+    is_exact: bool
+    changed: int
+
+
+class ARetry(BaseModel):
+    """A delivery that waits for its next attempt."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    event_id: str
+    subscription: str
 
 
 @delayed.get("", response_model=Page[AnEvent])
@@ -60,6 +107,30 @@ def list_retries(
 ) -> Response:
     """List the deliveries that failed and wait for their next attempt, the next one due first."""
     return answer(bus.delayed.get_waiting_retries(subscription, page=page, page_size=page_size))
+
+
+@delayed.post("/retries/cancel", response_model=DeliveryRecord)
+def cancel_retry(desk: Changes, retry: ARetry) -> Response:
+    """End a delivery that waits for its next attempt, and show it as it then is: cancelled."""
+    event_id, subscription = retry.event_id, retry.subscription
+    return answer(
+        desk.change(
+            "deliveries.cancel", f"{event_id}:{subscription}",
+            lambda: desk.events.delayed.cancel_delivery(event_id, subscription),
+        )
+    )  # fmt: skip
+
+
+@delayed.post("/cancel", response_model=ManyChanged)
+def cancel_many(desk: Changes, chosen: ManyDelayed) -> Response:
+    """Take back all that are meant."""
+    return _change_many(desk, chosen, "delayed.cancel", desk.events.store.delayed.many.cancel)
+
+
+@delayed.post("/run", response_model=ManyChanged)
+def run_many(desk: Changes, chosen: ManyDelayed) -> Response:
+    """Let all fire now that are meant; what is scheduled meanwhile may be among them."""
+    return _change_many(desk, chosen, "delayed.run", desk.events.store.delayed.many.fire)
 
 
 @delayed.post("/{event_id:path}/cancel", response_model=AnEvent)
@@ -90,3 +161,13 @@ def run_event(desk: Changes, event_id: str) -> Response:
 def show_delayed(bus: Bus, event_id: str) -> Response:
     """Show a delayed event: one that waits, or what became of it."""
     return answer(bus.get_delayed_event(event_id))
+
+
+def _change_many(desk: Desk, chosen: ManyDelayed, action: str, make: Callable[[EventFilter, int], int]) -> Response:
+    wanted, now_ms = chosen.wanted(), desk.events.broker.clock.now_ms()
+    count = desk.events.store.delayed.many.count(wanted)
+    if chosen.dry_run:
+        return answer(ManyChanged(matched=count.total, is_exact=count.is_exact, changed=0))
+    told = chosen.model_dump(mode="json", exclude_defaults=True)
+    changed = desk.change(action, "", lambda: make(wanted, now_ms), **told)
+    return answer(ManyChanged(matched=count.total, is_exact=count.is_exact, changed=changed))
