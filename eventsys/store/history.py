@@ -27,8 +27,9 @@ MOST_SCANNED, LONGEST_SCAN_MS = 10_000, 15
 #: Bytes of envelopes that one command is to return at most, so that large events do not block Redis.
 _MOST_BYTES = 500_000
 
-#: Most events read in one round trip; of those that are judged for a page, whose time is short.
-_MOST_READ, _MOST_JUDGED = 250, 100
+#: Most events read in one round trip; of those that are judged for a page, whose time is short; and of the first ones,
+#: which tell how large such events are.
+_MOST_READ, _MOST_JUDGED, _FIRST_READ = 250, 100, 25
 
 _INDEXED = frozenset({EventStatus.PENDING, EventStatus.FAILED, EventStatus.EXPIRED, EventStatus.CANCELLED})
 
@@ -147,20 +148,21 @@ class History:
         total = index.count()
         cursor = wanted.cursor if wanted.cursor is not None else index.cursor_at(offset)
         found: list[tuple[Logged, EventHeader]] = []
+        size = _FIRST_READ
         while len(found) <= wanted.page_size:
-            chunk = index.chunk(cursor, wanted.page_size + 1 - len(found))
+            chunk = index.chunk(cursor, min(size, wanted.page_size + 1 - len(found)))
             found += headers_of(chunk.found)
-            cursor = chunk.cursor
+            cursor, size = chunk.cursor, next_size(size, chunk.found)
             if cursor is None:
                 break
         return _page(found, wanted, total, is_exact=True, scanned_to=None)
 
     def _scan(self, index: Index, judge: Judge, wanted: EventFilter, offset: int) -> Found:
         deadline = self._clock.monotonic() + LONGEST_SCAN_MS / 1000
-        cursor, scanned, size = wanted.cursor, 0, _MOST_JUDGED
+        cursor, scanned, size = wanted.cursor, 0, _FIRST_READ
         fitting: list[tuple[Logged, EventHeader]] = []
         while scanned < MOST_SCANNED and (not scanned or self._clock.monotonic() < deadline):
-            chunk = index.chunk(cursor, size)
+            chunk = index.chunk(cursor, min(size, MOST_SCANNED - scanned))
             fitting += judge.fitting(headers_of(chunk.found))
             cursor, scanned = chunk.cursor, scanned + max(1, len(chunk.found))
             if cursor is None or (wanted.cursor is not None and len(fitting) > wanted.page_size):

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from eventsys.clock import from_ms
+from eventsys import EventFilter
+from eventsys.clock import Clock, from_ms
 from eventsys.model.dead_letter import DeadLetterFilter
 from eventsys.store.chain_index import ChainIndex
+from eventsys.store.history import History
 from eventsys.store.letter_index import LetterIndex
 from eventsys.store.log_index import LogIndex, Stream
 from eventsys.store.places import OLDEST
@@ -27,6 +29,7 @@ class Watched:
         self._link = link
         self.after: dict[str, tuple[Any, ...]] = {}
         self.sizes: list[int] = []
+        self.read: list[int] = []
 
     def call(self, *command: Any) -> Any:
         reply = self._link.call(*command)
@@ -39,6 +42,7 @@ class Watched:
         return self._link.run(script, *arguments)
 
     def pipeline(self, commands: Any) -> Any:
+        self.read += [command[5] for command in commands if "COUNT" in command]
         return self._link.pipeline(commands)
 
 
@@ -63,6 +67,15 @@ def test_very_many_streams_are_counted_some_at_a_time(historian: Historian) -> N
     index = LogIndex(link, historian.keys, streams)  # type: ignore[arg-type]
     assert index.count() == 10
     assert link.sizes == [500, 500, 202]
+
+
+def test_a_large_page_is_read_in_parts_that_large_events_do_not_make_slow(historian: Historian) -> None:
+    for number in range(70):
+        historian.store("a.b", T0 + number, payload=b'{"text":"%b"}' % (b"x" * 50_000))
+    link = Watched(historian.link)
+    history = History(link, historian.keys, Clock())  # type: ignore[arg-type]
+    assert len(history.find(EventFilter(page_size=500)).events) == 70
+    assert sorted(set(link.read)) == [9, 25]
 
 
 @pytest.mark.parametrize(
