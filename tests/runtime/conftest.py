@@ -1,11 +1,44 @@
-"""What the tests of the doctor share."""
+"""What tests of processes share: supervised workers that tell what they do over Redis, and an empty Redis."""
 
 from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import redis
 
 from tests.support.services import Services
+from tests.support.supervised import PROGRAM, Supervised
+
+
+@pytest.fixture
+def supervise_application(
+    redis_url: str, redis_client: redis.Redis, tmp_path: Path
+) -> Iterator[Callable[..., Supervised]]:
+    """Start supervisors: `supervise_application(2, application)` for two processes of this module, as `shop`."""
+    running: list[Supervised] = []
+    patient = redis.Redis.from_url(redis_url, socket_timeout=None)
+
+    def start(processes: int, application: str, url: str | None = redis_url) -> Supervised:
+        (tmp_path / "shop.py").write_text(application)
+        errors = tmp_path / "errors"
+        environ = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+        environ |= {"EVENTSYS_REDIS_URL": url} if url is not None else {}
+        with errors.open("wb") as file:
+            command = [sys.executable, "-c", PROGRAM, str(processes)]
+            process = subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=file, stderr=file)
+        running.append(Supervised(process, patient, errors))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.process.kill()
+        one.process.wait()
+    patient.close()
 
 
 @pytest.fixture
