@@ -129,8 +129,8 @@ def _element_of(annotation: Any, handler: Any) -> Any:
         return Any
     if origin not in _LISTS:
         raise SubscriptionError(
-            f"{name_of(handler)} asks for {annotation!r}, and batch_size gives it a list: annotate its argument as"
-            " list[Event] or list[Event[YourModel]], or leave out batch_size"
+            f"{name_of(handler)} asks for {inspect.formatannotation(annotation)}, and batch_size gives it a list:"
+            " annotate its argument as list[Event] or list[Event[YourModel]], or leave out batch_size"
         )
     return (typing.get_args(annotation) or (Any,))[0]
 
@@ -143,11 +143,13 @@ def _payload_of(annotation: Any, handler: Any, *, in_batches: bool) -> Any:
         return arguments[0] if arguments else dict[str, Any]
     if not in_batches and (typing.get_origin(annotation) or annotation) in _LISTS:
         raise SubscriptionError(
-            f"{name_of(handler)} asks for {annotation!r}, and gets one event: give batch_size, the most events of one"
-            " call, or annotate its argument as Event or Event[YourModel]"
+            f"{name_of(handler)} asks for {inspect.formatannotation(annotation)}, and gets one event: give batch_size,"
+            " the most events of one call, or annotate its argument as Event or Event[YourModel]"
         )
     wanted = "list[Event] or list[Event[YourModel]]" if in_batches else "Event or Event[YourModel]"
-    raise SubscriptionError(f"{name_of(handler)} asks for {annotation!r}; annotate its argument as {wanted}")
+    raise SubscriptionError(
+        f"{name_of(handler)} asks for {inspect.formatannotation(annotation)}; annotate its argument as {wanted}"
+    )
 
 
 def _calling(run: Callable[[Event[Any]], Any], payload_type: Any) -> Callable[[str], Any]:
