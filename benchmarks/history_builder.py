@@ -13,6 +13,7 @@ from eventsys.model.event import Event
 from eventsys.model.identifiers import new_event_id
 from eventsys.store.commit_batch import CommitBatch
 from eventsys.store.keys import GROUP, LOG_QUEUE
+from eventsys.store.measure_journal import fold
 from eventsys.store.scripts import script
 from eventsys.store.steps import event_step, packed
 
@@ -73,6 +74,8 @@ class HistoryBuilder:
             self._dispatch(self._at(last))
             while self._end_some(self._at(last)):
                 pass
+        # A leading poller would have done that all along.
+        fold(self._link.run, self._link.call, self._keys)
 
     def _at(self, number: int) -> int:
         return self._start_ms + (self._end_ms - self._start_ms) * number // self.count

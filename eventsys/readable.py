@@ -20,6 +20,11 @@ def shown(value: object) -> str:
     return visible(str(value))
 
 
+def many(count: int, one: str, more: str) -> str:
+    """Return a count with what it counts: `1 message waits`, `12 messages wait`."""
+    return f"{count:,} {one if count == 1 else more}"
+
+
 def visible(text: str) -> str:
     """Return `text` with everything that is not printable written as an escape."""
     if text.isprintable():

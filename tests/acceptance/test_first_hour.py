@@ -76,7 +76,7 @@ def test_new_tests_dev_edit_publish_redrive_doctor(terminals: Callable[..., Term
     shell.eventsys("publish", "order.paid", ORDER)
     dev.sees("RuntimeError: no customer")
     wait_for(lambda: "no customer" in shell.eventsys("dead", "ls"), "the dead letter")
-    assert "1 dead letters wait for a decision" in shell.eventsys("doctor")
+    assert "1 dead letter waits for a decision" in shell.eventsys("doctor")
     orders.write_text(broken)
     dev.sees("loaded actors.orders again in")
     shell.eventsys("dead", "redrive", "--all", "--yes")

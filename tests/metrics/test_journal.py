@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import redis
 
 from eventsys import EventService
 from eventsys.store.measure_journal import fold, fold_steps
@@ -110,3 +111,14 @@ def test_the_leading_poller_folds_though_nobody_reads(events: EventService, quic
 def test_folding_an_empty_journal_writes_nothing(events: EventService) -> None:
     fold(events.broker.link.run, events.broker.link.call, events.broker.keys)
     assert events.broker.link.call("EXISTS", events.broker.keys.measured_types) == 0
+
+
+def test_a_replica_tells_what_was_folded_before(fresh_redis: Callable[[], Any], services: Any) -> None:
+    server = fresh_redis()
+    events = services.make(redis_url=server.url)
+    events.publish("a.b", {})
+    assert _published(events) == {"a.b": 1}
+    events.publish("a.b", {})
+    with redis.Redis.from_url(server.url) as client:
+        client.execute_command("REPLICAOF", "127.0.0.1", "1")
+    assert _published(events) == {"a.b": 1}

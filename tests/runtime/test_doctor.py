@@ -72,7 +72,7 @@ def test_messages_that_nobody_reads_are_a_problem_that_names_the_queue(events: E
     events.publish("order.paid", {})
     found = finding(events, "queue.readers")
     assert found.severity is Severity.PROBLEM
-    assert found.said == "1 messages wait on the event log and no process reads it"
+    assert found.said == "1 message waits on the event log and no process reads it"
     assert finding(events, "workers").severity is Severity.PROBLEM
 
 
@@ -127,7 +127,7 @@ def test_dead_letters_are_told_with_the_newest_error(services: Services, events:
 
     services.work(events, dramatiq.Worker)
     events.wait(events.publish("order.paid", {}).id, "60s")
-    assert "1 dead letters wait for a decision; the newest is ship's: failed: RuntimeError: no parcels left" in (
+    assert "1 dead letter waits for a decision; the newest is ship's: failed: RuntimeError: no parcels left" in (
         finding(events, "dead").said
     )
 

@@ -112,7 +112,7 @@ def test_a_queue_that_no_worker_reads_any_more_is_a_problem(services: Services, 
     eventually(lambda: events.get_event(first.id).deliveries)
     found = finding(events, "subscriptions")
     assert found.severity is Severity.PROBLEM
-    assert found.said == "no living worker has the handler of report and reads reports; 1 deliveries wait for one"
+    assert found.said == "no living worker has the handler of report and reads reports; 1 delivery waits for one"
     assert "see its --queues" in (found.remedy or "")
 
 
@@ -132,7 +132,7 @@ def test_messages_of_plain_actors_on_a_queue_without_a_consumer_are_a_problem(
     ).send()
     found = finding(events, "queue.readers")
     assert found.severity is Severity.PROBLEM
-    assert found.said == "1 messages wait on queue tidying and no process reads it"
+    assert found.said == "1 message waits on queue tidying and no process reads it"
     assert "--queues tidying" in (found.remedy or "")
 
 
@@ -191,7 +191,7 @@ def test_a_message_that_kills_its_process_is_told_with_its_handler_and_then_as_a
     assert patient_client.blpop("waiting", 60), "it did not survive its third beginning"
     found = finding(events, "crashes")
     assert found.severity is Severity.WARNING
-    assert found.said == "1 messages were in hand when their process died, of ship; one of them 2 times"
+    assert found.said == "1 message was in hand when a process died, of ship; 2 times the same one"
     patient_client.rpush("go on", "go")
     eventually(lambda: finding(events, "crashes").severity is Severity.OK)
 
@@ -220,5 +220,5 @@ def test_messages_that_a_dead_process_held_are_told_while_they_wait_for_their_tu
     assert patient_client.blpop("waiting", 60), "no suspect was begun"
     found = finding(events, "queue.suspects")
     assert found.severity is Severity.WARNING
-    assert found.said == "9 messages on queue shop were held by processes that died; they run one at a time"
+    assert found.said == "9 messages on queue shop held by processes that died; each runs alone"
     assert worker.poll() is None

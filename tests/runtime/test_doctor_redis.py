@@ -73,7 +73,7 @@ def test_slow_commands_are_told_with_the_slowest(events: EventService, client: r
     client.eval("local n = 0 while n < 5000000 do n = n + 1 end return n", 0)
     found = finding(events, "redis.slow")
     assert found.severity is Severity.WARNING
-    assert found.said.startswith("1 slow commands in the last hour, the slowest")
+    assert found.said.startswith("1 slow command in the last hour, the slowest")
     assert "redis-cli SLOWLOG GET" in (found.remedy or "")
 
 

@@ -36,7 +36,7 @@ def test_a_queue_that_nobody_ever_read_is_seen_with_what_waits_there(services: S
     assert (found.waiting, found.delayed, found.readers) == (1, 1, [])
     told = finding(other, "queue.readers")
     assert told.severity is Severity.PROBLEM
-    assert "1 messages wait on queue lettres and no process reads it" in told.said
+    assert "1 message waits on queue lettres and no process reads it" in told.said
 
 
 def test_a_worker_tells_of_the_queues_of_its_actors_that_it_does_not_read(services: Services) -> None:

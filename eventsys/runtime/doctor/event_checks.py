@@ -13,6 +13,7 @@ from eventsys.model.event_types import is_system_type
 from eventsys.model.patterns import PatternIndex
 from eventsys.model.priority import LANES
 from eventsys.model.subscription import SubscriptionState
+from eventsys.readable import many
 
 from .patient import Patient, some
 
@@ -71,7 +72,7 @@ def _subscriptions(patient: Patient) -> Iterator[Finding]:
         yield told(
             "subscriptions",
             f"no living worker has the handler of {some([one.name for one in unhosted])} and reads {some(queues)};"
-            f" {open_:,} deliveries wait for one",
+            f" {many(open_, 'delivery waits', 'deliveries wait')} for one",
             "start the worker of the application that declares them (if it runs, see its --queues), or end them:"
             " eventsys subs delete NAME",
         )
@@ -79,7 +80,8 @@ def _subscriptions(patient: Patient) -> Iterator[Finding]:
         waiting = sum(one.waiting for one in paused)
         yield warning(
             "subscriptions",
-            f"{some([one.name for one in paused])} paused by hand; {waiting:,} deliveries wait",
+            f"{some([one.name for one in paused])} paused by hand;"
+            f" {many(waiting, 'delivery waits', 'deliveries wait')}",
             "let them go on: eventsys subs resume NAME",
         )
     if opened := held[SubscriptionState.OPEN]:

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from eventsys.errors import NotFoundError
 from eventsys.model.diagnosis import Finding, fine, warning
+from eventsys.readable import many
 from eventsys.store.machinery_look import handler_of
 
 from .patient import Patient, some
@@ -90,7 +91,8 @@ def _crashes(patient: Patient) -> Finding:
     worst = max(counts.values())
     return warning(
         "crashes",
-        f"{len(counts):,} messages were in hand when their process died{of_whom}; one of them {worst} times",
+        f"{many(len(counts), 'message was', 'messages were')} in hand when a process died{of_whom};"
+        f" {many(worst, 'time', 'times')} the same one",
         "see why processes die in the log of eventsys worker; a message that kills five becomes a dead letter",
     )
 
@@ -109,6 +111,7 @@ def _dead_letters(patient: Patient) -> Finding:
     reason, error, actor = (value.decode("utf-8", "replace") if value else "?" for value in facts)
     return warning(
         "dead",
-        f"{count:,} dead letters wait for a decision; the newest is {actor}'s: {reason}: {error[:_LONGEST_ERROR]}",
+        f"{many(count, 'dead letter waits', 'dead letters wait')} for a decision; the newest is {actor}'s: {reason}:"
+        f" {error[:_LONGEST_ERROR]}",
         "see them: eventsys dead ls; after mending the cause: eventsys dead redrive; or drop them: eventsys dead purge",
     )

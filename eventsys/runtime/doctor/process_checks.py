@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from eventsys.model.diagnosis import Finding, fine, problem, warning
+from eventsys.readable import many
 from eventsys.scheduling.sweeps import OVERDUE_MS
 from eventsys.store.keys import LOG_QUEUE
 
@@ -49,14 +50,14 @@ def _queues(patient: Patient) -> Iterator[Finding]:
             found = True
             yield warning(
                 "queue.paused",
-                f"{name} is paused by hand; {state.waiting:,} messages wait",
+                f"{name} is paused by hand; {many(state.waiting, 'message waits', 'messages wait')}",
                 f"let processes read it again: eventsys queue resume {state.name}",
             )
         elif state.waiting and not state.readers:
             found = True
             yield problem(
                 "queue.readers",
-                f"{state.waiting:,} messages wait on {name} and no process reads it",
+                f"{many(state.waiting, 'message waits', 'messages wait')} on {name} and no process reads it",
                 f"start a worker for the modules whose handlers use it: eventsys worker MODULE --queues {state.name}",
             )
         elif state.oldest_waiting is not None and state.oldest_waiting > LONG_WAIT:
@@ -64,7 +65,8 @@ def _queues(patient: Patient) -> Iterator[Finding]:
             threads = patient.events.settings.bus.worker_count
             yield warning(
                 "queue.backlog",
-                f"{state.waiting:,} messages wait on {name}, the oldest for {_seconds(state.oldest_waiting)}"
+                f"{many(state.waiting, 'message waits', 'messages wait')} on {name}, the oldest for"
+                f" {_seconds(state.oldest_waiting)}"
                 f"{_slowest(patient, state.name)}",
                 "the workers do not keep up: start more of them (--processes), give each more threads where handlers"
                 f" wait (EVENTSYS_BUS__WORKER_COUNT, here {threads}), or make the handler faster: eventsys top",
@@ -73,7 +75,7 @@ def _queues(patient: Patient) -> Iterator[Finding]:
             found = True
             yield warning(
                 "queue.suspects",
-                f"{state.suspects:,} messages on {name} were held by processes that died; they run one at a time",
+                f"{many(state.suspects, 'message', 'messages')} on {name} held by processes that died; each runs alone",
                 "see why the processes died in their log; a message that kills five becomes a dead letter",
             )
     if not found:

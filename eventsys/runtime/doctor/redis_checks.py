@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from eventsys.errors import EventsysError
 from eventsys.model.diagnosis import Finding, fine, problem, warning
+from eventsys.readable import many
 
 from .patient import Patient
 
@@ -155,7 +156,8 @@ def _slow_commands(patient: Patient) -> Finding:
     who = "a script of eventsys" if name in {"EVALSHA", "EVAL"} else name
     return warning(
         "redis.slow",
-        f"{len(recent)} slow commands in the last hour, the slowest {worst[2] / 1000:.0f} ms, {who}",
+        f"{many(len(recent), 'slow command', 'slow commands')} in the last hour, the slowest {worst[2] / 1000:.0f} ms,"
+        f" {who}",
         "see them with redis-cli SLOWLOG GET; other applications on this Redis, or a busy host, are the usual cause",
     )
 

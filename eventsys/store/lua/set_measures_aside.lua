@@ -13,11 +13,10 @@ RETURNS
 ]]
 local metrics = KEYS[1] .. ":metrics:"
 
-redis.call("DEL", KEYS[1] .. ":scratch")
-
 local is_new = redis.call("EXISTS", metrics .. "aside") == 0
 if is_new then
   if redis.call("EXISTS", metrics .. "journal") == 0 then return { 0, 1, 0, 0, {} } end
+  redis.call("DEL", KEYS[1] .. ":scratch")
   redis.call("RENAME", metrics .. "journal", metrics .. "aside")
   redis.call("HINCRBY", metrics .. "folding", "number", 1)
   redis.call("HSET", metrics .. "folding", "part", 0)
