@@ -15,6 +15,7 @@ from eventsys import EventService
 from eventsys.runtime.embedded import EmbeddedRedis
 from eventsys.runtime.file_lock import FileLock
 from eventsys.runtime.server_binary import ServerBinary
+from eventsys.store import delayed_listing, history
 from eventsys.testing import EventHarness, SessionRedis, server_for_tests
 from tests.browser.serving import chromium
 
@@ -68,6 +69,13 @@ def ctrl_c_is_heard() -> None:
     """Hear SIGINT, in the commands that tests start too: a shell has its background jobs ignore it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def scans_take_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no look through events be cut short because the machine is busy; tests of that say when."""
+    monkeypatch.setattr(history, "LONGEST_SCAN_MS", 60_000)
+    monkeypatch.setattr(delayed_listing, "LONGEST_SCAN_S", 60.0)
 
 
 @pytest.fixture(scope="session")
