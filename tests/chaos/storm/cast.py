@@ -12,7 +12,7 @@ from pathlib import Path
 
 _LOOK_S = 0.05
 
-_YOUNG_S = 10.0
+_YOUNG_S = 30.0
 """Seconds within which a process may not listen to signals yet: it imports, on a machine that does much else."""
 
 ROOT = Path(__file__).parents[3]

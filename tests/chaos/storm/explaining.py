@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from tests.chaos.ledger import Delivery
@@ -17,6 +18,9 @@ _MOMENT_S = 0.5
 COMMITTED_WITHIN_S = 5.0
 """Seconds after which an attempt that ended is committed, without those in which Redis was away: 10 ms, and a machine
 that does a hundred other things."""
+
+DRAINED_WITHIN_S = 40.0
+"""Seconds that a process may take to end when it is told to."""
 
 _HANDLING = ("worker", "supervisor", "dispatcher", "leader")
 """The victims without which no event is handled for a while."""
@@ -57,12 +61,11 @@ class Explainer:
     outages: list[Outage]
     power_cuts: list[tuple[float, float]]
     logs: Logs
-    _killed: dict[int, float] = field(init=False)
-    _told: dict[int, float] = field(init=False)
+    _killed: dict[int, list[float]] = field(init=False)
+    _told: dict[int, list[float]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._killed = {one.pid: one.at for one in self.strikes if one.kind == "kill"}
-        self._told = {one.pid: one.at for one in self.strikes if one.kind == "terminate"}
+        self._killed, self._told = self._struck_by("kill"), self._struck_by("terminate")
 
     def was_cut(self, told_at: float) -> bool:
         """Say whether what was accepted at a moment is among what Redis lost when its power was cut."""
@@ -79,11 +82,11 @@ class Explainer:
         at, pid = first
         if poisons.get(delivery[0]) == "fork_on":
             return "its handler forked, and the child handled it too"
-        if self._was_uncommitted(at, self._killed.get(pid)):
+        if self._was_uncommitted(at, self._killed.get(pid, [])):
             return "its process was killed before the commit"
-        if self._was_uncommitted(at, self.logs.died.get(pid)):
+        if self._was_uncommitted(at, self.logs.died.get(pid, [])):
             return "its process died of poison, or was told to end, before the commit"
-        if pid in self._told:
+        if any(-COMMITTED_WITHIN_S < at - told_at < DRAINED_WITHIN_S for told_at in self._told.get(pid, [])):
             return "its process was told to end, and ended before the commit, because Redis was away"
         if pid in self.logs.lost_leases:
             return "its process was stopped or cut off for longer than its lease"
@@ -91,10 +94,19 @@ class Explainer:
             return "Redis lost the commit when its power was cut"
         return None
 
-    def _was_uncommitted(self, ended_at: float, died_at: float | None) -> bool:
-        """Say whether an attempt that ended may have had no time for its commit when its process died."""
-        if died_at is None or died_at < ended_at:
-            return False
+    def _struck_by(self, kind: str) -> dict[int, list[float]]:
+        found: dict[int, list[float]] = defaultdict(list)
+        for one in self.strikes:
+            if one.kind == kind:
+                found[one.pid].append(one.at)
+        return found
+
+    def _was_uncommitted(self, ended_at: float, deaths: list[float]) -> bool:
+        """Say whether an attempt that ended may have had no time for its commit when its process died.
+
+        Pids come again; the first death after its end is that of its process.
+        """
+        died_at = min((at for at in deaths if at >= ended_at), default=float("inf"))
         return died_at - ended_at - self._away_s(ended_at, died_at) < COMMITTED_WITHIN_S
 
     def resumptions(self, handled: dict[Delivery, Ends]) -> list[Resumption]:
@@ -124,7 +136,9 @@ class Explainer:
             and one.at <= ended_at
             and one.at + (LONGEST_S["stop"] if one.kind == "stop" else 0.0) >= began_at
         ]
-        return struck + ["poison"] * any(began_at <= at <= ended_at for at in self.logs.died.values())
+        return struck + ["poison"] * any(
+            began_at <= at <= ended_at for deaths in self.logs.died.values() for at in deaths
+        )
 
     def takeovers(self, handled: dict[Delivery, Ends]) -> list[Takeover]:
         """Return how long it took until what a killed process held was begun again, the slowest last."""

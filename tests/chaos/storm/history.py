@@ -95,12 +95,12 @@ class Logs:
     """What the logs of all processes say.
 
     Attributes:
-        died: Worker processes that ended, with when their supervisor said so, on the monotonic clock.
+        died: Worker processes that ended, with when their supervisor said so, on the monotonic clock. Pids come again.
         lost_leases: Processes that found their lease taken over.
         errors: The last lines of tracebacks that no fault of ours explains, and how often they stand there.
     """
 
-    died: dict[int, float] = field(default_factory=dict)
+    died: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
     lost_leases: set[int] = field(default_factory=set)
     errors: Counter[str] = field(default_factory=Counter)
 
@@ -124,7 +124,7 @@ def read_logs(directory: Path) -> Logs:
         with path.open(errors="replace") as lines:
             for line in lines:
                 if found := _DIED.search(line):
-                    logs.died[int(found[2])] = _moment_of(found[1])
+                    logs.died[int(found[2])].append(_moment_of(found[1]))
                 elif found := _LOST_LEASE.search(line):
                     logs.lost_leases.add(int(found[1]))
                 elif _RAISED.match(line) and not _WANTED.search(line):

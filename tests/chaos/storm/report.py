@@ -53,7 +53,7 @@ class Report:
             **{f"publishing errors, {said}": count for said, count in sorted(history.answers.items())},
             "slowest answer to a publisher": f"{history.slowest_call_s:.1f} s",
             "deliveries taken over from killed processes": len(takeovers),
-            "worker processes that ended and were replaced": len(explainer.logs.died),
+            "worker processes that ended and were replaced": sum(map(len, explainer.logs.died.values())),
             "leases lost by processes that lived": len(explainer.logs.lost_leases),
             "versions of the handlers that ran, and that were saved": f"{len(history.versions)}, {version + 1}",
             "ticks of the periodic actor": history.minutes,
