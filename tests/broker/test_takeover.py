@@ -121,6 +121,19 @@ def test_suspects_go_by_urgency_until_one_has_waited_for_long(broker) -> None:
     assert [claim(), claim()] == [10, 8]
 
 
+def test_what_kills_again_and_again_stands_in_no_way(broker) -> None:
+    """A hundred of such messages came before; what was merely beside them goes first."""
+    link, lane = broker.link, broker.keys.lane("default", 5)
+    link.call("XGROUP", "CREATE", lane, GROUP, "0", "MKSTREAM")
+    entries = [link.call("XADD", lane, "*", "m", "{}") for _ in range(103)]
+    link.call("XREADGROUP", "GROUP", GROUP, SUSPECTS, "COUNT", 200, "STREAMS", lane, ">")
+    for entry in entries[:100]:
+        link.call("HSET", f"{broker.keys.prefix}:crashes", f"{lane}|{entry.decode()}", 3)
+    arguments = (broker.clock.now_ms(), "somebody", CRASH_LIMIT, 60_000, lane)
+    claimed = [link.run(script("claim_suspect"), broker.keys.prefix, *arguments)[1][0] for _ in range(4)]
+    assert claimed == [*entries[100:], entries[0]]
+
+
 def test_a_terminated_process_hands_back_what_it_had_not_started(broker) -> None:
     may_end = threading.Event()
     handled = []

@@ -33,20 +33,37 @@ redis.call("DEL", prefix .. ":scratch")
 -- suspects can be handed out one at a time, the lowest lane would get none.
 local OVERDUE_MS = 3000
 
--- Of each lane the one with the fewest crashes among the oldest, and of these the same, the most urgent lane first.
+-- Entries looked at together, and how often: where more than these have crashes, the one with the fewest of these is next.
+local PAGE, MOST_PAGES = 64, 16
+
+-- Returns the entry with the fewest crashes, of these the oldest; its crashes, and for how long it has waited.
+local function least_crashed(stream)
+  local after, id, least, idle_ms = "-", nil, nil, nil
+  for _ = 1, MOST_PAGES do
+    local held = redis.pcall("XPENDING", stream, "workers", after, "+", PAGE, "suspects")
+    if held.err or #held == 0 then break end
+    local marks = {}
+    for at, entry in ipairs(held) do marks[at] = stream .. "|" .. entry[1] end
+    for at, counted in ipairs(redis.call("HMGET", prefix .. ":crashes", unpack(marks))) do
+      local crashes = tonumber(counted or "0")
+      if not least or crashes < least then id, least, idle_ms = held[at][1], crashes, held[at][3] end
+      if crashes == 0 then return id, least, idle_ms end
+    end
+    if #held < PAGE then break end
+    after = "(" .. held[#held][1]
+  end
+  return id, least, idle_ms
+end
+
+-- Of each lane the one with the fewest crashes, and of these the same, the most urgent lane first.
 -- Where processes are killed often and for no fault of a message, the oldest one would be in hand each time; so no
--- message is counted twice before all have been once.
+-- message is counted twice before all have been once. What kills comes after everything that was merely beside it,
+-- however much of it there is: a lane that began with dozens of such messages gave out nothing else.
 local function first_suspect()
   local best_stream, best_id, fewest
   local longest_ms = OVERDUE_MS
   for at = 5, #ARGV do
-    local held = redis.pcall("XPENDING", ARGV[at], "workers", "-", "+", 64, "suspects")
-    local id, idle_ms, least
-    for _, entry in ipairs(held.err and {} or held) do
-      local crashes = tonumber(redis.call("HGET", prefix .. ":crashes", ARGV[at] .. "|" .. entry[1]) or "0")
-      if not least or crashes < least then id, idle_ms, least = entry[1], entry[3], crashes end
-      if crashes == 0 then break end
-    end
+    local id, least, idle_ms = least_crashed(ARGV[at])
     if id and (not fewest or least < fewest or (least == fewest and idle_ms > longest_ms)) then
       best_stream, best_id, fewest = ARGV[at], id, least
       longest_ms = math.max(OVERDUE_MS, idle_ms)
