@@ -15,6 +15,9 @@ from eventsys.errors import InvalidDurationError
 DurationLike: TypeAlias = timedelta | int | float | str
 """What is accepted wherever a duration is asked for: a timedelta, a number of seconds, or text."""
 
+TEN_YEARS = timedelta(days=3653)
+"""The longest that anything is kept waiting, leap days included."""
+
 _MICROSECONDS = {
     "w": 604_800_000_000,
     "d": 86_400_000_000,

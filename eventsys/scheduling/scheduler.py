@@ -94,7 +94,7 @@ class DelayedEventScheduler:
         """
         now_ms = self._broker.clock.now_ms()
         due_ms = due_ms_of(now_ms, at, delay)
-        check_key(key)
+        check_key(key, when_taken)
         facts = _facts(draft.event, now_ms)
         step = self._step(draft, due_ms, facts, key, when_taken)
         attempt = attempt_of(self._broker)
@@ -137,7 +137,7 @@ class DelayedEventScheduler:
         """Return the event that one of `schedule_many` is, the step that keeps it, and how it then is."""
         due_ms = due_ms_of(now_ms, given.pop("at", None), given.pop("delay", None))
         key, when_taken = given.pop("key", None), given.pop("when_taken", "replace")
-        check_key(key)
+        check_key(key, when_taken)
         draft = self._drafter.draft(**given)
         facts = _facts(draft.event, now_ms)
         step = self._step(draft, due_ms, facts, key, when_taken)

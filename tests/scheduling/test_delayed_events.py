@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -323,12 +323,3 @@ def test_one_bad_event_of_many_keeps_all_from_being_scheduled(events) -> None:
     with pytest.raises(InvalidEventError):
         events.delayed.schedule_many(many)
     assert events.delayed.get_pending_count() == 0
-
-
-def test_a_moment_without_zone_or_in_the_past_is_refused(events, now) -> None:
-    for at, said in ((datetime(2031, 1, 1), "time zone"), (now - timedelta(seconds=1), "is past")):  # noqa: DTZ001
-        with pytest.raises(InvalidEventError, match=said):
-            events.schedule("step.taken", {}, at=at)
-        event = events.schedule("step.taken", {}, delay="1h")
-        with pytest.raises(InvalidEventError, match=said):
-            events.reschedule(event.id, at=at)

@@ -1,0 +1,37 @@
+"""What may be said of a delayed event: its time, its key, and to whom."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from eventsys import EventStatus, InvalidEventError
+
+
+def test_a_moment_without_zone_or_in_the_past_is_refused(events, now) -> None:
+    for at, said in ((datetime(2031, 1, 1), "time zone"), (now - timedelta(seconds=1), "is past")):  # noqa: DTZ001
+        with pytest.raises(InvalidEventError, match=said):
+            events.schedule("step.taken", {}, at=at)
+        event = events.schedule("step.taken", {}, delay="1h")
+        with pytest.raises(InvalidEventError, match=said):
+            events.reschedule(event.id, at=at)
+
+
+@pytest.mark.parametrize("zone", [UTC, timezone(timedelta(hours=-12))])
+def test_the_last_moment_there_is_is_refused_as_too_far_away(events, zone) -> None:
+    event = events.schedule("step.taken", {}, delay="1h")
+    with pytest.raises(InvalidEventError, match="ten years"):
+        events.schedule("step.taken", {}, at=datetime.max.replace(tzinfo=zone))
+    with pytest.raises(InvalidEventError, match="ten years"):
+        events.reschedule(event.id, at=datetime.max.replace(tzinfo=zone))
+
+
+def test_a_misspelt_wish_about_a_key_is_refused_and_replaces_nothing(events) -> None:
+    first = events.schedule("step.taken", {}, delay="1h", key="step")
+    again = {"event_type": "step.taken", "delay": "2h", "key": "step", "when_taken": "refused"}
+    with pytest.raises(InvalidEventError, match="when_taken='refused'"):
+        events.schedule(**again)
+    with pytest.raises(InvalidEventError, match="when_taken='refused'"):
+        events.delayed.schedule_many([again])
+    assert events.get_delayed_event(first.id).status is EventStatus.PENDING
