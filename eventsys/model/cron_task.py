@@ -13,7 +13,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from eventsys.errors import CronTaskError, InvalidEventError
 from eventsys.model.cron_schedule import CronSchedule
-from eventsys.model.durations import Duration
+from eventsys.model.durations import TEN_YEARS, Duration
 from eventsys.model.event_types import check_event_type
 from eventsys.model.payloads import encode_payload
 from eventsys.model.priority import Priority
@@ -78,6 +78,16 @@ def _check_type(event_type: str | None) -> str | None:
     return None if event_type is None else check_event_type(event_type)
 
 
+def _check_length(duration: timedelta) -> timedelta:
+    # Ticks are counted on and back by it: what leaves the calendar would fail at each of them, and not when it is said.
+    if duration > TEN_YEARS:
+        raise ValueError("longer than ten years")
+    return duration
+
+
+_Length = Annotated[Duration, AfterValidator(_check_length)]
+
+
 class CronDefinition(BaseModel):
     """What a cron task is to do: all that whoever creates it says."""
 
@@ -100,21 +110,21 @@ class CronDefinition(BaseModel):
     actor_args: tuple[Any, ...] = ()
     actor_kwargs: dict[str, Any] = Field(default_factory=dict)
     overlap: Overlap = Overlap.SKIP
-    catch_up: Duration = timedelta(minutes=10)
+    catch_up: _Length = timedelta(minutes=10)
     """How late a tick may be and still run."""
     catch_up_all: bool = False
     """Whether of several missed ticks all run, one after another, and not only the latest."""
-    jitter: Duration = timedelta(0)
+    jitter: _Length = timedelta(0)
     """The most that a tick may be put off, by chance that is the same in every process."""
     ends_at: AwareDatetime | None = None
     """The last moment at which a tick may be due."""
     max_runs: int | None = Field(default=None, ge=1)
     """After how many runs by schedule the task ends."""
-    run_timeout: Duration = timedelta(hours=1)
+    run_timeout: _Length = timedelta(hours=1)
     """How long a run may take before it counts as failed; what it began goes on."""
     max_retries: int | None = Field(default=None, ge=0)
     """Instead of what the subscriptions or the actor say."""
-    retry_delay: Duration | None = None
+    retry_delay: _Length | None = None
 
     @classmethod
     def make(cls, **given: Any) -> Self:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from dramatiq import Actor
 
 from eventsys.broker.broker import EventBroker
-from eventsys.clock import to_ms
+from eventsys.clock import first_ms
 from eventsys.errors import CronTaskError
 from eventsys.model.cron_task import CronDefinition
 from eventsys.model.durations import DurationLike, to_milliseconds
+from eventsys.scheduling.due_times import LONGEST_DELAY_MS
 
 
 def definition_of(
@@ -41,16 +42,19 @@ def due_ms_of(now_ms: int, at: datetime | None, delay: DurationLike | None) -> i
     """Return when something is due, in milliseconds since 1970.
 
     Raises:
-        CronTaskError: If neither or both are given, or the time is past or has no time zone.
+        CronTaskError: If neither or both are given, or the time is past, has no time zone, or is too far away.
     """
     if (at is None) == (delay is None):
         raise CronTaskError("say when: either at=datetime or delay='10m'")
     if at is None:
         assert delay is not None
-        return now_ms + max(1, to_milliseconds(delay))
-    if not isinstance(at, datetime) or at.tzinfo is None:
+        due_ms = now_ms + max(1, to_milliseconds(delay))
+    elif not isinstance(at, datetime) or at.tzinfo is None:
         raise CronTaskError(f"at={at} is no datetime with a time zone; use datetime.now(timezone.utc) + ...")
-    due_ms = to_ms(at.astimezone(UTC))
-    if due_ms < now_ms:
-        raise CronTaskError(f"at={at.isoformat()} is past; do it now, or give a later time")
+    else:
+        due_ms = first_ms(at)
+        if due_ms < now_ms:
+            raise CronTaskError(f"at={at.isoformat()} is past; do it now, or give a later time")
+    if due_ms - now_ms > LONGEST_DELAY_MS:
+        raise CronTaskError("what is asked for later may be ten years away at most; give an earlier time")
     return due_ms

@@ -159,6 +159,18 @@ def test_a_task_may_be_created_later(rig: Rig) -> None:
     assert len(published(rig.events, "report.due")) == 2
 
 
+def test_what_is_asked_for_later_is_never_early_and_at_most_ten_years_away(rig: Rig) -> None:
+    cron = rig.events.cron
+    cron.create("reports", "0 0 1 1 *", "report.due")
+    at = rig.now + timedelta(minutes=3, microseconds=1)
+    assert cron.run_later("reports", at=at) == rig.now + timedelta(minutes=3, milliseconds=1)
+    for far in ({"delay": "3654d"}, {"at": datetime.max.replace(tzinfo=UTC)}):
+        with pytest.raises(CronTaskError, match="ten years"):
+            cron.run_later("reports", **far)
+        with pytest.raises(CronTaskError, match="ten years"):
+            cron.create_later("more", "* * * * *", "report.due", **far)
+
+
 def test_what_a_handler_asks_for_later_is_kept_only_if_it_succeeds(rig: Rig) -> None:
     events = rig.events
     events.cron.create("reports", "0 0 1 1 *", "report.due")
@@ -201,6 +213,10 @@ def test_a_repeated_create_changes_nothing_that_an_operator_edited_until_it_says
         ({"event_type": "Report Due"}, CronTaskError, "event_type"),
         ({"overlap": "queue"}, CronTaskError, "overlap: Input should be 'skip', 'buffer_one' or 'allow'"),
         ({"catch_up": "soon"}, CronTaskError, "catch_up"),
+        ({"catch_up": "9999999d"}, CronTaskError, "catch_up: Value error, longer than ten years"),
+        ({"jitter": "999999999d"}, CronTaskError, "jitter: Value error, longer than ten years"),
+        ({"run_timeout": "3654d"}, CronTaskError, "run_timeout: Value error, longer than ten years"),
+        ({"retry_delay": "3654d"}, CronTaskError, "retry_delay: Value error, longer than ten years"),
         ({"max_runs": 0}, CronTaskError, "max_runs"),
         ({"payload": {"x": float("nan")}}, CronTaskError, "payload"),
         ({"colour": "red"}, CronTaskError, "colour: Extra inputs are not permitted"),
