@@ -270,11 +270,11 @@ class EventService(metaclass=Kept):
             EventConflictError: If an event of this id, or of this key, is delayed already.
             InvalidEventError: If the time or a part of the event will not do.
         """
-        draft = self.bus.drafter.draft(event_type, payload, max_retries=max_retries, **fields)
         self.bus.prepare()
-        return self.delayed.schedule_delayed_event(
-            draft, at=at, delay=delay, max_retries=max_retries, key=key, when_taken=when_taken, immediately=immediately
-        )
+        return self.delayed.schedule(
+            event_type, payload, at=at, delay=delay, key=key, when_taken=when_taken, max_retries=max_retries,
+            immediately=immediately, **fields,
+        )  # fmt: skip
 
     def cancel(self, event_id: str | None = None, *, key: str | None = None) -> DelayedEvent[Any]:
         """Take an event back, by its id or key, and return it as it then is.

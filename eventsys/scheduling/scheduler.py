@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from pydantic import BaseModel
+
 from eventsys.broker.attempt import attempt_of
 from eventsys.broker.broker import EventBroker
 from eventsys.bus.drafting import Draft, Drafter
@@ -63,6 +65,25 @@ class DelayedEventScheduler:
         self.poller = poller
 
     # Scheduling
+
+    def schedule(
+        self,
+        event_type: str | BaseModel,
+        payload: Any = None,
+        *,
+        at: datetime | None = None,
+        delay: DurationLike | None = None,
+        key: str | None = None,
+        when_taken: WhenTaken = "replace",
+        max_retries: int | None = None,
+        immediately: bool = False,
+        **fields: Any,
+    ) -> DelayedEvent[Any]:
+        """Keep an event until it is due; see `EventService.schedule`."""
+        draft = self._drafter.draft(event_type, payload, max_retries=max_retries, **fields)
+        return self.schedule_delayed_event(
+            draft, at=at, delay=delay, max_retries=max_retries, key=key, when_taken=when_taken, immediately=immediately
+        )
 
     def schedule_delayed_event(
         self,
@@ -161,6 +182,8 @@ class DelayedEventScheduler:
         assert event_id is not None
         return self._store.cancel_delayed_event(event_id)
 
+    cancel = cancel_delayed_event
+
     def cancel_all(self, *, type: str | None = None, correlation_id: str | None = None) -> int:  # noqa: A002
         """Take back every event that waits, of a type or pattern, of a chain, or both; return how many.
 
@@ -232,6 +255,8 @@ class DelayedEventScheduler:
     def get_pending_count(self) -> int:
         """Return how many delayed events wait."""
         return self._store.delayed.count()
+
+    pending_count = get_pending_count
 
     # Running
 

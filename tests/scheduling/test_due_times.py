@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from eventsys import EventStatus, InvalidEventError
+from eventsys import EventStatus, InvalidEventError, Priority
 
 
 def test_a_moment_without_zone_or_in_the_past_is_refused(events, now) -> None:
@@ -35,3 +35,14 @@ def test_a_misspelt_wish_about_a_key_is_refused_and_replaces_nothing(events) -> 
     with pytest.raises(InvalidEventError, match="when_taken='refused'"):
         events.delayed.schedule_many([again])
     assert events.get_delayed_event(first.id).status is EventStatus.PENDING
+
+
+def test_the_scheduler_itself_has_the_short_names_too(events, now) -> None:
+    kept = events.delayed.schedule("step.taken", {"n": 1}, delay="1h", priority=Priority.HIGH, max_retries=1, key="a")
+    other = events.delayed.schedule("step.taken", at=now + timedelta(hours=2))
+    assert events.delayed.get_delayed_event(kept.id) == kept
+    assert (kept.payload, kept.priority, kept.max_retries, kept.key) == ({"n": 1}, Priority.HIGH, 1, "a")
+    assert events.delayed.pending_count() == events.delayed.get_pending_count() == 2
+    assert events.delayed.cancel(key="a").status is EventStatus.CANCELLED
+    assert events.delayed.cancel(other.id).status is EventStatus.CANCELLED
+    assert events.delayed.pending_count() == 0
