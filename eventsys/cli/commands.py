@@ -14,6 +14,7 @@ from eventsys.cli.dev import dev
 from eventsys.cli.doctor import doctor
 from eventsys.cli.events import events
 from eventsys.cli.examples import give_examples
+from eventsys.cli.families import with_families
 from eventsys.cli.health import health
 from eventsys.cli.metrics import metrics
 from eventsys.cli.new.command import new
@@ -31,14 +32,6 @@ from eventsys.cli.web import web
 from eventsys.cli.worker import worker
 from eventsys.cli.workers import workers
 
-# Modules of commands import what they need when they run: `--help` and completion must not wait for it.
-app = typer.Typer(
-    help="Durable, typed events on Redis.",
-    no_args_is_help=True,
-    add_completion=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 events.command("trace")(trace_events)
 events.command("export")(export_events)
 events.command("replay")(replay_events)
@@ -72,8 +65,18 @@ FAMILIES = {
     "workers": workers,
     "schema": schema,
 }
+
+# Modules of commands import what they need when they run: `--help` and completion must not wait for it.
+app = typer.Typer(
+    cls=with_families(FAMILIES),
+    help="Durable, typed events on Redis.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 for command in COMMANDS:
     app.command()(command)
-for name, family in FAMILIES.items():
-    app.add_typer(family, name=name)
 give_examples(app)
+for name, family in FAMILIES.items():
+    give_examples(family, f"{name} ")

@@ -94,7 +94,7 @@ def give_examples(app: typer.Typer, family: str = "") -> None:
     """Let the help of each command end with its examples.
 
     Args:
-        app: Holds the commands.
+        app: Holds the commands, themselves and no families.
         family: The words before their names, with a space behind; empty for commands of one word.
     """
     for info in app.registered_commands:
@@ -102,6 +102,3 @@ def give_examples(app: typer.Typer, family: str = "") -> None:
         examples = EXAMPLES.get(f"{family}{name}", ())
         if examples:
             info.epilog = "\n\n".join(["Examples:" if len(examples) > 1 else "Example:", *examples])
-    for group in app.registered_groups:
-        if group.typer_instance is not None:
-            give_examples(group.typer_instance, f"{group.name} ")
