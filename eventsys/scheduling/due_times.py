@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import get_args
 
 from eventsys.clock import first_ms
 from eventsys.errors import InvalidEventError
 from eventsys.model.durations import TEN_YEARS, DurationLike, to_milliseconds
-from eventsys.store.steps import WhenTaken
 
 #: The longest that anything may be delayed, in milliseconds.
 LONGEST_DELAY_MS = to_milliseconds(TEN_YEARS)
-
-#: Letters a key may have.
-LONGEST_KEY = 512
 
 
 def due_ms_of(now_ms: int, at: datetime | None, delay: DurationLike | None) -> int:
@@ -38,25 +33,6 @@ def due_ms_of(now_ms: int, at: datetime | None, delay: DurationLike | None) -> i
     if due_ms - now_ms > LONGEST_DELAY_MS:
         raise InvalidEventError("an event may be delayed by ten years at most")
     return due_ms
-
-
-def check_key(key: str | None, when_taken: WhenTaken) -> None:
-    """Refuse a key that will not do, and what cannot be done where it is taken.
-
-    Raises:
-        InvalidEventError: If it is no text of 1 to 512 letters, or `when_taken` is neither of its two words.
-    """
-    # A word that is only nearly one of them would replace what should have stayed.
-    if when_taken not in get_args(WhenTaken):
-        raise InvalidEventError(
-            f"when_taken={ascii(when_taken)[:60]} will not do; where the key is taken, either 'replace' the event that"
-            " waits under it or 'refuse' this one"
-        )
-    if key is not None and (not isinstance(key, str) or not 0 < len(key) <= LONGEST_KEY):
-        raise InvalidEventError(
-            f"key={ascii(key)[:60]} will not do; a key is a text of 1 to {LONGEST_KEY} letters, such as"
-            " 'order:42:reminder'"
-        )
 
 
 def _checked(now_ms: int, at: datetime) -> int:

@@ -13,13 +13,14 @@ from eventsys.broker.broker import EventBroker
 from eventsys.bus.drafting import Draft, Drafter
 from eventsys.bus.outcomes import partial_error, unavailable
 from eventsys.clock import from_ms, to_ms
-from eventsys.errors import EventConflictError, EventsysError, RedisUnavailableError
+from eventsys.errors import EventsysError, RedisUnavailableError
 from eventsys.model.assembly import assemble_delayed
 from eventsys.model.durations import DurationLike, to_milliseconds
 from eventsys.model.event import DelayedEvent, DeliveryRecord, Event, WaitingRetry
 from eventsys.model.queries import EventFilter, Page
 from eventsys.model.status import EventStatus
-from eventsys.scheduling.due_times import check_key, due_ms_of
+from eventsys.scheduling.delayed_keys import check_key, conflict, refuse_taken
+from eventsys.scheduling.due_times import due_ms_of
 from eventsys.scheduling.poller import PollerMiddleware
 from eventsys.settings import SchedulerSettings
 from eventsys.store.delayed_entries import USUAL_RETRIES
@@ -104,7 +105,8 @@ class DelayedEventScheduler:
             delay: How long from now it is due; at least a millisecond, at most ten years.
             max_retries: What was said for this event, to be shown.
             key: A name of the caller's for it: of the events that wait at most one has it.
-            when_taken: What happens if one that waits has that key: `replace` cancels that one, `refuse` this.
+            when_taken: What happens if one that waits has that key: `replace` cancels that one, `refuse` this. What
+                takes the key between this call in an attempt and its commit stays, and this is dropped.
             immediately: Inside an attempt, keep it at once, whatever becomes of the attempt.
 
         Raises:
@@ -120,6 +122,7 @@ class DelayedEventScheduler:
         step = self._step(draft, due_ms, facts, key, when_taken)
         attempt = attempt_of(self._broker)
         if attempt is not None and not immediately:
+            refuse_taken(self._store.delayed, attempt, step)
             attempt.add(step, len(draft.envelope))
         else:
             self._keep([draft], [step], now_ms)
@@ -151,6 +154,7 @@ class DelayedEventScheduler:
             self._keep_chunks(drafts, steps, now_ms)
         else:
             for draft, step in zip(drafts, steps, strict=True):
+                refuse_taken(self._store.delayed, attempt, step)
                 attempt.add(step, len(draft.envelope))
         return delayed
 
@@ -293,25 +297,12 @@ class DelayedEventScheduler:
             raise unavailable(drafts[0], error) from error
         for draft, (outcome, found) in zip(drafts, results, strict=True):
             if outcome != b"delayed":
-                raise _conflict(draft.event.id, outcome, found.decode())
+                raise conflict(draft.event.id, outcome, found.decode())
 
 
 def _facts(event: Event[Any], now_ms: int) -> _Facts:
     """Return what the event does not say itself: when it was scheduled, unless that is the time it bears."""
     return {} if abs(to_ms(event.time) - now_ms) < _SAME_MS else {"created_ms": now_ms}
-
-
-def _conflict(event_id: str, outcome: bytes, found: str) -> EventConflictError:
-    if outcome == b"taken":
-        return EventConflictError(
-            f"event {event_id!r} was refused: event {found!r} waits under its key; cancel that one, or let it be"
-            " replaced with when_taken='replace'",
-            event_id=found,
-        )
-    return EventConflictError(
-        f"an event {event_id!r} is delayed or published already; cancel it first, or give this one another id",
-        event_id=event_id,
-    )
 
 
 def _delayed(draft: Draft, due_ms: int, facts: _Facts, max_retries: int | None, key: str | None) -> DelayedEvent[Any]:

@@ -15,6 +15,7 @@ from eventsys.model.queries import EventFilter, Page
 from eventsys.store.delayed_count import count_commands, counted
 from eventsys.store.delayed_entries import (
     Entry,
+    bucket_of,
     entries_at,
     find_entries,
     in_chunks,
@@ -68,6 +69,11 @@ class DelayedStore:
     def find(self, entry_id: str) -> Entry | None:
         """Return what waits under an id, or None."""
         return find_entries(self._link, self._keys, [entry_id])[0]
+
+    def id_under(self, key: str) -> str | None:
+        """Return the id of the event that waits under a key, or None."""
+        found = self._link.call("HGET", self._keys.delayed_keys(bucket_of(key)), key)
+        return None if found is None else str(found.decode())
 
     def entries(self) -> Iterator[Entry]:
         """Give everything that waits, events, retries and messages, the next one due first."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from eventsys import EventStatus, InvalidEventError, Priority
+from eventsys import Event, EventConflictError, EventStatus, InvalidEventError, Priority
 
 
 def test_a_moment_without_zone_or_in_the_past_is_refused(events, now) -> None:
@@ -46,3 +46,25 @@ def test_the_scheduler_itself_has_the_short_names_too(events, now) -> None:
     assert events.delayed.cancel(key="a").status is EventStatus.CANCELLED
     assert events.delayed.cancel(other.id).status is EventStatus.CANCELLED
     assert events.delayed.pending_count() == 0
+
+
+@pytest.mark.parametrize("schedule", ["one", "many"])
+def test_a_handler_hears_that_the_key_it_wants_is_taken(events, quick_work, schedule) -> None:
+    heard = []
+
+    @events.on("step.begun", name="steps", max_retries=0)
+    def begin(event: Event) -> None:
+        wanted = {"event_type": "step.taken", "delay": "2h", "key": event.payload["key"], "when_taken": "refuse"}
+        for _ in range(2):
+            try:
+                events.delayed.schedule_many([wanted]) if schedule == "many" else events.schedule(**wanted)
+            except EventConflictError as error:
+                heard.append(error.event_id)
+
+    first = events.schedule("step.taken", {}, delay="1h", key="a")
+    quick_work()
+    for key in ("a", "b"):
+        events.wait(events.publish("step.begun", {"key": key}).id)
+    kept, second = events.get_delayed_events().items
+    assert kept.id == first.id
+    assert heard == [first.id, first.id, second.id]
