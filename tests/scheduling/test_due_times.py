@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from eventsys import Event, EventConflictError, EventStatus, InvalidEventError, Priority
+from eventsys import Event, EventConflictError, EventFilter, EventStatus, InvalidEventError, NotFoundError, Priority
 
 
 def test_a_moment_without_zone_or_in_the_past_is_refused(events, now) -> None:
@@ -68,3 +68,15 @@ def test_a_handler_hears_that_the_key_it_wants_is_taken(events, quick_work, sche
     kept, second = events.get_delayed_events().items
     assert kept.id == first.id
     assert heard == [first.id, first.id, second.id]
+
+
+def test_of_two_that_wait_with_one_idempotency_key_the_first_to_fire_goes_out(events, poller, now) -> None:
+    late, early = (events.schedule("step.taken", {}, delay=f"{n}h", idempotency_key="once") for n in (2, 1))
+    taken = events.schedule("step.taken", {}, delay="3h", id="taken")
+    events.publish("step.taken", {"n": 1}, id=taken.id)
+    assert poller(now + timedelta(hours=4)) == 3
+    records = events.get_event_records(EventFilter(types=["step.taken"], order="oldest")).items
+    assert [(one.id, one.payload) for one in records] == [("taken", {"n": 1}), (early.id, {})]
+    assert events.delayed.get_pending_count() == 0
+    with pytest.raises(NotFoundError):
+        events.get_delayed_event(late.id)
