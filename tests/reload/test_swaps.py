@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable
+
+import pytest
 
 from eventsys.runtime.reload.reloader import Reload
 from tests.reload.shop import HANDLER, Shop, gate, noted
@@ -98,6 +102,28 @@ def test_a_new_file_of_the_package_is_picked_up_and_one_that_is_renamed_keeps_it
     assert reload.replaced == (["dig"], [], ["ship"], [])
     assert "shop.orders" not in sys.modules
     assert {"shop.sales", "shop.deep", "shop.deep.er"} <= sys.modules.keys()
+
+
+def test_the_log_tells_what_was_loaded_what_is_gone_and_what_became_of_the_handlers(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop.write("mail.py", HANDLER.format(said="mail").replace("ship", "tell"))
+    reloader = shop.load()
+    caplog.set_level(logging.INFO, "eventsys.runtime.reload.reloader")
+    shop.write("orders.py", HANDLER.format(said="new"))
+    reloader.look()
+    (shop.directory / "shop" / "orders.py").rename(shop.directory / "shop" / "sales.py")
+    reloader.look()
+    (shop.directory / "shop" / "mail.py").unlink()
+    reloader.look()
+    shop.write("words.py", "WORD = 'new'\n")
+    reloader.look()
+    assert [re.sub(r"\d+ ms", "1 ms", record.getMessage()) for record in caplog.records] == [
+        "loaded shop.orders again in 1 ms: the same handler, on new code",
+        "loaded shop.sales again and forgot shop.orders in 1 ms: the same handler, on new code",
+        "forgot shop.mail in 1 ms: removed, and unhosted here: tell",
+        "loaded shop.words again in 1 ms: no handlers are there",
+    ]
 
 
 def test_modules_that_import_a_changed_one_are_loaded_again_after_it(shop: Shop) -> None:

@@ -42,12 +42,14 @@ class Reload(NamedTuple):
 
     Attributes:
         modules: What was, or would have been, loaded again, in order.
+        gone: Modules that were, or would have been, forgotten, since their files are gone.
         replaced: What became of the handlers; None when the old code goes on.
         problem: Why it goes on; empty otherwise.
         seconds: From the first sign of the change to the end.
     """
 
     modules: list[str]
+    gone: list[str]
     replaced: Replaced | None
     problem: str
     seconds: float
@@ -190,21 +192,23 @@ class Reloader:
         except (Exception, SystemExit) as error:
             if isinstance(error, RedisUnavailableError):
                 self._refused = {}  # no fault of what was saved: it is tried again at the next look
-            return Reload(order, None, readable_trace(error), time.monotonic() - began)
+            return Reload(order, gone, None, readable_trace(error), time.monotonic() - began)
         finally:
             dramatiq.set_broker(events.broker)
-        return Reload(order, replaced, "", time.monotonic() - began)
+        return Reload(order, gone, replaced, "", time.monotonic() - began)
 
     def _tell_of(self, reload: Reload) -> None:
+        modules, gone = ", ".join(reload.modules), ", ".join(reload.gone)
         if reload.replaced is None:
             logger.error(
-                "%s cannot be loaded, and the old code goes on: %s", ", ".join(reload.modules), reload.problem,
-                extra={"action": "reload_refused", "modules": reload.modules},
+                "%s cannot be loaded, and the old code goes on: %s", modules or f"what is left without {gone}",
+                reload.problem, extra={"action": "reload_refused", "modules": reload.modules, "gone": reload.gone},
             )  # fmt: skip
         else:
+            done = " and ".join([f"loaded {modules} again"] * bool(modules) + [f"forgot {gone}"] * bool(gone))
             logger.info(
-                "loaded %s again in %.0f ms: %s", ", ".join(reload.modules) or "nothing", reload.seconds * 1000,
-                _summary(reload.replaced), extra={"action": "reloaded", "modules": reload.modules},
+                "%s in %.0f ms: %s", done, reload.seconds * 1000, _summary(reload.replaced),
+                extra={"action": "reloaded", "modules": reload.modules, "gone": reload.gone},
             )  # fmt: skip
         try:
             self._events.broker.presence.note_reload(reload.problem)
@@ -220,4 +224,6 @@ def _summary(replaced: Replaced) -> str:
         "removed, and unhosted here": replaced.removed,
     }
     said = [f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names]
-    return "; ".join(said) or f"the same {len(replaced.kept)} handlers, on new code"
+    if said or not replaced.kept:
+        return "; ".join(said) or "no handlers are there"
+    return f"the same {'handler' if len(replaced.kept) == 1 else f'{len(replaced.kept)} handlers'}, on new code"
