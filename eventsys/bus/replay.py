@@ -284,7 +284,9 @@ class Replays:
 
 
 def _no_subscription(name: str) -> NotFoundError:
-    return NotFoundError(f"no subscription is named {name!r}; a replay needs one that exists")
+    return NotFoundError(
+        f"no subscription is named {name!r}; a replay needs one that exists: eventsys subs ls shows all"
+    )
 
 
 def _this_process() -> str:

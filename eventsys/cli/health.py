@@ -50,11 +50,11 @@ def _liveness(path: Path | None, max_age: str) -> Finding:
     from eventsys.runtime.liveness import seconds_since_beat
 
     assert path is not None
-    age = seconds_since_beat(path)
+    oldest, age = parse_duration(max_age), seconds_since_beat(path)
     remedy = "restart the worker"
     if age is None:
         return problem("alive", f"nobody has written {path}: no worker with this --liveness-file runs", remedy)
-    if age > parse_duration(max_age).total_seconds():
+    if age > oldest.total_seconds():
         return problem("alive", f"the last sign of life in {path} is {age:.0f} s old", remedy)
     return fine("alive", f"the last sign of life is {age:.1f} s old")
 
@@ -65,6 +65,7 @@ def _readiness() -> Finding:
     from eventsys import EventService
     from eventsys.errors import EventsysError
     from eventsys.model.diagnosis import fine, problem
+    from eventsys.readable import many
 
     events = EventService()
     try:
@@ -76,4 +77,5 @@ def _readiness() -> Finding:
     here = [one for one in processes if one.host == socket.gethostname() and one.is_alive]
     if not here:
         return problem("ready", "Redis answers, and no worker process of this host is alive", "start eventsys worker")
-    return fine("ready", f"Redis answers, and {len(here)} worker processes of this host are alive")
+    alive = many(len(here), "worker process of this host is alive", "worker processes of this host are alive")
+    return fine("ready", f"Redis answers, and {alive}")

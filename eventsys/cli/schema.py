@@ -82,7 +82,7 @@ def _read(path: Path) -> SchemaSet:
     try:
         return SchemaSet.model_validate_json(path.read_bytes())
     except OSError as error:
-        refuse(f"{path} cannot be read: {error.strerror}", MISUSED)
+        refuse(f"{path} cannot be read: {error.strerror}; make one: eventsys schema export", MISUSED)
     except ValidationError as error:
         refuse(f"{path} is no export of schemas: {error.errors()[0]['msg']}; make one: eventsys schema export", MISUSED)
 

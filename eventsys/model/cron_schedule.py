@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 
 from eventsys.errors import InvalidScheduleError
+from eventsys.readable import many
 
 SHORTCUTS = {
     "@yearly": "0 0 1 1 *",
@@ -198,8 +199,8 @@ def _parsed(expression: str) -> CronSim:
     fields = text.split()
     if len(fields) not in {5, 6}:
         raise InvalidScheduleError(
-            f"the cron expression {shown} has {len(fields)} fields, and must have five, or six with seconds in front;"
-            f" try {_EXAMPLE}"
+            f"the cron expression {shown} has {many(len(fields), 'field', 'fields')}, and must have five, or six with"
+            f" seconds in front; try {_EXAMPLE}"
         )
     six = fields if len(fields) == 6 else ["0", *fields]
     for at, field in enumerate(six):

@@ -88,7 +88,10 @@ class Chronicle:
         if not events:
             events = known
         if not events:
-            raise NotFoundError(f"neither a chain nor an event {an_id!r} is recorded, or its history is over")
+            raise NotFoundError(
+                f"neither a chain nor an event {an_id!r} is recorded, or its history is over: eventsys events ls shows"
+                " what there is"
+            )
         waits = frozenset(one.id for one in events if one.id not in ids and not one.status.is_final)
         return build_trace(chain, events, delayed=waits, is_complete=is_complete)
 

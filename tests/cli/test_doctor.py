@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from typer.testing import CliRunner
 
-from eventsys import EventService
+from eventsys import Event, EventService
 from eventsys.cli.commands import app
 from eventsys.model.diagnosis import Diagnosis, Severity
 
@@ -15,6 +19,21 @@ def test_a_problem_ends_with_1_and_is_told_with_its_remedy(events: EventService)
     assert result.exit_code == 1
     assert "problem  workers            no worker process is alive" in result.stdout
     assert "-> start one: eventsys worker MODULE" in result.stdout
+
+
+def test_what_there_is_one_of_is_told_so(events: EventService, work: Callable[[], Any]) -> None:
+    handled = threading.Event()
+
+    @events.on("order.paid", name="ship")
+    def ship(event: Event) -> None:
+        handled.set()
+
+    work()
+    events.publish("order.paid", {})
+    assert handled.wait(60)
+    said = CliRunner().invoke(app, ["doctor"]).stdout
+    assert "workers            1 worker process is alive" in said
+    assert "subscriptions      the only subscription runs" in said
 
 
 def test_json_is_the_diagnosis(events: EventService) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from eventsys import EventService
 from eventsys.cli.commands import app
 
 NOBODY = "redis://127.0.0.1:1"
@@ -55,6 +56,9 @@ def run(*arguments: str, stdin: str | None = None) -> Result:
         (["cron", "create", "tidying"], "say when it runs"),
         (["cron", "delete", "tidying"], "There is nobody to ask here; say --yes to do it"),
         (["health"], "say which file: --liveness-file"),
+        (["health", "--liveness-file", "/no/such/file", "--max-age", "soon"], "'soon' is not a duration"),
+        (["schema", "diff", "/no/such/file"], "make one: eventsys schema export"),
+        (["new", "/proc/nowhere"], "/proc/nowhere cannot be written: No such file or directory; name another"),
         (["new", ".", "--package", "class"], "'class' is no name of a Python package"),
     ],
 )
@@ -78,6 +82,30 @@ def test_a_redis_that_is_away_is_told_in_one_sentence_with_the_next_step_and_end
 def test_debug_lets_the_error_out_with_its_traceback() -> None:
     result = run("publish", "order.paid", "{}", "--debug")
     assert type(result.exception).__name__ == "RedisUnavailableError"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "next_step"),
+    [
+        (["events", "show", "nobody"], "eventsys events ls"),
+        (["events", "trace", "nobody"], "eventsys events ls"),
+        (["events", "replay", "--sub", "nobody", "--dry-run"], "eventsys subs ls"),
+        (["subs", "backfill", "nobody", "--dry-run"], "eventsys subs ls"),
+        (["subs", "pause", "nobody"], "eventsys subs ls"),
+        (["delayed", "run", "nobody"], "eventsys delayed ls"),
+        (["dead", "show", "nobody"], "eventsys dead ls"),
+        (["cron", "run", "nobody"], "eventsys cron ls"),
+        (["queue", "pause", "nobody"], "eventsys queue ls"),
+        (["replays", "cancel", "nobody"], "eventsys replays ls"),
+    ],
+)
+def test_what_is_not_there_is_told_with_the_command_that_shows_what_is_and_ends_with_1(
+    events: EventService, arguments: list[str], next_step: str
+) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert next_step in result.stderr
+    assert result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("arguments", [["publish"], ["publish", "a.b"], ["nothing"], ["worker"], ["demo", "--fast"]])

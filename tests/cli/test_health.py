@@ -55,7 +55,11 @@ def test_ready_is_a_redis_that_answers_and_a_worker_here(events: EventService, w
     events.publish("order.paid", {})
     work()
     assert handled.wait(60)
-    assert health("--ready").exit_code == 0
+    ready = health("--ready")
+    assert (ready.exit_code, ready.stdout) == (
+        0,
+        "ok: Redis answers, and 1 worker process of this host is alive\n",
+    )
 
 
 def test_a_redis_that_is_away_is_not_ready(monkeypatch: pytest.MonkeyPatch) -> None:

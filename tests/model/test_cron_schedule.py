@@ -218,6 +218,7 @@ def test_a_shortcut_is_due_when_its_fields_are(shortcut: str) -> None:
         ("*/0 * * * *", "minute", "is '*/0'"),
         ("² * * * *", "minute", "is '\\xb2'"),
         ("* * * * 1#2/3", "day of the week", "is '1#2/3'"),
+        ("daily", None, "has 1 field, and must have five, or six with seconds in front"),
         ("* * *", None, "has 3 fields, and must have five, or six with seconds in front"),
         ("", None, "has 0 fields"),
         ("@never", None, "there is no shortcut '@never'; use one of @yearly"),

@@ -29,10 +29,18 @@ def write_application(directory: Path, package: str) -> list[Path]:
         package: The name of the package of handlers.
 
     Raises:
-        NewApplicationError: If the directory is not empty or no directory, or the package cannot have this name.
+        NewApplicationError: If the directory is not empty, is none, or cannot be written; or if the package cannot have
+            this name.
     """
     _check_package(package)
     _check_empty(directory)
+    try:
+        return _write(directory, package)
+    except OSError as error:
+        raise NewApplicationError(f"{directory} cannot be written: {error.strerror}; name another directory") from error
+
+
+def _write(directory: Path, package: str) -> list[Path]:
     words = {"package": package, "project": _project_name(directory), "version": __version__}
     written = []
     for source in sorted(_TEMPLATE.rglob("*.txt")):

@@ -91,4 +91,5 @@ def _subscriptions(patient: Patient) -> Iterator[Finding]:
             "see the error: eventsys dead ls; it closes by itself when a probe succeeds, or: eventsys subs resume NAME",
         )
     if not (unhosted or paused or opened):
-        yield fine("subscriptions", f"all {len(patient.standings)} subscriptions run")
+        count = len(patient.standings)
+        yield fine("subscriptions", "the only subscription runs" if count == 1 else f"all {count:,} subscriptions run")

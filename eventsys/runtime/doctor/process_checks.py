@@ -33,13 +33,14 @@ def _workers(patient: Patient) -> Finding:
     if not alive:
         left = f"; {overdue} ended without a word, and nobody takes over what they held" if overdue else ""
         return problem("workers", f"no worker process is alive{left}", "start one: eventsys worker MODULE")
+    living = many(len(alive), "worker process is alive", "worker processes are alive")
     if overdue:
         return warning(
             "workers",
-            f"{len(alive)} worker processes are alive, {overdue} stopped beating and are being taken over",
+            f"{living}, {overdue} stopped beating and are being taken over",
             "if this lasts longer than 15 s, look at the log of the workers",
         )
-    return fine("workers", f"{len(alive)} worker processes are alive")
+    return fine("workers", living)
 
 
 def _queues(patient: Patient) -> Iterator[Finding]:
@@ -79,7 +80,7 @@ def _queues(patient: Patient) -> Iterator[Finding]:
                 "see why the processes died in their log; a message that kills five becomes a dead letter",
             )
     if not found:
-        yield fine("queues", f"{len(patient.queues)} queues are read, and none is behind")
+        yield fine("queues", f"{many(len(patient.queues), 'queue is', 'queues are')} read, and none is behind")
 
 
 def _slowest(patient: Patient, queue: str) -> str:
