@@ -21,7 +21,7 @@ from eventsys.scheduling.cron_actor import CronActor
 from eventsys.scheduling.cron_changes import Change, changed, deleted, paused, resumed
 from eventsys.scheduling.cron_declarations import CronDeclarations, declare_function
 from eventsys.scheduling.cron_editor import CronEditor, known
-from eventsys.scheduling.cron_requests import definition_of, due_ms_of
+from eventsys.scheduling.cron_requests import definition_of, due_ms_of, with_actor
 from eventsys.scheduling.cron_runs import cron_message_at, manual_run_id, starting
 from eventsys.scheduling.sweeps import Sweeps
 from eventsys.store.cron_tasks import CronRow, CronTaskStore
@@ -132,7 +132,8 @@ class CronService:
     def update(self, name: str, /, **changes: Any) -> CronTask:
         """Change what a task is to do, and return it as it then is.
 
-        Its next tick stays the same unless the schedule, the time zone, the jitter, `ends_at` or `max_runs` change.
+        Its next tick stays the same unless the schedule, the time zone, the jitter, `ends_at` or `max_runs` change. An
+        actor is given as to `create`; its queue follows it, if this process knows that.
 
         Raises:
             NotFoundError: If there is no such task.
@@ -141,6 +142,7 @@ class CronService:
         """
         if "name" in changes:
             raise CronTaskError(f"cron task {name!r} keeps its name; create another one and delete this")
+        changes = with_actor(self._broker, changes)
 
         def decide(row: CronRow | None, now: datetime) -> Change:
             said = {field: getattr(known(row, name).task, field) for field in CronDefinition.model_fields}

@@ -32,10 +32,17 @@ def definition_of(
     """
     given = {**options, "name": name, "schedule": schedule, "event_type": event_type, "payload": payload or {}}
     if actor is not None:
-        known = broker.actors.get(actor) if isinstance(actor, str) else actor
-        given["actor"] = actor if isinstance(actor, str) else actor.actor_name
-        given.setdefault("queue", "default" if known is None else known.queue_name)
+        given = {"queue": "default", **with_actor(broker, {**given, "actor": actor})}
     return CronDefinition.make(**given)
+
+
+def with_actor(broker: EventBroker, given: dict[str, Any]) -> dict[str, Any]:
+    """Return what is given with the name of its actor, and with that one's queue if this process knows it."""
+    actor = given.get("actor")
+    known = broker.actors.get(actor) if isinstance(actor, str) else actor
+    if not isinstance(known, Actor):
+        return given
+    return {"queue": known.queue_name, **given, "actor": known.actor_name}
 
 
 def due_ms_of(now_ms: int, at: datetime | None, delay: DurationLike | None) -> int:

@@ -231,6 +231,22 @@ def test_a_task_that_cannot_be_is_refused(rig: Rig, given: dict[str, Any], error
     assert rig.events.cron.list().total == 0
 
 
+def test_a_task_can_be_given_another_actor_and_sends_to_its_queue(rig: Rig) -> None:
+    events, ran = rig.events, []
+    mail = dramatiq.actor(lambda text: ran.append(text), actor_name="mail", queue_name="mails", broker=events.broker)
+    events.cron.create("reports", "0 * * * *", "report.due")
+    task = events.cron.update("reports", event_type=None, actor=mail, actor_args=("hello",))
+    assert (task.actor, task.queue) == ("mail", "mails")
+    events.cron.create("others", "0 * * * *", "report.due")
+    assert events.cron.update("others", event_type=None, actor="mail").queue == "mails"
+    elsewhere = events.cron.update("others", actor="elsewhere", queue="far")
+    assert (elsewhere.actor, elsewhere.queue) == ("elsewhere", "far")
+    assert events.cron.update("others", actor="elsewhere", priority=8).queue == "far"
+    events.cron.delete("others")
+    rig.advance(hours=1)
+    assert ran == ["hello"]
+
+
 def test_an_update_that_cannot_be_changes_nothing(rig: Rig) -> None:
     rig.events.cron.create("reports", "0 * * * *", "report.due")
     with pytest.raises(CronTaskError):
