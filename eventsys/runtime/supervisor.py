@@ -74,6 +74,9 @@ def supervise(
 
     Returns:
         0 after a clean stop, 1 when the application cannot be started or a handler had to be killed at the end.
+
+    Raises:
+        LivenessFileError: If the liveness file cannot be written; no worker process was started then.
     """
     arguments = [*modules, *_options(threads, queues), *development.arguments()]
     embedded = EmbeddedRedis(directory)
@@ -149,6 +152,7 @@ class Supervisor:
 
     def run(self) -> int:
         """Supervise until told to end, and return the exit code."""
+        self._liveness.begin()
         self._starts_at = [0.0] * self._processes
         while not self._stops and self._start_error is None:
             self._start_due()

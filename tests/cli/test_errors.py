@@ -38,6 +38,10 @@ def run(*arguments: str, stdin: str | None = None) -> Result:
         (["publish", "order.paid", "{}", "--redis-url", "bogus://"], "this Redis URL is of no known kind"),
         (["worker", "no_such_module"], "there is no module 'no_such_module'"),
         (["dev", "no_such_module"], "there is no module 'no_such_module'"),
+        (
+            ["worker", "eventsys", "--liveness-file", "/no/such/directory/alive"],
+            "/no/such/directory/alive cannot be written: No such file or directory; name another --liveness-file",
+        ),
         (["events", "ls", "--type", "Order"], "pattern 'Order' has the segment 'Order'"),
         (["events", "ls", "--since", "3x"], "'3x' is no time"),
         (["events", "ls", "--since", "1h", "--until", "2h"], "swap them"),

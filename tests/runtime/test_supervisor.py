@@ -14,6 +14,7 @@ import redis
 from eventsys import EventService
 from eventsys.runtime.back_off import BackOff
 from tests.support.supervised import Supervised, is_gone
+from tests.support.waiting import eventually
 
 APPLICATION = """
 import asyncio, ctypes, os
@@ -139,6 +140,7 @@ import os
 from eventsys import EventService
 from eventsys.runtime.back_off import BackOff
 from tests.support.supervised import Supervised, is_gone
+from tests.support.waiting import eventually
 
 events = EventService(app="shop")
 with open("told", "w") as told:
@@ -201,6 +203,22 @@ def test_a_supervisor_shows_that_it_is_alive_until_it_ends(
     assert (tmp_path / "alive").read_text() == f"{supervised.process.pid}\n"
     assert supervised.end() == 0
     assert not (tmp_path / "alive").exists()
+
+
+def test_a_liveness_file_that_cannot_be_written_any_more_is_told_and_ends_nobody(
+    supervise: Callable[..., Supervised], events: EventService, tmp_path: Path
+) -> None:
+    supervised = supervise(1)
+    pid = supervised.pid_from("started")
+    (tmp_path / "alive").unlink()
+    (tmp_path / "alive").mkdir()  # nothing can be written to a directory, not by root either
+    eventually(lambda: "alive cannot be written: Is a directory" in supervised.errors())
+    events.publish("who", {})
+    assert supervised.pid_from("answers") == pid
+    (tmp_path / "alive").rmdir()
+    eventually((tmp_path / "alive").is_file)
+    assert supervised.end() == 0
+    assert supervised.errors().count("cannot be written") == 1
 
 
 @pytest.mark.parametrize(("has_worked", "longest_s"), [(True, 1.0), (False, 10.0)])
