@@ -39,7 +39,8 @@ def listen(host: str, port: int) -> list[socket.socket]:
         for one in sockets:
             one.close()
         why = _WHY.get(error.errno or 0) or error.strerror or str(error)
-        raise ListenError(f"cannot listen on {host}, port {port}: {why}; give another --port or --host") from error
+        other = "--port" if error.errno in {errno.EADDRINUSE, errno.EACCES} else "--host"
+        raise ListenError(f"cannot listen on {host}, port {port}: {why}; give another {other}") from error
     return sockets
 
 
