@@ -23,7 +23,7 @@ def test_where_its_usual_port_is_taken_it_takes_one_that_is_free(monkeypatch: py
         with listener:
             assert said == f"dashboard: http://127.0.0.1:{port_of(listener)}/"
             assert port_of(listener) != port_of(taken)
-        with pytest.raises(ListenError, match="something else listens there; give another --port$"):
+        with pytest.raises(ListenError, match=r"something else listens there; give another --port$"):
             dev._listener(port_of(taken))
 
 
@@ -32,5 +32,5 @@ def test_a_name_is_listened_on_at_all_its_addresses_or_at_none() -> None:
     assert {one.getsockname()[0] for one in sockets} <= {"127.0.0.1", "::1"}
     for one in sockets:
         one.close()
-    with pytest.raises(ListenError, match="this machine has no such address; give another --host$"):
+    with pytest.raises(ListenError, match=r"this machine has no such address; give another --host$"):
         listen("192.0.2.1", 0)
