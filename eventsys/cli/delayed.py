@@ -13,7 +13,7 @@ from eventsys.cli.events import StatusOption
 from eventsys.cli.faults import MISUSED, fitting, refuse
 from eventsys.cli.options import AsJson, Debug, DryRun, Limit, RedisUrl, Types, Yes, confirm, date_of
 from eventsys.cli.printing import Column, masked, print_count, print_facts, print_model, print_table, visible
-from eventsys.cli.publish import EventType, Payload, Urgency, _read_payload
+from eventsys.cli.publish import EventType, Payload, Urgency, read_payload
 from eventsys.cli.session import service_of
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def schedule_event(
 ) -> None:
     """Publish an event later. With --key it takes the place of one that waits under the same key."""
     _check_due(delay, at)
-    content, moment = _read_payload(payload), _moment(at)
+    content, moment = read_payload(payload), _moment(at)
 
     def schedule(service: EventService) -> DelayedEvent[Any]:
         from eventsys import Priority

@@ -53,7 +53,7 @@ def publish(
 ) -> None:
     """Publish an event; it is stored durably when this ends, and handled as soon as a worker runs."""
     with told_in_a_sentence(debug=debug):
-        content = _read_payload(payload)
+        content = read_payload(payload)
         fields = {"id": event_id, "idempotency_key": idempotency_key, "correlation_id": correlation_id}
         given = {name: value for name, value in fields.items() if value is not None}
         use_redis(redis_url)
@@ -64,7 +64,8 @@ def publish(
             typer.echo(_told(event))
 
 
-def _read_payload(text: str) -> Any:
+def read_payload(text: str) -> Any:
+    """Return the payload that an option gives as JSON, or `-` on standard input; refuse what is none."""
     if text == "-":
         text = sys.stdin.read()
     try:
