@@ -65,10 +65,12 @@ class FreshRedis:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def ctrl_c_is_heard() -> None:
-    """Hear SIGINT, in the commands that tests start too: a shell has its background jobs ignore it."""
+def signals_are_heard() -> None:
+    """Hear SIGINT and SIGHUP, in the commands that tests start too: background jobs and `nohup` ignore them."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
