@@ -82,9 +82,9 @@ class Explainer:
         at, pid = first
         if poisons.get(delivery[0]) == "fork_on":
             return "its handler forked, and the child handled it too"
-        if self._was_uncommitted(at, self._killed.get(pid, [])):
+        if self._was_uncommitted(at, pid, self._killed.get(pid, [])):
             return "its process was killed before the commit"
-        if self._was_uncommitted(at, self.logs.died.get(pid, [])):
+        if self._was_uncommitted(at, pid, self.logs.died.get(pid, [])):
             return "its process died of poison, or was told to end, before the commit"
         if any(-COMMITTED_WITHIN_S < at - told_at < DRAINED_WITHIN_S for told_at in self._told.get(pid, [])):
             return "its process was told to end, and ended before the commit, because Redis was away"
@@ -101,13 +101,16 @@ class Explainer:
                 found[one.pid].append(one.at)
         return found
 
-    def _was_uncommitted(self, ended_at: float, deaths: list[float]) -> bool:
+    def _was_uncommitted(self, ended_at: float, pid: int, deaths: list[float]) -> bool:
         """Say whether an attempt that ended may have had no time for its commit when its process died.
 
-        Pids come again; the first death after its end is that of its process.
+        Pids come again; the first death after its end is that of its process. A supervisor that stands still tells
+        of the death only when it goes on.
         """
         died_at = min((at for at in deaths if at >= ended_at), default=float("inf"))
-        return died_at - ended_at - self._away_s(ended_at, died_at) < COMMITTED_WITHIN_S
+        stood = [(one.at, one.at + one.stood_s) for one in self.strikes if one.pid == pid]
+        away = [(outage.began_at, outage.ended_at) for outage in self.outages]
+        return died_at - ended_at - _covered_s(ended_at, died_at, stood + away) < COMMITTED_WITHIN_S
 
     def resumptions(self, handled: dict[Delivery, Ends]) -> list[Resumption]:
         """Return how long nothing was handled while Redis was there again, for each time it was away; the longest last.
@@ -160,4 +163,13 @@ class Explainer:
         return sorted(found, key=lambda one: one[:2])
 
     def _away_s(self, began_at: float, ended_at: float) -> float:
-        return sum(max(0.0, min(ended_at, outage.ended_at) - max(began_at, outage.began_at)) for outage in self.outages)
+        return _covered_s(began_at, ended_at, [(outage.began_at, outage.ended_at) for outage in self.outages])
+
+
+def _covered_s(began_at: float, ended_at: float, spans: list[tuple[float, float]]) -> float:
+    """Return how much of a time lies in any of the spans."""
+    covered_s, reached = 0.0, began_at
+    for start, end in sorted(spans):
+        covered_s += max(0.0, min(end, ended_at) - max(start, reached))
+        reached = max(reached, end)
+    return covered_s

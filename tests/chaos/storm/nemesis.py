@@ -32,13 +32,17 @@ _MOST_CUTS = 12
 
 @dataclass
 class Strike:
-    """A process that was struck: when, how, its pid, and the deliveries that it and its children held."""
+    """A process that was struck: when, how, its pid, the deliveries it held, and how long it or its parent stood still.
+
+    What a supervisor's children held is among what it held, and each of them was struck with it.
+    """
 
     at: float
     kind: str
     victim: str
     pid: int
     held: list[Delivery]
+    stood_s: float = 0.0
 
 
 @dataclass
@@ -116,7 +120,8 @@ class Nemesis:
             os.kill(pid, _SIGNALS[fault.kind])
         self.done[f"{fault.kind} {fault.victim}"] += 1
         for one in pids:
-            self.strikes.append(Strike(at, fault.kind, fault.victim, one, self._held_by(one)))
+            stood_s = fault.lasts_s if fault.kind == "stop" else 0.0
+            self.strikes.append(Strike(at, fault.kind, fault.victim, one, self._held_by(one), stood_s))
 
     def _leader(self) -> int | None:
         try:

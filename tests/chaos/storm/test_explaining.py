@@ -38,6 +38,15 @@ def test_time_in_which_redis_was_away_does_not_count() -> None:
     assert _why(explainer, 3.0) == "its process was killed before the commit"
 
 
+def test_time_in_which_the_process_or_its_supervisor_stood_still_does_not_count() -> None:
+    """A stopped supervisor tells of a death only when it goes on; and what overlaps an outage is not counted twice."""
+    stopped = Strike(2.0, "stop", "supervisor", PID, [], 20.0)
+    assert str(_why(_explainer(strikes=(stopped,), died={PID: [22.5]}), 1.0)).startswith("its process died of poison")
+    assert _why(_explainer(strikes=(stopped,), died={PID: [27.5]}), 1.0) is None
+    away = Outage("kill", 2.0, 22.0)
+    assert _why(_explainer(away, strikes=(stopped,), died={PID: [42.0]}), 1.0) is None
+
+
 def test_death_by_poison_and_an_order_to_end_explain_too() -> None:
     assert str(_why(_explainer(died={PID: [10.0, 900.0]}), 9.0)).startswith("its process died of poison")
     told = _explainer(strikes=(Strike(10.0, "terminate", "supervisor", PID, []),))
