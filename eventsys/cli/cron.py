@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from enum import StrEnum
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from eventsys.cli.cron_options import ClearOption, cleared, said, takes_task_options
 from eventsys.cli.faults import MISUSED, refuse
 from eventsys.cli.options import AsJson, Debug, Limit, RedisUrl, Yes, confirm, date_of
 from eventsys.cli.printing import Column, print_facts, print_model, print_table, shown, visible
@@ -20,36 +21,15 @@ if TYPE_CHECKING:
 cron = typer.Typer(help="Cron tasks: list, change, run, and what became of their runs.", no_args_is_help=True)
 
 
-class OverlapOption(StrEnum):
-    """What becomes of a tick that comes while an earlier run is on."""
-
-    SKIP = "skip"
-    BUFFER_ONE = "buffer_one"
-    ALLOW = "allow"
-
-
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the task.")]
 Page = Annotated[int, typer.Option("--page", min=1, help="Which page.")]
-Schedule = Annotated[
-    str | None,
-    typer.Option("--schedule", metavar="CRON", help="Five fields, six with seconds in front, or @hourly and so on."),
-]
-EventType = Annotated[str | None, typer.Option("--publish", metavar="TYPE", help="The type of event a tick publishes.")]
-Payload = Annotated[str | None, typer.Option("--payload", metavar="JSON", help="Its payload, a JSON object.")]
-Actor = Annotated[str | None, typer.Option("--actor", metavar="NAME", help="The actor that a tick sends a message.")]
-Zone = Annotated[str | None, typer.Option("--timezone", metavar="ZONE", help="Such as Europe/Berlin; else UTC.")]
-OverlapChoice = Annotated[
-    OverlapOption | None, typer.Option("--overlap", help="What becomes of a tick while an earlier run is on.")
-]
-CatchUp = Annotated[
-    str | None, typer.Option("--catch-up", metavar="DURATION", help="How late a tick may be and still run.")
-]
-Jitter = Annotated[
-    str | None, typer.Option("--jitter", metavar="DURATION", help="The most that chance puts a tick off.")
-]
-MaxRuns = Annotated[int | None, typer.Option("--max-runs", min=1, help="After how many runs it ends.")]
-EndsAt = Annotated[str | None, typer.Option("--ends-at", metavar="TIME", help="The last moment a tick may be due.")]
 Delay = Annotated[str | None, typer.Option("--delay", metavar="DURATION", help="Not now, but so long from now.")]
+At = Annotated[str | None, typer.Option("--at", metavar="TIME", help="Not now, but then: a date and time.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why, for whoever looks at the task.")]
+Clear = Annotated[
+    list[ClearOption] | None,
+    typer.Option("--clear", help="Have it no longer: no end, what subscriptions say of retries; may be repeated."),
+]
 
 _TASKS = (
     Column("NAME", lambda task: task.name, is_whole=True),
@@ -90,59 +70,47 @@ def show_task(name: Name, as_json: AsJson = False, redis_url: RedisUrl = None, d
 
 
 @cron.command("create")
+@takes_task_options
 def create_task(
     name: Name,
-    schedule: Schedule = None,
-    event_type: EventType = None,
-    payload: Payload = None,
-    actor: Actor = None,
-    timezone: Zone = None,
-    overlap: OverlapChoice = None,
-    catch_up: CatchUp = None,
-    jitter: Jitter = None,
-    max_runs: MaxRuns = None,
-    ends_at: EndsAt = None,
+    at: At = None,
+    delay: Delay = None,
     as_json: AsJson = False,
     redis_url: RedisUrl = None,
     debug: Debug = False,
+    **given: Any,
 ) -> None:
-    """Create a task; where it exists, change it if this says something new.
+    """Create a task, now or later; where it exists, change it if this says something new.
 
     For example: eventsys cron create reports --schedule '0 6 * * mon-fri' --publish report.due --timezone Europe/Berlin
     """
-    if schedule is None:
+    if given["schedule"] is None:
         refuse("say when it runs, such as --schedule '0 6 * * *'", MISUSED)
-    options = _options(
-        timezone=timezone, overlap=overlap, catch_up=catch_up, jitter=jitter, max_runs=max_runs, ends_at=ends_at
-    )
-    content = _object(payload)
-    _tell(
-        lambda service: service.cron.create(name, schedule, event_type, content, actor=actor, **options),
-        as_json, redis_url, debug=debug,
-    )  # fmt: skip
+    options, moment = said(given), None if at is None else date_of(at)
+    if moment is None and delay is None:
+        _tell(lambda service: service.cron.create(name, **options), as_json, redis_url, debug=debug)
+        return
+    with service_of(redis_url, debug=debug) as service:
+        due = service.cron.create_later(name, at=moment, delay=delay, **options)
+        _tell_when(due, f"{visible(name)} is created", as_json=as_json)
 
 
 @cron.command("update")
+@takes_task_options
 def update_task(
     name: Name,
-    schedule: Schedule = None,
-    event_type: EventType = None,
-    payload: Payload = None,
-    timezone: Zone = None,
-    overlap: OverlapChoice = None,
-    catch_up: CatchUp = None,
-    jitter: Jitter = None,
-    max_runs: MaxRuns = None,
-    ends_at: EndsAt = None,
+    clear: Clear = None,
     as_json: AsJson = False,
     redis_url: RedisUrl = None,
     debug: Debug = False,
+    **given: Any,
 ) -> None:
     """Change what is given, and leave the rest; it stays so until the code declares something new."""
-    changes = _options(
-        schedule=schedule, event_type=event_type, payload=_object(payload), timezone=timezone, overlap=overlap,
-        catch_up=catch_up, jitter=jitter, max_runs=max_runs, ends_at=ends_at,
-    )  # fmt: skip
+    changes = said(given)
+    for field in cleared(clear or []):
+        if field in changes:
+            refuse(f"say either what {field.replace('_', '-')} is to be, or --clear it", MISUSED)
+        changes[field] = None
     if not changes:
         refuse("say what is to change: eventsys cron update --help lists what can", MISUSED)
     _tell(lambda service: service.cron.update(name, **changes), as_json, redis_url, debug=debug)
@@ -158,9 +126,15 @@ def delete_task(
 
 
 @cron.command("pause")
-def pause_task(name: Name, as_json: AsJson = False, redis_url: RedisUrl = None, debug: Debug = False) -> None:
+def pause_task(
+    name: Name,
+    reason: Reason = "paused by hand",
+    as_json: AsJson = False,
+    redis_url: RedisUrl = None,
+    debug: Debug = False,
+) -> None:
     """Let a task have no ticks until it is resumed."""
-    _tell(lambda service: service.cron.pause(name), as_json, redis_url, debug=debug)
+    _tell(lambda service: service.cron.pause(name, reason=reason), as_json, redis_url, debug=debug)
 
 
 @cron.command("resume")
@@ -171,13 +145,19 @@ def resume_task(name: Name, as_json: AsJson = False, redis_url: RedisUrl = None,
 
 @cron.command("run")
 def run_task(
-    name: Name, delay: Delay = None, as_json: AsJson = False, redis_url: RedisUrl = None, debug: Debug = False
+    name: Name,
+    delay: Delay = None,
+    at: At = None,
+    as_json: AsJson = False,
+    redis_url: RedisUrl = None,
+    debug: Debug = False,
 ) -> None:
     """Begin a run by hand, now or later, paused or not."""
+    moment = None if at is None else date_of(at)
     with service_of(redis_url, debug=debug) as service:
-        if delay is not None:
-            due = service.cron.run_later(name, delay=delay)
-            typer.echo(json.dumps(due.isoformat()) if as_json else f"{name} runs at {shown(due)} UTC")
+        if delay is not None or moment is not None:
+            due = service.cron.run_later(name, at=moment, delay=delay)
+            _tell_when(due, f"{visible(name)} runs", as_json=as_json)
             return
         run = service.cron.run_now(name)
         if as_json:
@@ -214,6 +194,10 @@ def _tell(change: Callable[[EventService], CronTask], as_json: bool, redis_url: 
             print_facts(_facts(task))
 
 
+def _tell_when(due: datetime, what: str, *, as_json: bool) -> None:
+    typer.echo(json.dumps(due.isoformat()) if as_json else f"{what} at {shown(due)} UTC")
+
+
 def _facts(task: CronTask) -> list[tuple[str, object]]:
     return [
         ("name", task.name),
@@ -223,11 +207,19 @@ def _facts(task: CronTask) -> list[tuple[str, object]]:
         ("next run", task.next_run_at),
         ("runs", task.runs),
         ("overlap", task.overlap.value),
-        ("catch up", task.catch_up),
+        ("catch up", f"{shown(task.catch_up)}{', all ticks' if task.catch_up_all else ''}"),
         ("jitter", task.jitter or None),
         ("ends at", task.ends_at),
         ("max runs", task.max_runs),
+        ("run timeout", task.run_timeout),
+        ("retries", task.max_retries),
+        ("retry delay", task.retry_delay),
+        ("priority", task.priority.name.lower()),
+        ("source", task.source or None),
         ("payload", json.dumps(task.payload) if task.payload else None),
+        ("actor's queue", task.queue),
+        ("actor's args", json.dumps(task.actor_args) if task.actor_args else None),
+        ("actor's kwargs", json.dumps(task.actor_kwargs) if task.actor_kwargs else None),
         ("declared by code", "yes" if task.is_declared else "no"),
         ("changed", task.updated_at),
     ]
@@ -235,25 +227,3 @@ def _facts(task: CronTask) -> list[tuple[str, object]]:
 
 def _does(task: CronTask) -> str:
     return f"publish {task.event_type}" if task.event_type else f"send {task.actor}"
-
-
-def _options(**given: Any) -> dict[str, Any]:
-    """Return what was given, in the form the service takes."""
-    said = {name: value for name, value in given.items() if value is not None}
-    if "overlap" in said:
-        said["overlap"] = said["overlap"].value
-    if "ends_at" in said:
-        said["ends_at"] = date_of(said["ends_at"])
-    return said
-
-
-def _object(text: str | None) -> dict[str, Any] | None:
-    if text is None:
-        return None
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        refuse(f"the payload is no JSON: {error.msg} at column {error.colno}", MISUSED)
-    if not isinstance(content, dict):
-        refuse("the payload is a JSON object, such as '{\"days\": 7}'", MISUSED)
-    return content

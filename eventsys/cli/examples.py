@@ -62,9 +62,13 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "cron show": ("eventsys cron show invoices",),
     "cron create": (
         "eventsys cron create invoices --schedule '0 6 1 * *' --publish invoice.due --timezone Europe/Berlin",
-        "eventsys cron create tidying --schedule @hourly --actor tidy",
+        """eventsys cron create tidying --schedule @hourly --actor tidy --actor-args '["uploads"]' --run-timeout 5m""",
+        "eventsys cron create rates --schedule '*/5 * * * *' --publish rates.due --priority high --max-retries 0",
     ),
-    "cron update": ("eventsys cron update invoices --schedule '0 7 1 * *'",),
+    "cron update": (
+        "eventsys cron update invoices --schedule '0 7 1 * *'",
+        "eventsys cron update invoices --catch-up-all --clear max-runs",
+    ),
     "cron delete": ("eventsys cron delete invoices --yes",),
     "cron pause": ("eventsys cron pause invoices",),
     "cron resume": ("eventsys cron resume invoices",),
