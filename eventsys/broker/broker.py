@@ -28,7 +28,7 @@ from .consumer import EventConsumer
 from .endings import PARKED_MS
 from .forks import end_forked_child
 from .garbage import settle_garbage
-from .hooks import Hooks
+from .hooks import Hooks, is_part_of
 from .interrupts import Interrupts
 from .joining import flush, is_idle, wait_until
 from .messages import Received
@@ -239,6 +239,8 @@ class EventBroker(Broker):
                 self.work.begin(args[0])
         elif signal == "worker_boot":
             self._booted += 1
+        elif signal == "worker_shutdown":
+            self._let_go_of(args[0])
         if self._is_inner(signal):
             return
         if signal in {"worker_boot", "worker_shutdown"}:
@@ -269,6 +271,11 @@ class EventBroker(Broker):
         An application may start its run-time handlers beside a worker; one poller and one event loop serve both.
         """
         return signal in {"worker_boot", "worker_shutdown"} and self._booted > 1
+
+    def _let_go_of(self, worker: Any) -> None:
+        """Tell a worker that ends of no more queues: Dramatiq's would read them on, for threads that are gone."""
+        self.middleware = [one for one in self.middleware if not is_part_of(one, worker)]
+        self._hooks.forget()
 
     def _handler_ended(self, message: MessageProxy, kwargs: dict[str, Any]) -> dict[str, Any]:
         if self.is_forked_in_attempt:

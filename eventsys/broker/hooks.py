@@ -106,6 +106,12 @@ class Hooks:
             self._usual[hook] = tuple((one, call) for one, call in found if one not in asked)
 
 
+def is_part_of(middleware: Middleware, worker: Any) -> bool:
+    """Say whether middleware is what a worker, Dramatiq's or ours, has added to be told of queues."""
+    modules = {kind.__module__ for kind in type(worker).__mro__}
+    return type(middleware).__module__ in modules and getattr(middleware, "worker", None) is worker
+
+
 def _must_be_asked(middleware: Middleware) -> bool:
     """Say whether middleware does nothing for a message unless one of the options it reads is there."""
     kind = type(middleware)

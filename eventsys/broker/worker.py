@@ -248,9 +248,9 @@ class _NewQueues(Middleware):
     """Lets a worker read the queues that are declared, those of before too: Dramatiq tells it about them."""
 
     def __init__(self, worker: Worker) -> None:
-        self._worker = worker
+        self.worker = worker
 
     def after_declare_queue(self, broker: Broker, queue_name: str) -> None:  # noqa: ARG002
         """Read the queue."""
-        if self._worker.is_running:
-            self._worker.read(queue_name)
+        if self.worker.is_running:
+            self.worker.read(queue_name)

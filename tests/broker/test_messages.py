@@ -46,6 +46,25 @@ def test_messages_sent_before_the_first_worker_are_handled(broker, start_worker)
     assert handled == list(range(20))
 
 
+def test_a_worker_that_was_stopped_takes_nothing_from_one_that_runs(broker, start_worker) -> None:
+    """Dramatiq's worker goes on listening for new queues, and would read them for threads that have ended."""
+    handled = []
+    stopped = Worker(broker, worker_timeout=100, worker_threads=8)
+    stopped.start()
+    stopped.stop()
+    start_worker(broker)
+
+    @dramatiq.actor(queue_name="new")
+    def note(number):
+        handled.append(number)
+
+    for number in range(50):
+        note.send(number)
+    broker.join("new", timeout=10_000)
+    assert sorted(handled) == list(range(50))
+    assert "new" not in stopped.consumers
+
+
 def test_two_workers_share_a_queue(make_broker, start_worker) -> None:
     handled = []
     lock = threading.Lock()
