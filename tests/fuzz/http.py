@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import atexit
 import itertools
+import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +27,7 @@ from eventsys.dashboard.gate import Gate
 from eventsys.dashboard.origins import allowed_names
 from eventsys.runtime.embedded import EmbeddedRedis
 from tests.dashboard.routes import CHANGES, LOOKS
+from tests.fuzz.places import DIRECTORY, REDIS
 
 ROUTES = sorted({*CHANGES, *LOOKS})
 
@@ -85,8 +88,8 @@ class Asker:
     """
 
     def __init__(self) -> None:
-        directory = tempfile.TemporaryDirectory(prefix="fuzz-")
-        embedded = EmbeddedRedis(Path(directory.name) / "redis")
+        directory = os.environ.get(DIRECTORY) or tempfile.mkdtemp(prefix="fuzz-")
+        embedded = EmbeddedRedis(Path(directory) / REDIS)
         self._events = EventService(redis_url=embedded.start(), name="fuzz", app="fuzz", announce=False)
         self._events.type("a.b", Takes)
         self._events.on("a.b", name="takes")(_take)
@@ -100,7 +103,7 @@ class Asker:
         def end() -> None:
             self._events.stop()
             embedded.stop()
-            directory.cleanup()
+            shutil.rmtree(directory, ignore_errors=True)
 
     def ask(self, method: str, path: str, kind: str, query: bytes, body: bytes) -> Answer:
         """Return the answer to one request."""
