@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from eventsys.store.keys import Keys
 
+from .keeping import kept_or_temporary, new_directory
 from .ledger import read_history
 from .load import Load
 from .names import MADE
@@ -49,14 +49,16 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--longest-takeover", type=float, help="seconds after which a takeover is a fault")
     parser.add_argument(
-        "--keep", type=Path, help="a directory for the ledger and Redis's data; default: a temporary one"
+        "--keep",
+        type=new_directory,
+        help="a new directory for the ledger and Redis's data",
     )
     return parser.parse_args(given)
 
 
 def run(options: argparse.Namespace) -> int:
     """Carry out one run, print its verdict, and return 1 when a promise was broken, else 0."""
-    with _directory(options.keep) as directory, _server(directory, options) as server:
+    with kept_or_temporary(options.keep, "chaos-") as directory, _server(directory, options) as server:
         ledger = directory / "ledger"
         ledger.touch()
         os.environ |= {
@@ -89,16 +91,6 @@ def run(options: argparse.Namespace) -> int:
         events.stop()
         _report(nemesis, load, verdict, times, time.monotonic() - began_at)
     return 1 if verdict.faults else 0
-
-
-@contextmanager
-def _directory(keep: Path | None) -> Iterator[Path]:
-    if keep is not None:
-        keep.mkdir(parents=True)
-        yield keep
-        return
-    with tempfile.TemporaryDirectory(prefix="chaos-") as name:
-        yield Path(name)
 
 
 @contextmanager

@@ -13,15 +13,14 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import redis
 
 from eventsys import EventService
 from eventsys.runtime.server_process import AppendFsync
+from tests.chaos.keeping import kept_or_temporary, new_directory, new_file
 from tests.chaos.ledger import Ledger
 from tests.chaos.looks import leftovers
 
@@ -77,8 +76,8 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--appendfsync", choices=("everysec", "always"), help="of Redis; default: the seed decides")
     parser.add_argument("--longest-takeover", type=float, help="seconds after which a takeover is a fault")
     parser.add_argument("--longest-resuming", type=float, help="the same for work that goes on when Redis is back")
-    parser.add_argument("--keep", type=Path, help="a directory for logs, ledger and data; default: a temporary one")
-    parser.add_argument("--report", type=Path, help="a file for the report, in Markdown")
+    parser.add_argument("--keep", type=new_directory, help="a new directory for logs, ledger and data")
+    parser.add_argument("--report", type=new_file, help="a file for the report, in Markdown")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -92,7 +91,7 @@ def carry_out(options: argparse.Namespace, series: dict[str, list[Fault]], secon
     appendfsync = options.appendfsync or random.Random(options.seed).choice(("everysec", "always"))
     report = Report(options, appendfsync)
     with ExitStack() as stack:
-        directory = stack.enter_context(_directory(options.keep))
+        directory = stack.enter_context(kept_or_temporary(options.keep, "storm-"))
         ledger = directory / "ledger"
         ledger.touch()
         server, nemesis = _set_the_stage(stack, directory, ledger, options, appendfsync)
@@ -130,16 +129,6 @@ def _set_the_stage(
     events = EventService(name=BUS, redis_url=server.url, announce=False)
     stack.callback(events.stop)
     return server, Nemesis(server, proxy, cast, editor, events, Ledger(ledger))
-
-
-@contextmanager
-def _directory(keep: Path | None) -> Iterator[Path]:
-    if keep is not None:
-        keep.mkdir(parents=True)
-        yield keep.resolve()
-        return
-    with TemporaryDirectory(prefix="storm-") as name:
-        yield Path(name)
 
 
 def _wait_until_begun(ledger: Path) -> None:
