@@ -23,6 +23,7 @@ from eventsys.store.redis_time import ask_by
 from eventsys.store.scripts import script
 from eventsys.store.steps import Step, packed, packed_steps, results_of
 
+from .allocator import settle_allocator
 from .attempt import FOLLOWING, attempt_of, current_attempt
 from .consumer import EventConsumer
 from .endings import PARKED_MS
@@ -260,6 +261,7 @@ class EventBroker(Broker):
         is_inner = self._is_inner(signal)
         if signal == "process_boot":
             settle_garbage()
+            settle_allocator()
         if signal == "worker_shutdown":
             self._booted = max(0, self._booted - 1)
         if not is_inner:

@@ -18,6 +18,8 @@ from eventsys.store.link import Link
 from eventsys.store.redis_time import read_clock
 from eventsys.store.scripts import script
 
+from .allocator import give_back
+
 
 class Lease(NamedTuple):
     """How soon a dead process is noticed: with the usual figures its messages are taken over within 15 s.
@@ -305,6 +307,7 @@ class Presence:
                 if time.monotonic() >= next_beat:
                     self.beat()
                     next_beat = time.monotonic() + self._lease.beat_s
+                    give_back()
                 self._look()
                 if self._is_round_due():
                     self._next_round = time.monotonic() + self._lease.round_s

@@ -100,6 +100,7 @@ class WorkerThread(WorkerPart):
                 process_batch(self.broker, message)
             else:
                 process(self.broker, message)
+            del message  # it may be large, and the next one may be long in coming
         self.broker.emit_before("worker_thread_shutdown", self)
 
 
@@ -171,6 +172,7 @@ class ConsumerThread(WorkerPart):
             self._wait_s = RESTART_S[0]
             if messages:
                 self._hand_out(messages)
+            del messages
 
     def _hand_out(self, messages: list[Received]) -> None:
         if not self.running:
