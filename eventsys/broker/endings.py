@@ -210,12 +210,24 @@ def _line(letter: str, message: DeliveryMessage, worker: int) -> str:
 
 
 def described(error: BaseException | None) -> tuple[str, str]:
-    """Return what an error says, and its traceback, as long as they are kept."""
+    """Return what an error says, and its traceback, as long as they are kept and as text that can be stored.
+
+    A handler may raise anything: an error whose text cannot be made, or one that names a file as it was found, which
+    may be no valid Unicode.
+    """
     if error is None:
         return "", ""
-    text = f"{type(error).__name__}: {error}".removesuffix(": ")[:LONGEST_ERROR]
+    try:
+        said = str(error)
+    except Exception as problem:
+        said = f"its text cannot be made, for {type(problem).__name__}"
+    text = f"{type(error).__name__}: {said}".removesuffix(": ")[:LONGEST_ERROR]
     trace = "".join(traceback.format_exception(error))
-    return text, trace[-LONGEST_TRACEBACK:]
+    return _storable(text), _storable(trace[-LONGEST_TRACEBACK:])
+
+
+def _storable(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _reason(message: Received) -> str:

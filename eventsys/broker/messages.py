@@ -332,4 +332,6 @@ def _checked(message: Message[Any]) -> Message[Any]:
     parts = (message.kwargs, message.options, message.actor_name, message.message_id)
     if not all(isinstance(part, kind) for part, kind in zip(parts, (dict, dict, str, str), strict=True)):
         raise ValueError("a part of the message has the wrong type")
+    for name in (message.actor_name, message.message_id):
+        name.encode()  # Python's own reader takes lone surrogates, and nothing could be stored about such a message
     return message
