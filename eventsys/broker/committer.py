@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any
 
 from eventsys.clock import Clock
@@ -135,6 +136,11 @@ class Committer:
         self._urgent.set()
         self._wake.set()
 
+    @property
+    def is_dead(self) -> bool:
+        """Whether its thread has ended without being told to: nothing that this process does can be committed."""
+        return self._thread is not None and not self._is_closing and not self._thread.is_alive()
+
     def join(self, timeout_s: float | None = None) -> bool:
         """Wait until everything taken so far is committed, and say whether that is so."""
         self._wake.set()
@@ -158,8 +164,9 @@ class Committer:
             return
         with self._starting:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="eventsys-committer", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="eventsys-committer", daemon=True)
+                thread.start()
+                self._thread = thread  # last: what is here and does not run counts as dead
 
     def _run(self) -> None:
         while not self._is_closing:
@@ -233,9 +240,29 @@ class Committer:
                 # this commit can end these attempts, so it is tried until somebody has mended that.
                 logger.exception("commit was refused", extra={"action": "commit_refused", "count": len(batch)})
                 time.sleep(_REFUSED_S)
+            except Exception as problem:
+                self._commit_apart(batch, problem)
+                return
             else:
                 self._settle(batch, results)
                 return
+
+    def _commit_apart(self, batch: list[Finished], problem: Exception) -> None:
+        """Commit each by itself: one of them cannot be written down, and must not keep the others.
+
+        What was made in one call stays together, since it leaves something behind together.
+        """
+        apart = [list(some) for _, some in groupby(batch, key=lambda one: id(one.shared or one))]
+        if len(apart) > 1:
+            for some in apart:
+                self._commit_or_wait(some)
+            return
+        logger.critical(
+            "%d attempts cannot be committed; their messages come again when this process is gone", len(batch),
+            extra={"action": "commit_impossible", "entry": batch[0].place.entry, "lane": batch[0].place.stream},
+            exc_info=problem,
+        )  # fmt: skip
+        self._conclude(batch, ["lost"] * len(batch))
 
     def _commit(self, batch: list[Finished]) -> list[str]:
         """Commit what was held under each name by itself: there is one, but for a process that was paused."""
@@ -276,7 +303,6 @@ class Committer:
         for one in stale:
             self._resolve_again(one)
         over = [(one, result) for one, result in zip(batch, results, strict=True) if result != "stale"]
-        self._forget([one.place for one, _ in over])
         for one, result in over:
             if result == "refused":
                 logger.error(
@@ -288,14 +314,22 @@ class Committer:
                     "an attempt was taken over before it ended; what it did counts for nothing",
                     extra={"action": "commit_lost", "entry": one.place.entry, "lane": one.place.stream},
                 )
+        self._conclude([one for one, _ in over], [result for _, result in over])
+
+    def _conclude(self, batch: list[Finished], results: list[str]) -> None:
+        self._forget([one.place for one in batch])
+        for one, result in zip(batch, results, strict=True):
             if one.done is not None:
                 self._tell(one.done, result)
             if one.shared is not None:
                 self._tell(one.shared.note, result)
 
     def _resolve_again(self, one: Finished) -> None:
-        if one.resolve is not None:
-            one.ending = one.resolve()
+        ending = one.ending if one.resolve is None else one.resolve()
+        if ending is None:
+            self._forget([one.place])
+            return
+        one.ending = ending
         self._waiting.append(one)
 
     @staticmethod

@@ -42,7 +42,7 @@ class Finished:
         ending: What becomes of it.
         steps: What its handler and hooks published.
         done: Called once with "ok" or "lost" when the commit has returned.
-        resolve: Computes the ending again when the subscriptions changed under it.
+        resolve: Computes the ending again when the subscriptions changed under it; None: it was handed back instead.
         gate: What a subscription with limits or a breaker has to be told: its name, and the verdict.
         shared: What it leaves behind together with others, which then are ended by the same script call.
     """
@@ -55,7 +55,7 @@ class Finished:
         ending: Ending,
         steps: list[Step],
         done: Callable[[str], None] | None = None,
-        resolve: Callable[[], Ending] | None = None,
+        resolve: Callable[[], Ending | None] | None = None,
         gate: tuple[str, str] | None = None,
     ) -> None:
         self.gate = gate

@@ -11,7 +11,7 @@ from dramatiq import Actor
 from dramatiq.middleware import SkipMessage
 
 from eventsys.clock import Clock
-from eventsys.errors import EventsysError, InvalidEventError
+from eventsys.errors import EventsysError
 from eventsys.model.cipher import Cipher
 from eventsys.model.seal import Seal
 from eventsys.store.keys import Keys
@@ -23,7 +23,7 @@ from .actor import HandlerActor
 from .attempt import Attempt, enter_attempt, leave_attempt
 from .begun_board import BegunBoard
 from .committer import Committer
-from .endings import Ending, ending_of_failure, ending_of_junk, ending_of_success, ending_of_waiting, verdict_of
+from .endings import Ending, ending_of_failure, ending_of_success, ending_of_waiting, verdict_of
 from .finished import Finished
 from .gates import Gates
 from .hooks import Hooks
@@ -31,6 +31,7 @@ from .in_flight import InFlight
 from .messages import DeliveryMessage, LogMessage, Place, Received
 from .presence import Lease, Presence
 from .queue_names import QueueNames
+from .undispatched import end_undispatched, resolving_again
 
 #: Most messages handed back by one script.
 _RETURNED_AT_ONCE = 200
@@ -159,7 +160,7 @@ class Work:
                 token, message.token = message.token, None
                 leave_attempt(token)
         if isinstance(message, LogMessage) and message.targets is None:
-            self._dispatch_failed(message)
+            end_undispatched(self, message)
             return
         finished = self.finished(message, succeeded=succeeded)
         self.in_flight.handled(message.place)
@@ -173,7 +174,7 @@ class Work:
             self._ending_of(message, succeeded=succeeded),
             attempt.steps if attempt is not None else [],
             self.when_committed(message, "after_ack" if succeeded else "after_nack", attempt),
-            self._resolve_again(message),
+            resolving_again(self, message),
             self._gate_of(message),
         )
 
@@ -194,9 +195,13 @@ class Work:
         places = [message.place for message in messages]
         for start in range(0, len(places), _RETURNED_AT_ONCE):
             part = places[start : start + _RETURNED_AT_ONCE]
-            pairs = [value for place in part for value in (place.stream, place.entry)]
-            self.link.run(script("hand_back"), self.keys.prefix, self.presence.name, *pairs)
+            self.give_back(part)
             self.in_flight.hold_no_more(part)
+
+    def give_back(self, places: Sequence[Place]) -> None:
+        """Let any process take what stands in these places, as far as this one still holds it there."""
+        pairs = [value for place in places for value in (place.stream, place.entry)]
+        self.link.run(script("hand_back"), self.keys.prefix, self.presence.name, *pairs)
 
     def close(self) -> None:
         """Commit what is over, and end this process's lease."""
@@ -257,32 +262,7 @@ class Work:
     def dispatched(self, message: LogMessage) -> Finished:
         """Return the end of an event that was resolved, as the committer takes it."""
         ending, tell = ending_of_success(message, 0), self.when_committed(message, "after_ack", None)
-        return Finished(message.place, ending, [], tell, self._resolve_again(message))
-
-    def _resolve_again(self, message: Received) -> Callable[[], Ending] | None:
-        resolve = getattr(message.actor, "resolve_again", None)
-        if not isinstance(message, LogMessage) or resolve is None:
-            return None
-
-        def resolved() -> Ending:
-            resolve(message)
-            return ending_of_success(message, self.presence.number)
-
-        return resolved
-
-    def _dispatch_failed(self, message: LogMessage) -> None:
-        if isinstance(message.error, InvalidEventError):
-            # It could never be dispatched: a person has to look at it.
-            place = message.place
-            junk = [b"e", message.envelope.encode()]
-            self.end_unread(place, ending_of_junk(f"{place.stream}|{place.entry}", str(message.error), junk))
-            return
-        logger.critical("an event could not be dispatched and is handed back", extra={"action": "dispatch_failed"})
-        try:
-            self.hand_back([message])
-        except EventsysError:
-            # It stays pending for this process, and is read again with the next lease or connection.
-            self.in_flight.hold_no_more([message.place])
+        return Finished(message.place, ending, [], tell, resolving_again(self, message))
 
     def when_committed(self, message: Received, signal: str, attempt: Attempt | None) -> Callable[[str], None] | None:
         """Return what is called when the end of a message is committed, with "ok" or "lost"; None: nothing is."""

@@ -62,11 +62,6 @@ class Dispatcher(Actor[..., None]):
             except RedisUnavailableError as error:
                 logger.warning("dispatch waits for Redis: %s", error, extra={"action": "dispatch_waits"})
                 self._never.wait(_RETRY_S)
-            except PayloadEncryptedError:
-                # Another dispatcher may have the key. The pause keeps the event from going round in a hot loop.
-                self._when_blind()
-                self._never.wait(_BLIND_S)
-                raise
             else:
                 message.event_id, message.event_type, message.version, message.targets = route
                 return
@@ -82,5 +77,12 @@ class Dispatcher(Actor[..., None]):
 
     def _dispatch(self, envelope: str) -> None:  # noqa: ARG002 - the message under attempt has it
         attempt = current_attempt()
-        if attempt is not None and isinstance(attempt.message, LogMessage):
+        if attempt is None or not isinstance(attempt.message, LogMessage):
+            return
+        try:
             self.resolve(attempt.message)
+        except PayloadEncryptedError:
+            # Another dispatcher may have the key. The pause keeps the event from going round in a hot loop.
+            self._when_blind()
+            self._never.wait(_BLIND_S)
+            raise
