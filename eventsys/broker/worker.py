@@ -169,10 +169,13 @@ class Worker:
 
     def dead_threads(self) -> list[str]:
         """Return the names of threads that ended without being told to; without them this worker is of no use."""
-        dead = [part.name for part in self._parts() if part.running and not part.is_alive()]
+        dead = [part.name for part in self._parts() if part.running and part.has_started and not part.is_alive()]
         alive = {thread.name for thread in threading.enumerate()} & _SHARED_THREADS
         self._seen_threads |= alive
-        dead += sorted(self._seen_threads - alive)
+        gone = self._seen_threads - alive
+        if self.broker.work.committer.is_dead:
+            gone.add("eventsys-committer")  # it may have begun and ended between two looks
+        dead += sorted(gone)
         return dead if self._on_loop.is_alive() or not self.is_running else [*dead, "the event loop"]
 
     def _parts(self) -> list[WorkerPart]:

@@ -30,6 +30,7 @@ class WorkerPart(threading.Thread):
 
     Attributes:
         running: Whether it has not been told to stop.
+        has_started: Whether it has begun to run; before that it does not count as ended.
         paused: Whether it has been told to pause.
         paused_event: Set while it rests.
     """
@@ -38,10 +39,16 @@ class WorkerPart(threading.Thread):
         super().__init__(name=name, daemon=True)
         self.broker = broker
         self.running = True
+        self.has_started = False
         self.paused = False
         self.paused_event = threading.Event()
         self._timeout_s = timeout_ms / 1000
         self._told = threading.Event()
+
+    def start(self) -> None:
+        """Begin to run."""
+        super().start()
+        self.has_started = True
 
     def pause(self) -> None:
         """Rest after what is being done; `paused_event` is set then."""
