@@ -161,6 +161,13 @@ def ending_of_junk(
     return ("dead", False, 0, "", True, letter_id, facts)
 
 
+def is_undecided(message: Received) -> bool:
+    """Say whether a delivery failed and nobody said what then, because the hook that decides it broke."""
+    attempt = message.attempt
+    has_failed = isinstance(message, DeliveryMessage) and message.error is not None
+    return has_failed and attempt is not None and attempt.retry is None
+
+
 def _unhosted(message: DeliveryMessage, worker: int, number: int, exists: bool) -> Ending:
     if not exists:
         return (

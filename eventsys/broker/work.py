@@ -23,7 +23,7 @@ from .actor import HandlerActor
 from .attempt import Attempt, enter_attempt, leave_attempt
 from .begun_board import BegunBoard
 from .committer import Committer
-from .endings import Ending, ending_of_failure, ending_of_success, ending_of_waiting, verdict_of
+from .endings import Ending, ending_of_failure, ending_of_success, ending_of_waiting, is_undecided, verdict_of
 from .finished import Finished
 from .gates import Gates
 from .hooks import Hooks
@@ -168,7 +168,7 @@ class Work:
 
     def finished(self, message: Received, *, succeeded: bool) -> Finished:
         """Return the end of an attempt, as the committer takes it."""
-        attempt = message.attempt
+        attempt, succeeded = message.attempt, succeeded and not is_undecided(message)
         return Finished(
             message.place,
             self._ending_of(message, succeeded=succeeded),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -14,9 +15,11 @@ from dramatiq.middleware import Retries as DramatiqRetries
 from eventsys.broker.actor import HandlerActor
 from eventsys.broker.batch import Batch
 from eventsys.broker.messages import DeliveryMessage, LogMessage
-from eventsys.errors import InvalidPayloadError, Reject, Retry
+from eventsys.errors import InvalidDurationError, InvalidPayloadError, Reject, Retry
 from eventsys.model.durations import to_milliseconds
 from eventsys.model.retry_policy import RetryPolicy
+
+logger = logging.getLogger(__name__)
 
 
 class Retries(DramatiqRetries):
@@ -48,8 +51,7 @@ class Retries(DramatiqRetries):
             self._judge(broker, message, exception)
         else:
             if isinstance(exception, Retry):
-                delay_ms = None if exception.delay is None else to_milliseconds(exception.delay)
-                exception = dramatiq.Retry(str(exception), delay=delay_ms)
+                exception = dramatiq.Retry(str(exception), delay=_asked_ms(exception))
             super().after_process_message(broker, message, result=result, exception=exception)  # type: ignore[no-untyped-call]
 
     def after_batched_failure(self, broker: Broker, message: MessageProxy, *, exception: BaseException | None) -> None:
@@ -75,11 +77,24 @@ class Retries(DramatiqRetries):
         wait = _policy(actor, message).wait_before(message.previous + 2, random=self._random)
         if wait is None:
             return None
-        if isinstance(exception, Retry) and exception.delay is not None:
-            return timedelta(milliseconds=to_milliseconds(exception.delay))
+        if isinstance(exception, Retry) and (asked_ms := _asked_ms(exception)) is not None:
+            return timedelta(milliseconds=asked_ms)
         if isinstance(exception, dramatiq.Retry) and exception.delay is not None:
             return timedelta(milliseconds=exception.delay)
         return wait
+
+
+def _asked_ms(retry: Retry) -> int | None:
+    """Return the wait that a handler asked for, in ms; None for the usual one, as where it asked for no duration."""
+    if retry.delay is None:
+        return None
+    try:
+        return to_milliseconds(retry.delay)
+    except InvalidDurationError as error:
+        logger.error(
+            "a handler asked for another attempt after no duration: %s", error, extra={"action": "retry_asked"}
+        )
+        return None
 
 
 def _policy(actor: HandlerActor, message: DeliveryMessage) -> RetryPolicy:

@@ -1,0 +1,158 @@
+"""Handlers that fail in odd ways: no failure counts as a success, and none keeps the others from ending."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import dramatiq
+import pytest
+
+from eventsys import BatchError, DeliveryStatus, Event, EventService, EventStatus, InlineHandlerError, Retry
+from eventsys.broker import endings
+from eventsys.errors import InvalidEventError, PayloadEncryptedError
+from eventsys.testing import EventHarness
+from tests.support.waiting import eventually
+
+Work = Callable[..., Any]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_logged() -> Iterator[None]:
+    """What is no valid Unicode cannot get from a process that runs tests to the one that reports."""
+    logging.disable()
+    yield
+    logging.disable(logging.NOTSET)
+
+
+class UnsayableError(Exception):
+    """An error whose text cannot be made."""
+
+    def __str__(self) -> str:
+        raise KeyError("text")
+
+
+ODD = {
+    "surrogate": ValueError("no such file: \udcff.txt"),
+    "unsayable": UnsayableError(),
+    "endless": ValueError("é" * 100_000),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_an_error_with_odd_text_ends_its_delivery_and_no_other(events: EventService, work: Work, kind: str) -> None:
+    @events.on("a.b", name="odd", max_retries=0)
+    def odd(event: Event) -> None:
+        if event.payload:
+            raise ODD[event.payload["kind"]]
+
+    work()
+    record = events.wait(events.publish("a.b", {"kind": kind}).id, "10s")
+    assert record.status is EventStatus.FAILED
+    assert (record.error or "").startswith(type(ODD[kind]).__name__)
+    assert events.wait(events.publish("a.b").id, "10s").status is EventStatus.DELIVERED
+
+
+@pytest.mark.parametrize("part", ["actor_name", "message_id"])
+def test_a_message_with_a_name_that_cannot_be_stored_is_a_dead_letter(
+    events: EventService, work: Work, part: str
+) -> None:
+    events.on("a.b", name="h")(lambda event: None)
+    wire = {"queue_name": "tests", "actor_name": "x", "args": [], "kwargs": {}, "options": {}, "message_id": "1"}
+    text = json.dumps({**wire, "message_timestamp": 1, part: "\udcff"})
+    work()
+    events.broker.link.call("XADD", events.broker.keys.lane("tests", 5), "*", "m", text)
+    assert events.wait(events.publish("a.b").id, "10s").status is EventStatus.DELIVERED
+    letter = eventually(lambda: events.dead_letters.list().items, timeout_s=10)[0]
+    assert letter.reason == "undecodable"
+
+
+def test_an_error_whose_text_cannot_be_made_is_told_of_by_publish(events: EventService) -> None:
+    @events.on("a.b", name="odd", async_=False)
+    def odd(event: Event) -> None:
+        raise UnsayableError
+
+    with pytest.raises(InlineHandlerError, match="its text cannot be made, for KeyError"):
+        events.publish("a.b")
+
+
+def test_what_cannot_be_committed_keeps_nothing_else_from_it(
+    events: EventService, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endings, "_storable", lambda text: text)
+
+    @events.on("a.b", name="odd", max_retries=0)
+    def odd(event: Event) -> None:
+        if event.payload:
+            raise ODD["surrogate"]
+
+    work()
+    bad = events.publish("a.b", {"is": "odd"})
+    good = [events.publish("a.b") for _ in range(20)]
+    assert {events.wait(one.id, "10s").status for one in good} == {EventStatus.DELIVERED}
+    assert events.get_event(bad.id).status is EventStatus.PENDING
+
+
+@pytest.mark.parametrize("delay", ["soon", -5, float("nan"), object()])
+def test_a_retry_after_no_duration_comes_after_the_usual_wait(harness: EventHarness, delay: Any) -> None:
+    seen: list[str] = []
+
+    @harness.events.on("a.b", name="again", max_retries=1, retry_delay="1h")
+    def again(event: Event) -> None:
+        seen.append(event.id)
+        if len(seen) == 1:
+            raise Retry("not now", delay=delay)
+
+    event = harness.events.publish("a.b")
+    harness.advance(hours=2)
+    record = harness.events.get_event(event.id)
+    assert record.status is EventStatus.DELIVERED
+    assert seen == [event.id] * 2
+
+
+@pytest.mark.parametrize("batch_size", [None, 10])
+def test_a_failure_that_nobody_decides_about_is_no_success(
+    events: EventService, work: Work, batch_size: int | None
+) -> None:
+    """The hook that decides breaks, and hooks that break are only logged."""
+
+    @events.on("a.b", name="odd", batch_size=batch_size)
+    def odd(events: Any) -> None:
+        ask = dramatiq.Retry(delay="soon")  # type: ignore[arg-type]
+        if batch_size is None:
+            raise ask
+        raise BatchError({event.id: ask for event in events})
+
+    work()
+    record = events.wait(events.publish("a.b").id, "10s")
+    assert record.status is EventStatus.FAILED
+    assert record.deliveries[0].status is DeliveryStatus.DEAD
+
+
+@pytest.mark.parametrize(
+    ("error", "ends_as"),
+    [(PayloadEncryptedError("no key"), EventStatus.DELIVERED), (InvalidEventError("bad"), EventStatus.PENDING)],
+)
+def test_an_event_that_cannot_be_resolved_again_keeps_nothing_from_its_commit(
+    events: EventService, work: Work, monkeypatch: pytest.MonkeyPatch, error: Exception, ends_as: EventStatus
+) -> None:
+    """The subscriptions changed before its commit, and then its filter cannot look into it."""
+    events.on("a.b", name="h")(lambda event: None)
+    route, asked = events.bus.router.route, []
+
+    def stale_then_failing(envelope: str) -> Any:
+        asked.append(envelope)
+        if len(asked) == 2:
+            raise error
+        found = route(envelope)
+        return found._replace(version="0") if len(asked) == 1 else found
+
+    monkeypatch.setattr(events.bus.router, "route", stale_then_failing)
+    first = events.publish("a.b")
+    work()
+    if ends_as is EventStatus.DELIVERED:
+        assert events.wait(first.id, "10s").status is ends_as
+    assert events.wait(events.publish("a.b").id, "10s").status is EventStatus.DELIVERED
+    assert len(asked) >= 3
