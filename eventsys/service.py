@@ -22,13 +22,13 @@ from eventsys.bus.receipt import Receipt
 from eventsys.bus.subscriptions import Subscriptions
 from eventsys.bus.waiting import wait_for_end
 from eventsys.middleware import carried_attempt
-from eventsys.model.durations import DurationLike, parse_duration
+from eventsys.model.durations import DurationLike
 from eventsys.model.event import DelayedEvent, Event, EventRecord
 from eventsys.model.metrics import EventMetrics, SubscriptionMetrics, TypeMetrics
 from eventsys.model.priority import Priority
 from eventsys.model.queries import EventFilter, Page
 from eventsys.model.retry_policy import Backoff
-from eventsys.model.subscription import Subscription, SubscriptionOptions
+from eventsys.model.subscription import Subscription, SubscriptionOptions, declared_options
 from eventsys.scheduling.alerts import Alerts
 from eventsys.scheduling.cron import CronService
 from eventsys.scheduling.duties import scheduler_of
@@ -136,15 +136,15 @@ class EventService(metaclass=Kept):
             was: Names it had before; what they left is taken over.
 
         Raises:
-            SubscriptionError: If the handler or the name will not do, or the name is taken.
+            SubscriptionError: If the handler, the name or an option will not do, or the name is taken.
             InvalidPatternError: If the pattern or the filter is not in the language.
+            InvalidDurationError: If a duration is none.
         """
-        options = SubscriptionOptions(
-            async_=async_, max_retries=max_retries, retry_delay=parse_duration(retry_delay), backoff=backoff,
-            timeout=None if timeout is None else parse_duration(timeout), persistent=persistent,
-            where=None if where is None else dict(where), priority=priority, queue=queue, rate=rate,
-            concurrency=concurrency, breaker=breaker, breaker_wait=parse_duration(breaker_wait), was=was,
-            batch_size=batch_size, batch_wait=None if batch_wait is None else parse_duration(batch_wait),
+        options = declared_options(
+            async_=async_, max_retries=max_retries, retry_delay=retry_delay, backoff=backoff, timeout=timeout,
+            persistent=persistent, where=dict(where) if isinstance(where, Mapping) else where, priority=priority,
+            queue=queue, rate=rate, concurrency=concurrency, breaker=breaker, breaker_wait=breaker_wait, was=was,
+            batch_size=batch_size, batch_wait=batch_wait,
         )  # fmt: skip
 
         def subscribe(handler: Handler) -> Handler:

@@ -17,7 +17,7 @@ from eventsys.model.envelope import decode_event
 from eventsys.model.event import Event
 from eventsys.model.subscription import Subscription
 
-ExceptionTypes = type[BaseException] | tuple[type[BaseException], ...]
+ExceptionTypes = type[BaseException] | Collection[type[BaseException]]
 
 
 def callable_of(handler: Any) -> Callable[[Any], Any]:
@@ -89,7 +89,8 @@ def make_actor(
     """Declare the actor that runs a handler.
 
     Raises:
-        SubscriptionError: If the broker has an actor of that name: two handlers must not share a subscription.
+        SubscriptionError: If the broker has an actor of that name: two handlers must not share a subscription. Or if
+            the handler, or what it is to be tried again on, will not do.
     """
     if subscription.name in broker.actors:
         taken = broker.actors[subscription.name]
@@ -110,8 +111,8 @@ def make_actor(
         broker=broker,
         is_async=is_async,
         policy=subscription.retry_policy,
-        retry_on=_as_tuple(retry_on),
-        give_up_on=_as_tuple(give_up_on),
+        retry_on=_as_tuple("retry_on", retry_on),
+        give_up_on=_as_tuple("give_up_on", give_up_on),
         timeout_ms=subscription.timeout_ms,
     )
 
@@ -202,8 +203,13 @@ def _is_replay() -> bool:
     return attempt is not None and isinstance(attempt.message, DeliveryMessage) and attempt.message.replay > 0
 
 
-def _as_tuple(types: ExceptionTypes) -> tuple[type[BaseException], ...]:
-    return types if isinstance(types, tuple) else (types,)
+def _as_tuple(option: str, given: Any) -> tuple[type[BaseException], ...]:
+    """Return exception types as a tuple; what is none would make every failure of the handler one of ours."""
+    types = tuple(given) if isinstance(given, (tuple, list, set, frozenset)) else (given,)
+    for one in types:
+        if not (isinstance(one, type) and issubclass(one, BaseException)):
+            raise SubscriptionError(f"{option} takes exception types, not {ascii(one)[:80]}: {option}=(TimeoutError,)")
+    return types
 
 
 def _file_of(one: Any) -> str:

@@ -21,10 +21,10 @@ from eventsys.bus.system_events import SystemEvents
 from eventsys.clock import from_ms
 from eventsys.errors import EventsysError
 from eventsys.model.cron_task import CronDefinition, TaskState, check_task_name
-from eventsys.model.durations import DurationLike, parse_duration
+from eventsys.model.durations import DurationLike
 from eventsys.model.event import Event
 from eventsys.model.event_types import LONGEST_TYPE
-from eventsys.model.subscription import SubscriptionOptions
+from eventsys.model.subscription import declared_options
 from eventsys.scheduling.cron_changes import UNDECLARED, paused, repaired
 from eventsys.scheduling.cron_editor import CronEditor
 from eventsys.scheduling.sweeps import Sweeps
@@ -199,16 +199,12 @@ def declare_function(
     Raises:
         InvalidScheduleError: If the schedule or the zone cannot be.
         CronTaskError: If the name or an option cannot be.
-        SubscriptionError: If it is no function of one argument, the event, or of none.
+        SubscriptionError: If it is no function of one argument, the event, or of none, or an option will not do.
     """
     own_name = check_task_name(name_of(function) if name is None else name)
     event_type = run_type_of(own_name)
     definition = CronDefinition.make(name=own_name, event_type=event_type, **options)
-    subscription = SubscriptionOptions(
-        max_retries=max_retries,
-        retry_delay=parse_duration(retry_delay),
-        timeout=None if timeout is None else parse_duration(timeout),
-    )
+    subscription = declared_options(max_retries=max_retries, retry_delay=retry_delay, timeout=timeout)
     actor = bus.declare(event_type, _as_handler(function), subscription, name=own_name, persistent=True)
     actor.cron = definition
 

@@ -1,0 +1,53 @@
+"""What `@events.on` refuses: options that will not do, in one sentence of ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from eventsys import Event, EventService, EventsysError, InvalidPatternError, SubscriptionError
+from eventsys.errors import InvalidDurationError
+from eventsys.testing import EventHarness
+
+
+@pytest.mark.parametrize(
+    ("option", "error", "says"),
+    [
+        ({"max_retries": -1}, SubscriptionError, "max_retries=-1 will not do: Input should be greater than"),
+        ({"priority": 3}, SubscriptionError, "priority=3 will not do: Input should be 1, 5, 8 or 10"),
+        ({"backoff": "linear"}, SubscriptionError, "backoff='linear' will not do"),
+        ({"rate": "fast"}, SubscriptionError, "rate 'fast' is not of the form"),
+        ({"queue": "a b"}, SubscriptionError, "'a b' cannot name a queue"),
+        ({"timeout": 0}, SubscriptionError, "timeout=.* will not do: it is 0, and must be some time"),
+        ({"breaker": 1, "breaker_wait": "0s"}, SubscriptionError, "breaker_wait='0s' will not do: it is 0"),
+        ({"batch_size": 0}, SubscriptionError, "batch_size=0 will not do"),
+        ({"was": "a b"}, SubscriptionError, "the name 'a b' has whitespace"),
+        ({"where": {"payload.x": {"above": 1}}}, InvalidPatternError, "unknown operator 'above'"),
+        ({"where": "payload.x"}, SubscriptionError, "where='payload.x' will not do: Input should be a valid dict"),
+        ({"retry_delay": "soon"}, InvalidDurationError, "'soon' is not a duration"),
+        ({"retry_on": 3}, SubscriptionError, "retry_on takes exception types, not 3"),
+        ({"give_up_on": ["TimeoutError"]}, SubscriptionError, "give_up_on takes exception types, not 'TimeoutError'"),
+    ],
+    ids=str,
+)
+def test_an_option_that_will_not_do_is_refused_in_one_sentence(
+    events: EventService, option: dict[str, Any], error: type[EventsysError], says: str
+) -> None:
+    with pytest.raises(error, match=says) as caught:
+        events.on("a.b", name="h", **option)(lambda event: None)
+    assert "\n" not in str(caught.value)
+    events.on("a.b", name="h")(lambda event: None)  # nothing of it is left behind
+
+
+def test_exception_types_may_stand_in_a_list(harness: EventHarness) -> None:
+    seen: list[str] = []
+
+    @harness.events.on("a.b", name="h", max_retries=1, retry_on=[TimeoutError, OSError])
+    def handle(event: Event) -> None:
+        seen.append(event.id)
+        raise OSError("no")
+
+    harness.events.publish("a.b")
+    harness.advance(hours=1)
+    assert len(seen) == 2
