@@ -207,7 +207,7 @@ class EventBus:
             what = "no subscription has this name" if known is None else f"it subscribes to {known.pattern!r}"
             raise SubscriptionError(f"{name!r} cannot be unsubscribed from {pattern!r}: {what}")
         self.declarations.drop(name)
-        self.inline.rebuild()
+        self.inline.look_again()
         self._stop_worker_of(known.queue)
         self.subscriptions.remove(name)
         self.tending.settle(name, known.queue)
@@ -219,6 +219,7 @@ class EventBus:
         def put_back() -> None:
             put_broker_back()
             self._at_run_time = at_run_time
+            self.inline.look_again()
 
         return put_back
 
@@ -233,7 +234,6 @@ class EventBus:
         """
         if not self.declarations.is_complete:
             self.declarations.complete()
-            self.inline.rebuild()
             self.housekeeping.declare()
 
     def start(self) -> None:
@@ -262,7 +262,7 @@ class EventBus:
         self.declarations.leave(mortal)
         for actor in at_run_time:
             self.declarations.drop(actor.actor_name)
-        self.inline.rebuild()
+        self.inline.look_again()
         if mortal:
             self.tending.settle_ended()
         self.system.close()
@@ -274,6 +274,7 @@ class EventBus:
     def _declare(self, handler: Any, subscription: Subscription, **rules: ExceptionTypes) -> HandlerActor:
         actor = make_actor(handler, subscription, self.broker, **rules)
         self.declarations.add(actor)
+        self.inline.look_again()
         return actor
 
     def _stop_worker_of(self, queue: str) -> None:

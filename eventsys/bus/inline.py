@@ -13,6 +13,7 @@ from dramatiq.middleware.time_limit import TimeLimitExceeded
 from eventsys.broker.actor import HandlerActor
 from eventsys.broker.attempt import current_attempt
 from eventsys.broker.broker import EventBroker
+from eventsys.broker.endings import described
 from eventsys.broker.messages import DeliveryMessage, Place
 from eventsys.broker.presence import Presence
 from eventsys.bus.drafting import Draft
@@ -61,17 +62,24 @@ class InlineHandlers:
         self._broker = broker
         self._router = router
         self._index: PatternIndex[HandlerActor] | None = None
+        self._is_stale = True
         self._entered: Presence | None = None
         self._may_have_strays = False
 
-    def rebuild(self) -> None:
-        """Look again which handlers of this process run inline."""
+    def look_again(self) -> None:
+        """Find out with the next event which handlers of this process run inline: they have changed."""
+        self._is_stale = True
+
+    def _look(self) -> None:
+        self._is_stale = False  # first: what is declared meanwhile may not be among the actors yet
         actors = [one for one in self._broker.actors.values() if isinstance(one, HandlerActor)]
         inline = [(one.subscription.pattern, one) for one in actors if not one.subscription.is_async]
         self._index = PatternIndex(inline) if inline else None
 
     def may_handle(self, draft: Draft) -> bool:
         """Say whether an event published here and now has handlers to run at once."""
+        if self._is_stale:
+            self._look()
         return self._index is not None and current_attempt() is None and bool(self._index.match(draft.event.type))
 
     def publish(self, draft: Draft) -> Event[Any]:
@@ -292,7 +300,7 @@ class InlineHandlers:
             return event
         message, first = failed[0]
         raise InlineHandlerError(
-            f"{message.subscription} failed on event {event.id!r} inside publish ({type(first).__name__}: {first}); the"
-            " event is stored and everybody else gets it",
+            f"{message.subscription} failed on event {event.id!r} inside publish ({described(first)[0]}); the event is"
+            " stored and everybody else gets it",
             event=event,
         ) from first

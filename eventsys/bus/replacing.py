@@ -58,7 +58,7 @@ def replace_handlers(bus: EventBus, catalog: ApplicationCatalog, staging: Stagin
     removed = sorted(before.keys() - staging.actors.keys())
     for name in removed:
         _remove(bus, actors, before[name])
-    bus.inline.rebuild()
+    bus.inline.look_again()
     bus.broker.presence.stir()  # cron tasks are declared by its rounds, and who hosts what is said there
     again = sorted(before.keys() & staging.actors.keys())
     changed = [name for name in again if _declaration(staging.actors[name]) != hashes[name]]

@@ -84,6 +84,20 @@ def test_published_otherwise_it_is_delivered_like_any_other(events: EventService
     assert threads != [threading.current_thread().name]
 
 
+@pytest.mark.parametrize("first", [False, True], ids=["before any use", "after the first use"])
+def test_it_runs_inside_publish_in_a_process_with_a_worker_too(
+    events: EventService, services: Services, first: bool
+) -> None:
+    """It is the worker, and not the first publish, that then declares what was subscribed."""
+    threads: list[int] = []
+    if first:
+        events.publish("x.y")
+    events.on("a.b", name="inline", async_=False)(lambda event: threads.append(threading.get_ident()))
+    services.work(events)
+    events.publish("a.b")
+    assert threads == [threading.get_ident()]
+
+
 def test_an_interrupt_of_the_handler_leaves_no_attempt_open(events: EventService, services: Services) -> None:
     """Ctrl-C strikes the first of two; the second goes to the workers."""
     seen: list[str] = []
