@@ -91,10 +91,11 @@ class Buffer:
     def close(self) -> list[Event[Any]]:
         """Send what waits for at most `flush_timeout`, and return what could not be sent; that is logged and kept."""
         not_before_process_ends(self.close)
-        complete = self.flush(self._settings.flush_timeout.total_seconds())
         with self._changed:
+            # In one step: what another thread put in between would be neither sent nor refused.
+            self._changed.wait_for(lambda: self._held() == 0, self._settings.flush_timeout.total_seconds())
             self._closing = True
-            unsent = [] if complete else [*self._sending, *self._waiting]
+            unsent = [*self._sending, *self._waiting]
             self._waiting.clear()
             self._changed.notify_all()
         if unsent:

@@ -91,6 +91,36 @@ def test_what_could_not_be_sent_is_written_down(services: Services, tmp_path: Pa
     assert all(receipt.is_done for receipt in receipts)
 
 
+class _Gaps(threading.Condition):
+    """A condition that calls something as soon as it is let go."""
+
+    then: Callable[[], object] | None = None
+
+    def __exit__(self, *details: object) -> None:
+        super().__exit__(*details)
+        then, self.then = self.then, None
+        if then is not None:
+            then()
+
+
+def test_what_comes_while_the_buffer_closes_is_sent_or_refused(services: Services) -> None:
+    events = services.make()
+    events.publish_async("a.b").result(timeout=5)
+    buffer = events.bus.publisher.buffer
+    came: list[Any] = []
+
+    def put_one_more() -> None:
+        try:
+            came.append(buffer.put(events.bus.drafter.draft("a.b")).result(timeout=5))
+        except BufferFullError as error:
+            came.append(error)
+
+    gaps = _Gaps()
+    buffer._changed, gaps.then = gaps, put_one_more
+    buffer.close()
+    assert [type(one) for one in came] in ([Event], [BufferFullError])
+
+
 def test_inside_an_attempt_a_receipt_waits_for_the_commit(events: EventService, quick_work: Any) -> None:
     receipts: list[Any] = []
     early: list[Exception] = []
