@@ -190,7 +190,7 @@ class EventService(metaclass=Kept):
         Inside a handler it commits together with the handler's success.
 
         Args:
-            event_type: Its type; or a model whose class is registered with `type`, which then is the payload.
+            event_type: Its type; or, alone, an `Event`, or a model whose class is registered with `type`: the payload.
             payload: A JSON object as a dictionary, or a pydantic model.
             immediately: Inside a handler, publish at once, whatever becomes of the handler.
             **fields: `source`, `priority`, `id`, `time`, `version`, `correlation_id`, `caused_by` (the event of a batch
@@ -234,7 +234,7 @@ class EventService(metaclass=Kept):
 
         Raises:
             InvalidEventError: If one of them breaks a rule; nothing was stored.
-            PartialPublishError: If a later chunk failed; it tells which are stored.
+            PartialPublishError: If a later chunk failed, or an id is taken by other content; it tells which are stored.
         """
         drafts = [self.bus.drafter.draft_any(one) for one in events]
         self.bus.prepare()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
@@ -24,6 +24,8 @@ from eventsys.model.priority import Priority
 from eventsys.model.seal import EVENT, Seal
 from eventsys.settings import Settings
 from eventsys.store.steps import Step, event_step, with_expiry
+
+M = TypeVar("M", bound=BaseModel)
 
 #: The chain of what is published outside of every attempt.
 _NO_CHAIN = Chain(None, None, -1)
@@ -94,12 +96,15 @@ class Drafter:
             CausationDepthError: If the chain it belongs to is as long as it may be.
         """
         if isinstance(event_type, Event):
-            return self.adopt(event_type)
+            more = [
+                payload, source or None, None if priority == Priority.NORMAL else priority, id, time, version,
+                correlation_id, caused_by, headers, idempotency_key, window, max_retries, retry_delay, expire_after,
+            ]  # fmt: skip
+            return self.adopt(_nothing_beside(event_type, more))
         if isinstance(event_type, BaseModel):
-            event_type, payload = self._catalog.type_for(type(event_type)), event_type
-        event_type = check_event_type(event_type)
-        payload = {} if payload is None else payload
-        self._catalog.check_payload(event_type, payload)
+            payload = _nothing_beside(event_type, (payload,))
+            event_type = self._catalog.type_for(type(payload))
+        self._catalog.check_payload(check_event_type(event_type), payload := {} if payload is None else payload)
         written = encode_payload(payload, max_bytes=self._max_bytes, max_depth=self._max_levels)
         chain = self._chain_of(event_type, caused_by)
         event = new_event(
@@ -118,10 +123,25 @@ class Drafter:
         )
         if time is not None or self.when_drafted is not None:
             event = self._adjusted(event, time)
-        envelope = _enveloped(event, written, max_retries, retry_delay, self._cipher)
-        window_ms = self._window_ms if window is None else _window_ms(window)
-        draft = self._draft(event, envelope, window_ms, is_own_id=id is None)
-        return draft if expire_after is None else _limited(draft, expire_after)
+        written = _enveloped(event, written, max_retries, retry_delay, self._cipher)
+        draft = self._draft(event, written, _window_ms(window, self._window_ms), is_own_id=id is None)
+        return _limited(draft, expire_after)
+
+    def _placed(self, event: Event[Any]) -> Event[Any]:
+        """Return an event with its place in the chain it is published from, as far as it names none itself.
+
+        Its depth grows in any case: a handler that publishes what it handles must come to an end.
+        """
+        if current_chain() is None:
+            return event
+        chain = self._chain_of(event.type, None)
+        begins = event.causation_id is None and event.correlation_id == event.id
+        said = {
+            "correlation_id": chain.correlation_id if begins and chain.correlation_id else event.correlation_id,
+            "causation_id": event.causation_id or chain.causation_id,
+            "depth": max(event.depth, chain.depth + 1),
+        }
+        return event.model_copy(update=said)
 
     def _secrets_of(self, event_type: str, payload: Any) -> tuple[str, ...]:
         """Return the names of the secret fields of a payload, by its own model and the one registered for its type."""
@@ -147,23 +167,35 @@ class Drafter:
         return chain
 
     def draft_any(self, one: Any) -> Draft:
-        """Return the event that one of `publish_many` is: a mapping of arguments, type and payload, model, or event."""
+        """Return the event that one of `publish_many` is: a mapping of arguments, type and payload, model, or event.
+
+        Raises:
+            InvalidEventError: If it is none of these, or a part of it breaks a rule.
+        """
         if isinstance(one, Event):
             return self.adopt(one)
         if isinstance(one, BaseModel):
             return self.draft(one)
         if isinstance(one, Mapping):
             return self.draft(**one)
-        event_type, payload = one
-        return self.draft(event_type, payload)
+        if isinstance(one, Sequence) and not isinstance(one, str) and len(one) == 2:
+            return self.draft(*one)
+        raise InvalidEventError(
+            "each of publish_many is a dictionary of the arguments of publish, a pair of type and payload, a registered"
+            f" model, or an Event; this is {ascii(one)[:80]}"
+        )
 
     def adopt(self, event: Event[Any]) -> Draft:
-        """Return an event that exists already, ready to be published; its payload is checked again.
+        """Return an event that somebody else made, ready to be published; its payload is checked again.
 
         Raises:
             InvalidEventError: If its payload cannot be published.
+            CausationDepthError: As `draft`.
         """
         self._catalog.check_payload(event.type, event.payload)
+        if secrets := self._secrets_of(event.type, event.payload):
+            event = event.model_copy(update={"headers": {**event.headers, SECRET_HEADER: ",".join(secrets)}})
+        event = self._placed(event)
         written = encode_payload(event.payload, max_bytes=self._max_bytes, max_depth=self._max_levels)
         return self._draft(event, encode_event(event, written, cipher=self._cipher), self._window_ms)
 
@@ -176,6 +208,16 @@ class Drafter:
         lane = int(event.priority)
         step = event_step(event.id, event.type, lane, envelope, key=key, window_ms=window_ms, chain=chain)
         return Draft(event, envelope, step)
+
+
+def _nothing_beside(whole: M, more: Sequence[Any]) -> M:
+    """Return an event, or a payload that names its type: what is said beside it would be dropped without a word."""
+    if all(one is None for one in more):
+        return whole
+    what = "an event brings all its fields" if isinstance(whole, Event) else f"a {type(whole).__name__} is the payload"
+    raise InvalidEventError(
+        f"{what}, and others were given beside it; change a copy, by model_copy(update=...), or give type and payload"
+    )
 
 
 def _enveloped(
@@ -215,15 +257,19 @@ def _whole(max_retries: Any) -> int:
     )
 
 
-def _window_ms(window: DurationLike) -> int:
+def _window_ms(window: DurationLike | None, usual_ms: int) -> int:
+    if window is None:
+        return usual_ms
     window_ms = to_milliseconds(window)
     if window_ms < 1:
         raise InvalidEventError("the window of an idempotency key is at least a millisecond; give none to use 24 h")
     return window_ms
 
 
-def _limited(draft: Draft, expire_after: DurationLike) -> Draft:
-    """Return the same event with a limit of its age."""
+def _limited(draft: Draft, expire_after: DurationLike | None) -> Draft:
+    """Return the same event with a limit of its age, if there is one."""
+    if expire_after is None:
+        return draft
     limit_ms = to_milliseconds(expire_after)
     if limit_ms < 1:
         raise InvalidEventError("expire_after is at least a millisecond; give none where an event is never too late")

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import dramatiq
@@ -17,7 +18,7 @@ from pydantic import BaseModel, Field
 
 from eventsys import Event, EventService, EventStatus
 from eventsys.errors import EventsysError
-from eventsys.model.masking import MASK
+from eventsys.model.masking import MASK, shown_payload
 from eventsys.runtime.exposition import prometheus_text
 from tests.service.test_encryption import everything_in
 from tests.support.services import Services
@@ -70,6 +71,14 @@ def test_a_canary_is_found_nowhere(
     shown += _command(events, "dead", "show", f"{event.id}:fails") + _command(events, "events", "ls", "--json")
     shown += _command(events, "dead", "ls", "--json") + _command(events, "settings")
     assert CANARY not in shown
+
+
+def test_an_event_made_by_hand_names_its_secrets_too(events: EventService) -> None:
+    """Whoever shows it knows the fields by that header, and not the model."""
+    events.type("payment.made", Payment)
+    made = Event(id="mine", type="payment.made", payload={"card": CANARY, "amount": 1}, time=datetime.now(UTC))
+    events.publish_many([made])
+    assert shown_payload(events.get_event("mine")) == {"card": MASK, "amount": 1}
 
 
 def _fail(event: Any) -> None:

@@ -1,0 +1,73 @@
+"""Publishing events and models as a whole: nothing beside them is dropped, and they take their place in the chain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from eventsys import Event, EventService, InvalidEventError
+from eventsys.testing import EventHarness
+from tests.support.payloads import Notification
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"payload": {"n": 2}}, {"source": "other"}, {"priority": 8}, {"max_retries": 0}, {"expire_after": "1h"}],
+    ids=str,
+)
+def test_nothing_may_be_said_beside_an_event_that_exists(events: EventService, more: dict[str, Any]) -> None:
+    """It would be dropped without a word."""
+    event = events.publish("a.b", {"n": 1})
+    with pytest.raises(InvalidEventError, match="an event brings all its fields, and others were given beside it"):
+        events.publish(event, **more)
+    with pytest.raises(InvalidEventError, match="beside it"):
+        events.schedule(event, delay="1h", **more)
+
+
+def test_no_payload_may_be_given_beside_a_model(events: EventService) -> None:
+    events.type("user.notification", Notification)
+    with pytest.raises(InvalidEventError, match="a Notification is the payload, and others were given beside it"):
+        events.publish(Notification(user_id="1"), {"user_id": "2"})
+    assert events.publish(Notification(user_id="1"), source="here").source == "here"
+
+
+@pytest.mark.parametrize("one", [None, "a.b", ("a.b",), ("a.b", {}, "source"), 5], ids=str)
+def test_one_of_many_that_is_no_event_is_refused_with_what_it_may_be(events: EventService, one: Any) -> None:
+    with pytest.raises(InvalidEventError, match="each of publish_many is a dictionary of the arguments of publish"):
+        events.publish_many([("a.b", {}), one])
+    assert events.get_metrics().total_events == 0
+
+
+def test_an_event_made_by_a_handler_takes_its_place_in_the_chain(harness: EventHarness) -> None:
+    events = harness.events
+
+    @events.on("a.b", name="h")
+    def handle(event: Event) -> None:
+        made = {"payload": {}, "time": event.time}
+        events.publish_many(
+            [
+                Event(id="new", type="c.d", **made),
+                Event(id="placed", type="c.d", correlation_id="own", causation_id="other", **made),
+            ]
+        )
+
+    events.publish("a.b", id="first", correlation_id="chain")
+    harness.advance(seconds=1)
+    new, placed = events.get_event("new"), events.get_event("placed")
+    assert (new.correlation_id, new.causation_id, new.depth) == ("chain", "first", 1)
+    assert (placed.correlation_id, placed.causation_id, placed.depth) == ("own", "other", 1)
+
+
+def test_a_handler_that_publishes_copies_of_its_event_comes_to_an_end(harness: EventHarness) -> None:
+    events, seen = harness.events, []
+
+    @events.on("a.b", name="h", max_retries=0)
+    def handle(event: Event) -> None:
+        seen.append(event.depth)
+        if len(seen) < 200:
+            events.publish(event.model_copy(update={"id": f"copy-{len(seen)}"}))
+
+    events.publish("a.b", id="first")
+    harness.advance(seconds=5)
+    assert seen == list(range(events.settings.max_depth + 1))
