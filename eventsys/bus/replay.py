@@ -39,7 +39,7 @@ _MOST_GIVEN, _MOST_SCANNED = 200, 5_000
 #: How long a process may carry a replay on alone, after its last step.
 _DRIVING_MS = 3_000
 
-#: The rate allows at most what a second of standing still would have given.
+#: The rate allows at most what a second of standing still would have given, or one event where that takes longer.
 _CATCH_UP_MS = 1_000
 
 _TOLD = {
@@ -214,8 +214,9 @@ class Replays:
             self._end(standing.replay, ReplayState.FAILED, error="its subscription has ended")
             return 0
         each_ms = 1_000 / standing.replay.rate
-        paid_ms = max(standing.paid_ms, now_ms - _CATCH_UP_MS)
-        allowed = min(_MOST_GIVEN, int((now_ms - paid_ms) / each_ms))
+        paid_ms = max(standing.paid_ms, now_ms - max(_CATCH_UP_MS, each_ms))
+        # Kept to a thousandth of a millisecond, in which the turn of a slow rate may seem not quite to have come.
+        allowed = min(_MOST_GIVEN, int((now_ms - paid_ms + 0.001) / each_ms))
         if allowed < 1:
             return 0
         batch = self._batch(standing, subscription, allowed)

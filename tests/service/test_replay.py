@@ -153,21 +153,33 @@ def test_a_back_fill_leaves_out_what_the_subscription_had(events: EventService, 
     eventually(lambda: len(late.all) == 4)
     assert sorted(late.all) == [("e0", True), ("e1", True), ("e2", True), ("e3", False)]
     assert seen.replays() == []
+    found = events.get_event_records(EventFilter(subscription="late", order="oldest"))
+    assert [one.id for one in found.items] == ["e0", "e1", "e2", "e3"]
+    assert events.get_event_records(EventFilter(subscription="late", status=EventStatus.DELIVERED)).total == 4
+    assert [one.id for one in events.get_event_records(EventFilter(subscription="h", order="oldest")).items] == [
+        "e0", "e1", "e2", "e3",
+    ]  # fmt: skip
     again = _ended(events, events.replays.backfill("late").id)
     assert (again.delivered, again.skipped, again.number) == (0, 4, 2)
 
 
-@pytest.mark.redis62
-def test_a_replay_keeps_its_rate_by_the_clock(events: EventService, seen: _Seen) -> None:
+def _replayed_by_hand(events: EventService, count: int) -> _Clock:
+    """Give `h` so much history, and return the clock that replays are carried on by."""
     historian = Historian(events)
     events.bus.prepare()
     now_ms = events.broker.clock.now_ms()
     number = historian.link.call("HGET", historian.keys.subscription_numbers, "h").decode()
-    for at in range(30):
+    for at in range(count):
         historian.store("a.b", now_ms - 1_000 + at)
     historian.dispatch(now_ms, targets=[number, "h", "elsewhere", 0])
     clock = _Clock(now_ms)
     events.replays._clock = clock  # type: ignore[assignment]
+    return clock
+
+
+@pytest.mark.redis62
+def test_a_replay_keeps_its_rate_by_the_clock(events: EventService, seen: _Seen) -> None:
+    clock = _replayed_by_hand(events, 30)
     replay = events.replays.replay("h", rate=10)
     assert [events.replays.step(), events.replays.step()] == [10, 0]
     clock.at_ms += 500
@@ -179,6 +191,21 @@ def test_a_replay_keeps_its_rate_by_the_clock(events: EventService, seen: _Seen)
     assert [events.replays.step(), events.replays.get(replay.id).state] == [5, ReplayState.RUNNING]
     assert [events.replays.step(), events.replays.get(replay.id).state] == [0, ReplayState.COMPLETED]
     assert (events.replays.get(replay.id).delivered, events.replays.get(replay.id).scanned) == (30, 30)
+
+
+@pytest.mark.parametrize(("rate", "each_ms"), [("10/m", 6_000), ("7/h", 514_286), ("1/h", 3_600_000)])
+def test_a_replay_slower_than_one_a_second_gives_one_event_each_time_its_turn_comes(
+    events: EventService, seen: _Seen, rate: str, each_ms: int
+) -> None:
+    clock = _replayed_by_hand(events, 3)
+    events.replays.replay("h", rate=rate)
+    assert [events.replays.step(), events.replays.step()] == [1, 0]
+    clock.at_ms += each_ms - 1
+    assert events.replays.step() == 0
+    clock.at_ms += 1
+    assert [events.replays.step(), events.replays.step()] == [1, 0]
+    clock.at_ms += 10 * each_ms
+    assert [events.replays.step(), events.replays.step()] == [1, 0]
 
 
 def test_when_the_process_that_carries_a_replay_on_is_gone_another_one_does(events: EventService, seen: _Seen) -> None:
