@@ -36,7 +36,7 @@ class EventFilter(BaseModel):
     """The first time that is too late."""
     correlation_id: str | None = None
     subscription: str | None = None
-    """Events with a delivery to this subscription."""
+    """Events with a delivery to this subscription, also one that a replay or a back-fill gave."""
     text: str | None = None
     """Text that the stored event contains."""
     page: int = Field(default=1, ge=1)

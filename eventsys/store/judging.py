@@ -66,12 +66,20 @@ class Judge:
             number = self._link.call("HGET", self._keys.subscription_numbers, self._subscription)
             if number is None:
                 return []
-        commands = [("HMGET", self._keys.record(header.id), "open", "status", number) for _, header in found]
-        return [
-            one
-            for one, (opened, status, delivery) in zip(found, self._link.pipeline(commands), strict=True)
-            if delivery is not None and (not self._is_delivered or (opened == b"0" and status in {None, b"delivered"}))
-        ]
+        commands = [("HMGET", self._keys.record(header.id), "open", "status", number, "replays") for _, header in found]
+        fit: list[tuple[Readable, bool]] = []
+        for one, (opened, status, delivery, replays) in zip(found, self._link.pipeline(commands), strict=True):
+            stands = not self._is_delivered or (opened == b"0" and status in {None, b"delivered"})
+            if stands and (delivery is not None or replays is not None):
+                fit.append((one, delivery is not None))
+        return self._with_replays(fit, number)
+
+    def _with_replays(self, found: list[tuple[Readable, bool]], number: bytes) -> list[Readable]:
+        """Return what was delivered, and what only replays gave to the subscription of this number."""
+        unsure = [header.id for (_, header), is_sure in found if not is_sure]
+        fields = self._link.pipeline([("HKEYS", self._keys.record(one)) for one in unsure]) if unsure else []
+        given = {one for one, names in zip(unsure, fields, strict=True) if _is_replayed(names, number)}
+        return [one for one, is_sure in found if is_sure or one[1].id in given]
 
 
 def _tests(
@@ -92,6 +100,10 @@ def _tests(
         text = wanted.text.encode()
         tests.append(lambda header: text in _readable(header) or text in header.type.encode())
     return tests
+
+
+def _is_replayed(fields: Sequence[bytes], number: bytes) -> bool:
+    return any(field.startswith(number + b"#") for field in fields)
 
 
 def _readable(header: EventHeader) -> bytes:
