@@ -168,7 +168,9 @@ class History:
             if cursor is None or (wanted.cursor is not None and len(fitting) > wanted.page_size):
                 break
             size = min(_MOST_JUDGED, next_size(size, chunk.found))
-        return _page(fitting[offset:], wanted, len(fitting), is_exact=cursor is None, scanned_to=cursor)
+        # Behind a cursor the pages before it were not looked at, so what is found there is not all there is.
+        is_exact = cursor is None and wanted.cursor is None
+        return _page(fitting[offset:], wanted, len(fitting), is_exact=is_exact, scanned_to=cursor)
 
     def _begins(self) -> dict[str, Place]:
         """Return where the history begins, by class; "" for what is in no class."""

@@ -18,6 +18,9 @@ _CHUNK = 500
 #: Letters a listing looks through to count those of a type or a reason; beyond, its total is a lower bound.
 MOST_COUNTED = 10_000
 
+#: Digits of a time in a cursor.
+_MOST_DIGITS = 15
+
 
 class Found(NamedTuple):
     """A dead letter in an index; letters sort by time."""
@@ -157,6 +160,6 @@ def _cursor_of(found: Found) -> str:
 
 def _place_of(cursor: str) -> Found:
     died_ms, _, letter_id = cursor.partition("|")
-    if not died_ms.isdecimal() or not letter_id:
+    if not died_ms.isdecimal() or len(died_ms) > _MOST_DIGITS or not letter_id:
         raise InvalidCursorError(f"{cursor[:80]!r} leads nowhere; give next_cursor of the page before, as it is")
     return Found(int(died_ms), letter_id)

@@ -122,7 +122,8 @@ class LogIndex:
         newest = "+" if self._last is None else self._last.entry
         key = f"{self._keys.prefix}:{stream.name}"
         if self._newest_first:
-            newest = newest if cursor is None else f"({cursor.entry}"
+            if cursor is not None and (self._last is None or cursor <= self._last):
+                newest = f"({cursor.entry}"
             return ("XREVRANGE", key, newest, oldest, "COUNT", size)
         oldest = oldest if cursor is None or cursor < max(self._first, stream.begins) else f"({cursor.entry}"
         return ("XRANGE", key, oldest, newest, "COUNT", size)

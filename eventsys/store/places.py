@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Any, NamedTuple
 
@@ -16,6 +17,9 @@ HIGHEST = 2**62
 
 #: Bytes of a place in such a list.
 PLACE_BYTES = _PACKED.size
+
+#: The name of an entry, in numbers that Redis takes.
+_ENTRY = re.compile(r"[0-9]{1,15}-[0-9]{1,19}")
 
 _CLASS_CODES = {100: "system", 101: "cron"}
 
@@ -86,10 +90,9 @@ def place_of_cursor(cursor: str) -> Place:
     Raises:
         InvalidCursorError: If it tells none.
     """
-    try:
-        return Place.of(cursor)
-    except ValueError as error:
-        raise invalid_cursor(cursor) from error
+    if _ENTRY.fullmatch(cursor) is None:
+        raise invalid_cursor(cursor)
+    return Place.of(cursor)
 
 
 def place_of_log(log: bytes | str) -> Place:

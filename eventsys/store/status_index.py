@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from eventsys.model.status import EventStatus
@@ -10,6 +11,9 @@ from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.places import Logged, envelope_in, invalid_cursor, place_of_log
 from eventsys.store.scripts import script
+
+#: A score, or what stands before or behind all of them, and an id.
+_CURSOR = re.compile(r"([0-9]{1,15}|[-+]inf):(.*)", re.DOTALL)
 
 
 class StatusIndex:
@@ -87,7 +91,7 @@ def _cursor(score: str, event_id: str) -> str:
 
 
 def _parts(cursor: str) -> tuple[str, str]:
-    score, colon, event_id = cursor.partition(":")
-    if not colon or not (score.isdecimal() or score in {"-inf", "+inf"}):
+    read = _CURSOR.fullmatch(cursor)
+    if read is None:
         raise invalid_cursor(cursor)
-    return score, event_id
+    return read[1], read[2]

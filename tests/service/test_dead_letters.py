@@ -203,6 +203,8 @@ def test_pages_and_filters_find_the_letters(events: EventService, quick_work: Wo
         assert len(seen) == len(set(seen)) == 17
     with pytest.raises(InvalidCursorError, match="leads nowhere"):
         letters.list(DeadLetterFilter(cursor="here"))
+    with pytest.raises(InvalidCursorError, match="leads nowhere"):
+        letters.list(DeadLetterFilter(cursor=f"{'9' * 5_000}|x"))
 
 
 def test_purging_drops_what_fits_after_it_was_counted(
