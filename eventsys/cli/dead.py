@@ -72,7 +72,8 @@ def list_letters(
             print_model(page)
             return
         more = f"; the next: --cursor {page.next_cursor}" if page.next_cursor else ""
-        print_table(_COLUMNS, page.items, caption=f"{len(page.items)} of {page.total:,} dead letters{more}")
+        total = f"{'' if page.total_is_exact else 'at least '}{page.total:,}"
+        print_table(_COLUMNS, page.items, caption=f"{len(page.items)} of {total} dead letters{more}")
 
 
 @dead.command("show")

@@ -51,9 +51,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "delayed reschedule": ("eventsys delayed reschedule 01a21331-ca33-71a0-925c-3d2b82207160 --delay 1h",),
     "delayed run": ("eventsys delayed run 01a21331-ca33-71a0-925c-3d2b82207160",),
     "dead ls": ("eventsys dead ls --since 1d --sub send-invoice",),
-    "dead show": ("eventsys dead show 1764082442318-0",),
+    "dead show": ("eventsys dead show 01a21331-ca2c-7ce9-b173-735349f1d408:send-invoice",),
     "dead redrive": (
-        "eventsys dead redrive 1764082442318-0",
+        "eventsys dead redrive 01a21331-ca2c-7ce9-b173-735349f1d408:send-invoice",
         "eventsys dead redrive --sub send-invoice --dry-run",
         "eventsys dead redrive --all --rate 20/s --yes",
     ),

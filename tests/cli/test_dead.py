@@ -44,6 +44,18 @@ def test_letters_are_listed_and_shown_with_the_reason(events: EventService, lett
     assert DeadLetter.model_validate_json(run("dead", "show", "one:ship", "--json")).attempts == 1
 
 
+def test_a_count_that_is_only_a_lower_bound_is_told_as_one(
+    events: EventService, letters: list[str], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("eventsys.cli.dead.print_table", lambda *table, caption: said.append(caption))
+    run("dead", "ls", "-n", "1", "--reason", "failed")
+    monkeypatch.setattr("eventsys.store.letter_index.MOST_COUNTED", 1)
+    monkeypatch.setattr("eventsys.store.letter_index._CHUNK", 1)
+    run("dead", "ls", "-n", "1", "--reason", "failed")
+    assert [one.partition(";")[0] for one in said] == ["1 of 2 dead letters", "1 of at least 1 dead letters"]
+
+
 def test_letters_are_sent_again_by_id_or_filter(events: EventService, letters: list[str], run: Run) -> None:
     counted = RedriveResult.model_validate_json(run("dead", "redrive", "--sub", "ship", "--dry-run", "--json"))
     assert (counted.matched, counted.redriven) == (2, 0)

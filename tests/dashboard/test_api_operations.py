@@ -152,6 +152,8 @@ def test_dead_letters_are_listed_shown_and_sent_again(
     assert events.wait(letters[0].rpartition(":")[0]).status == "delivered"
     counted = post(client, "dead-letters/redrive", {"filter": {"subscription": "ship"}, "dry_run": True})
     assert (counted["matched"], counted["redriven"]) == (2, 0)
+    some = post(client, "dead-letters/redrive", {"ids": [letters[0], letters[1]], "dry_run": True})
+    assert (some["matched"], some["redriven"], some["refused"]) == (2, 0, {"gone": 1})
     assert post(client, "dead-letters/redrive", {"filter": {"subscription": "ship"}})["redriven"] == 2
     assert [one["action"] for one in changes()] == ["letters.redrive", "letters.redrive"]
 
@@ -162,6 +164,7 @@ def test_dead_letters_are_purged_one_by_one_and_by_filter(
     assert post(client, f"dead-letters/{letters[0]}/purge") == {"matched": 1, "purged": 1}
     post(client, f"dead-letters/{letters[0]}/purge", status=404)
     assert post(client, "dead-letters/purge", {"all": True, "dry_run": True}) == {"matched": 2, "purged": 0}
+    assert post(client, "dead-letters/purge", {"ids": letters, "dry_run": True}) == {"matched": 2, "purged": 0}
     assert events.dead_letters.count() == 2
     assert post(client, "dead-letters/purge", {"ids": [letters[1]]}) == {"matched": 1, "purged": 1}
     assert post(client, "dead-letters/purge", {"filter": {"types": ["order.*"]}}) == {"matched": 1, "purged": 1}

@@ -65,7 +65,7 @@ def redrive_letters(desk: Changes, chosen: ToRedrive) -> Response:
     found, told = desk.events.dead_letters, chosen.model_dump(mode="json", exclude_defaults=True)
     if chosen.dry_run:
         if chosen.ids is not None:
-            return answer(RedriveResult(matched=len(chosen.ids)))
+            return answer(found.redrive_many(chosen.ids, force=chosen.force, dry_run=True))
         return answer(found.redrive_all(chosen.filter, rate=chosen.rate, force=chosen.force, dry_run=True))
     if chosen.ids is not None:
         ids = chosen.ids
@@ -82,10 +82,10 @@ def redrive_letters(desk: Changes, chosen: ToRedrive) -> Response:
 def purge_letters(desk: Changes, chosen: Chosen) -> Response:
     """Drop dead letters for good; their events stay failed."""
     found, told = desk.events.dead_letters, chosen.model_dump(mode="json", exclude_defaults=True)
-    if chosen.dry_run:
-        count = len(chosen.ids) if chosen.ids is not None else found.purge_all(chosen.filter, dry_run=True)
-        return answer(PurgeResult(matched=count, purged=0))
     ids, wanted = chosen.ids, chosen.filter
+    if chosen.dry_run:
+        count = found.purge_all(wanted, dry_run=True) if ids is None else found.purge(*ids, dry_run=True)
+        return answer(PurgeResult(matched=count, purged=0))
     count = desk.change(
         "letters.purge", "", lambda: found.purge(*ids) if ids is not None else found.purge_all(wanted), **told
     )
