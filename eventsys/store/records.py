@@ -109,7 +109,8 @@ def _read_delivery(name: str, text: str, workers: Mapping[str, str]) -> Delivery
     status = _STATUS[lines[-1][0]]
     ending = _read_attempt(len(lines), lines[-1], workers)
     # What was cancelled, expired, or killed its process every time left no line of an attempt of its own.
-    attempts = [_read_attempt(at, line, workers) for at, line in enumerate(lines, start=1) if _is_attempt(line)]
+    tried = [line for line in lines if _is_attempt(line)]
+    attempts = [_read_attempt(at, line, workers) for at, line in enumerate(tried, start=1)]
     last = attempts[-1] if attempts else None
     return DeliveryRecord(
         subscription=name,

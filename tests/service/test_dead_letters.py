@@ -114,6 +114,7 @@ def test_a_redrive_goes_on_with_the_old_delivery(events: EventService, quick_wor
     assert record.status is EventStatus.DELIVERED
     [delivery] = [one for one in record.deliveries if one.subscription == "h"]
     assert [one.status for one in delivery.history] == ["failed"] * 4 + ["succeeded"]
+    assert [one.number for one in delivery.history] == [1, 2, 3, 4, 5]
     assert events.get_event_records(EventFilter(status="failed")).total == 0
     _assert_totals_agree(events)
 
