@@ -44,6 +44,7 @@ class Keys:
     def __init__(self, bus: str) -> None:
         self.prefix = f"es:{{{bus}}}"
         self.format = f"{self.prefix}:format"
+        self.clock = f"{self.prefix}:clock"
         self.counts = f"{self.prefix}:counts"
         self.pending = f"{self.prefix}:pending"
         self.history = f"{self.prefix}:history"

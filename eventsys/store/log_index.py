@@ -35,7 +35,8 @@ class Stream(NamedTuple):
 class LogIndex:
     """Streams in the order of their entries' names, which no two entries of a bus share.
 
-    New entries have higher names than all before, so a cursor loses and repeats nothing while events arrive.
+    New entries have higher names than all before, so a cursor loses and repeats nothing while events arrive. Streams
+    are read one after the other: what is newer than the beginning of that is left to the next time, when all have it.
 
     Args:
         link: The way to Redis.
@@ -88,7 +89,8 @@ class LogIndex:
         cursor = None if after is None else place_of_cursor(after)
         if cursor is not None and self._is_past(cursor):
             return Chunk([], None)
-        replies = self._link.pipeline([self._command(stream, cursor, size) for stream in self._streams])
+        commands = [self._command(stream, cursor, size) for stream in self._streams]
+        newest, *replies = self._link.pipeline([("GET", self._keys.clock), *commands])
         entries: list[tuple[Place, list[bytes]]] = []
         read_to: list[Place] = []
         for stream, reply in zip(self._streams, replies, strict=True):
@@ -96,6 +98,9 @@ class LogIndex:
             entries += places
             if len(places) == size:
                 read_to.append(places[-1][0])
+        whole_to = OLDEST if newest is None or self._newest_first else Place.of(newest.decode())
+        if whole_to > (cursor or OLDEST) and any(place[:2] > whole_to[:2] for place, _ in entries):
+            read_to.append(whole_to)
         entries.sort(key=lambda one: one[0], reverse=self._newest_first)
         end: Place | None = None
         if read_to:

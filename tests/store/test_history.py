@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eventsys import EventConflictError, EventFilter, EventService, EventStatus, InvalidCursorError
+from eventsys import EventConflictError, EventFilter, EventService, EventStatus
 from eventsys.clock import from_ms
 from tests.support.histories import LANES, Historian
 
@@ -193,58 +193,6 @@ def test_a_walk_through_a_status_goes_on_behind_an_event_that_left_it(
     assert _walk(events, status=EventStatus.PENDING, page_size=2, order="oldest") == ["e1", "e2", "e3", "e4", "e6"]
     deep = EventFilter(status=EventStatus.PENDING, page=3, page_size=2)
     assert _ids(events.get_event_records(deep)) == ["e1"]
-
-
-@pytest.mark.parametrize("wanted", [{}, {"types": ("a.b",)}, {"status": "failed"}, {"correlation_id": "c"}])
-def test_a_cursor_of_nothing_is_refused(events: EventService, historian: Historian, wanted: Any) -> None:
-    historian.store("a.b", T0, chain="c")
-    with pytest.raises(InvalidCursorError, match="'x-y' is no cursor"):
-        events.get_event_records(EventFilter(cursor="x-y", **wanted))
-
-
-def test_the_total_behind_a_cursor_does_not_pass_for_that_of_all_pages(
-    events: EventService, historian: Historian
-) -> None:
-    for number in range(10):
-        historian.store("a.b", T0 + number, source="s")
-    first = events.get_event_records(EventFilter(sources=("s",), page_size=6))
-    assert (first.total, first.total_is_exact) == (10, True)
-    last = events.get_event_records(EventFilter(sources=("s",), page_size=6, cursor=first.next_cursor))
-    assert (len(last.items), last.total, last.total_is_exact, last.next_cursor) == (4, 4, False, None)
-
-
-@pytest.mark.parametrize("types", [(), ("a.b",)])
-def test_a_cursor_from_outside_the_times_asked_for_leads_to_none_outside(
-    events: EventService, historian: Historian, types: tuple[str, ...]
-) -> None:
-    for number in range(6):
-        historian.store("a.b", T0 + number)
-    times: Any = {"start_time": from_ms(T0 + 1), "end_time": from_ms(T0 + 3), "types": types}
-    behind, before = f"{T0 + 5}-0", f"{T0}-0"
-    assert _ids(events.get_event_records(EventFilter(cursor=behind, **times))) == ["e3", "e2"]
-    assert _ids(events.get_event_records(EventFilter(cursor=before, order="oldest", **times))) == ["e2", "e3"]
-
-
-@pytest.mark.parametrize(
-    "cursor", ["1-99999999999999999999", "99999999999999999999-0", "5--3", "-5-0", "1_0-0", "\u0663-0", "", " 5-0"]
-)
-@pytest.mark.parametrize("wanted", [{}, {"types": ("a.b",)}, {"sources": ("s",)}, {"correlation_id": "c"}])
-def test_a_cursor_that_redis_would_not_take_is_refused_as_one_of_nothing(
-    events: EventService, historian: Historian, wanted: Any, cursor: str
-) -> None:
-    for _ in range(2):
-        historian.store("a.b", T0, source="s", chain="c")
-    for order in ("newest", "oldest"):
-        with pytest.raises(InvalidCursorError, match="is no cursor of this query"):
-            events.get_event_records(EventFilter(cursor=cursor, order=order, **wanted))
-
-
-@pytest.mark.parametrize("cursor", ["\u0663:e1", "", ":", "1e5:x", "nan:x", f"{'9' * 400}:x"])
-def test_a_cursor_of_a_status_that_redis_would_not_take_is_refused(
-    events: EventService, historian: Historian, cursor: str
-) -> None:
-    with pytest.raises(InvalidCursorError, match="is no cursor of this query"):
-        events.get_event_records(EventFilter(status=EventStatus.FAILED, cursor=cursor))
 
 
 @pytest.mark.redis62
