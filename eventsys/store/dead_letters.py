@@ -116,8 +116,7 @@ class DeadLetters:
         """Send these dead letters again, as many as can be, or only count them; the result tells of the others."""
         outcomes: Counter[str] = Counter()
         if dry_run:
-            gone = len(letter_ids) - len(self._index.find(letter_ids))
-            return RedriveResult(matched=len(letter_ids), refused={"gone": gone} if gone else {})
+            return RedriveResult(matched=len(letter_ids), refused=self._index.refusals(letter_ids, _cap(force)))
         for start in range(0, len(letter_ids), _AT_ONCE):
             outcomes.update(self._redrive(letter_ids[start : start + _AT_ONCE], _Turn(0, 0), force=force))
         return _result(outcomes)
@@ -139,7 +138,7 @@ class DeadLetters:
             wanted: Which; None: all.
             rate: How many begin: `100/s`, `10/m`, `1/h`, or a number a second; None: as fast as workers take them.
             force: Also those that were sent again ten times before.
-            dry_run: Only count them.
+            dry_run: Only count them, those too that would be refused.
         """
         now_ms = self._clock.now_ms()
         interval_ms = 0.0 if rate is None else interval_of_rate(rate)
@@ -147,12 +146,16 @@ class DeadLetters:
         matched = 0
         for part in self._index.walk(wanted or DeadLetterFilter(), until_ms=now_ms):
             matched += len(part)
-            for start in range(0, 0 if dry_run else len(part), _AT_ONCE):
+            if dry_run:
+                outcomes += self._index.refusals([one.id for one in part], _cap(force))
+                continue
+            for start in range(0, len(part), _AT_ONCE):
                 due_ms = now_ms + round(outcomes["redriven"] * interval_ms) if rate is not None else 0
                 ids = [one.id for one in part[start : start + _AT_ONCE]]
                 outcomes.update(self._redrive(ids, _Turn(due_ms, interval_ms), force=force))
         if dry_run:
-            return RedriveResult(matched=matched, takes_s=matched * interval_ms / 1000)
+            takes_s = max(0, matched - outcomes.total()) * interval_ms / 1000
+            return RedriveResult(matched=matched, refused=dict(outcomes), takes_s=takes_s)
         return _result(outcomes, interval_ms=interval_ms)
 
     def purge(self, *letter_ids: str, dry_run: bool = False) -> int:
@@ -183,10 +186,8 @@ class DeadLetters:
         for letter_id, letter in zip(letter_ids, letters, strict=True):
             message = revived_message(letter, self._seal)
             arguments += [letter_id, letter.get("died_ms", ""), message]
-        cap = 0 if force else REDRIVE_CAP
         outcomes, is_repeated = self._link.run_telling(
-            script("redrive_letters"), self._keys.prefix, self._clock.now_ms(), cap, turn.due_ms, turn.interval_ms,
-            *arguments,
+            script("redrive_letters"), self._keys.prefix, self._clock.now_ms(), _cap(force), *turn, *arguments,
         )  # fmt: skip
         return [
             # After a lost reply, what is gone and was there before was sent by this very call.
@@ -202,6 +203,10 @@ class DeadLetters:
     def _raw(self, letter_ids: Sequence[str]) -> Sequence[Sequence[bytes]]:
         commands = [("HGETALL", self._keys.letter(letter_id)) for letter_id in letter_ids]
         return self._link.pipeline(commands) if commands else []
+
+
+def _cap(force: bool) -> int:
+    return 0 if force else REDRIVE_CAP
 
 
 def _result(outcomes: Counter[str], *, interval_ms: float = 0.0) -> RedriveResult:

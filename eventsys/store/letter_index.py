@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from eventsys.clock import first_ms, last_ms
 from eventsys.errors import InvalidCursorError
-from eventsys.model.dead_letter import DeadLetterFilter
+from eventsys.model.dead_letter import FORGED, JUNK, DeadLetterFilter
 from eventsys.model.patterns import pattern_matches
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
+from eventsys.store.renamed import present_names
 
 #: Letters looked at in one round trip.
 _CHUNK = 500
@@ -85,6 +87,31 @@ class LetterIndex:
         commands = [("ZSCORE", self._keys.dead, letter_id) for letter_id in letter_ids]
         scores = self._link.pipeline(commands) if commands else []
         return [Found(int(float(score)), one) for one, score in zip(letter_ids, scores, strict=True) if score]
+
+    def refusals(self, letter_ids: Sequence[str], cap: int) -> Counter[str]:
+        """Count by cause which of these letters would not be sent again, as `lua/redrive_letters.lua` decides.
+
+        Args:
+            letter_ids: The letters.
+            cap: Those that were sent again so often stay; 0: none do.
+        """
+        letters = [("HMGET", self._keys.letter(one), "reason", "redrives", "owner") for one in letter_ids]
+        living, *facts = self._link.pipeline([("HKEYS", self._keys.subscriptions), *letters])
+        present, names = present_names(self._link, self._keys), {one.decode() for one in living}
+        causes: Counter[str] = Counter()
+        for reason, redrives, owner in facts:
+            kind, _, name = (owner or b"").decode("utf-8", "replace").partition(":")
+            if reason is None:
+                causes["gone"] += 1
+            elif reason.decode() in JUNK:
+                causes["junk"] += 1
+            elif reason.decode() == FORGED:
+                continue
+            elif 0 < cap <= int(redrives or 0):
+                causes["capped"] += 1
+            elif kind == "subscription" and present.get(name, name) not in names:
+                causes["no_subscription"] += 1
+        return causes
 
     def _parts(self, wanted: DeadLetterFilter, after: Found | None, *, until_ms: int | None) -> Iterator[list[Found]]:
         """Yield the letters of an index in order, from behind `after` on; each part is read when it is asked for."""

@@ -147,7 +147,18 @@ def test_a_letter_sent_again_ten_times_wants_to_be_forced(
         events.wait(event_id)
     with pytest.raises(RedriveRefusedError, match=r"sent again 10 times before.*force=True"):
         events.dead_letters.redrive(letter_id)
+    for dry in (
+        events.dead_letters.redrive_all(dry_run=True),
+        events.dead_letters.redrive_many([letter_id], dry_run=True),
+    ):
+        assert (dry.matched, dry.refused) == (1, {"capped": 1})
+    assert events.dead_letters.redrive_all(dry_run=True, force=True).refused == {}
     assert events.dead_letters.redrive_all().refused == {"capped": 1}
+    events.unsubscribe("a.b", "h")
+    assert events.dead_letters.redrive_all(dry_run=True, force=True).refused == {"no_subscription": 1}
+    assert events.dead_letters.redrive_many([letter_id], force=True).refused == {"no_subscription": 1}
+    events.on("a.b", name="h", max_retries=0)(provider.call)
+    events.bus.prepare()
     assert events.dead_letters.redrive(letter_id, force=True).redrives == 10
 
 
