@@ -12,8 +12,9 @@ def use_embedded_redis_by_default() -> None:
     """Have every service without a `redis_url` use the embedded Redis in `.eventsys/` of the working directory.
 
     It is started, or joined if it runs, when the first connection is opened, and stopped by whichever process is last.
+    Should it die meanwhile, the next connection of any of them starts it again.
     """
-    when_no_url_is_given(lambda: embedded_redis().start())
+    when_no_url_is_given(lambda: embedded_redis().keep())
 
 
 @cache

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-from eventsys.errors import EmbeddedRedisError
+from eventsys.errors import EmbeddedRedisError, RedisUnavailableError
 from eventsys.process_end import before_process_ends, not_before_process_ends
 from eventsys.runtime.file_lock import FileLock
 from eventsys.runtime.server_binary import ServerBinary
@@ -26,8 +26,8 @@ class EmbeddedRedis:
 
     All processes that use one directory share one server: the first starts it, later ones adopt it, and the last to
     stop ends it, at the latest when its interpreter exits. Each user holds a shared lock on `lock`, which the kernel
-    gives back when the user dies. A server that died is started again by `ensure`, with what its append-only file
-    holds: all that was accepted, less the last second with `everysec` if the machine itself went down.
+    gives back when the user dies. A server that died is started again by `ensure`, and by the next connection
+    of a service without a `redis_url`, with what its append-only file holds: all that was accepted, less the last second with `everysec` if the machine itself went down.
 
     The socket is `redis.sock` in the directory, or in a short private directory when that path is longer than a socket
     address holds; `url` knows.
@@ -58,6 +58,7 @@ class EmbeddedRedis:
         self._starts = FileLock(self.directory / "start.lock")
         self._calls = threading.RLock()
         self._server: ServerProcess | None = None
+        self._kept_url: str | None = None
         _embedded.add(self)
 
     @property
@@ -102,6 +103,25 @@ class EmbeddedRedis:
                 with _wrapping_os_errors(self.directory):
                     self._join()
             return self.url
+
+    def keep(self) -> str:
+        """Return the URL of the server for one more connection: start it the first time, and again where it died.
+
+        Once this user has let go of it nothing is started: what still runs while a process ends would leave it behind.
+
+        Raises:
+            EmbeddedRedisError: The first time, as `start`.
+            RedisUnavailableError: If it died and does not start again; the next connection tries once more.
+        """
+        with self._calls:
+            if self._kept_url is None:
+                self._kept_url = self.ensure()
+            elif self._server is not None and self._server.link.ask() is Answer.REFUSED:
+                try:
+                    self.ensure()
+                except EmbeddedRedisError as error:
+                    raise RedisUnavailableError(str(error)) from error
+            return self._kept_url
 
     def stop(self) -> None:
         """Let go of the server, and end it if nobody else holds it; returns when it is gone.

@@ -206,7 +206,7 @@ class Link:
 
     Args:
         url: `redis://`, `rediss://`, `unix://` or `redis+sentinel://host:port[,host:port]/service[/db]`; or what
-            returns it, asked when the first connection is opened.
+            returns it, asked when a connection is opened: the first answer counts.
         connect_timeout_s: Seconds until an unanswered connect counts as Redis being away.
     """
 
@@ -286,6 +286,8 @@ class Link:
         if self._maker is None:
             url = self._url if isinstance(self._url, str) else self._url()
             self._maker = connection_maker(url, connect_timeout_s=self._connect_timeout_s)
+        elif not isinstance(self._url, str):
+            self._url()  # whoever started this Redis looks whether it is there still
         return self._maker()
 
     def _mine(self) -> Channel:
