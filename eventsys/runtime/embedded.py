@@ -26,8 +26,9 @@ class EmbeddedRedis:
 
     All processes that use one directory share one server: the first starts it, later ones adopt it, and the last to
     stop ends it, at the latest when its interpreter exits. Each user holds a shared lock on `lock`, which the kernel
-    gives back when the user dies. A server that died is started again by `ensure`, and by the next connection
-    of a service without a `redis_url`, with what its append-only file holds: all that was accepted, less the last second with `everysec` if the machine itself went down.
+    gives back when the user dies. A server that died is started again by `ensure`, and by the next connection of a
+    service without a `redis_url`, with what its append-only file holds: all that was accepted, less the last second
+    with `everysec` if the machine itself went down.
 
     The socket is `redis.sock` in the directory, or in a short private directory when that path is longer than a socket
     address holds; `url` knows.
