@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from eventsys.broker.actor import HandlerActor
 from eventsys.broker.broker import EventBroker
@@ -13,6 +13,9 @@ from eventsys.errors import SettingsError, SubscriptionError
 from eventsys.model.subscription import Subscription
 from eventsys.store.keys import FORMAT
 from eventsys.store.subscriptions import SubscriptionStore, UnsettledError
+
+#: Handlers that Redis is told of in one round trip.
+_AT_ONCE = 100
 
 
 class Declarations:
@@ -102,8 +105,10 @@ class Declarations:
                 self._check_format()
                 self._is_checked = True
             while self._undeclared:
-                self._save(self._undeclared[0])
-                self._undeclared.pop(0)
+                some = self._undeclared[:_AT_ONCE]
+                for actor, saved in zip(some, self._save_some(some), strict=True):
+                    self._save(actor, saved)
+                del self._undeclared[: len(some)]
 
     def forget(self) -> None:
         """Know of nothing that Redis was told: it is another one from now on."""
@@ -145,15 +150,24 @@ class Declarations:
         with self._lock:
             return actor not in self._undeclared and actor not in self._unhosted
 
-    def _save(self, actor: HandlerActor) -> None:
+    def _save_some(self, actors: Sequence[HandlerActor]) -> Sequence[tuple[int, list[str]] | None]:
+        """Declare handlers in one round trip, and return what came of each; None where it has to be tried by itself."""
+        if len(actors) == 1:
+            return [None]
+        return self._subscriptions.save_some([(actor.subscription, self._host_of(actor)) for actor in actors])
+
+    def _host_of(self, actor: HandlerActor) -> str:
+        """Return the process that the subscription of a handler lives as long as: this one, or none."""
+        if actor.subscription.persistent:
+            return ""
+        # The lease comes first: a host without one counts as dead.
+        self._broker.presence.appear()
+        self._mortal[actor.actor_name] = actor
+        return self._broker.presence.name
+
+    def _save(self, actor: HandlerActor, saved: tuple[int, list[str]] | None = None) -> None:
         subscription = actor.subscription
-        host = ""
-        if not subscription.persistent:
-            # The lease comes first: a host without one counts as dead.
-            self._broker.presence.appear()
-            host = self._broker.presence.name
-            self._mortal[actor.actor_name] = actor
-        number, former = self._declared(subscription, host)
+        number, former = self._declared(subscription, self._host_of(actor)) if saved is None else saved
         self._broker.work.successors.update(dict.fromkeys(former, actor))
         actor.subscription = subscription.model_copy(update={"number": number})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from eventsys.errors import EventsysError
+from eventsys.errors import EventsysError, RedisUnavailableError
 from eventsys.model.priority import LANES
 from eventsys.model.subscription import Subscription, SubscriptionState
 from eventsys.store.keys import Keys
@@ -53,15 +53,27 @@ class SubscriptionStore:
         Raises:
             UnsettledError: If one of this name has ended and may have open deliveries; nothing is written.
         """
+        return _saved(subscription, self._link.run(script("save_subscription"), *self._declaring(subscription, host)))
+
+    def save_some(self, declared: Sequence[tuple[Subscription, str]]) -> list[tuple[int, list[str]] | None]:
+        """Declare subscriptions, each with its host, in one round trip, and return what `save` does of each.
+
+        None stands where one is not declared, for whatever reason: `save` tells it.
+        """
+        sha = script("save_subscription").sha
+        try:
+            outcomes = self._link.pipeline([("EVALSHA", sha, 1, *self._declaring(*one)) for one in declared])
+        except RedisUnavailableError:
+            return [None] * len(declared)
+        return [
+            None if isinstance(outcome, Exception) or outcome[0] == b"unsettled" else _saved(subscription, outcome)
+            for (subscription, _), outcome in zip(declared, outcomes, strict=True)
+        ]
+
+    def _declaring(self, subscription: Subscription, host: str) -> tuple[str, ...]:
         row = subscription.model_dump_json(exclude={"number", "revision", "state"}).removesuffix("}")
-        outcome = self._link.run(
-            script("save_subscription"), self._keys.prefix, subscription.name, subscription.declaration_hash, row, host,
-            *subscription.was,
-        )  # fmt: skip
-        if outcome[0] == b"unsettled":
-            raise UnsettledError(subscription.name, outcome[1].decode())
-        number, _version, _changed, former = outcome
-        return int(number), [name.decode() for name in former]
+        name, declaration_hash = subscription.name, subscription.declaration_hash
+        return (self._keys.prefix, name, declaration_hash, row, host, *subscription.was)
 
     def remove(self, name: str) -> bool:
         """End a subscription, and say whether there was one. `settle_ended` cancels what is open."""
@@ -200,6 +212,13 @@ def _figures(replies: Sequence[Any]) -> dict[str, Any]:
     return {
         "waiting": sum(lengths), "oldest_ms": min(since, default=None), "let_in": let_in, "dead_letters": dead_letters,
     }  # fmt: skip
+
+
+def _saved(subscription: Subscription, outcome: Sequence[Any]) -> tuple[int, list[str]]:
+    if outcome[0] == b"unsettled":
+        raise UnsettledError(subscription.name, outcome[1].decode())
+    number, _version, _changed, former = outcome
+    return int(number), [name.decode() for name in former]
 
 
 def _standing(subscription: Subscription, state: bytes | None, opened: bytes | None) -> Subscription:
