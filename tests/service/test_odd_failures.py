@@ -143,6 +143,8 @@ def test_an_event_that_cannot_be_resolved_again_keeps_nothing_from_its_commit(
     route, asked = events.bus.router.route, []
 
     def stale_then_failing(envelope: str) -> Any:
+        if asked and envelope != asked[0]:
+            return route(envelope)
         asked.append(envelope)
         if len(asked) == 2:
             raise error
@@ -155,4 +157,4 @@ def test_an_event_that_cannot_be_resolved_again_keeps_nothing_from_its_commit(
     if ends_as is EventStatus.DELIVERED:
         assert events.wait(first.id, "10s").status is ends_as
     assert events.wait(events.publish("a.b").id, "10s").status is EventStatus.DELIVERED
-    assert len(asked) >= 3
+    assert len(asked) >= 2
