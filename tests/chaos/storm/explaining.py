@@ -13,11 +13,14 @@ from .nemesis import Outage, Strike
 from .plan import LONGEST_S
 
 _MOMENT_S = 0.5
-"""By how much the ledger and the watch over Redis's file may differ, in seconds."""
+"""Seconds by which the ledger and the watch over Redis's file may differ, and that a kill may take to arrive."""
 
 COMMITTED_WITHIN_S = 5.0
 """Seconds after which an attempt that ended is committed, without those in which Redis was away: 10 ms, and a machine
 that does a hundred other things."""
+
+STUCK_WITHIN_S = 30.0
+"""Seconds after which a process whose handler lets nobody else run, not even the commit, is killed."""
 
 DRAINED_WITHIN_S = 40.0
 """Seconds that a process may take to end when it is told to."""
@@ -86,6 +89,8 @@ class Explainer:
             return "its process was killed before the commit"
         if self._was_uncommitted(at, pid, self.logs.died.get(pid, [])):
             return "its process died of poison, or was told to end, before the commit"
+        if self._was_uncommitted(at, pid, self.logs.stuck.get(pid, []), within_s=STUCK_WITHIN_S):
+            return "its process was stuck in a handler, and killed, before the commit"
         if any(-COMMITTED_WITHIN_S < at - told_at < DRAINED_WITHIN_S for told_at in self._told.get(pid, [])):
             return "its process was told to end, and ended before the commit, because Redis was away"
         if pid in self.logs.lost_leases:
@@ -98,10 +103,12 @@ class Explainer:
         found: dict[int, list[float]] = defaultdict(list)
         for one in self.strikes:
             if one.kind == kind:
-                found[one.pid].append(one.at)
+                found[one.pid].append(one.at + _MOMENT_S)
         return found
 
-    def _was_uncommitted(self, ended_at: float, pid: int, deaths: list[float]) -> bool:
+    def _was_uncommitted(
+        self, ended_at: float, pid: int, deaths: list[float], *, within_s: float = COMMITTED_WITHIN_S
+    ) -> bool:
         """Say whether an attempt that ended may have had no time for its commit when its process died.
 
         Pids come again; the first death after its end is that of its process. A supervisor that stands still tells
@@ -110,7 +117,7 @@ class Explainer:
         died_at = min((at for at in deaths if at >= ended_at), default=float("inf"))
         stood = [(one.at, one.at + one.stood_s) for one in self.strikes if one.pid == pid]
         away = [(outage.began_at, outage.ended_at) for outage in self.outages]
-        return died_at - ended_at - _covered_s(ended_at, died_at, stood + away) < COMMITTED_WITHIN_S
+        return died_at - ended_at - _covered_s(ended_at, died_at, stood + away) < within_s
 
     def resumptions(self, handled: dict[Delivery, Ends]) -> list[Resumption]:
         """Return how long nothing was handled while Redis was there again, for each time it was away; the longest last.

@@ -96,16 +96,19 @@ class Logs:
 
     Attributes:
         died: Worker processes that ended, with when their supervisor said so, on the monotonic clock. Pids come again.
+        stuck: Those that their supervisor killed because a handler held everything up, with when it did.
         lost_leases: Processes that found their lease taken over.
         errors: The last lines of tracebacks that no fault of ours explains, and how often they stand there.
     """
 
     died: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    stuck: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
     lost_leases: set[int] = field(default_factory=set)
     errors: Counter[str] = field(default_factory=Counter)
 
 
 _DIED = re.compile(r"^(\S+ \S+) .*process (\d+) ended with .+ and is replaced")
+_STUCK = re.compile(r"^(\S+ \S+) .*process (\d+) is stuck in a handler and cannot end itself; it is killed")
 _LOST_LEASE = re.compile(
     r"^\S+ \S+ (\d+) WARNING .*(away for longer than its lease|attempt was taken over before it ended)"
 )
@@ -125,6 +128,8 @@ def read_logs(directory: Path) -> Logs:
             for line in lines:
                 if found := _DIED.search(line):
                     logs.died[int(found[2])].append(_moment_of(found[1]))
+                elif found := _STUCK.search(line):
+                    logs.stuck[int(found[2])].append(_moment_of(found[1]))
                 elif found := _LOST_LEASE.search(line):
                     logs.lost_leases.add(int(found[1]))
                 elif _RAISED.match(line) and not _WANTED.search(line):

@@ -29,7 +29,8 @@ def test_a_kill_explains_what_ended_shortly_before_it() -> None:
     again = Strike(90.0, "kill", "worker", PID, [])
     explainer = _explainer(strikes=(Strike(10.0, "kill", "worker", PID, []), again))
     assert _why(explainer, 9.9) == "its process was killed before the commit"
-    assert _why(explainer, 10.1) is None, "it handled that after its death"
+    assert _why(explainer, 10.1) == "its process was killed before the commit", "a kill takes a moment to arrive"
+    assert _why(explainer, 10.6) is None, "it handled that after its death"
     assert _why(explainer, 3.0) is None, "that was committed long before"
 
 
@@ -45,6 +46,13 @@ def test_time_in_which_the_process_or_its_supervisor_stood_still_does_not_count(
     assert _why(_explainer(strikes=(stopped,), died={PID: [27.5]}), 1.0) is None
     away = Outage("kill", 2.0, 22.0)
     assert _why(_explainer(away, strikes=(stopped,), died={PID: [42.0]}), 1.0) is None
+
+
+def test_a_process_that_is_stuck_commits_nothing_until_it_is_killed() -> None:
+    explainer = _explainer()
+    explainer.logs.stuck[PID].append(40.0)
+    assert _why(explainer, 20.0) == "its process was stuck in a handler, and killed, before the commit"
+    assert _why(explainer, 5.0) is None
 
 
 def test_death_by_poison_and_an_order_to_end_explain_too() -> None:
