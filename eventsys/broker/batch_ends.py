@@ -34,7 +34,7 @@ def end_batch(work: Work, batch: Batch) -> None:
         shared = Shared(attempt.steps, len(batch.deliveries), attempt.settle)
     finished: list[Finished] = []
     for at, one in enumerate(batch.deliveries):
-        error = batch.failures.get(at) or (batch.error if is_whole else None)
+        error = batch.failures.get(at, batch.error if is_whole else None)
         if error is None and not batch.failed:
             finished.append(success.of(one))
         else:
