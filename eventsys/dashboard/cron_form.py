@@ -15,7 +15,7 @@ from eventsys.model.durations import format_duration
 from eventsys.model.priority import Priority
 
 #: Ticks that are shown before a task is made.
-_MOST_TICKS = 5
+SHOWN_TICKS = 5
 
 _PLAIN = ("schedule", "timezone", "event_type", "source", "actor", "queue", "overlap")
 _LENGTHS = ("catch_up", "jitter", "run_timeout")
@@ -78,14 +78,14 @@ def fields_in(sent: Mapping[str, str]) -> dict[str, Any]:
     return given
 
 
-def next_ticks(given: Mapping[str, Any], now: datetime) -> list[datetime]:
-    """Return when a task would run next.
+def next_ticks(expression: str, timezone: str, now: datetime, count: int = SHOWN_TICKS) -> list[datetime]:
+    """Return when a task would run next, `count` times or as often as it is due.
 
     Raises:
         InvalidScheduleError: If the schedule or the zone cannot be.
     """
-    schedule, found = CronSchedule(given["schedule"], given["timezone"]), [now]
-    while len(found) <= _MOST_TICKS:
+    schedule, found = CronSchedule(expression, timezone), [now]
+    while len(found) <= count:
         following = schedule.next_after(found[-1])
         if following is None:
             break

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from anyio import to_thread
 
@@ -19,8 +19,20 @@ from eventsys.service import EventService
 #: Seconds between two looks. Nothing tells that a rate has changed, so it is looked at, as `eventsys top` does.
 EVERY_S = 2.0
 
-#: Pages that may watch at once.
+#: Who may watch at once.
 MOST_WATCHERS = 100
+
+
+class Message(NamedTuple):
+    """What was seen, as messages of server-sent events.
+
+    Attributes:
+        page: For the overview: figures as it shows them, and the bars of its charts.
+        api: For a program: the figures as the library has them.
+    """
+
+    page: str
+    api: str
 
 
 class Live:
@@ -34,7 +46,7 @@ class Live:
 
     def __init__(self, events: EventService) -> None:
         self._events = events
-        self._watchers: set[asyncio.Queue[str | None]] = set()
+        self._watchers: set[asyncio.Queue[Message | None]] = set()
         self._looking: asyncio.Task[None] | None = None
 
     @property
@@ -42,15 +54,19 @@ class Live:
         """Whether nobody more may watch."""
         return len(self._watchers) >= MOST_WATCHERS
 
-    async def watch(self) -> AsyncIterator[str]:
-        """Give a message of server-sent events at every look, until who watches is gone."""
-        mine: asyncio.Queue[str | None] = asyncio.Queue(maxsize=1)
+    async def watch(self, *, for_page: bool = True) -> AsyncIterator[str]:
+        """Give a message of server-sent events at every look, until who watches is gone.
+
+        Args:
+            for_page: Whether the overview watches, or else a program.
+        """
+        mine: asyncio.Queue[Message | None] = asyncio.Queue(maxsize=1)
         self._watchers.add(mine)
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look_again_and_again())
         try:
             while (message := await mine.get()) is not None:
-                yield message
+                yield message.page if for_page else message.api
         finally:
             self._watchers.discard(mine)
             if not self._watchers and self._looking is not None:
@@ -69,22 +85,27 @@ class Live:
             self._looking.cancel()
         self._tell(None)
 
-    def _tell(self, message: str | None) -> None:
+    def _tell(self, message: Message | None) -> None:
         for watcher in self._watchers:
             # Who does not keep up gets the newest look, not every one.
             with contextlib.suppress(asyncio.QueueEmpty):
                 watcher.get_nowait()
             watcher.put_nowait(message)
 
-    def _look(self) -> str:
+    def _look(self) -> Message:
         try:
             look = self._events.store.metrics.look()
-            told: dict[str, Any] = figures_of(look.totals())
+            totals = look.totals()
             charts = charts_of(look.activity())
         except EventsysError as error:
-            return f"event: away\ndata: {json.dumps({'said': ' '.join(str(error).split())})}\n\n"
+            away = f"event: away\ndata: {json.dumps({'said': ' '.join(str(error).split())})}\n\n"
+            return Message(away, away)
         drawn = {one.name: {"bars": one.bars, "most": shown(one.most), "said": one.said} for one in charts}
-        return f"event: figures\ndata: {json.dumps({**told, 'charts': drawn})}\n\n"
+        told: dict[str, Any] = {**figures_of(totals), "charts": drawn}
+        return Message(
+            page=f"event: figures\ndata: {json.dumps(told)}\n\n",
+            api=f"event: metrics\ndata: {totals.model_dump_json()}\n\n",
+        )
 
 
 def figures_of(totals: EventMetrics) -> dict[str, str]:

@@ -16,7 +16,7 @@ from eventsys.model.event import Event
 from eventsys.model.patterns import check_pattern, pattern_matches
 from eventsys.service import EventService
 
-#: Pages that may watch at once.
+#: Who may watch at once.
 MOST_WATCHERS = 50
 
 #: Events that wait for one page; of more the oldest are left out, and their number is told.

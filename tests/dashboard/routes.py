@@ -29,7 +29,7 @@ def _routes(app: Any) -> Iterator[tuple[str, str]]:
 
 
 #: What goes on for as long as somebody watches; the answers are looked at on a real server.
-ENDLESS = {("GET", "/live"), ("GET", "/tail/events")}
+ENDLESS = {("GET", "/live"), ("GET", "/tail/events"), ("GET", "/api/v1/live"), ("GET", "/api/v1/tail")}
 
 ROUTES = routes()
 CHANGES = [route for route in ROUTES if route[0] not in LOOKING]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,6 +30,7 @@ from eventsys.model.diagnosis import Diagnosis
 from eventsys.model.machinery import QueueState, WorkerProcess
 from eventsys.model.schema_changes import SchemaSet
 from eventsys.model.standing import SubscriptionStanding
+from eventsys.settings import AlertSettings
 from tests.dashboard.conftest import JSON, VIEWER_TOKEN, client_of
 from tests.dashboard.routes import ROUTES
 from tests.support.waiting import eventually
@@ -271,6 +273,55 @@ def test_figures_findings_and_types_are_those_of_the_library(
     assert Diagnosis.model_validate(client.get(f"{API}/doctor").json()).findings
     assert SchemaSet.model_validate(client.get(f"{API}/schema").json()).types["user.login"].version == 1
     assert client.get(f"{API}/alerts").json() == []
+
+
+def test_it_is_told_when_a_schedule_would_run(client: TestClient, events: EventService) -> None:
+    asked = {"schedule": "0 6 25 12 *", "timezone": "Europe/Berlin", "count": 2}
+    ticks = client.get(f"{API}/cron-ticks", params=asked).json()["ticks"]
+    assert [one[4:] for one in ticks] == ["-12-25T05:00:00Z"] * 2
+    assert int(ticks[1][:4]) == int(ticks[0][:4]) + 1
+    wrong = client.get(f"{API}/cron-ticks", params={"schedule": "61 * * * *"})
+    assert (wrong.status_code, wrong.json()["error"]) == (422, "InvalidScheduleError")
+    assert events.cron.list().total == 0
+
+
+def test_what_is_due_is_counted_by_day(client: TestClient, events: EventService) -> None:
+    for hour in (0, 23):
+        events.schedule("order.due", {}, at=datetime(2031, 3, 9, hour, tzinfo=UTC))
+    days = client.get(f"{API}/delayed/calendar", params={"month": "2031-03"}).json()
+    assert len(days) == 31
+    assert [one for one in days if one["due"]] == [{"day": "2031-03-09", "due": 2}]
+    assert client.get(f"{API}/delayed/calendar", params={"month": "2031-13"}).status_code == 422
+
+
+def test_the_last_hour_the_rules_and_what_runs_are_told(
+    client: TestClient, events: EventService, letters: list[str]
+) -> None:
+    minutes = client.get(f"{API}/metrics/activity").json()
+    assert len(minutes) == 60
+    assert [sum(one[name] for one in minutes) for name in ("published", "succeeded", "failed")] == [3, 0, 3]
+    rules = {one["name"]: one["warns_when"] for one in client.get(f"{API}/alerts/rules").json()}
+    assert {"dead_letters", "lateness"} <= set(rules) <= set(AlertSettings.model_fields)
+    assert any(rules.values())
+    assert client.get(f"{API}/workers/running").json() == []
+
+
+def test_what_a_process_runs_is_told(client: TestClient, events: EventService, quick_work: Callable[..., Any]) -> None:
+    goes_on = threading.Event()
+
+    @events.on("order.paid", name="ship")
+    def ship(event: Event) -> None:
+        goes_on.wait(30)
+
+    quick_work()
+    try:
+        events.publish("order.paid", {})
+        running = eventually(
+            lambda: [one for one in client.get(f"{API}/workers/running").json() if one["handler"] == "ship"]
+        )
+        assert running[0]["queue"]
+    finally:
+        goes_on.set()
 
 
 def test_the_description_of_the_api_names_every_route_and_is_valid(client: TestClient) -> None:

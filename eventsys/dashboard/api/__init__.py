@@ -14,6 +14,7 @@ from eventsys.dashboard.api.figures import figures
 from eventsys.dashboard.api.letters import letters
 from eventsys.dashboard.api.machinery import machinery
 from eventsys.dashboard.api.replays import replays
+from eventsys.dashboard.api.streams import streams
 from eventsys.dashboard.api.subscriptions import subscriptions
 from eventsys.dashboard.problems import MEDIA_TYPE, Problem
 
@@ -31,5 +32,5 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 api_router = APIRouter(prefix="/api/v1", responses=_PROBLEMS, dependencies=[Depends(refuse_forms)])
-for _router in (events, delayed, letters, cron, subscriptions, replays, machinery, figures):
+for _router in (events, delayed, letters, cron, subscriptions, replays, machinery, figures, streams):
     api_router.include_router(_router)

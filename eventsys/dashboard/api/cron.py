@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -10,15 +11,26 @@ from starlette.responses import Response
 
 from eventsys.dashboard.api.answering import answer
 from eventsys.dashboard.context import Bus, Changes
+from eventsys.dashboard.cron_form import next_ticks
 from eventsys.errors import CronTaskError
 from eventsys.model.cron_task import CronRun, CronTask, Overlap
 from eventsys.model.priority import Priority
 from eventsys.model.queries import Page
 
-cron = APIRouter(prefix="/cron", tags=["cron tasks"])
+cron = APIRouter(tags=["cron tasks"])
 
 PageNumber = Annotated[int, Query(ge=1)]
 PageSize = Annotated[int, Query(ge=1, le=500)]
+
+
+#: Ticks that one request may ask for.
+MOST_TICKS = 50
+
+
+class CronTicks(BaseModel):
+    """When a schedule is due next, in UTC; fewer than asked for where nothing is due after the last."""
+
+    ticks: list[datetime]
 
 
 class CronFields(BaseModel):
@@ -56,44 +68,52 @@ class CronFields(BaseModel):
         return self.model_dump(mode="json", exclude_unset=True, exclude={"payload", "actor_args", "actor_kwargs"})
 
 
-@cron.get("", response_model=Page[CronTask])
+@cron.get("/cron", response_model=Page[CronTask])
 def list_tasks(bus: Bus, page: PageNumber = 1, page_size: PageSize = 50) -> Response:
     """List all tasks, by name."""
     return answer(bus.cron.list(page=page, page_size=page_size))
 
 
-@cron.get("/{name:path}/history", response_model=Page[CronRun])
+@cron.get("/cron-ticks", response_model=CronTicks)
+def preview_ticks(
+    bus: Bus, schedule: str, timezone: str = "UTC", count: Annotated[int, Query(ge=1, le=MOST_TICKS)] = 5
+) -> Response:
+    """Tell when a task of this schedule would run, without making one."""
+    return answer(CronTicks(ticks=next_ticks(schedule, timezone, bus.broker.clock.now(), count)))
+
+
+@cron.get("/cron/{name:path}/history", response_model=Page[CronRun])
 def list_runs(bus: Bus, name: str, page: PageNumber = 1, page_size: PageSize = 20) -> Response:
     """List the runs of a task, the newest first, with the ticks that were skipped or missed."""
     return answer(bus.cron.history(name, page=page, page_size=page_size))
 
 
-@cron.post("/{name:path}/pause", response_model=CronTask)
+@cron.post("/cron/{name:path}/pause", response_model=CronTask)
 def pause_task(desk: Changes, name: str) -> Response:
     """Let a task have no ticks until it is resumed."""
     reason = f"paused by {desk.caller.said}"
     return answer(desk.change("cron.pause", name, lambda: desk.events.cron.pause(name, reason=reason)))
 
 
-@cron.post("/{name:path}/resume", response_model=CronTask)
+@cron.post("/cron/{name:path}/resume", response_model=CronTask)
 def resume_task(desk: Changes, name: str) -> Response:
     """Let a paused task go on with its next tick."""
     return answer(desk.change("cron.resume", name, lambda: desk.events.cron.resume(name)))
 
 
-@cron.post("/{name:path}/run", response_model=CronRun)
+@cron.post("/cron/{name:path}/run", response_model=CronRun)
 def run_task(desk: Changes, name: str) -> Response:
     """Begin a run by hand, paused or not."""
     return answer(desk.change("cron.run", name, lambda: desk.events.cron.run_now(name)))
 
 
-@cron.get("/{name:path}", response_model=CronTask)
+@cron.get("/cron/{name:path}", response_model=CronTask)
 def show_task(bus: Bus, name: str) -> Response:
     """Show one task as it stands."""
     return answer(bus.cron.get(name))
 
 
-@cron.put("/{name:path}", response_model=CronTask)
+@cron.put("/cron/{name:path}", response_model=CronTask)
 def create_task(desk: Changes, name: str, fields: CronFields) -> Response:
     """Create a task; where it exists, change it if this says something new."""
     given = fields.given()
@@ -102,14 +122,14 @@ def create_task(desk: Changes, name: str, fields: CronFields) -> Response:
     return answer(desk.change("cron.create", name, lambda: desk.events.cron.create(name, **given), **fields.told()))
 
 
-@cron.patch("/{name:path}", response_model=CronTask)
+@cron.patch("/cron/{name:path}", response_model=CronTask)
 def update_task(desk: Changes, name: str, fields: CronFields) -> Response:
     """Change what is given, and leave the rest."""
     given = fields.given()
     return answer(desk.change("cron.update", name, lambda: desk.events.cron.update(name, **given), **fields.told()))
 
 
-@cron.delete("/{name:path}", response_model=CronTask)
+@cron.delete("/cron/{name:path}", response_model=CronTask)
 def delete_task(desk: Changes, name: str) -> Response:
     """Delete a task with its history, and show it as it was."""
     return answer(desk.change("cron.delete", name, lambda: desk.events.cron.delete(name)))

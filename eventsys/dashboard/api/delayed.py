@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 from starlette.responses import Response
 
-from eventsys.dashboard.api.answering import answer
+from eventsys.dashboard.api.answering import answer, answer_all
 from eventsys.dashboard.api.publishing import NewEvent
+from eventsys.dashboard.calendar import month_of
 from eventsys.dashboard.changes import Desk
 from eventsys.dashboard.context import Bus, Changes
 from eventsys.model.event import DelayedEvent, DeliveryRecord, WaitingRetry
@@ -76,6 +78,14 @@ class ManyChanged(BaseModel):
     changed: int
 
 
+class DueDay(BaseModel):
+    """How much is due on one day: delayed events, and deliveries that are tried again."""
+
+    day: date
+    """In UTC."""
+    due: int
+
+
 class ARetry(BaseModel):
     """A delivery that waits for its next attempt."""
 
@@ -96,6 +106,15 @@ def schedule_event(desk: Changes, given: NewDelayedEvent) -> Response:
     """Publish an event later."""
     made = desk.change("delayed.schedule", given.type, lambda: desk.events.schedule(**given.arguments()))
     return answer(made, 201)
+
+
+@delayed.get("/calendar", response_model=list[DueDay])
+def show_calendar(
+    bus: Bus, month: Annotated[str | None, Query(pattern="^2[0-9]{3}-(0[1-9]|1[0-2])$", examples=["2026-12"])] = None
+) -> Response:
+    """Count what is due on each day of a month, this one where none is named."""
+    weeks = month_of(bus, month or "", bus.broker.clock.now()).weeks
+    return answer_all([DueDay(day=one.day, due=one.due) for week in weeks for one in week if one.is_in_month])
 
 
 @delayed.get("/retries", response_model=Page[WaitingRetry[dict[str, Any]]])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
+from pydantic import BaseModel
 from starlette.responses import Response
 
+from eventsys.dashboard.alert_rules import AlertRule, rules_of
 from eventsys.dashboard.api.answering import answer, answer_all
 from eventsys.dashboard.context import Bus
 from eventsys.model.catalog import Catalog
@@ -15,6 +17,17 @@ from eventsys.model.trouble import Trouble
 from eventsys.runtime.doctor import examine
 
 figures = APIRouter(tags=["figures"])
+
+
+class MinuteFigures(BaseModel):
+    """What happened in one minute."""
+
+    published: int
+    """Events of the application."""
+    succeeded: int
+    """Attempts that did."""
+    failed: int
+    """Attempts that did not."""
 
 
 @figures.get("/metrics", response_model=EventMetrics)
@@ -35,10 +48,22 @@ def show_subscriptions(bus: Bus) -> Response:
     return answer_all(bus.get_metrics(by="subscription"))
 
 
+@figures.get("/metrics/activity", response_model=list[MinuteFigures])
+def show_activity(bus: Bus) -> Response:
+    """Show what happened in each minute of the last hour, the oldest first, this one last."""
+    return answer_all([MinuteFigures(**one._asdict()) for one in bus.store.metrics.look().activity()])
+
+
 @figures.get("/alerts", response_model=list[Trouble])
 def list_alerts(bus: Bus) -> Response:
     """List what is wrong now, by the alert rules and by those parts that report troubles."""
     return answer_all(bus.alerts.active())
+
+
+@figures.get("/alerts/rules", response_model=list[AlertRule])
+def list_rules(bus: Bus) -> Response:
+    """List the alert rules, each with when it warns."""
+    return answer_all(rules_of(bus.settings.alerts))
 
 
 @figures.get("/doctor", response_model=Diagnosis)

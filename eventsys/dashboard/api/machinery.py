@@ -8,7 +8,7 @@ from starlette.responses import Response
 from eventsys.dashboard.api.answering import answer, answer_all
 from eventsys.dashboard.context import Bus, Changes
 from eventsys.errors import NotFoundError
-from eventsys.model.machinery import QueueState, WorkerProcess
+from eventsys.model.machinery import InHand, QueueState, WorkerProcess
 from eventsys.service import EventService
 
 machinery = APIRouter(tags=["machinery"])
@@ -38,6 +38,12 @@ def resume_queue(desk: Changes, name: str) -> Response:
 def list_workers(bus: Bus) -> Response:
     """List the processes that have not ended; one whose lease is overdue is being taken over."""
     return answer_all(bus.machinery.processes())
+
+
+@machinery.get("/workers/running", response_model=list[InHand])
+def list_running(bus: Bus) -> Response:
+    """List the messages that processes hold, each being handled or about to be."""
+    return answer_all(bus.machinery.look().in_hand())
 
 
 def queue_of(events: EventService, name: str) -> QueueState:

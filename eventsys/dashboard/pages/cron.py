@@ -81,7 +81,7 @@ def save_task(request: Request, desk: Changes, form: OurForm) -> Response:
         task = desk.events.cron.get(editing) if editing else None
         given = fields_in(form.fields)
         if form.text("only") == "ticks":
-            ticks = next_ticks(given, desk.events.broker.clock.now())
+            ticks = next_ticks(given["schedule"], given["timezone"], desk.events.broker.clock.now())
             return render(
                 request, "cron_form.html", task=task, asked=form.fields, fault="", ticks=ticks, **_CHOICES
             )  # fmt: skip

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from eventsys.dashboard.charts import charts_of
 from eventsys.dashboard.context import Bus
 from eventsys.dashboard.live import Live, figures_of
 from eventsys.dashboard.rendering import render
+from eventsys.dashboard.streaming import streamed
 from eventsys.model.diagnosis import Severity
 from eventsys.runtime.doctor import examine
 
@@ -35,6 +35,4 @@ def show_overview(request: Request, bus: Bus) -> Response:
 async def stream_figures(request: Request) -> Response:
     """Give the figures as they change, as server-sent events."""
     live: Live = request.app.state.live
-    if live.is_full:
-        raise HTTPException(503, "too many pages watch already", {"retry-after": "30"})
-    return StreamingResponse(live.watch(), media_type="text/event-stream")
+    return streamed(live, live.watch())

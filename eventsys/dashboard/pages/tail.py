@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from eventsys.dashboard.rendering import render
+from eventsys.dashboard.streaming import streamed
 from eventsys.dashboard.tailing import Tail
 from eventsys.model.patterns import check_pattern
 
@@ -28,9 +28,7 @@ async def stream_events(request: Request, types: str = "") -> Response:
     """Give events as they are stored, as server-sent events."""
     watching: Tail = request.app.state.tail
     patterns = [check_pattern(one) for one in _patterns(types)]
-    if watching.is_full:
-        raise HTTPException(503, "too many pages watch already", {"retry-after": "30"})
-    return StreamingResponse(watching.watch(patterns), media_type="text/event-stream")
+    return streamed(watching, watching.watch(patterns))
 
 
 def _patterns(text: str) -> list[str]:
