@@ -16,7 +16,7 @@ options = st.builds(
     async_=st.booleans(),
     max_retries=st.integers(0, 20),
     retry_delay=st.timedeltas(timedelta(0), timedelta(days=7)),
-    timeout=st.none() | st.timedeltas(timedelta(0), timedelta(days=1)),
+    timeout=st.none() | st.timedeltas(timedelta(milliseconds=1), timedelta(days=1)),
     persistent=st.none() | st.booleans(),
     backoff=st.sampled_from([None, "exponential"]),
     where=st.none() | wheres,

@@ -112,6 +112,23 @@ def test_a_retry_after_no_duration_comes_after_the_usual_wait(harness: EventHarn
     assert seen == [event.id] * 2
 
 
+class EmptyError(Exception):
+    """An error that is false as a value, such as one that holds a list of problems."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+def test_a_failure_in_a_batch_that_is_false_as_a_value_is_no_success(events: EventService, work: Work) -> None:
+    @events.on("a.b", name="odd", batch_size=2, batch_wait="10s", max_retries=0)
+    def odd(batch: list[Event]) -> None:
+        raise BatchError({event.id: EmptyError() for event in batch if event.payload["is_bad"]})
+
+    work()
+    made = events.publish_many([("a.b", {"is_bad": is_bad}) for is_bad in (True, False)])
+    assert [events.wait(one.id, "10s").status for one in made] == [EventStatus.FAILED, EventStatus.DELIVERED]
+
+
 @pytest.mark.parametrize("batch_size", [None, 10])
 def test_a_failure_that_nobody_decides_about_is_no_success(
     events: EventService, work: Work, batch_size: int | None

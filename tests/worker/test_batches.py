@@ -136,23 +136,6 @@ def test_only_those_that_a_batch_error_names_fail_and_each_is_tried_again(
     assert sorted(n for batch in calls.batches for n in batch) == [0, 1, 1, 2, 3, 3]
 
 
-def test_a_failure_that_is_false_as_a_value_is_a_failure(events: EventService, start_worker: Start) -> None:
-    class EmptyError(Exception):
-        """Such as one that holds a list of problems."""
-
-        def __len__(self) -> int:
-            return 0
-
-    def act(number: int, batch: list[Event[Any]]) -> None:
-        raise BatchError({batch[0].id: EmptyError("nothing in it")})
-
-    calls = Calls(act)
-    declare(events, "function", calls, batch_size=2, max_retries=0)
-    start_worker(events.broker)
-    records = [events.wait(one.id) for one in publish(events, 2)]
-    assert sorted(record.status for record in records) == [EventStatus.DELIVERED, EventStatus.FAILED]
-
-
 @kinds
 def test_any_other_exception_fails_all_and_each_is_its_own_dead_letter(
     events: EventService, start_worker: Start, kind: str
