@@ -37,7 +37,7 @@ def test_while_redis_is_away_a_process_holds_no_more_than_it_may(
     assert away.wait(30)
     in_flight = events.broker.work.in_flight
     eventually(lambda: not in_flight.is_busy, timeout_s=20)
-    # Nothing runs and nothing is fetched: what is over waits for its commit, which nothing bounds but the speed of Redis.
+    # Nothing runs and nothing is fetched. What is over waits for its commit: only the speed of Redis bounds that.
     assert in_flight.held("tests") <= MOST
     assert len(handled) < len(ids)
     server.start()
