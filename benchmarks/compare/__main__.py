@@ -152,7 +152,6 @@ def _setting(chosen: Chosen) -> dict[str, str]:
     return {
         "Redis": version,
         "append-only file": "flushed every second" if chosen.aof else "off",
-        "rounds": str(chosen.rounds),
         "cores": str(os.cpu_count()),
         "system": platform.platform(),
         "Python": platform.python_version(),

@@ -45,6 +45,9 @@ def _table(table: Table) -> Iterator[str]:
     first = table.columns[0][0]
     ours = next((cell.medians[first] for cell in table.cells if cell.peer == "eventsys" and cell.runs), None)
     headings = [heading for _, heading in table.columns]
+    rounds = max((len(cell.runs) for cell in table.cells), default=0)
+    yield f"Medians of {rounds} rounds." if rounds > 1 else "One round."
+    yield ""
     yield "| | " + " | ".join([*headings, "lowest to highest", "beside eventsys"]) + " |"
     yield "|---" + "|---:" * (len(headings) + 2) + "|"
     for cell in table.cells:

@@ -1,6 +1,6 @@
 """Write the results of a comparison into docs/benchmarks.md, with a plot for each workload.
 
-python -m benchmarks.compare.report results.json
+python -m benchmarks.compare.report results.json...    several files: of the same surroundings, other workloads
 python -m benchmarks.compare.report --smoke            see that it works, in a directory that is thrown away
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.compare.pages import PLOTS, put_into
 from benchmarks.compare.plots import plot
-from benchmarks.compare.results import Cell, Comparison, Table, read
+from benchmarks.compare.results import Cell, Comparison, Table, join, read
 
 _PAGE = Path("docs/benchmarks.md")
 
@@ -20,7 +20,7 @@ _PAGE = Path("docs/benchmarks.md")
 def main() -> None:
     """Write the page and its plots."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("results", type=Path, nargs="?", help="what python -m benchmarks.compare --json wrote")
+    parser.add_argument("results", type=Path, nargs="*", help="what python -m benchmarks.compare --json wrote")
     parser.add_argument("--smoke", action="store_true", help="write invented results to a directory of no use")
     given = parser.parse_args()
     if given.smoke:
@@ -30,11 +30,14 @@ def main() -> None:
             write(_invented(), page)
             print(f"{len(page.read_text().splitlines())} lines and {len(list(page.parent.rglob('*.svg')))} plot")
         return
-    if given.results is None:
+    if not given.results:
         parser.error("which results? python -m benchmarks.compare --json results.json makes them")
-    comparison = read(given.results)
+    try:
+        comparison = join([read(path) for path in given.results])
+    except ValueError as error:
+        parser.error(str(error))
     if comparison.smoke:
-        parser.error(f"{given.results} is of a smoke run, in which no figure means anything")
+        parser.error("a file is of a smoke run, in which no figure means anything")
     write(comparison, _PAGE)
 
 

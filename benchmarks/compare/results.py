@@ -56,7 +56,7 @@ class Comparison:
     Attributes:
         command: What was typed.
         smoke: Whether it was only proved that everything works; then no figure means anything.
-        setting: Redis, its persistence, rounds, the machine, Python, Node: what a figure depends on.
+        setting: Redis, its persistence, the machine, Python, Node: what a figure depends on.
         versions: The packages of each peer.
         explanations: What each peer's program says of its settings.
         tables: A table for each workload.
@@ -85,6 +85,34 @@ def read(path: Path) -> Comparison:
         table["columns"] = tuple((name, heading) for name, heading in table["columns"])
         table["cells"] = [Cell(**{k: v for k, v in cell.items() if k != "medians"}) for cell in table["cells"]]
     return Comparison(**{**data, "tables": [Table(**table) for table in data["tables"]]})
+
+
+def join(parts: Sequence[Comparison]) -> Comparison:
+    """Return one comparison of several that ran other workloads in the same surroundings.
+
+    Raises:
+        ValueError: If they differ in Redis, persistence, machine, interpreter or package, or measured a workload twice.
+    """
+    first = parts[0]
+    for part in parts[1:]:
+        for what in ("setting", "versions"):
+            here, there = getattr(first, what), getattr(part, what)
+            if here != there:
+                raise ValueError(
+                    f"`{part.command}` ran with another {what} than `{first.command}`: {there}, not {here}"
+                )
+    tables = [table for part in parts for table in part.tables]
+    names = [table.workload for table in tables]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"measured twice: {', '.join(twice)}; name one file for each workload")
+    return Comparison(
+        command="`, `".join(part.command for part in parts),
+        smoke=any(part.smoke for part in parts),
+        setting=first.setting,
+        versions=first.versions,
+        explanations=first.explanations,
+        tables=tables,
+    )
 
 
 def shown(value: float) -> str:

@@ -11,7 +11,7 @@ from benchmarks.compare.pages import BEGIN, END, put_into
 from benchmarks.compare.peers import PEERS
 from benchmarks.compare.plots import plot
 from benchmarks.compare.report import write
-from benchmarks.compare.results import Cell, Comparison, Table, read
+from benchmarks.compare.results import Cell, Comparison, Table, join, read
 
 _COLUMNS = (("per_s", "messages/s"), ("cost", "CPU µs"))
 
@@ -62,6 +62,23 @@ def test_new_results_take_the_place_of_the_old_and_of_nothing_else(tmp_path: Pat
     assert "old" not in text
     assert text.count("### Emptying") == 1
     assert [plot.name for plot in (tmp_path / "benchmarks").iterdir()] == ["drain.svg"]
+
+
+def test_workloads_measured_one_after_the_other_are_joined_into_one_page() -> None:
+    drain, latency = _comparison(), _comparison()
+    latency.command, latency.tables[0].workload = "another", "latency"
+    page = put_into(f"{BEGIN}{END}", join([drain, latency]))
+    assert "Measured by `the command`, `another`." in page
+    assert (page.count("Medians of 3 rounds."), page.count("/drain.svg"), page.count("/latency.svg")) == (2, 1, 1)
+
+
+def test_what_was_measured_elsewhere_or_twice_is_not_joined() -> None:
+    elsewhere = _comparison()
+    elsewhere.setting["Redis"] = "8.0"
+    with pytest.raises(ValueError, match=r"another setting than .*8\.0"):
+        join([_comparison(), elsewhere])
+    with pytest.raises(ValueError, match="measured twice: drain"):
+        join([_comparison(), _comparison()])
 
 
 def test_a_page_without_a_place_for_results_is_refused() -> None:
