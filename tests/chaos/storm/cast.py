@@ -10,6 +10,10 @@ import threading
 import time
 from pathlib import Path
 
+from .facts import Ended
+from .journal import Journal
+from .lives import Lives
+
 _LOOK_S = 0.05
 
 _YOUNG_S = 30.0
@@ -24,18 +28,20 @@ class Role:
 
     Attributes:
         name: What it does.
-        ended: The exit codes of those that ended.
 
     Args:
         name: What it does.
         command: What Python runs.
         directory: Where it runs, and where its log is written.
         environ: Its environment.
+        journal: Where its ends are noted.
     """
 
-    def __init__(self, name: str, command: list[str], directory: Path, environ: dict[str, str]) -> None:
+    def __init__(
+        self, name: str, command: list[str], directory: Path, environ: dict[str, str], journal: Journal
+    ) -> None:
         self.name = name
-        self.ended: list[int] = []
+        self._journal = journal
         self._command = [sys.executable, *command]
         self._directory = directory
         self._environ = environ
@@ -58,7 +64,7 @@ class Role:
         """Begin it again if it has ended."""
         code = self._process.poll()
         if code is not None:
-            self.ended.append(code)
+            self._note(code)
             self._process = self._begin()
 
     def end(self, timeout_s: float) -> int | None:
@@ -67,13 +73,18 @@ class Role:
         self._process.terminate()
         try:
             code = self._process.wait(timeout_s)
+            self._note(code)
             return 0 if is_young and code == -signal.SIGTERM else code
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+            self._note(None)
             return None
         finally:
             self._log.close()
+
+    def _note(self, code: int | None) -> None:
+        self._journal.note(Ended(self.name, self.pid, time.monotonic(), code))
 
     def _begin(self) -> subprocess.Popen[bytes]:
         self._began_at = time.monotonic()
@@ -92,10 +103,19 @@ class Cast:
         publishers: How many publish them.
         rate: Events that each publishes a second.
         seed: Decides what publishers do.
+        journal: Where the ends of all processes are noted.
     """
 
     def __init__(
-        self, directory: Path, environ: dict[str, str], *, workers: int, publishers: int, rate: float, seed: int
+        self,
+        directory: Path,
+        environ: dict[str, str],
+        *,
+        workers: int,
+        publishers: int,
+        rate: float,
+        seed: int,
+        journal: Journal,
     ) -> None:
         environ = {**environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         eventsys, publisher = ["-m", "eventsys"], ["-m", "tests.chaos.storm.publisher"]
@@ -108,7 +128,8 @@ class Cast:
                 for number in range(publishers)
             },
         }
-        self.roles = {name: Role(name, command, directory, environ) for name, command in commands.items()}
+        self.roles = {name: Role(name, command, directory, environ, journal) for name, command in commands.items()}
+        self._journal, self._lives = journal, Lives()
         self._stopped = threading.Event()
         self._paused: dict[int, threading.Timer] = {}
         self._thread = threading.Thread(target=self._tend, daemon=True)
@@ -166,6 +187,10 @@ class Cast:
 
     def _tend(self) -> None:
         while not self._stopped.is_set():
-            for role in list(self.roles.values()):
+            roles = list(self.roles.values())
+            for role in roles:
                 role.tend()
+            supervised = [(role.name, pid) for role in roles for pid in role.children()]
+            for life in self._lives.look(supervised):
+                self._journal.note(life)
             time.sleep(_LOOK_S)

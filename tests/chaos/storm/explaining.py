@@ -1,182 +1,153 @@
-"""Why a delivery was handled twice, or an event is not there: what happened in between."""
+"""Why a delivery was handled twice, or an event is not there: what happened in between.
+
+Each cause is shown by evidence with its time: the journal of the run says whom it struck and when worker processes
+were gone, the ledger which handlers harm whoever runs them, and what was committed, and the logs what supervisors and
+workers noticed. A process that ended for no known reason explains nothing.
+"""
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import defaultdict
-from dataclasses import dataclass, field
 
 from tests.chaos.ledger import Delivery
 
-from .history import Ends, Logs
-from .nemesis import Outage, Strike
-from .plan import LONGEST_S
+from .facts import Life
+from .history import Ends
+from .journal import Record
+from .logs import Logs, Raised
+from .names import CRASHERS, HOGS
+from .spans import covered_s
 
-_MOMENT_S = 0.5
-"""Seconds by which the ledger and the watch over Redis's file may differ, and that a kill may take to arrive."""
+MOMENT_S = 0.5
+"""Seconds by which the clocks of ledger, logs, and the watches over Redis's file and over processes may differ."""
 
 COMMITTED_WITHIN_S = 5.0
-"""Seconds after which an attempt that ended is committed, without those in which Redis was away: 10 ms, and a machine
-that does a hundred other things."""
+"""Seconds after which an attempt that ended is committed, without those in which its process stood still or Redis was
+away: 10 ms, and a machine that does a hundred other things."""
 
 STUCK_WITHIN_S = 30.0
 """Seconds after which a process whose handler lets nobody else run, not even the commit, is killed."""
 
-DRAINED_WITHIN_S = 40.0
-"""Seconds that a process may take to end when it is told to."""
+ENDED_WITHIN_S = 40.0
+"""Seconds that a process may take to end when it is told to, or when its supervisor was killed."""
 
-_HANDLING = ("worker", "supervisor", "dispatcher", "leader")
-"""The victims without which no event is handled for a while."""
+CRASHED_WITHIN_S = 5.0
+"""Seconds within which poison that kills a process has killed it, on a machine that does a hundred other things."""
 
+POISONED_WITHIN_S = 30.0
+"""Seconds within which a handler that does not end has ended its process, or memory is there again: its limit, the
+grace, and what a loaded machine adds."""
 
-@dataclass(frozen=True)
-class Resumption:
-    """How long nothing was handled after Redis was back.
+_LACKS_MEMORY = ("can't start new thread", "Cannot allocate memory")
 
-    Attributes:
-        idle_s: How long: until something was, or until Redis was harmed once more.
-        outage: What was over.
-        struck: Which processes were struck in that time, or still stood still.
-    """
-
-    idle_s: float
-    outage: Outage
-    struck: tuple[str, ...]
+Moment = tuple[float, int]
+"""When something happened, and in which process."""
 
 
-Takeover = tuple[float, float, Strike, Delivery]
-"""How long it took until what a killed process held was begun again: seconds without those in which Redis was away, and
-with them; what struck; the delivery."""
-
-
-@dataclass
 class Explainer:
     """Knows what struck whom, and when.
 
-    Attributes:
-        strikes: The processes that were struck.
-        outages: When Redis was away.
-        power_cuts: From when to when what Redis had accepted is gone.
+    Args:
+        record: What the run noted of itself.
         logs: What the logs say.
+        handled: How each delivery was handled.
     """
 
-    strikes: list[Strike]
-    outages: list[Outage]
-    power_cuts: list[tuple[float, float]]
-    logs: Logs
-    _killed: dict[int, list[float]] = field(init=False)
-    _told: dict[int, list[float]] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._killed, self._told = self._struck_by("kill"), self._struck_by("terminate")
+    def __init__(self, record: Record, logs: Logs, handled: dict[Delivery, Ends]) -> None:
+        self.logs = logs
+        self._record = record
+        self._away = [(one.began_at, one.ended_at) for one in record.outages]
+        self._struck: dict[tuple[str, int], list[float]] = defaultdict(list)
+        self._stood: dict[int, list[tuple[float, float]]] = defaultdict(list)
+        for one in record.strikes:
+            self._struck[one.kind, one.pid].append(one.at)
+            # The children of a supervisor that stands still go on.
+            if one.stood_s and one.victim != "supervisor":
+                self._stood[one.pid].append((one.at, one.at + one.stood_s))
+        self._lives: dict[int, list[Life]] = defaultdict(list)
+        for life in record.lives:
+            self._lives[life.pid].append(life)
+        self._poisoned: dict[int, list[tuple[float, str]]] = defaultdict(list)
+        for (event_id, _), one in handled.items():
+            for at, pid in one.starts if event_id in record.poisons else ():
+                self._poisoned[pid].append((at, record.poisons[event_id]))
 
     def was_cut(self, told_at: float) -> bool:
         """Say whether what was accepted at a moment is among what Redis lost when its power was cut."""
-        return any(began_at <= told_at <= ended_at + _MOMENT_S for began_at, ended_at in self.power_cuts)
+        return any(one.began_at <= told_at <= one.ended_at + MOMENT_S for one in self._record.power_cuts)
 
-    def why_again(self, delivery: Delivery, first: tuple[float, int], poisons: dict[str, str]) -> str | None:
+    def why_again(self, delivery: Delivery, handled: Ends, first: Moment, second: Moment) -> str | None:
         """Return why a delivery that was handled to its end was handled again; None: nothing explains it.
 
         Args:
             delivery: Which.
+            handled: How it was handled.
             first: When it was handled to its end, and by which process.
-            poisons: The events that harm whoever handles them, and how.
+            second: When it was the next time.
         """
-        at, pid = first
-        if poisons.get(delivery[0]) == "fork_on":
+        if self._record.poisons.get(delivery[0]) == "fork_on":
             return "its handler forked, and the child handled it too"
-        if self._was_uncommitted(at, pid, self._killed.get(pid, [])):
-            return "its process was killed before the commit"
-        if self._was_uncommitted(at, pid, self.logs.died.get(pid, [])):
-            return "its process died of poison, or was told to end, before the commit"
-        if self._was_uncommitted(at, pid, self.logs.stuck.get(pid, []), within_s=STUCK_WITHIN_S):
-            return "its process was stuck in a handler, and killed, before the commit"
-        if any(-COMMITTED_WITHIN_S < at - told_at < DRAINED_WITHIN_S for told_at in self._told.get(pid, [])):
-            return "its process was told to end, and ended before the commit, because Redis was away"
-        if pid in self.logs.lost_leases:
-            return "its process was stopped or cut off for longer than its lease"
-        if any(began_at - _MOMENT_S <= at <= ended_at + _MOMENT_S for began_at, ended_at in self.power_cuts):
-            return "Redis lost the commit when its power was cut"
-        return None
+        at, pid = first
+        if any(one == pid and at <= committed_at <= second[0] for committed_at, one in handled.commits):
+            return "Redis lost the commit when its power was cut" if self._was_cut_after(at) else None
+        return self._why_uncommitted(at, pid) or self._why_taken_over(handled, first, second)
 
-    def _struck_by(self, kind: str) -> dict[int, list[float]]:
-        found: dict[int, list[float]] = defaultdict(list)
-        for one in self.strikes:
-            if one.kind == kind:
-                found[one.pid].append(one.at + _MOMENT_S)
-        return found
-
-    def _was_uncommitted(
-        self, ended_at: float, pid: int, deaths: list[float], *, within_s: float = COMMITTED_WITHIN_S
-    ) -> bool:
-        """Say whether an attempt that ended may have had no time for its commit when its process died.
-
-        Pids come again; the first death after its end is that of its process. A supervisor that stands still tells
-        of the death only when it goes on.
-        """
-        died_at = min((at for at in deaths if at >= ended_at), default=float("inf"))
-        stood = [(one.at, one.at + one.stood_s) for one in self.strikes if one.pid == pid]
-        away = [(outage.began_at, outage.ended_at) for outage in self.outages]
-        return died_at - ended_at - _covered_s(ended_at, died_at, stood + away) < within_s
-
-    def resumptions(self, handled: dict[Delivery, Ends]) -> list[Resumption]:
-        """Return how long nothing was handled while Redis was there again, for each time it was away; the longest last.
-
-        Where Redis is harmed once more before anything is handled, that time ends there, and the next one begins when
-        it is back.
-        """
-        ends = sorted(at for one in handled.values() for at, _ in one.ends)
-        outages = sorted(self.outages, key=lambda one: one.began_at)
-        found = []
-        for number, outage in enumerate(outages):
-            back = outage.ended_at
-            until = min(
-                [*ends[bisect_right(ends, back) :][:1], *(one.began_at for one in outages[number + 1 :][:1])],
-                default=back,
-            )
-            found.append(Resumption(until - back, outage, tuple(self._struck_between(outage.began_at, until))))
-        return sorted(found, key=lambda one: one.idle_s)
-
-    def _struck_between(self, began_at: float, ended_at: float) -> list[str]:
-        """Return who was struck in that time, and who was stopped before it and did not go on until it began."""
-        struck = [
-            f"{one.kind} {one.victim}"
-            for one in self.strikes
-            if one.victim in _HANDLING
-            and one.at <= ended_at
-            and one.at + (LONGEST_S["stop"] if one.kind == "stop" else 0.0) >= began_at
-        ]
-        return struck + ["poison"] * any(
-            began_at <= at <= ended_at for deaths in self.logs.died.values() for at in deaths
+    def lacks_memory(self, error: Raised) -> bool:
+        """Say whether an error is for want of memory, in a process in which poison was taking all there is."""
+        return any(said in error.text for said in _LACKS_MEMORY) and any(
+            deed == "memory" and at - MOMENT_S <= error.at <= at + POISONED_WITHIN_S
+            for at, deed in self._poisoned[error.pid]
         )
 
-    def takeovers(self, handled: dict[Delivery, Ends]) -> list[Takeover]:
-        """Return how long it took until what a killed process held was begun again, the slowest last."""
-        struck: dict[Delivery, list[Strike]] = {}
-        for strike in self.strikes:
-            for delivery in strike.held if strike.kind == "kill" else ():
-                struck.setdefault(delivery, []).append(strike)
-        found = []
-        for delivery, strikes in struck.items():
-            starts = sorted(at for at, _ in handled[delivery].starts) if delivery in handled else []
-            moments = [strike.at for strike in strikes]
-            for at in starts:
-                # Where whoever took it over was struck too before it began, only the last strike counts.
-                if number := bisect_right(moments, at):
-                    strike = strikes[number - 1]
-                    took_s = at - strike.at
-                    found.append((took_s - self._away_s(strike.at, at), took_s, strike, delivery))
-                    moments, strikes = moments[number:], strikes[number:]
-        return sorted(found, key=lambda one: one[:2])
+    def _why_uncommitted(self, at: float, pid: int) -> str | None:
+        """Return why an attempt that ended may have had no time for its commit."""
+        died_at = self._death_after(at, pid)
+        if died_at is None:
+            return None
+        had_s = self._working_s(at, died_at, pid)
+        was_stuck = any(at - MOMENT_S <= one <= died_at + MOMENT_S for one in self.logs.stuck.get(pid, ()))
+        if had_s >= (STUCK_WITHIN_S if was_stuck else COMMITTED_WITHIN_S):
+            return None
+        if was_stuck:
+            return "its process was stuck in a handler, and killed, before the commit"
+        if self._was_struck("kill", pid, died_at):
+            return "its process was killed before the commit"
+        if self._was_poisoned(pid, died_at):
+            return "its process died of poison before the commit"
+        if self._was_struck("terminate", pid, died_at):
+            return "its process was told to end, and ended before the commit"
+        return None
 
-    def _away_s(self, began_at: float, ended_at: float) -> float:
-        return _covered_s(began_at, ended_at, [(outage.began_at, outage.ended_at) for outage in self.outages])
+    def _death_after(self, at: float, pid: int) -> float | None:
+        """Return when the process with a pid that lived at a moment was gone; None where that is not known."""
+        lives = [one for one in self._lives[pid] if one.seen_at - MOMENT_S <= at <= one.gone_at]
+        return min((one.gone_at for one in lives), default=None)
 
+    def _working_s(self, began_at: float, ended_at: float, pid: int) -> float:
+        return ended_at - began_at - covered_s(began_at, ended_at, self._stood[pid] + self._away)
 
-def _covered_s(began_at: float, ended_at: float, spans: list[tuple[float, float]]) -> float:
-    """Return how much of a time lies in any of the spans."""
-    covered_s, reached = 0.0, began_at
-    for start, end in sorted(spans):
-        covered_s += max(0.0, min(end, ended_at) - max(start, reached))
-        reached = max(reached, end)
-    return covered_s
+    def _was_struck(self, kind: str, pid: int, died_at: float) -> bool:
+        return any(died_at - ENDED_WITHIN_S <= one <= died_at + MOMENT_S for one in self._struck[kind, pid])
+
+    def _was_poisoned(self, pid: int, died_at: float) -> bool:
+        """Say whether a process handled what ends it: at once, or when its limit and the grace are over."""
+        for at, deed in self._poisoned[pid]:
+            took_s = self._working_s(at, died_at, pid) if at <= died_at else float("inf")
+            if took_s < (CRASHED_WITHIN_S if deed in CRASHERS else POISONED_WITHIN_S if deed in HOGS else 0.0):
+                return True
+        return False
+
+    def _why_taken_over(self, handled: Ends, first: Moment, second: Moment) -> str | None:
+        """Return why others took over what a living process handled: it, or who ended later, had lost its lease."""
+        for ended_at, pid in (first, second):
+            began_at = max((at for at, one in handled.starts if one == pid and at <= ended_at), default=ended_at)
+            for said_at in self.logs.lost_leases.get(pid, ()):
+                # It may be noticed while the handler runs, or with its commit.
+                if began_at - MOMENT_S <= said_at and (
+                    said_at <= ended_at or self._working_s(ended_at, said_at, pid) < COMMITTED_WITHIN_S
+                ):
+                    return "its process was stopped or cut off for longer than its lease"
+        return None
+
+    def _was_cut_after(self, at: float) -> bool:
+        return any(one.began_at - MOMENT_S <= at <= one.ended_at + MOMENT_S for one in self._record.power_cuts)

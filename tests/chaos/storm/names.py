@@ -34,5 +34,8 @@ POISONS = {
 `fork` leaves a child that ends by itself, `fork_on` one that goes on as if it were the worker.
 """
 
+HOGS = tuple(kind for kind, reasons in POISONS.items() if "timeout" in reasons)
+"""The kinds whose handler does not end by itself."""
+
 CRASHERS = tuple(kind for kind, reasons in POISONS.items() if "crash_loop" in reasons)
 """The kinds that kill the process."""

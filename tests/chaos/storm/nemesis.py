@@ -6,9 +6,8 @@ import os
 import signal
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import redis
 
@@ -19,6 +18,8 @@ from tests.chaos.looks import held_by
 
 from .cast import Cast
 from .editor import Editor
+from .facts import Done, Failed, Missed, Outage, Poisoned, PowerCut, Strike
+from .journal import Journal
 from .names import POISON, POISONS
 from .plan import Fault
 from .proxy import Proxy
@@ -31,42 +32,8 @@ _MOST_CUTS = 12
 
 
 @dataclass
-class Strike:
-    """A process that was struck: when, how, its pid, the deliveries it held, and how long it or its parent stood still.
-
-    What a supervisor's children held is among what it held, and each of them was struck with it.
-    """
-
-    at: float
-    kind: str
-    victim: str
-    pid: int
-    held: list[Delivery]
-    stood_s: float = 0.0
-
-
-@dataclass
-class Outage:
-    """When Redis was away, or could not be reached, or did not do what it was told."""
-
-    kind: str
-    began_at: float
-    ended_at: float
-
-
-@dataclass
 class Nemesis:
-    """Carries out the faults of a run.
-
-    Attributes:
-        strikes: The processes that were struck.
-        outages: The times when Redis was not there.
-        power_cuts: From when to when what Redis had accepted is gone.
-        done: How often each fault struck.
-        missed: How often there was no victim.
-        poisons: What each event with poison in it does, by its id.
-        errors: What went wrong with a fault itself.
-    """
+    """Carries out the faults of a run, and notes in its journal what came of each."""
 
     server: StormRedis
     proxy: Proxy
@@ -74,13 +41,7 @@ class Nemesis:
     editor: Editor
     events: EventService
     ledger: Ledger
-    strikes: list[Strike] = field(default_factory=list)
-    outages: list[Outage] = field(default_factory=list)
-    power_cuts: list[tuple[float, float]] = field(default_factory=list)
-    done: Counter[str] = field(default_factory=Counter)
-    missed: int = 0
-    poisons: dict[str, str] = field(default_factory=dict)
-    errors: list[str] = field(default_factory=list)
+    journal: Journal
 
     def carry_out(self, series: dict[str, list[Fault]], seconds: float) -> None:
         """Let all series go on at once, each fault at its time or when the one before is over; return at the end."""
@@ -103,14 +64,14 @@ class Nemesis:
             try:
                 deed(fault)
             except Exception as error:  # the storm goes on, and its verdict tells
-                self.errors.append(f"{series} {fault.kind} {fault.victim}: {error!r}")
+                self.journal.note(Failed(f"{series} {fault.kind} {fault.victim}", repr(error)))
 
     # Processes
 
     def _strike(self, fault: Fault) -> None:
         pid = self.cast.find(fault.victim, fault.draw, self._leader())
         if pid is None:
-            self.missed += 1
+            self.journal.note(Missed(f"{fault.kind} {fault.victim}"))
             return
         pids = [pid, *self.cast.roles["worker"].children()] if fault.victim == "supervisor" else [pid]
         at = time.monotonic()
@@ -118,10 +79,10 @@ class Nemesis:
             self.cast.pause(pid, fault.lasts_s)
         else:
             os.kill(pid, _SIGNALS[fault.kind])
-        self.done[f"{fault.kind} {fault.victim}"] += 1
+        self.journal.note(Done(f"{fault.kind} {fault.victim}"))
         for one in pids:
             stood_s = fault.lasts_s if fault.kind == "stop" else 0.0
-            self.strikes.append(Strike(at, fault.kind, fault.victim, one, self._held_by(one), stood_s))
+            self.journal.note(Strike(at, fault.kind, fault.victim, one, self._held_by(one), stood_s))
 
     def _leader(self) -> int | None:
         try:
@@ -146,9 +107,9 @@ class Nemesis:
     def _harm_redis(self, fault: Fault) -> None:
         began_at = time.monotonic()
         getattr(self, f"_redis_{fault.kind}")(fault)
-        self.done[f"redis {fault.kind}"] += 1
+        self.journal.note(Done(f"redis {fault.kind}"))
         if fault.kind not in ("scripts", "cut"):
-            self.outages.append(Outage(fault.kind, began_at, time.monotonic()))
+            self.journal.note(Outage(fault.kind, began_at, time.monotonic()))
 
     def _redis_kill(self, fault: Fault) -> None:
         self.server.kill(away_s=fault.lasts_s)
@@ -158,7 +119,7 @@ class Nemesis:
         lost_s = 0.0 if self.server.is_durable else fault.draw
         lost_from = self.server.kill(lost_s=lost_s, away_s=fault.lasts_s)
         if lost_s:
-            self.power_cuts.append((lost_from, killed_at))
+            self.journal.note(PowerCut(lost_from, killed_at))
 
     def _redis_scripts(self, fault: Fault) -> None:
         self.server.client.script_flush()
@@ -200,12 +161,12 @@ class Nemesis:
 
     def _save(self, fault: Fault) -> None:
         self.editor.save(fault.kind, fault.lasts_s)
-        self.done[f"save {fault.kind}"] += 1
+        self.journal.note(Done(f"save {fault.kind}"))
 
     def _poison(self, fault: Fault) -> None:
         event_id = os.urandom(10).hex()
         assert fault.kind in POISONS
-        self.poisons[event_id] = fault.kind
+        self.journal.note(Poisoned(event_id, fault.kind))
         self.ledger.note("try", event_id, POISON)
         while True:
             try:
@@ -215,7 +176,7 @@ class Nemesis:
             else:
                 break
         self.ledger.note("accepted", event_id, "-", "0")
-        self.done[f"poison {fault.kind}"] += 1
+        self.journal.note(Done(f"poison {fault.kind}"))
 
 
 def _is_alive(pid: int) -> bool:

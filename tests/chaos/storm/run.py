@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import random
 import sys
 import time
@@ -26,15 +27,15 @@ from tests.chaos.looks import leftovers
 
 from .cast import Cast
 from .editor import Editor
-from .explaining import Explainer
-from .history import read_history, read_logs
+from .facts import Begun, Rested
+from .journal import Journal
+from .judging import JOURNAL, LEDGER, STORED, judge
 from .names import BUS
 from .nemesis import Nemesis
 from .plan import Fault, draw
 from .proxy import Proxy
 from .redis_server import StormRedis
-from .report import Report
-from .verdict import Verdict
+from .stored import keep_stored
 
 REST_WITHIN_S = 1200.0
 """How long everything may take to come to rest after the last fault: each event that kills whoever handles it kills
@@ -61,6 +62,9 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         epilog="Others, each with a --help of its own: `python -m tests.chaos kills`, `later`, `redis`, `away`.",
     )
     parser.add_argument("--minutes", type=float, default=2.0, help="how long faults strike")
+    parser.add_argument(
+        "--judge", type=Path, help="carry out nothing; judge a run again that was kept in this directory"
+    )
     add_common(parser)
     options = parser.parse_args(given)
     options.command = f"python -m tests.chaos --minutes {options.minutes:g}"
@@ -82,6 +86,8 @@ def add_common(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Carry out one run, print its report, and return 1 when a promise was broken, else 0."""
+    if options.judge:
+        return judge(options.judge, report=options.report, is_again=True)
     seconds = options.minutes * 60
     return carry_out(options, draw(options.seed, seconds), seconds)
 
@@ -89,30 +95,38 @@ def run(options: argparse.Namespace) -> int:
 def carry_out(options: argparse.Namespace, series: dict[str, list[Fault]], seconds: float) -> int:
     """Carry out a run with these faults, print its report, and return 1 when a promise was broken, else 0."""
     appendfsync = options.appendfsync or random.Random(options.seed).choice(("everysec", "always"))
-    report = Report(options, appendfsync)
-    with ExitStack() as stack:
-        directory = stack.enter_context(kept_or_temporary(options.keep, "storm-"))
-        ledger = directory / "ledger"
-        ledger.touch()
-        server, nemesis = _set_the_stage(stack, directory, ledger, options, appendfsync)
-        _wait_until_begun(ledger)
-        nemesis.carry_out(series, seconds)
-        codes = nemesis.cast.end("publisher", 30.0)
-        rested_s, left = _wait_for_rest(server, nemesis.events)
-        codes |= nemesis.cast.end("", 40.0)
-        explainer = Explainer(nemesis.strikes, nemesis.outages, nemesis.power_cuts, read_logs(directory))
-        history = read_history(ledger)
-        verdict = Verdict(nemesis, history, explainer)
-        if left is not None:
-            verdict.faults.append(f"it did not come to rest in {rested_s:.0f} s: {left}")
-        if any(codes.values()):
-            verdict.faults.append(f"processes that were told to end, ended with {codes}")
-        report.conclude(nemesis, history, explainer, verdict, rested_s)
-    return 1 if report.faults else 0
+    with kept_or_temporary(options.keep, "storm-") as directory:
+        with ExitStack() as stack:
+            ledger, journal = directory / LEDGER, Journal(directory / JOURNAL)
+            ledger.touch()
+            journal.note(_begun(options, appendfsync))
+            server, nemesis = _set_the_stage(stack, directory, journal, options, appendfsync)
+            _wait_until_begun(ledger)
+            nemesis.carry_out(series, seconds)
+            codes = nemesis.cast.end("publisher", 30.0)
+            rested_s, left = _wait_for_rest(server, nemesis.events)
+            codes |= nemesis.cast.end("", 40.0)
+            keep_stored(nemesis.events, server.client, directory / STORED)
+            moment = (time.monotonic(), time.time())
+            journal.note(Rested(rested_s, left, codes, nemesis.editor.version + 1, *moment))
+        return judge(directory, report=options.report)
+
+
+def _begun(options: argparse.Namespace, appendfsync: str) -> Begun:
+    command = (
+        f"{options.command} --seed {options.seed} --workers {options.workers} --rate {options.rate:g}"
+        f" --appendfsync {appendfsync}"
+    )
+    print(command, flush=True)
+    return Begun(
+        command, platform.python_version(), f"{platform.system()} {platform.machine()}", time.monotonic(), time.time(),
+        [float(skew_s) for skew_s in SKEWS_S.split(",")],
+        options.longest_takeover, options.longest_resuming, options.may_lose_leases,
+    )  # fmt: skip
 
 
 def _set_the_stage(
-    stack: ExitStack, directory: Path, ledger: Path, options: argparse.Namespace, appendfsync: AppendFsync
+    stack: ExitStack, directory: Path, journal: Journal, options: argparse.Namespace, appendfsync: AppendFsync
 ) -> tuple[StormRedis, Nemesis]:
     """Start Redis, the proxy before it, and all processes; whatever is begun ends with `stack`."""
     server = StormRedis(directory / "redis", appendfsync)
@@ -120,15 +134,17 @@ def _set_the_stage(
     proxy = Proxy(server.socket)
     stack.callback(proxy.stop)
     editor = Editor(directory)
+    ledger = directory / LEDGER
     environ = {**os.environ, "CHAOS_LEDGER": str(ledger), "CHAOS_SKEWS_S": SKEWS_S, "EVENTSYS_REDIS_URL": proxy.url}
     cast = Cast(
         directory, environ,
         workers=options.workers, publishers=PUBLISHERS, rate=options.rate / PUBLISHERS, seed=options.seed,
+        journal=journal,
     )  # fmt: skip
     stack.callback(cast.stop)
     events = EventService(name=BUS, redis_url=server.url, announce=False)
     stack.callback(events.stop)
-    return server, Nemesis(server, proxy, cast, editor, events, Ledger(ledger))
+    return server, Nemesis(server, proxy, cast, editor, events, Ledger(ledger), journal)
 
 
 def _wait_until_begun(ledger: Path) -> None:

@@ -1,86 +1,126 @@
-"""What counts as a reason, and what as time in which work should have gone on."""
+"""What counts as a reason for a delivery that was handled twice."""
 
 from __future__ import annotations
 
-import time
-from datetime import datetime
-from pathlib import Path
-
 import pytest
 
+from tests.chaos.ledger import Delivery
+
 from .explaining import Explainer
-from .history import Ends, Logs, read_logs
-from .nemesis import Outage, Strike
+from .facts import Begun, Fact, Life, Outage, Poisoned, PowerCut, Strike
+from .history import Ends
+from .journal import Record
+from .logs import Logs, Raised
 
-PID = 7
-
-
-def _explainer(
-    *outages: Outage, strikes: tuple[Strike, ...] = (), died: dict[int, list[float]] | None = None
-) -> Explainer:
-    return Explainer(list(strikes), list(outages), [], Logs(died=died or {}))
-
-
-def _why(explainer: Explainer, at: float) -> str | None:
-    return explainer.why_again(("event", "handler"), (at, PID), {})
+PID, OTHER = 7, 8
+KEY = ("event", "handler")
+KILLED = "its process was killed before the commit"
+BEGUN = Begun("python -m tests.chaos", "3.11", "Linux", 0.0, 0.0, [0.0])
 
 
-def test_a_kill_explains_what_ended_shortly_before_it() -> None:
-    again = Strike(90.0, "kill", "worker", PID, [])
-    explainer = _explainer(strikes=(Strike(10.0, "kill", "worker", PID, []), again))
-    assert _why(explainer, 9.9) == "its process was killed before the commit"
-    assert _why(explainer, 10.1) == "its process was killed before the commit", "a kill takes a moment to arrive"
+def _kill(at: float) -> Strike:
+    return Strike(at, "kill", "worker", PID, [])
+
+
+def _life(gone_at: float, seen_at: float = 0.0) -> Life:
+    return Life("worker", PID, seen_at, gone_at - 0.05, gone_at)
+
+
+def _explainer(*facts: Fact, logs: Logs | None = None, handled: dict[Delivery, Ends] | None = None) -> Explainer:
+    record = Record(BEGUN)
+    for fact in facts:
+        record.take(fact)
+    return Explainer(record, logs or Logs(), handled or {})
+
+
+def _why(explainer: Explainer, at: float, ends: Ends | None = None) -> str | None:
+    return explainer.why_again(KEY, ends or Ends(), (at, PID), (at + 60.0, OTHER))
+
+
+def test_a_kill_explains_what_ended_shortly_before_the_death_of_that_very_process() -> None:
+    explainer = _explainer(_kill(10.0), _life(10.3), _kill(90.0), _life(90.1, seen_at=60.0))
+    assert _why(explainer, 9.9) == KILLED
+    assert _why(explainer, 10.2) == KILLED, "a kill takes a moment to arrive"
     assert _why(explainer, 10.6) is None, "it handled that after its death"
     assert _why(explainer, 3.0) is None, "that was committed long before"
+    assert _why(_explainer(_kill(10.0)), 9.9) is None, "nobody saw it die"
 
 
-def test_time_in_which_redis_was_away_does_not_count() -> None:
-    explainer = _explainer(Outage("silence", 3.5, 9.5), strikes=(Strike(10.0, "kill", "worker", PID, []),))
-    assert _why(explainer, 3.0) == "its process was killed before the commit"
+def test_time_in_which_redis_was_away_or_the_process_stood_still_does_not_count() -> None:
+    assert _why(_explainer(Outage("silence", 3.5, 9.5), _kill(10.0), _life(10.0)), 3.0) == KILLED
+    stopped = Strike(3.5, "stop", "worker", PID, [], 6.0)
+    assert _why(_explainer(stopped, _kill(10.0), _life(10.0)), 3.0) == KILLED
+    both = (stopped, Outage("kill", 3.5, 9.5), _kill(15.5), _life(15.5))
+    assert _why(_explainer(*both), 3.0) is None, "what overlaps is not counted twice"
+    supervisor = Strike(3.5, "stop", "supervisor", PID, [], 6.0)
+    assert _why(_explainer(supervisor, _kill(10.0), _life(10.0)), 3.0) is None, "its children go on"
 
 
-def test_time_in_which_the_process_or_its_supervisor_stood_still_does_not_count() -> None:
-    """A stopped supervisor tells of a death only when it goes on; and what overlaps an outage is not counted twice."""
-    stopped = Strike(2.0, "stop", "supervisor", PID, [], 20.0)
-    assert str(_why(_explainer(strikes=(stopped,), died={PID: [22.5]}), 1.0)).startswith("its process died of poison")
-    assert _why(_explainer(strikes=(stopped,), died={PID: [27.5]}), 1.0) is None
-    away = Outage("kill", 2.0, 22.0)
-    assert _why(_explainer(away, strikes=(stopped,), died={PID: [42.0]}), 1.0) is None
+def test_a_death_for_no_known_reason_explains_nothing() -> None:
+    assert _why(_explainer(_life(10.0)), 9.9) is None
+
+
+@pytest.mark.parametrize(("deed", "begun_at"), [("segfault", 9.0), ("swallow", 2.0), ("loop", 2.0)])
+def test_poison_explains_a_death_that_follows_it(deed: str, begun_at: float) -> None:
+    handled = {("bad", "swallow_poison"): Ends(starts=[(begun_at, PID)])}
+    explainer = _explainer(Poisoned("bad", deed), _life(10.0), handled=handled)
+    assert _why(explainer, 9.5) == "its process died of poison before the commit"
+
+
+@pytest.mark.parametrize(("deed", "begun_at"), [("segfault", 2.0), ("raise", 9.9), ("segfault", 10.1)])
+def test_poison_does_not_explain_a_death_it_cannot_have_caused(deed: str, begun_at: float) -> None:
+    handled = {("bad", "swallow_poison"): Ends(starts=[(begun_at, PID)])}
+    assert _why(_explainer(Poisoned("bad", deed), _life(10.0), handled=handled), 9.5) is None
+
+
+def test_an_order_to_end_explains_what_was_not_committed_when_the_process_was_gone() -> None:
+    told = Strike(2.0, "terminate", "supervisor", PID, [])
+    assert _why(_explainer(told, _life(10.0)), 9.0) == "its process was told to end, and ended before the commit"
+    assert _why(_explainer(told, _life(10.0)), 3.0) is None, "there was time for its commit"
 
 
 def test_a_process_that_is_stuck_commits_nothing_until_it_is_killed() -> None:
-    explainer = _explainer()
-    explainer.logs.stuck[PID].append(40.0)
+    logs = Logs()
+    logs.stuck[PID].append(40.0)
+    explainer = _explainer(_life(40.2), logs=logs)
     assert _why(explainer, 20.0) == "its process was stuck in a handler, and killed, before the commit"
     assert _why(explainer, 5.0) is None
 
 
-def test_death_by_poison_and_an_order_to_end_explain_too() -> None:
-    assert str(_why(_explainer(died={PID: [10.0, 900.0]}), 9.0)).startswith("its process died of poison")
-    told = _explainer(strikes=(Strike(10.0, "terminate", "supervisor", PID, []),))
-    assert str(_why(told, 9.0)).startswith("its process was told to end")
+def test_nothing_explains_a_second_run_of_what_was_committed() -> None:
+    facts = (_kill(10.0), _life(10.1))
+    assert _why(_explainer(*facts), 9.9, Ends(commits=[(9.95, PID)])) is None
+    cut = PowerCut(9.5, 10.0)
+    assert _why(_explainer(*facts, cut), 9.9, Ends(commits=[(9.95, PID)])) == (
+        "Redis lost the commit when its power was cut"
+    )
 
 
-@pytest.mark.parametrize(
-    ("ended_at", "idle_s"),
-    [(20.5, 0.5), (27.0, 7.0), (40.1, 12.0)],
-    ids=["at once", "late", "only after the next outage"],
-)
-def test_idle_time_ends_with_work_or_with_the_next_outage(ended_at: float, idle_s: float) -> None:
-    explainer = _explainer(Outage("kill", 10.0, 20.0), Outage("refuse", 32.0, 40.0))
-    handled = {("event", "handler"): Ends(ends=[(9.0, PID), (ended_at, PID), (40.1, PID)])}
-    assert explainer.resumptions(handled)[-1].idle_s == idle_s
+def test_a_lease_that_was_lost_explains_what_ran_while_it_was() -> None:
+    lost = "its process was stopped or cut off for longer than its lease"
+    logs = Logs()
+    logs.lost_leases[PID].append(30.0)
+    stopped = Strike(10.0, "stop", "worker", PID, [], 19.0)
+    explainer = _explainer(stopped, logs=logs)
+    assert _why(explainer, 9.0) == lost, "it ended, stood still, and found its lease gone"
+    assert _why(explainer, 31.0, Ends(starts=[(9.0, PID)])) == lost, "it stood still while it ran"
+    assert _why(explainer, 35.0, Ends(starts=[(34.0, PID)])) is None, "it began that under its new name"
+    assert _why(explainer, 3.0) is None
 
 
-def test_who_stood_still_meanwhile_is_named() -> None:
-    strikes = (Strike(1.0, "stop", "worker", PID, []), Strike(2.0, "kill", "worker", PID, []))
-    explainer = _explainer(Outage("kill", 10.0, 20.0), strikes=strikes, died={8: [21.0]})
-    handled = {("event", "handler"): Ends(ends=[(22.0, PID)])}
-    assert explainer.resumptions(handled)[-1].struck == ("stop worker", "poison")
+def test_the_lease_may_have_been_lost_by_the_one_that_ended_later() -> None:
+    logs = Logs()
+    logs.lost_leases[PID].append(30.0)
+    ends = Ends(starts=[(9.0, PID), (25.0, OTHER)])
+    reason = _explainer(logs=logs).why_again(KEY, ends, (26.0, OTHER), (30.1, PID))
+    assert reason == "its process was stopped or cut off for longer than its lease"
 
 
-def test_a_death_is_dated_by_the_log_of_its_supervisor(tmp_path: Path) -> None:
-    said_at = datetime.now().astimezone().strftime("%Y-%m-%d %H:%M:%S,%f")[:-3]
-    line = f"{said_at} 1 ERROR eventsys.runtime.supervisor: process {PID} ended with signal SIGKILL and is replaced\n"
-    (tmp_path / "worker.log").write_text(line)
-    assert read_logs(tmp_path).died[PID][0] == pytest.approx(time.monotonic(), abs=60.0)
+def test_want_of_memory_is_accounted_for_where_poison_took_all_there_was() -> None:
+    handled = {("bad", "swallow_poison"): Ends(starts=[(9.0, PID)])}
+    explainer = _explainer(Poisoned("bad", "memory"), handled=handled)
+    text = "RuntimeError: can't start new thread"
+    assert explainer.lacks_memory(Raised(9.5, PID, "worker", text))
+    assert not explainer.lacks_memory(Raised(9.5, OTHER, "worker", text)), "in another process there was enough"
+    assert not explainer.lacks_memory(Raised(8.0, PID, "worker", text)), "that was before"
+    assert not explainer.lacks_memory(Raised(9.5, PID, "worker", "RuntimeError: of another kind"))

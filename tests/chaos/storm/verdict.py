@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
-
-import msgspec
 
 from eventsys import DeliveryStatus, EventStatus
-from eventsys.model.event import EventRecord
-from eventsys.model.priority import LANES
 
 from .explaining import Explainer
 from .history import History
+from .journal import Record
 from .names import CAUSED, DUE, MADE, POISON, POISONS, SUBSCRIBERS
-from .nemesis import Nemesis
-
-_PAGE = 1000
+from .stored import StoredEvent
 
 
 class Verdict:
@@ -30,46 +24,42 @@ class Verdict:
         named: Events that Redis lost when its power was cut, each by its id.
     """
 
-    def __init__(self, nemesis: Nemesis, history: History, explainer: Explainer) -> None:
+    def __init__(
+        self, record: Record, history: History, explainer: Explainer, stored: Sequence[StoredEvent] | None
+    ) -> None:
         self.faults: list[str] = []
         self.figures: dict[str, object] = {}
         self.named: list[str] = []
-        self._events = nemesis.events
-        self._client = nemesis.server.client
-        self._nemesis = nemesis
+        self._record = record
         self._history = history
         self._explainer = explainer
         self._types: dict[str, str] = {}
         self._caused: dict[str, Counter[str]] = {kind: Counter() for kind in CAUSED}
-        self._read_log()
-        self._check_published()
-        self._check_caused()
-        self._check_deliveries()
+        if stored is None:
+            self.faults.append("it broke off before Redis was looked at: judged is only what was handled twice")
+        else:
+            self._read_log(stored)
+            self._check_published()
+            self._check_caused()
+            self._check_deliveries(stored)
         self._check_handled()
+        self._check_end()
 
     def _find(self, fault: str, among: list[str]) -> None:
         if among:
             self.faults.append(f"{fault} ({len(among)}): {', '.join(map(str, among[:5]))}")
 
-    def _read_log(self) -> None:
+    def _read_log(self, stored: Sequence[StoredEvent]) -> None:
         doubled = []
-        for envelope in self._logged():
-            if envelope["type"] not in SUBSCRIBERS:
+        for event in stored:
+            if event.type not in SUBSCRIBERS:
                 continue
-            if envelope["id"] in self._types:
-                doubled.append(envelope["id"])
-            self._types[envelope["id"]] = envelope["type"]
-            if envelope["type"] in self._caused:
-                self._caused[envelope["type"]][envelope["causation_id"]] += 1
+            if event.id in self._types:
+                doubled.append(event.id)
+            self._types[event.id] = event.type
+            if event.type in self._caused:
+                self._caused[event.type][str(event.cause)] += 1
         self._find("events are stored twice", doubled)
-
-    def _logged(self) -> Iterator[dict[str, Any]]:
-        for lane in LANES:
-            stream, after = self._events.broker.keys.log(lane), "-"
-            while entries := self._client.xrange(stream, after, count=_PAGE):
-                after = f"({entries[-1][0]}"
-                for _, fields in entries:
-                    yield msgspec.json.decode(fields["e"])
 
     def _check_published(self) -> None:
         told: dict[str | None, list[str]] = defaultdict(list)
@@ -103,16 +93,14 @@ class Verdict:
             self._find(f"{name} have no cause", sorted(caused.keys() - made))
             self.figures |= {name: caused.total(), f"doubled {name}": len(doubled)}
 
-    def _check_deliveries(self) -> None:
+    def _check_deliveries(self, stored: Sequence[StoredEvent]) -> None:
         wrong: dict[str, list[str]] = defaultdict(list)
         counts: Counter[str] = Counter()
-        event_ids = list(self._types)
-        for start in range(0, len(event_ids), 500):
-            asked = event_ids[start : start + 500]
-            found = {record.id: record for record in self._events.store.get_events(asked)}
-            wrong["events are in the log and have no record"] += [one for one in asked if one not in found]
-            for record in found.values():
-                self._check_record(record, wrong, counts)
+        for event in {one.id: one for one in stored if one.type in SUBSCRIBERS}.values():
+            if event.status is None:
+                wrong["events are in the log and have no record"].append(event.id)
+            else:
+                self._check_event(event, wrong, counts)
         for fault, cases in wrong.items():
             self._find(fault, cases)
         lost = wrong["deliveries did not end as they should"] + wrong["deliveries succeeded that no handler ended"]
@@ -121,42 +109,54 @@ class Verdict:
             "deliveries lost": len(lost), "poisoned deliveries given up": counts["dead"],
         }  # fmt: skip
 
-    def _check_record(self, record: EventRecord[Any], wrong: dict[str, list[str]], counts: Counter[str]) -> None:
-        expected = SUBSCRIBERS[record.type]
-        found = tuple(sorted(one.subscription for one in record.deliveries))
-        if record.status is EventStatus.PENDING and not found:
-            wrong["events were not dispatched"].append(record.id)
+    def _check_event(self, event: StoredEvent, wrong: dict[str, list[str]], counts: Counter[str]) -> None:
+        expected = SUBSCRIBERS[event.type]
+        found = tuple(sorted(one.subscription for one in event.deliveries))
+        if event.status == EventStatus.PENDING and not found:
+            wrong["events were not dispatched"].append(event.id)
         elif found != expected:
-            wrong["events have the wrong deliveries"].append(f"{record.id} {record.status}: {', '.join(found)}")
-        if record.status not in (EventStatus.DELIVERED, EventStatus.FAILED):
-            wrong["events did not end"].append(f"{record.id} {record.status}")
-        for one in record.deliveries:
+            wrong["events have the wrong deliveries"].append(f"{event.id} {event.status}: {', '.join(found)}")
+        if event.status not in (EventStatus.DELIVERED, EventStatus.FAILED):
+            wrong["events did not end"].append(f"{event.id} {event.status}")
+        for one in event.deliveries:
             counts["deliveries"] += 1
-            key = (record.id, one.subscription)
-            reasons = POISONS[self._nemesis.poisons[record.id]] if record.type == POISON else ()
+            key = (event.id, one.subscription)
+            reasons = POISONS[self._record.poisons[event.id]] if event.type == POISON else ()
             wanted = DeliveryStatus.DEAD if reasons else DeliveryStatus.SUCCEEDED
-            if one.status is DeliveryStatus.DEAD and reasons:
+            if one.status == DeliveryStatus.DEAD and reasons:
                 counts["dead"] += 1
-                reason = self._events.dead_letters.show(f"{record.id}:{one.subscription}").reason
-                if reason not in (*reasons, "crash_loop"):
-                    wrong["poison ended for another reason"].append(f"{key} {reason}, not {reasons}")
-            elif one.status is not wanted:
+                if one.reason not in (*reasons, "crash_loop"):
+                    wrong["poison ended for another reason"].append(f"{key} {one.reason}, not {reasons}")
+            elif one.status != wanted:
                 wrong["deliveries did not end as they should"].append(f"{key} {one.status} {one.error}")
-            elif not self._history.handled[key].ends:
+            elif key not in self._history.handled or not self._history.handled[key].ends:
                 wrong["deliveries succeeded that no handler ended"].append(str(key))
 
     def _check_handled(self) -> None:
         why: Counter[str] = Counter()
-        unexplained = []
+        unexplained, committed = [], []
         for key, handled in self._history.handled.items():
-            ends = sorted(handled.ends)
-            for first, second in pairwise(ends):
-                reason = self._explainer.why_again(key, first, self._nemesis.poisons)
+            for first, second in pairwise(sorted(handled.ends)):
+                reason = self._explainer.why_again(key, handled, first, second)
                 why[reason or "unexplained"] += 1
                 if reason is None:
                     unexplained.append(f"{key} {first} {second}")
+            if len(handled.commits) > 1 and not any(self._explainer.was_cut(at) for at, _ in handled.commits):
+                committed.append(f"{key} {sorted(handled.commits)}")
         self._find("deliveries were handled twice, and nothing explains it", unexplained)
+        self._find("deliveries succeeded twice", committed)
         self.figures |= {
             "handled twice": why.total(),
             **{f"handled twice: {reason}": count for reason, count in sorted(why.items())},
+            "successes that were committed": sum(len(one.commits) for one in self._history.handled.values()),
+            "deliveries that succeeded twice": len(committed),
         }
+
+    def _check_end(self) -> None:
+        rested = self._record.rested
+        if rested is not None and rested.left is not None:
+            self.faults.append(f"it did not come to rest in {rested.took_s:.0f} s: {rested.left}")
+        if rested is not None and any(code != 0 for code in rested.codes.values()):
+            self.faults.append(f"processes that were told to end, ended with {rested.codes}")
+        for one in self._record.failed:
+            self.faults.append(f"a fault could not be carried out: {one.fault}: {one.error}")

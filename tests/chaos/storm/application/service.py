@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from eventsys import Event, EventService
+from eventsys.broker.messages import DeliveryMessage, Received
+from eventsys.middleware.witness import Outcome, Witness
 from tests.chaos.ledger import Ledger
 from tests.chaos.skew import set_wrong
 from tests.chaos.storm.names import BUS
@@ -27,9 +29,15 @@ _skews_s = [float(skew_s) for skew_s in os.environ.get("CHAOS_SKEWS_S", "0").spl
 if skew_s := _skews_s[os.getpid() % len(_skews_s)]:
     set_wrong(skew_s)
 
-events = EventService(name=BUS)
-
 ledger = Ledger(Path(os.environ["CHAOS_LEDGER"]))
+
+
+def _note_commit(message: Received, outcome: Outcome, _: BaseException | None) -> None:
+    if isinstance(message, DeliveryMessage) and outcome == "succeeded":
+        ledger.note("committed", message.event_id, message.subscription)
+
+
+events = EventService(name=BUS, middleware=[Witness(_note_commit)])
 
 
 @contextmanager
