@@ -10,11 +10,14 @@ import threading
 import time
 from pathlib import Path
 
-from .facts import Ended
+from .facts import Ended, Stall
 from .journal import Journal
 from .lives import Lives
 
 _LOOK_S = 0.05
+
+_STALL_S = 0.5
+"""Seconds by which a look is late when the machine is too busy."""
 
 _YOUNG_S = 30.0
 """Seconds within which a process may not listen to signals yet: it imports, on a machine that does much else."""
@@ -193,4 +196,7 @@ class Cast:
             supervised = [(role.name, pid) for role in roles for pid in role.children()]
             for life in self._lives.look(supervised):
                 self._journal.note(life)
+            slept_at = time.monotonic()
             time.sleep(_LOOK_S)
+            if time.monotonic() - slept_at > _STALL_S:
+                self._journal.note(Stall(slept_at, time.monotonic()))

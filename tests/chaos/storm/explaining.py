@@ -22,8 +22,8 @@ MOMENT_S = 0.5
 """Seconds by which the clocks of ledger, logs, and the watches over Redis's file and over processes may differ."""
 
 COMMITTED_WITHIN_S = 5.0
-"""Seconds after which an attempt that ended is committed, without those in which its process stood still or Redis was
-away: 10 ms, and a machine that does a hundred other things."""
+"""Seconds after which an attempt that ended is committed, without those in which its process or the machine stood
+still, or Redis was away, or the commit waited for it: 10 ms, and a machine that does a hundred other things."""
 
 STUCK_WITHIN_S = 30.0
 """Seconds after which a process whose handler lets nobody else run, not even the commit, is killed."""
@@ -56,7 +56,7 @@ class Explainer:
     def __init__(self, record: Record, logs: Logs, handled: dict[Delivery, Ends]) -> None:
         self.logs = logs
         self._record = record
-        self._away = [(one.began_at, one.ended_at) for one in record.outages]
+        self._away = [(one.began_at, one.ended_at) for one in (*record.outages, *record.stalls)]
         self._struck: dict[tuple[str, int], list[float]] = defaultdict(list)
         self._stood: dict[int, list[tuple[float, float]]] = defaultdict(list)
         for one in record.strikes:
@@ -104,7 +104,8 @@ class Explainer:
         died_at = self._death_after(at, pid)
         if died_at is None:
             return None
-        had_s = self._working_s(at, died_at, pid)
+        waited_until = max((one for one in self.logs.waits.get(pid, ()) if at <= one <= died_at), default=at)
+        had_s = self._working_s(waited_until, died_at, pid)
         was_stuck = any(at - MOMENT_S <= one <= died_at + MOMENT_S for one in self.logs.stuck.get(pid, ()))
         if had_s >= (STUCK_WITHIN_S if was_stuck else COMMITTED_WITHIN_S):
             return None

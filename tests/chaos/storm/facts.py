@@ -115,6 +115,13 @@ class Ended(msgspec.Struct, frozen=True, tag=True):
     code: int | None
 
 
+class Stall(msgspec.Struct, frozen=True, tag=True):
+    """A time in which the run itself, which does next to nothing, could not go on: the machine was too busy."""
+
+    began_at: float
+    ended_at: float
+
+
 class Rested(msgspec.Struct, frozen=True, tag=True):
     """The run is over.
 
@@ -135,4 +142,4 @@ class Rested(msgspec.Struct, frozen=True, tag=True):
     wall_s: float
 
 
-Fact = Begun | Strike | Outage | PowerCut | Done | Missed | Failed | Poisoned | Life | Ended | Rested
+Fact = Begun | Strike | Outage | PowerCut | Done | Missed | Failed | Poisoned | Life | Ended | Stall | Rested

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from .facts import Begun, Done, Ended, Fact, Failed, Life, Missed, Outage, Poisoned, PowerCut, Rested, Strike
+from .facts import Begun, Done, Ended, Fact, Failed, Life, Missed, Outage, Poisoned, PowerCut, Rested, Stall, Strike
 
 
 class Journal:
@@ -42,6 +42,7 @@ class Record:
         failed: Faults that could not be carried out, and why.
         lives: The worker processes that are gone.
         ends: The other processes that are.
+        stalls: When the machine was too busy.
         rested: How it ended; None: it has not, or it broke off.
     """
 
@@ -55,6 +56,7 @@ class Record:
     failed: list[Failed] = field(default_factory=list)
     lives: list[Life] = field(default_factory=list)
     ends: list[Ended] = field(default_factory=list)
+    stalls: list[Stall] = field(default_factory=list)
     rested: Rested | None = None
 
     def take(self, fact: Fact) -> None:
@@ -76,7 +78,7 @@ class Record:
     def _list_of(self, fact: Fact) -> list[Fact]:
         lists = {
             Strike: self.strikes, Outage: self.outages, PowerCut: self.power_cuts,
-            Failed: self.failed, Life: self.lives, Ended: self.ends,
+            Failed: self.failed, Life: self.lives, Ended: self.ends, Stall: self.stalls,
         }  # fmt: skip
         return lists[type(fact)]  # type: ignore[index, return-value]
 

@@ -27,12 +27,14 @@ class Logs:
     Attributes:
         died: Worker processes that ended, with when their supervisor said so, and how they ended. Pids come again.
         stuck: Those that their supervisor killed because a handler held everything up, with when it did.
+        waits: When a process said that its commit, or the end of an attempt, waits for Redis.
         lost_leases: Processes that found their lease taken over, with when they said so.
         errors: Errors that no fault of ours is known to raise.
     """
 
     died: dict[int, list[tuple[float, str]]] = field(default_factory=lambda: defaultdict(list))
     stuck: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    waits: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
     lost_leases: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
     errors: list[Raised] = field(default_factory=list)
 
@@ -40,6 +42,7 @@ class Logs:
 _HEADER = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) (\d+) [A-Z]+ ([\w.]+): ")
 _DIED = re.compile(r"process (\d+) ended with (.+) and is replaced")
 _STUCK = re.compile(r"process (\d+) is stuck in a handler and cannot end itself; it is killed")
+_WAITS = re.compile(r"(commit|The end of \S+) waits for Redis")
 _LOST_LEASE = re.compile(r"away for longer than its lease|attempt was taken over before it ended")
 _WANTED = re.compile(
     r"RuntimeError: stumbled|ValueError: poison|MemoryError|TimeLimitExceeded|no_such_module_anywhere|SyntaxError"
@@ -77,6 +80,8 @@ def _read_header(logs: Logs, line: str, at: float, pid: int) -> None:
         logs.died[int(found[1])].append((at, found[2]))
     elif found := _STUCK.search(line):
         logs.stuck[int(found[1])].append(at)
+    elif _WAITS.search(line):
+        logs.waits[pid].append(at)
     elif _LOST_LEASE.search(line):
         logs.lost_leases[pid].append(at)
 

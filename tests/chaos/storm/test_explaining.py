@@ -7,7 +7,7 @@ import pytest
 from tests.chaos.ledger import Delivery
 
 from .explaining import Explainer
-from .facts import Begun, Fact, Life, Outage, Poisoned, PowerCut, Strike
+from .facts import Begun, Fact, Life, Outage, Poisoned, PowerCut, Stall, Strike
 from .history import Ends
 from .journal import Record
 from .logs import Logs, Raised
@@ -54,6 +54,19 @@ def test_time_in_which_redis_was_away_or_the_process_stood_still_does_not_count(
     assert _why(_explainer(*both), 3.0) is None, "what overlaps is not counted twice"
     supervisor = Strike(3.5, "stop", "supervisor", PID, [], 6.0)
     assert _why(_explainer(supervisor, _kill(10.0), _life(10.0)), 3.0) is None, "its children go on"
+
+
+def test_a_commit_that_waits_for_redis_has_had_no_time_yet() -> None:
+    logs = Logs()
+    logs.waits[PID] += [2.9, 7.0, 10.4]
+    explainer = _explainer(_kill(10.0), _life(10.2), logs=logs)
+    assert _why(explainer, 3.0) == KILLED
+    logs.waits[PID].remove(7.0)
+    assert _why(explainer, 3.0) is None
+
+
+def test_a_machine_that_stands_still_commits_nothing() -> None:
+    assert _why(_explainer(Stall(4.0, 7.0), _kill(10.0), _life(10.0)), 3.0) == KILLED
 
 
 def test_a_death_for_no_known_reason_explains_nothing() -> None:

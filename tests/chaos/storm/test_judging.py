@@ -114,14 +114,17 @@ def test_moments_in_logs_are_put_on_the_clock_of_the_ledger(tmp_path: Path) -> N
         f"{said_at} 1 ERROR eventsys.runtime.supervisor: process {PID} ended with signal SIGKILL and is replaced\n"
         f"{wrong} 9 WARNING eventsys.broker.presence: this process was away for longer than its lease; ...\n"
         f"{wrong} 9 ERROR dramatiq.broker.EventBroker: a could not be ended; ...\n"
+        f"{wrong} 9 WARNING eventsys.broker.committer: commit waits for Redis: Redis does not answer: ...\n"
+        f"{wrong} 13 WARNING dramatiq.broker.EventBroker: The end of a(1:a) waits for Redis: ...\n"
         "Traceback (most recent call last):\n"
         "RuntimeError: can't start new thread\n"
     )
     logs = read_logs(tmp_path, ahead_s=1_000_000.0, skews_s=BEGUN.skews_s)
     assert logs.died[PID] == [(pytest.approx(150.5), "signal SIGKILL")]
     assert logs.lost_leases[9] == [pytest.approx(160.0)]
+    assert logs.waits == {9: [pytest.approx(160.0)], 13: [pytest.approx(160.0)]}
     assert [(error.at, error.pid, error.text) for error in logs.errors] == [
-        (pytest.approx(160.0), 9, "RuntimeError: can't start new thread")
+        (pytest.approx(160.0), 13, "RuntimeError: can't start new thread")
     ]
 
 
