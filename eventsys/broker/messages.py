@@ -17,6 +17,7 @@ from eventsys.model.seal import EVENT, MESSAGE, Seal, without_signature
 from eventsys.store.keys import LOG_QUEUE
 
 from .attempt import Attempt
+from .past import read_past
 
 #: The actor that gives every matching subscription its delivery.
 DISPATCHER = "eventsys.dispatch"
@@ -283,7 +284,7 @@ def _read_delivery(fields: Sequence[bytes], place: Place) -> DeliveryMessage:
         message.stored_ms = int(fields[5])
         return message
     more = dict(zip(fields[4::2], fields[5::2], strict=True))
-    options: dict[str, Any] = _json.decode(more[b"o"]) if b"o" in more else {}
+    options = read_past(more[b"o"]) if b"o" in more else {}
     message = DeliveryMessage(fields[1].decode(), fields[3].decode(), options, place)
     message.stored_ms = int(more.get(b"t", 0))
     message.expires_ms = int(more[b"x"]) if b"x" in more else None
@@ -300,7 +301,6 @@ class _Wire(msgspec.Struct):
     message_timestamp: int
 
 
-_json: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Any])
 _wire = msgspec.json.Decoder(_Wire)
 
 

@@ -51,7 +51,7 @@ def refuse(broker: EventBroker, message: Received) -> None:
 
 def renew_actor(broker: EventBroker, message: Received) -> bool:
     """Let a message run the code that is declared now, should it have been loaded again since; say whether there is."""
-    message.actor = broker.work.actors.get(message.actor_name)
+    message.actor = broker.work.actor_of(message)
     return message.actor is not None
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dramatiq import Actor
+from dramatiq.errors import ActorNotFound
 from dramatiq.middleware import SkipMessage
 
 from eventsys.clock import Clock
@@ -114,15 +115,21 @@ class Work:
         return self._begun()[1]
 
     def actor_of(self, message: Received) -> Actor[..., Any] | None:
-        """Return what runs a message here; a delivery under a former name of a subscription goes by the present one."""
+        """Return what runs a message here; a delivery under a former name of a subscription goes by the present one.
+
+        An event goes to its handler and to nothing else: what a delivery says could name any actor.
+        """
         actor = self.actors.get(message.actor_name)
-        if actor is None and self.successors and isinstance(message, DeliveryMessage):
+        if not isinstance(message, DeliveryMessage) or isinstance(actor, HandlerActor):
+            return actor
+        if self.successors:
             successor = self.successors.get(message.actor_name)
             # By its present declaration: it may have been reloaded, or dropped.
             actor = None if successor is None else self.actors.get(successor.actor_name)
-            if actor is not None:
+            if isinstance(actor, HandlerActor):
                 message.rename(actor.actor_name)
-        return actor
+                return actor
+        return None
 
     def sealed(self, step: Step) -> Step:
         """Return a step with everything signed that has to be."""
@@ -133,10 +140,15 @@ class Work:
 
         Raises:
             SkipMessage: If its subscription closed since it was fetched.
+            ActorNotFound: If it is a delivery, and what bears the name of its subscription is no handler.
         """
         if isinstance(message, DeliveryMessage) and self.gates.closed and self.gates.holds_back(message):
             message.is_turned_away = True
             raise SkipMessage(f"{message.subscription} is closed; its deliveries wait")
+        if message.actor is None and isinstance(message, DeliveryMessage):
+            message.actor = self.actor_of(message)
+            if message.actor is None:
+                raise ActorNotFound(message.actor_name)
         actor = message.actor
         takes_sends = isinstance(actor, HandlerActor) or bool(actor and actor.options.get("transactional"))
         if self.begun_board is not None:

@@ -11,7 +11,7 @@ from typing import Any
 import dramatiq
 import pytest
 
-from eventsys import DeadLetter, DeadLetterFilter, DelayedEvent, EventFilter, EventService, EventStatus
+from eventsys import DeadLetter, DeadLetterFilter, DelayedEvent, Event, EventFilter, EventService, EventStatus
 from eventsys.errors import BadSignatureError, SettingsError
 from eventsys.store.keys import LOG_QUEUE
 from tests.support.fixtures import SEALED
@@ -110,6 +110,43 @@ def test_a_signed_event_cannot_be_pointed_at_another_handler(
         "other subscribes to 'c.d', and got an event of type 'a.b'",
         "h got an event of type 'a.b' that its filter does not want",
     }
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_signed_event_makes_no_actor_run_but_its_handler(events: EventService, work: Work, is_known: bool) -> None:
+    """Neither by the name that its delivery bears, nor by what that says of the attempts before."""
+    got: list[Any] = []
+    handled: list[int] = []
+
+    @events.on("a.b", name="h", max_retries=0)
+    def divide(event: Event) -> float:
+        handled.append(event.payload["n"])
+        return 1 / event.payload["n"]
+
+    actor = dramatiq.actor(actor_name="plain", queue_name="tests", broker=events.broker)(
+        lambda *given: got.append(given)
+    )
+    work()
+    good, bad = events.publish("a.b", {"n": 1}), events.publish("a.b", {"n": 0})
+    events.wait(good.id), events.wait(bad.id)
+    if is_known:  # the rows of subscriptions are not signed
+        row = json.loads(events.broker.link.call("HGET", events.broker.keys.subscriptions, "h"))
+        for name in ("plain", "eventsys.dispatch"):
+            events.broker.link.call("HSET", events.broker.keys.subscriptions, name, json.dumps({**row, "name": name}))
+    for name in ("plain", "eventsys.dispatch", "eventsys.cron"):
+        _add(events, "tests", "s", name, "e", _stored(events, good.id))
+    message = actor.message("forged").asdict()
+    for event, said in (
+        (good, {"pipe_target": {**message, "options": {}}}),
+        (good, {"on_success": "plain"}),
+        (bad, {"on_failure": "plain"}),
+    ):
+        _add(events, "tests", "s", "h", "e", _stored(events, event.id), "o", json.dumps({"retries": 1, **said}))
+    events.publish("a.b", {"n": 2})
+    eventually(lambda: sorted(handled) == [0, 0, 1, 1, 1, 2])
+    lane = events.broker.keys.lane("tests", 5)
+    eventually(lambda: events.broker.link.call("XLEN", lane) == 0)
+    assert got == []
 
 
 def test_a_refused_delivery_is_judged_anew_when_it_is_redriven(services: Services, tmp_path: Path) -> None:
