@@ -51,7 +51,9 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 def use_redis(redis_url: str | None) -> None:
     """Have this process, and those that it starts, use the Redis of the option; None leaves it to the environment."""
     if redis_url is not None:
-        if _has_password(redis_url):
+        from eventsys.store.urls import shown_url
+
+        if shown_url(redis_url) != redis_url:
             typer.echo(
                 "warning: the password in --redis-url can be seen in the list of processes and in the history of the"
                 " shell; set EVENTSYS_REDIS_URL instead",
@@ -59,16 +61,6 @@ def use_redis(redis_url: str | None) -> None:
             )
         os.environ.pop("REDIS_URL", None)
         os.environ["EVENTSYS_REDIS_URL"] = redis_url
-
-
-def _has_password(url: str) -> bool:
-    from urllib.parse import parse_qs, urlsplit
-
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "@" in url
-    return bool(parts.password) or "password" in parse_qs(parts.query)
 
 
 def moment_of(text: str | None) -> datetime | None:

@@ -36,12 +36,13 @@ def settings(as_json: AsJson = False, redis_url: RedisUrl = None, debug: Debug =
     with told_in_a_sentence(debug=debug):
         use_redis(redis_url)
         from eventsys.settings import load_settings
+        from eventsys.store.urls import shown_url
 
         given = load_settings()
         if as_json:
             print_model(given)
             return
-        shown = _without_password(given.redis_url.get_secret_value()) if given.redis_url else "embedded in .eventsys/"
+        shown = shown_url(given.redis_url.get_secret_value()) if given.redis_url else "embedded in .eventsys/"
         print_table(_COLUMNS, _flat({**given.model_dump(), "redis_url": shown}))
 
 
@@ -61,13 +62,3 @@ def _origin(variable: str) -> str:
     if variable == "EVENTSYS_REDIS_URL" and "REDIS_URL" in os.environ:
         return "REDIS_URL"
     return "default"
-
-
-def _without_password(url: str) -> str:
-    from urllib.parse import urlsplit, urlunsplit
-
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    place = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{place}"))

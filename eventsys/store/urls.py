@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -43,15 +44,40 @@ def connection_maker(url: str, *, connect_timeout_s: float) -> Callable[[], Any]
         options["socket_keepalive"] = True
     try:
         if url.startswith("redis+sentinel://"):
-            return _sentinel_maker(url, options)
-        _warn_of_blind_trust(url)
-        pool = redis.ConnectionPool.from_url(url, **options)
-    except ValueError as error:
+            maker = _sentinel_maker(url, options)
+        else:
+            _warn_of_blind_trust(url)
+            maker = redis.ConnectionPool.from_url(url, **options).make_connection
+        maker()  # opens nothing, and finds out about options that there are not
+    except (ValueError, TypeError, redis.RedisError):
+        # What was found wrong may quote the password, so it is not passed on.
         raise SettingsError(
-            f"this Redis URL is of no known kind ({error}); use redis://host:6379/0, rediss://, unix:///path.sock"
-            " or redis+sentinel://host:26379/service"
-        ) from error
-    return pool.make_connection
+            "this Redis URL is of no known kind; use redis://host:6379/0, rediss://, unix:///path.sock or"
+            " redis+sentinel://host:26379/service, write what is special in a password as %2F and so on, and see that"
+            " the options behind the ? are right"
+        ) from None
+    return maker
+
+
+def shown_url(url: str) -> str:
+    """Return a URL as it may be shown: with asterisks for each password, wherever in it a person may put one.
+
+    It need be no right URL: whatever stands before the last `@` counts as somebody's name and password, as where the
+    password has a `/` in it that was to be written as `%2F`.
+    """
+    scheme, parted, rest = url.partition("://")
+    who, at, place = rest.rpartition("@")
+    user, colon, _ = who.partition(":")
+    if at:
+        rest = f"{user}{':***' if colon else ''}@{place}"
+    return f"{scheme}{parted}{_OPTION.sub(_shown_option, rest)}"
+
+
+_OPTION = re.compile(r"(?<=[?&])([^=&#]*)=([^&#]*)")
+
+
+def _shown_option(found: re.Match[str]) -> str:
+    return f"{found[1]}=***" if "password" in unquote(found[1]).lower() else found[0]
 
 
 _SHOW_ONE = "add ?ssl_certfile=/path/cert.pem&ssl_keyfile=/path/key.pem to the URL"
