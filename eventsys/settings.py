@@ -173,7 +173,9 @@ class Settings(BaseSettings):
     @field_validator("signing_keys", "encryption_keys")
     @classmethod
     def _check_keys(cls, keys: SecretStr | None) -> SecretStr | None:
-        keys_of(keys, None)
+        if keys is not None and not keys_of(keys, None):
+            # A variable that somebody forgot to fill must not switch off what it was to switch on.
+            raise ValueError("it is set and names no key; leave it out, or give name:secret")
         return keys
 
     @property

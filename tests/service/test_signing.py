@@ -246,6 +246,17 @@ def test_without_keys_signed_things_are_read_as_they_are(events: EventService, s
     assert {"n": float("inf")} in got
 
 
+@pytest.mark.parametrize("given", ["", " ", ",\n"])
+@pytest.mark.parametrize("setting", ["signing_keys", "encryption_keys"])
+def test_a_setting_without_a_key_does_not_switch_keys_off(
+    services: Services, monkeypatch: pytest.MonkeyPatch, setting: str, given: str
+) -> None:
+    """A variable that somebody forgot to fill; the setting of the test itself is given as a keyword, which wins."""
+    monkeypatch.setenv(f"EVENTSYS_{setting.upper()}", given)
+    with pytest.raises(SettingsError, match=rf"{setting}.*names no key"):
+        EventService(redis_url="redis://127.0.0.1:1/0")
+
+
 def test_keys_that_cannot_be_are_refused_without_being_shown(
     services: Services, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
