@@ -17,6 +17,7 @@ from dramatiq.middleware import Interrupt
 from eventsys.clock import Clock
 from eventsys.errors import RedisUnavailableError, SettingsError
 from eventsys.model.seal import Seal
+from eventsys.store.bus_format import greeting
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.redis_time import ask_by
@@ -81,7 +82,7 @@ class EventBroker(Broker):
         self.queues: set[str] = set()
         self.actor_options |= {"lane", "periodic", "transactional"}
         self.work = Work(
-            link or Link(url or "redis://127.0.0.1:6379/0"),
+            link or Link(url or "redis://127.0.0.1:6379/0", greet=greeting(Keys(name))),
             Keys(name),
             clock or Clock(),
             self.actors,

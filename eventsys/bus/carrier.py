@@ -6,7 +6,9 @@ from eventsys.broker.broker import EventBroker
 from eventsys.middleware import default_middleware
 from eventsys.model.durations import to_milliseconds
 from eventsys.settings import Settings
+from eventsys.store.bus_format import greeting
 from eventsys.store.event_store import EventStore
+from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.location import redis_url_of
 
@@ -19,7 +21,11 @@ def broker_of(settings: Settings) -> EventBroker:
     """
     cipher = settings.cipher
     broker = EventBroker(
-        link=Link(lambda: redis_url_of(settings), connect_timeout_s=settings.connect_timeout.total_seconds()),
+        link=Link(
+            lambda: redis_url_of(settings),
+            connect_timeout_s=settings.connect_timeout.total_seconds(),
+            greet=greeting(Keys(settings.name)),
+        ),
         name=settings.name,
         middleware=default_middleware(),
         retention_ms=to_milliseconds(settings.retention),

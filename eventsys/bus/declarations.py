@@ -9,8 +9,9 @@ from eventsys.broker.actor import HandlerActor
 from eventsys.broker.broker import EventBroker
 from eventsys.broker.staging import current_staging
 from eventsys.bus.settling import settle
-from eventsys.errors import SettingsError, SubscriptionError
+from eventsys.errors import SubscriptionError
 from eventsys.model.subscription import Subscription
+from eventsys.store.bus_format import check_bus_format
 from eventsys.store.keys import FORMAT
 from eventsys.store.subscriptions import SubscriptionStore, UnsettledError
 
@@ -183,10 +184,6 @@ class Declarations:
         link, key = self._broker.link, self._broker.keys.format
         # Read before it is written: at its memory limit Redis refuses to write, and workers must start all the same.
         stored = link.call("GET", key)
+        check_bus_format(stored)
         if stored is None:
             link.call("SET", key, FORMAT, "NX")
-        elif int(stored) > FORMAT:
-            raise SettingsError(
-                f"this bus is stored in format {int(stored)} and this version reads up to {FORMAT}; upgrade eventsys in"
-                " this process"
-            )

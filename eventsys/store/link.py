@@ -17,8 +17,9 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from eventsys.errors import BackpressureError, RedisRefusedError, RedisUnavailableError
 
+from .repeating import may_be_sent_again
 from .scripts import Script
-from .urls import connection_maker, told_of_tls
+from .urls import Greeting, connection_maker, greet, told_of_tls
 
 #: Seconds a reply may take. Scripts here take milliseconds; a Redis that is silent this long is away.
 REPLY_TIMEOUT_S = 10.0
@@ -36,13 +37,6 @@ _ONE_WRITE = 16_384
 _ERROR_HEAD = 200
 
 Command = Sequence[Any]
-
-#: Commands that only read: they may be sent again when their reply was lost.
-_READING_TEXT = """
-ECHO EXISTS GET GETRANGE HEXISTS HGET HGETALL HKEYS HMGET HVALS MGET SMEMBERS STRLEN TIME XLEN XRANGE XREVRANGE ZCARD
-ZCOUNT ZRANGE ZRANGEBYSCORE ZREVRANGEBYSCORE ZSCORE
-"""
-_READING = frozenset(_READING_TEXT.split())
 
 
 class NoGroupError(RedisRefusedError):
@@ -208,10 +202,13 @@ class Link:
         url: `redis://`, `rediss://`, `unix://` or `redis+sentinel://host:port[,host:port]/service[/db]`; or what
             returns it, asked when a connection is opened: the first answer counts.
         connect_timeout_s: Seconds until an unanswered connect counts as Redis being away.
+        greet: What introduces a new connection and has Redis answer once.
     """
 
-    def __init__(self, url: str | Callable[[], str], *, connect_timeout_s: float = 2.0) -> None:
-        self._url = url
+    def __init__(
+        self, url: str | Callable[[], str], *, connect_timeout_s: float = 2.0, greet: Greeting = greet
+    ) -> None:
+        self._url, self._greet = url, greet
         self._connect_timeout_s = connect_timeout_s
         self._maker: Callable[[], Any] | None = None
         self._own = threading.local()
@@ -229,7 +226,7 @@ class Link:
         try:
             return self._mine().call(*command)
         except RedisUnavailableError as error:
-            if not _may_be_sent_again([command], error):
+            if not may_be_sent_again([command], error):
                 raise
             return self._mine().call(*command)
 
@@ -238,7 +235,7 @@ class Link:
         try:
             return self._mine().pipeline(commands)
         except RedisUnavailableError as error:
-            if not _may_be_sent_again(commands, error):
+            if not may_be_sent_again(commands, error):
                 raise
             return self._mine().pipeline(commands)
 
@@ -285,7 +282,7 @@ class Link:
     def _make_connection(self) -> Any:
         if self._maker is None:
             url = self._url if isinstance(self._url, str) else self._url()
-            self._maker = connection_maker(url, connect_timeout_s=self._connect_timeout_s)
+            self._maker = connection_maker(url, self._greet, connect_timeout_s=self._connect_timeout_s)
         elif not isinstance(self._url, str):
             self._url()  # whoever started this Redis looks whether it is there still
         return self._maker()
@@ -300,12 +297,6 @@ class Link:
 def run_script_once(channel: Channel, script: Script, *arguments: Any) -> Any:
     """Run `script` on `channel`, and load it first where Redis lost it; a lost reply is an error."""
     return _evaluate(channel, script, arguments)
-
-
-def _may_be_sent_again(commands: Sequence[Command], error: RedisUnavailableError) -> bool:
-    if error.at_connect:
-        return False
-    return not error.may_have_run or all(command[0] in _READING for command in commands)
 
 
 def run_script(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import redis
@@ -17,11 +17,16 @@ from eventsys.errors import SettingsError
 logger = logging.getLogger(__name__)
 
 
-def connection_maker(url: str, *, connect_timeout_s: float) -> Callable[[], Any]:
+#: Introduces a new connection, and has Redis answer once.
+Greeting: TypeAlias = Callable[[Any], None]
+
+
+def connection_maker(url: str, greet: Greeting, *, connect_timeout_s: float) -> Callable[[], Any]:
     """Return what opens connections to `url`.
 
     Args:
         url: `redis://`, `rediss://`, `unix://` or `redis+sentinel://host:port[,host:port]/service[/db]`.
+        greet: What introduces each.
         connect_timeout_s: Seconds until an unanswered connect counts as Redis being away; each reply to what a new
             connection says first counts too, since the kernel connects to a Redis that hangs.
 
@@ -35,7 +40,7 @@ def connection_maker(url: str, *, connect_timeout_s: float) -> Callable[[], Any]
         "protocol": 2,
         # Two commands a connection less, which an old server or a user of few rights would refuse.
         "driver_info": None,
-        "redis_connect_func": _greet,
+        "redis_connect_func": greet,
         # The pool only makes connections here, and counts those it ever made: at its default of 100 a process could not
         # connect any more after so many interruptions.
         "max_connections": 2**31,
@@ -111,7 +116,7 @@ def _warn_of_blind_trust(url: str) -> None:
         )
 
 
-def _greet(connection: Any) -> None:
+def greet(connection: Any) -> None:
     """Introduce a new connection, and have Redis answer once: the kernel connects to a Redis that hangs, too."""
     connection.on_connect()
     connection.send_command("PING")

@@ -15,6 +15,7 @@ from dramatiq.message import get_encoder
 
 from eventsys import EventService, SettingsError
 from eventsys.errors import EventsysError
+from eventsys.runtime.doctor import examine
 from tests.support.services import Services
 from tests.support.waiting import eventually
 
@@ -25,6 +26,52 @@ def test_a_newer_bus_is_refused(events: EventService) -> None:
     events.broker.link.call("SET", events.broker.keys.format, "2")
     with pytest.raises(SettingsError, match=r"format 2.*upgrade eventsys"):
         events.publish("a.b", {})
+
+
+READERS: dict[str, Callable[[EventService], object]] = {
+    "history": lambda events: events.get_event_records(),
+    "event": lambda events: events.get_event("e"),
+    "delayed": lambda events: events.get_delayed_events(),
+    "cancel": lambda events: events.cancel("e"),
+    "metrics": lambda events: events.get_metrics(),
+    "dead": lambda events: events.dead_letters.list(),
+    "purge": lambda events: events.dead_letters.purge_all(),
+    "cron": lambda events: events.cron.create("t", "* * * * *", "a.b"),
+    "subscriptions": lambda events: events.subscriptions.list(),
+    "replays": lambda events: events.replays.list(),
+    "processes": lambda events: events.machinery.processes(),
+    "sweep": lambda events: events.sweeps.run(events.sweeps.names()[0]),
+    "message": lambda events: dramatiq.actor(actor_name="plain", broker=events.broker)(lambda: None).send(),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_newer_bus_is_neither_read_nor_changed(events: EventService, services: Services, reader: str) -> None:
+    events.broker.link.call("SET", events.broker.keys.format, "2")
+    late = services.make(name=events.settings.name)
+    with pytest.raises(SettingsError, match=r"format 2.*upgrade eventsys"):
+        READERS[reader](late)
+
+
+def test_a_bus_that_is_upgraded_is_refused_by_the_next_connection(events: EventService) -> None:
+    events.broker.link.call("SET", events.broker.keys.format, "2")
+    events.broker.link.close()
+    with pytest.raises(SettingsError, match=r"format 2.*upgrade eventsys"):
+        events.get_event_records()
+
+
+@pytest.mark.parametrize("stored", ["x", "", "-1", b"\xff", "1.5"])
+def test_a_bus_whose_format_is_no_number_is_refused(events: EventService, services: Services, stored: Any) -> None:
+    events.broker.link.call("SET", events.broker.keys.format, stored)
+    with pytest.raises(SettingsError, match="no number"):
+        services.make(name=events.settings.name).get_metrics()
+
+
+def test_the_doctor_says_that_a_bus_is_newer(events: EventService, services: Services) -> None:
+    events.broker.link.call("SET", events.broker.keys.format, "2")
+    [only] = examine(services.make(name=events.settings.name)).findings
+    assert "format 2" in only.said
+    assert "install the version" in (only.remedy or "")
 
 
 def test_a_newer_subscription_is_refused(events: EventService, services: Services) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from eventsys.errors import EventsysError
 from eventsys.model.diagnosis import Finding, fine, problem, warning
 from eventsys.readable import many
+from eventsys.store.bus_format import BusFormatError
 
 from .patient import Patient
 
@@ -189,11 +190,10 @@ def _clock(patient: Patient) -> Finding:
 
 def check_reached(patient_error: EventsysError) -> Finding:
     """Return that Redis could not be asked at all, and why."""
-    return problem(
-        "redis.reached",
-        " ".join(str(patient_error).split()),
-        "start Redis, or name it with --redis-url or EVENTSYS_REDIS_URL; eventsys settings shows which is used",
-    )
+    remedy = "start Redis, or name it with --redis-url or EVENTSYS_REDIS_URL; eventsys settings shows which is used"
+    if isinstance(patient_error, BusFormatError):
+        remedy = "install the version of eventsys that wrote it, or name another bus with EVENTSYS_NAME"
+    return problem("redis.reached", " ".join(str(patient_error).split()), remedy)
 
 
 def _mebibytes(count: int) -> str:
