@@ -10,6 +10,7 @@ from weakref import ref
 from dramatiq import MessageProxy
 
 from eventsys.errors import AttemptEndedError, BackpressureError
+from eventsys.store.memory_room import MemoryRoom
 from eventsys.store.steps import Step
 
 #: Most messages one attempt may publish: its commit is one script call, which blocks Redis while it runs.
@@ -32,14 +33,17 @@ class Attempt:
         message: What is attempted.
         takes_sends: Whether messages sent to plain actors commit too, or leave at once.
         owner: The broker whose commit ends it; what is published on another bus cannot commit with it.
+        room: What refuses more where Redis is nearly full; None: nothing does.
     """
 
     __slots__ = (
-        "_bytes", "_message", "_on_commit", "message_id", "owner", "phase", "retry", "steps", "takes_sends",
+        "_bytes", "_message", "_on_commit", "_room", "message_id", "owner", "phase", "retry", "steps", "takes_sends",
         "when_over",
     )  # fmt: skip
 
-    def __init__(self, message: MessageProxy, *, takes_sends: bool, owner: object = None) -> None:
+    def __init__(
+        self, message: MessageProxy, *, takes_sends: bool, owner: object = None, room: MemoryRoom | None = None
+    ) -> None:
         # Weakly, since a message knows its attempt: with a cycle its payload would stay until Python looks for those.
         self._message = ref(message)
         self.message_id = message.message_id
@@ -50,6 +54,7 @@ class Attempt:
         self.steps: list[Step] = []
         self.retry: Step | None = None
         self._bytes = 0
+        self._room = room
         self._on_commit: list[Callable[[bool], None]] | None = None
 
     def add(self, step: Step, size: int, *, on_commit: Callable[[bool], None] | None = None) -> None:
@@ -62,13 +67,15 @@ class Attempt:
 
         Raises:
             AttemptEndedError: If the attempt is over.
-            BackpressureError: If the attempt has published as much as one commit may carry.
+            BackpressureError: If the attempt has published as much as one commit may carry, or Redis is nearly full.
         """
         if self.phase == SEALED:
             raise AttemptEndedError(
                 f"the attempt at {self.message_id!r} is over, so nothing can commit with it any more; publish"
                 " before the handler returns, or from a thread that does not carry its context"
             )
+        if self._room is not None and self.phase == HANDLING:
+            self._room.check_known()
         if len(self.steps) >= MAX_STEPS or self._bytes + size > MAX_BYTES:
             raise BackpressureError(
                 f"the attempt at {self.message_id!r} has published {len(self.steps)} messages of {self._bytes}"

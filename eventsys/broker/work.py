@@ -17,6 +17,7 @@ from eventsys.model.cipher import Cipher
 from eventsys.model.seal import Seal
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
+from eventsys.store.memory_room import MemoryRoom
 from eventsys.store.scripts import script
 from eventsys.store.steps import Step
 
@@ -32,6 +33,7 @@ from .in_flight import InFlight
 from .messages import DeliveryMessage, LogMessage, Place, Received
 from .presence import Lease, Presence
 from .queue_names import QueueNames
+from .staging import OWN_ACTORS
 from .undispatched import end_undispatched, resolving_again
 
 #: Most messages handed back by one script.
@@ -82,6 +84,7 @@ class Work:
         self.clock = clock
         self.actors = actors
         self.retention_ms = retention_ms
+        self.room = MemoryRoom(link)
         self.in_flight = InFlight()
         self.is_stopping = False
         self.is_ending = False
@@ -96,7 +99,7 @@ class Work:
         self.when_lost: Callable[[str, int], None] = lambda *_: None
         self.when_forged: Callable[[str, str], None] = lambda *_: None
         self.queue_names = QueueNames(link, keys)
-        self._forgetful: list[Callable[[], None]] = [self.queue_names.forget]
+        self._forgetful: list[Callable[[], None]] = [self.queue_names.forget, self.room.forget]
         self.hooks = hooks
         self._parked_ms = parked_ms
         self.lease = lease
@@ -153,7 +156,8 @@ class Work:
         takes_sends = isinstance(actor, HandlerActor) or bool(actor and actor.options.get("transactional"))
         if self.begun_board is not None:
             message.begun_slot = self.begun_board.enter(message.place.stream, message.place.entry)
-        message.attempt = Attempt(message, takes_sends=takes_sends, owner=self.owner)
+        room = None if message.actor_name.startswith(OWN_ACTORS) else self.room
+        message.attempt = Attempt(message, takes_sends=takes_sends, owner=self.owner, room=room)
         message.token = enter_attempt(message.attempt)
         message.started_ms = self.clock.now_ms()
 

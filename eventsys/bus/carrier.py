@@ -40,5 +40,6 @@ def store_of(broker: EventBroker) -> EventStore:
     """Return what answers about the events of a broker's bus."""
     work = broker.work
     return EventStore(
-        work.link, work.keys, retention_ms=work.retention_ms, clock=work.clock, seal=work.seal, cipher=work.cipher
-    )
+        work.link, work.keys, retention_ms=work.retention_ms, clock=work.clock, seal=work.seal, cipher=work.cipher,
+        room=work.room,
+    )  # fmt: skip

@@ -21,6 +21,7 @@ from eventsys.bus.drafting import Draft, Drafter
 from eventsys.bus.handlers import ExceptionTypes, home_of, make_actor, name_of
 from eventsys.bus.housekeeping import Housekeeping
 from eventsys.bus.inline import InlineHandlers
+from eventsys.bus.memory_watch import MemoryWatch
 from eventsys.bus.processes import tell_of_processes
 from eventsys.bus.publisher import Publisher
 from eventsys.bus.receipt import Receipt
@@ -105,12 +106,12 @@ class EventBus:
             works=lambda: broker.work.by_hand or broker.presence.reads(LOG_QUEUE),
             by_hand=lambda: broker.work.by_hand,
         )
-        self.tending.duties += [self.housekeeping.make_round, self._driver.make_round]
-        self._workers: dict[str, Any] = {}
-        self._at_run_time: list[HandlerActor] = []
+        self._memory = MemoryWatch(broker.work.room, self.system)
+        self.tending.duties += [one.make_round for one in (self.housekeeping, self._driver, self._memory)]
+        self._workers, self._at_run_time = dict[str, Any](), list[HandlerActor]()
         self._lock = threading.RLock()
         broker.work.after_scan, broker.work.look = self.tending.make_round, self.tending.look
-        for part in (self.router, self.declarations, self.tending, self.system, self.housekeeping):
+        for part in (self.router, self.declarations, self.tending, self.system, self.housekeeping, self._memory):
             broker.work.when_rebound(part.forget)
         broker.add_middleware(TendingMiddleware(self.declarations, self.tending))
         if settings.tracing:

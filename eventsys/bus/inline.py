@@ -154,6 +154,7 @@ class InlineHandlers:
     def _publish_and_dispatch(self, draft: Draft) -> tuple[Any, list[str], bool]:
         broker = self._broker
         is_repeated = False
+        broker.work.room.check()
         while True:
             route = self._router.route(draft.envelope)
             targets, count = self._split(route)

@@ -22,6 +22,7 @@ from eventsys.store.delayed_store import DelayedStore, delayed_event_step
 from eventsys.store.history import History
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
+from eventsys.store.memory_room import MemoryRoom
 from eventsys.store.metrics import MetricsStore
 from eventsys.store.places import envelope_in, place_of_log
 from eventsys.store.records import read_record
@@ -41,6 +42,7 @@ class EventStore:
         clock: The time; None: this host's.
         seal: What signs events; None: they are not signed.
         cipher: What encrypts payloads; None: they are stored as they are.
+        room: What refuses more where Redis is nearly full; None: one of its own.
 
     Attributes:
         delayed: What waits for its time.
@@ -57,8 +59,10 @@ class EventStore:
         clock: Clock | None = None,
         seal: Seal | None = None,
         cipher: Cipher | None = None,
+        room: MemoryRoom | None = None,
     ) -> None:
         self._seal = seal
+        self._room = room or MemoryRoom(link)
         self._cipher = cipher
         self._link = link
         self._keys = keys
@@ -76,7 +80,11 @@ class EventStore:
 
         When the reply was lost the steps are sent again. What is found stored then, just as it was sent, is what was
         sent, so it is not called a duplicate.
+
+        Raises:
+            BackpressureError: If Redis is full, or nearly: above 95 % of its memory limit.
         """
+        self._room.check()
         told, is_repeated = self._link.run_telling(script("add"), self._keys.prefix, now_ms, *packed_steps(steps))
         results = results_of(steps, told)
         if is_repeated:
