@@ -18,7 +18,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,12 +61,15 @@ def main() -> None:
         explanations={peer.name: peer.explanation() for peer in chosen.peers},
         tables=[],
     )
-    for workload in chosen.workloads:
-        table = _race(workload, chosen, broken)
-        comparison.tables.append(table)
-        print_table(table)
-        if chosen.json:  # after each workload: a run of hours may be cut short
+
+    def save(table: Table) -> None:
+        if table not in comparison.tables:
+            comparison.tables.append(table)
+        if chosen.json:
             comparison.write(chosen.json)
+
+    for workload in chosen.workloads:
+        print_table(_race(workload, chosen, broken, save))
     failed = [cell for table in comparison.tables for cell in table.cells if cell.status == "failed"]
     if chosen.smoke and failed:
         raise SystemExit("\n".join(f"{cell.contestant}: {cell.reason}" for cell in failed))
@@ -112,8 +115,11 @@ def _install(chosen: Chosen) -> dict[str, str]:
     return broken
 
 
-def _race(workload: Workload, chosen: Chosen, broken: dict[str, str]) -> Table:
-    """Run every contestant once a round, in turn, each run on a fresh Redis."""
+def _race(workload: Workload, chosen: Chosen, broken: dict[str, str], save: Callable[[Table], None]) -> Table:
+    """Run every contestant once a round, in turn, each run on a fresh Redis.
+
+    The table is saved after each round: a run of hours may be cut short.
+    """
     table = Table(workload.name, workload.title, workload.columns, workload.more_is_better)
     contestants = []
     for peer in chosen.peers:
@@ -131,6 +137,7 @@ def _race(workload: Workload, chosen: Chosen, broken: dict[str, str]) -> Table:
             if cell.status == "measured":
                 print(f"{workload.name}, round {number + 1}: {contestant.name}", file=sys.stderr)
                 _run(workload, contestant, cell, chosen)
+        save(table)
     return table
 
 

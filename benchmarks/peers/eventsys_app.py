@@ -4,7 +4,7 @@
   event for three subscriptions, published in batches.
 - `dramatiq`: the same under the stock `dramatiq` command.
 - `events`: as `worker`, where each message is an event for one subscription, that the dispatcher gives out.
-- `batch`: as `worker`, where each of the three handlers of a fan-out takes up to 100 events a call (`docs/batches.md`).
+- `batch`: as `events`, where each handler takes up to 100 events a call (`docs/batches.md`).
 
 Plain actors have no call for several messages; events have `publish_many`. Delays are `schedule(at=...)`.
 """
@@ -47,13 +47,16 @@ def noop(payload: Payload) -> None:
     counter.count()
 
 
-events.on("bench.noop", name="noop")(take)
-for _number in range(SUBSCRIBERS):
-    if os.environ["PEER_SETTING"] == "batch":
-        events.on("bench.fan", name=f"fan_{_number}", batch_size=BATCH)(take_many)
+setting = os.environ["PEER_SETTING"]
+for _type, _name in [("bench.noop", "noop"), *(("bench.fan", f"fan_{number}") for number in range(SUBSCRIBERS))]:
+    if setting == "batch":
+        events.on(_type, name=_name, batch_size=BATCH)(take_many)
     else:
-        events.on("bench.fan", name=f"fan_{_number}")(take)
+        events.on(_type, name=_name)(take)
 actor = dramatiq.actor(actor_name="plain", queue_name="bench", broker=events.broker)(noop)
+
+#: Whether what has one handler is sent to an actor, and not published.
+_are_messages = setting in ("worker", "dramatiq")
 
 
 class EventsysSender(Sender):
@@ -65,14 +68,14 @@ class EventsysSender(Sender):
 
     async def send(self, handler: str, payload: Payload) -> None:
         """Send or publish one."""
-        if handler == "noop" and os.environ["PEER_SETTING"] != "events":
+        if handler == "noop" and _are_messages:
             actor.send(payload)
         else:
             events.publish(f"bench.{handler}", payload)
 
     async def send_many(self, handler: str, payloads: Sequence[Payload]) -> None:
         """Publish several at once."""
-        if os.environ["PEER_SETTING"] != "events":
+        if _are_messages:
             await super().send_many(handler, payloads)
         events.publish_many([(f"bench.{handler}", payload) for payload in payloads])
 
@@ -89,7 +92,7 @@ def worker_command(processes: int) -> list[str]:
     """Return the command of the workers."""
     module = "benchmarks.peers.eventsys_app"
     options = [module, "--processes", str(processes), "--threads", str(THREADS)]
-    return ["dramatiq", *options] if os.environ["PEER_SETTING"] == "dramatiq" else ["eventsys", "worker", *options]
+    return ["dramatiq", *options] if setting == "dramatiq" else ["eventsys", "worker", *options]
 
 
 SENDER = EventsysSender

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.compare.__main__ import Chosen, _race
 from benchmarks.compare.peers import PEERS, Peer, Setting
-from benchmarks.compare.results import Cell
+from benchmarks.compare.results import Cell, Table
 from benchmarks.compare.workloads import SMOKE, WORKLOADS
 from benchmarks.server import find_server
 
@@ -17,7 +17,10 @@ def _cell(peer: Peer, workload_name: str, broken: dict[str, str] | None = None) 
     server = find_server()
     chosen = Chosen([first], [], SMOKE, rounds=2, aof=False, redis=server, again=False, json=None, smoke=True)
     workload = next(one for one in WORKLOADS if one.name == workload_name)
-    return _race(workload, chosen, broken or {}).cells[0]
+    rounds: list[Table] = []
+    table = _race(workload, chosen, broken or {}, rounds.append)
+    assert rounds == [table, table]  # saved after each round
+    return table.cells[0]
 
 
 def test_a_peer_is_measured_in_every_round() -> None:
