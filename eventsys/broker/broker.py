@@ -236,10 +236,11 @@ class EventBroker(Broker):
 
     def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
         """Call the hooks before something, as Dramatiq does; before a message is processed, begin its attempt."""
-        if signal == "process_message":
-            if isinstance(args[0], Received):
-                self.work.begin(args[0])
-        elif signal == "worker_boot":
+        if signal == "process_message" and isinstance(args[0], Received):
+            self.work.begin(args[0])
+            self._hooks.before_message(args[0])
+            return
+        if signal == "worker_boot":
             self._booted += 1
         elif signal == "worker_shutdown":
             self._let_go_of(args[0])
@@ -256,7 +257,8 @@ class EventBroker(Broker):
         commit: until then nothing is acknowledged.
         """
         if signal == "process_message":
-            kwargs = self._handler_ended(args[0], kwargs)
+            self._hooks.after_message(args[0], **self._handler_ended(args[0], kwargs))
+            return
         if signal in {"ack", "nack"} and isinstance(args[0], Received):
             return
         is_inner = self._is_inner(signal)

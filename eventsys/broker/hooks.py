@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from dramatiq import Broker, Middleware
+from dramatiq import Broker, MessageProxy, Middleware
 from dramatiq.middleware import AgeLimit, Callbacks, MiddlewareError, Pipelines, ShutdownNotifications
 
 from .messages import Received
@@ -18,12 +18,18 @@ _AROUND = ("before_process_message", "after_process_message", "after_skip_messag
 #: Hooks of some middleware, in its order.
 _Found = tuple[tuple[Middleware, Hook], ...]
 
+_BEFORE, _AFTER = "before_process_message", "after_process_message"
+
+#: Kinds of messages, by class and actor, of which is remembered who is called; actors come and go while code is edited.
+_MOST_REMEMBERED = 4096
+
 
 class Hooks:
     """The hooks that some middleware really has, found once for each signal.
 
-    Dramatiq calls every hook of every middleware for every message, and nearly all of them do nothing. Some of its own
-    do nothing but for messages with an option, of their own or of their actor; for all others they are not called.
+    Dramatiq calls every hook of every middleware for every message, and nearly all of them do nothing. Some do
+    something only for messages with an option, of their own or of their actor, or for messages of a kind; around the
+    handler of any other message they are not called.
     Errors are treated as Dramatiq does: logged, and the next hook is called.
 
     Args:
@@ -33,17 +39,18 @@ class Hooks:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._found: dict[str, _Found] = {}
-        self._usual: dict[str, _Found] = {}
-        self._asking = frozenset[str]()
+        self._around: dict[tuple[str, type, object, bool], _Found] = {}
+        self._asking: frozenset[str] | None = None
         self._may_block: bool | None = None
 
     def forget(self) -> None:
         """Look again: the middleware changed."""
-        self._found, self._usual, self._may_block = {}, {}, None
+        self._found, self._around, self._asking, self._may_block = {}, {}, None, None
 
     def any_for(self, hook: str) -> bool:
         """Say whether any middleware has this hook."""
-        return bool(self._of(hook))
+        found = self._found.get(hook)
+        return bool(self._of(hook) if found is None else found)
 
     @property
     def may_block(self) -> bool:
@@ -53,13 +60,40 @@ class Hooks:
             self._may_block = any(not _is_known(one) for one in around)
         return self._may_block
 
+    def before_message(self, message: Received) -> None:
+        """Call the hooks before a handler.
+
+        Raises:
+            MiddlewareError: What a hook raises to have the handler not called.
+        """
+        for middleware, call in self._around_handler(_BEFORE, message):
+            try:
+                call(self._broker, message)
+            except MiddlewareError:
+                raise
+            except Exception:
+                self._tell(_BEFORE, middleware)
+
+    def after_message(
+        self, message: MessageProxy, *, result: Any = None, exception: BaseException | None = None
+    ) -> None:
+        """Call the hooks after a handler: all that there are, if it failed."""
+        if exception is not None:
+            self.call_after(_AFTER, message, exception=exception)
+            return
+        for middleware, call in reversed(self._around_handler(_AFTER, message)):
+            try:
+                call(self._broker, message, result=result)
+            except Exception:
+                self._tell(_AFTER, middleware)
+
     def call_before(self, hook: str, *args: Any, **kwargs: Any) -> None:
         """Call a hook of every middleware, first to last.
 
         Raises:
             MiddlewareError: What a hook raises to stop what was about to happen.
         """
-        for middleware, call in self._called(hook, args):
+        for middleware, call in self._of(hook):
             try:
                 call(self._broker, *args, **kwargs)
             except MiddlewareError:
@@ -69,7 +103,7 @@ class Hooks:
 
     def call_after(self, hook: str, *args: Any, **kwargs: Any) -> None:
         """Call a hook of every middleware, last to first."""
-        for middleware, call in reversed(self._called(hook, args)):
+        for middleware, call in reversed(self._of(hook)):
             try:
                 call(self._broker, *args, **kwargs)
             except Exception:
@@ -78,32 +112,45 @@ class Hooks:
     def _tell(self, hook: str, middleware: Any) -> None:
         self._broker.logger.critical("Unexpected failure in %s of %r.", hook, middleware, exc_info=True)  # noqa: LOG014 - called where it was caught
 
-    def _called(self, hook: str, args: tuple[Any, ...]) -> _Found:
-        found = self._found.get(hook)
-        if found is None:
-            found = self._of(hook)
-        if not args or not isinstance(args[0], Received) or hook not in self._usual:
-            return found
-        message = args[0]
-        if message.actor is None or not self._asking.isdisjoint(message.options):
-            return found
-        return self._usual[hook] if self._asking.isdisjoint(message.actor.options) else found
-
     def _of(self, hook: str) -> _Found:
         found = self._found.get(hook)
         if found is None:
             idle = getattr(Middleware, hook, None)
             has = [(one, getattr(one, hook)) for one in self._broker.middleware if hasattr(one, hook)]
-            found = tuple((one, call) for one, call in has if getattr(call, "__func__", call) is not idle)
-            self._find_usual(hook, found)
-            self._found[hook] = found
+            found = self._found[hook] = tuple(
+                (one, call) for one, call in has if getattr(call, "__func__", call) is not idle
+            )
         return found
 
-    def _find_usual(self, hook: str, found: _Found) -> None:
-        asked = [one for one, _ in found if _must_be_asked(one)]
-        if asked and hook.endswith("_process_message"):
-            self._asking = self._asking.union(*(one.actor_options for one in asked))
-            self._usual[hook] = tuple((one, call) for one, call in found if one not in asked)
+    def _around_handler(self, hook: str, message: Any) -> _Found:
+        """Return the hooks that do something for a message whose handler is about to run, or has not failed."""
+        if not isinstance(message, Received) or message.actor is None:
+            return self._of(hook)
+        options = message.options
+        if options and not self._asked_options().isdisjoint(options):
+            return self._of(hook)
+        key = (hook, type(message), message.actor, not options)
+        found = self._around.get(key)
+        return self._find_around(key) if found is None else found
+
+    def _find_around(self, key: tuple[str, type, Any, bool]) -> _Found:
+        hook, kind, actor, has_no_options = key
+        found = self._of(hook)
+        if self._asked_options().isdisjoint(actor.options):
+            found = tuple((one, call) for one, call in found if not _must_be_asked(one))
+        if has_no_options:
+            found = tuple((one, call) for one, call in found if _is_concerned(one, kind))
+        if len(self._around) >= _MOST_REMEMBERED:
+            self._around.clear()
+        self._around[key] = found
+        return found
+
+    def _asked_options(self) -> frozenset[str]:
+        """Return the options that somebody reads who does nothing for messages without them."""
+        if self._asking is None:
+            asked = [one for one in self._broker.middleware if _must_be_asked(one)]
+            self._asking = frozenset(option for one in asked for option in one.actor_options)
+        return self._asking
 
 
 def is_part_of(middleware: Middleware, worker: Any) -> bool:
@@ -120,6 +167,15 @@ def _must_be_asked(middleware: Middleware) -> bool:
     if kind is ShutdownNotifications:
         return not middleware.notify_shutdown  # type: ignore[attr-defined]
     return kind is Callbacks or kind is Pipelines
+
+
+def _is_concerned(middleware: Middleware, kind: type) -> bool:
+    """Say whether middleware does anything around the handler of a message that has no options, and does not fail.
+
+    One of ours says so by the kinds of messages it `concerns`; its subclasses may do anything.
+    """
+    concerns: tuple[type, ...] | None = vars(type(middleware)).get("concerns")
+    return concerns is None or issubclass(kind, concerns)
 
 
 def _is_known(middleware: Middleware) -> bool:

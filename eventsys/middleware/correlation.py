@@ -52,6 +52,9 @@ class Correlation(Middleware):
     A plain actor that a handler sends to carries both on.
     """
 
+    #: The kinds of messages that this does something for, when they carry no options and do not fail.
+    concerns = (DeliveryMessage, Batch)
+
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:  # noqa: ARG002
         """Make the message's chain the current one."""
         if isinstance(message, DeliveryMessage):

@@ -19,6 +19,9 @@ class Expiry(Middleware):
     when its subscription was paused, and was not too late then, never is.
     """
 
+    #: The kinds of messages that this does something for, when they carry no options and do not fail.
+    concerns = (DeliveryMessage,)
+
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:
         """Skip what is too late.
 

@@ -47,6 +47,9 @@ class Periodic(Middleware):
     `completed` or `failed` in the commit that ends it, `created` and `updated` with the first tick under new fields.
     """
 
+    #: The kinds of messages that this does something for, when they carry no options and do not fail: none.
+    concerns = ()
+
     @property
     def actor_options(self) -> set[str]:
         """The option of plain actors that this reads."""

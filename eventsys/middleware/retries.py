@@ -33,6 +33,9 @@ class Retries(DramatiqRetries):
         **options: Dramatiq's, for plain actors.
     """
 
+    #: The kinds of messages that this does something for, when they carry no options and do not fail: none.
+    concerns = ()
+
     def __init__(self, *, random: Random | None = None, **options: Any) -> None:
         super().__init__(**options)
         self._random = random or Random()  # noqa: S311 - spreads retries, guards nothing

@@ -33,6 +33,9 @@ class Tracing(Middleware):
         SettingsError: If opentelemetry-api is not installed.
     """
 
+    #: The kinds of messages that this does something for, when they carry no options and do not fail.
+    concerns = (DeliveryMessage, Batch)
+
     def __init__(self, provider: Any = None) -> None:
         try:
             from opentelemetry import context, trace

@@ -10,8 +10,8 @@ import pytest
 from dramatiq.middleware import AgeLimit, Callbacks, Pipelines, ShutdownNotifications
 
 from eventsys.broker.hooks import Hooks
-from eventsys.broker.messages import Place, PlainMessage
-from eventsys.middleware import default_middleware
+from eventsys.broker.messages import Place, PlainMessage, Received
+from eventsys.middleware import Correlation, default_middleware
 
 HOOK = "after_process_message"
 
@@ -30,14 +30,25 @@ class OwnCallbacks(Callbacks):
         """Take it."""
 
 
-def called(middleware: list[Any], options: dict[str, Any], actor_options: dict[str, Any]) -> list[str]:
-    """Return the names of the middleware whose hook is called after a message."""
-    hooks = Hooks(SimpleNamespace(middleware=middleware))  # type: ignore[arg-type]
+def message_with(options: dict[str, Any], actor_options: dict[str, Any]) -> PlainMessage:
+    """Return a message of an actor."""
     place = Place("default", 5, "stream", "1-0", "holder")
     message = PlainMessage(place, actor_name="a", args=(), options=options, message_id="1")
-    message.actor = SimpleNamespace(options=actor_options)  # type: ignore[assignment]
-    hooks._of(HOOK)
-    return [type(one).__name__ for one, _ in hooks._called(HOOK, (message,))]
+    message.actor = Receiver(actor_options)  # type: ignore[assignment]
+    return message
+
+
+class Receiver:
+    """An actor, as far as hooks look at it."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self.options = options
+
+
+def called(middleware: list[Any], message: Received, hook: str = HOOK) -> list[str]:
+    """Return the names of the middleware whose hook is called around the handler of a message."""
+    hooks = Hooks(SimpleNamespace(middleware=middleware))  # type: ignore[arg-type]
+    return [type(one).__name__ for one, _ in hooks._around_handler(hook, message)]
 
 
 @pytest.mark.parametrize(
@@ -53,12 +64,52 @@ def test_what_looks_at_options_only_is_told_of_messages_that_have_them(
     options: dict[str, Any], actor_options: dict[str, Any], expected: list[str]
 ) -> None:
     middleware = [AgeLimit(), ShutdownNotifications(), Callbacks(), Pipelines(), Own()]
-    assert called(middleware, options, actor_options) == expected
+    assert called(middleware, message_with(options, actor_options)) == expected
 
 
 def test_what_looks_at_its_own_settings_too_is_told_of_every_message() -> None:
     middleware = [ShutdownNotifications(notify_shutdown=True), OwnCallbacks()]
-    assert called(middleware, {}, {}) == ["ShutdownNotifications", "OwnCallbacks"]
+    assert called(middleware, message_with({}, {})) == ["ShutdownNotifications", "OwnCallbacks"]
+
+
+class OwnCorrelation(Correlation):
+    """Ours, changed by the application."""
+
+
+@pytest.mark.parametrize(
+    ("hook", "options", "expected"),
+    [
+        ("before_process_message", {}, ["OwnCorrelation", "Outcome", "Timeout"]),
+        (
+            "before_process_message",
+            {"chain": ["a", "b", 1]},
+            ["Expiry", "Correlation", "OwnCorrelation", "Outcome", "Timeout"],
+        ),
+        ("after_process_message", {}, ["OwnCorrelation", "Outcome"]),
+        ("after_process_message", {"tick_ms": 1}, ["Periodic", "Retries", "Correlation", "OwnCorrelation", "Outcome"]),
+    ],
+)
+def test_what_does_nothing_for_messages_of_a_kind_is_told_of_those_with_options_only(
+    hook: str, options: dict[str, Any], expected: list[str]
+) -> None:
+    middleware = default_middleware()
+    middleware.insert(10, OwnCorrelation())
+    assert called(middleware, message_with(options, {}), hook) == expected
+
+
+def test_every_hook_is_told_of_a_failure() -> None:
+    told: list[str] = []
+
+    class Telling(Own):
+        concerns = ()
+
+        def after_process_message(self, *_: Any, **outcome: Any) -> None:
+            told.append(next(iter(outcome)))
+
+    hooks = Hooks(SimpleNamespace(middleware=[Telling()]))  # type: ignore[arg-type]
+    hooks.after_message(message_with({}, {}), result=None)
+    hooks.after_message(message_with({}, {}), exception=ValueError())
+    assert told == ["exception"]
 
 
 @pytest.mark.parametrize(
