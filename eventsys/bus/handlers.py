@@ -13,7 +13,7 @@ from eventsys.broker.batch_errors import failures_of
 from eventsys.broker.broker import EventBroker
 from eventsys.broker.messages import DeliveryMessage
 from eventsys.errors import BatchError, SubscriptionError
-from eventsys.model.envelope import decode_event
+from eventsys.model.envelope import decode_event, open_event
 from eventsys.model.event import Event
 from eventsys.model.subscription import Subscription
 
@@ -155,14 +155,14 @@ def _payload_of(annotation: Any, handler: Any, *, in_batches: bool) -> Any:
 
 def _calling(run: Callable[[Event[Any]], Any], payload_type: Any) -> Callable[[str], Any]:
     def call(envelope: str) -> Any:
-        return run(decode_event(envelope, payload_type, is_replay=_is_replay()))
+        return run(_event_of(envelope, payload_type))
 
     return call
 
 
 def _awaiting(run: Callable[[Event[Any]], Any], payload_type: Any) -> Callable[[str], Any]:
     async def call(envelope: str) -> Any:
-        return await run(decode_event(envelope, payload_type, is_replay=_is_replay()))
+        return await run(_event_of(envelope, payload_type))
 
     return call
 
@@ -197,10 +197,15 @@ def _raise_any(failures: dict[str, BaseException]) -> None:
         raise error
 
 
-def _is_replay() -> bool:
-    """Say whether the delivery under attempt gives history again."""
+def _event_of(envelope: str, payload_type: Any) -> Event[Any]:
+    """Return the event that a handler is called with; of a delivery under attempt all but the payload is read."""
     attempt = current_attempt()
-    return attempt is not None and isinstance(attempt.message, DeliveryMessage) and attempt.message.replay > 0
+    message = None if attempt is None else attempt.message
+    if not isinstance(message, DeliveryMessage):
+        return decode_event(envelope, payload_type)
+    if message.envelope is not envelope:
+        return decode_event(envelope, payload_type, is_replay=message.replay > 0)
+    return open_event(message.header, payload_type, is_replay=message.replay > 0)
 
 
 def _as_tuple(option: str, given: Any) -> tuple[type[BaseException], ...]:

@@ -226,7 +226,7 @@ def _assembled(event_class: Any, header: EventHeader, payload: Any, *, is_replay
         "priority": header.priority,
         "correlation_id": header.correlation_id or event_id,
         "causation_id": header.causation_id,
-        "headers": header.headers,
+        "headers": dict(header.headers),  # one header may serve the handlers of several subscriptions
         "idempotency_key": header.idempotency_key,
         "depth": header.depth,
         "is_replay": is_replay,

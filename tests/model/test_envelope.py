@@ -21,6 +21,7 @@ from eventsys.model import (
     header_fields,
     header_target,
 )
+from eventsys.model.envelope import open_event
 
 from .strategies import events
 
@@ -50,6 +51,13 @@ def test_what_is_stored_is_read_back_equal(event):
     assert decode_event(envelope.decode(), dict[str, Any]) == event
     assert header_target(envelope) == (event.id, event.type, event.priority)
     assert decode_header(envelope).chain_id == event.correlation_id
+
+
+def test_who_changes_the_headers_of_an_event_changes_those_of_nobody_else():
+    """One header serves the handlers of several subscriptions."""
+    header = decode_header(envelope_of(PLAIN.model_copy(update={"headers": {"a": "1"}})))
+    open_event(header, dict).headers["a"] = "2"
+    assert open_event(header, dict).headers == {"a": "1"}
 
 
 def test_defaults_take_no_room():
