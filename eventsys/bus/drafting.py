@@ -95,13 +95,13 @@ class Drafter:
             InvalidPayloadError: If the payload does not fit the model of its type.
             CausationDepthError: If the chain it belongs to is as long as it may be.
         """
-        if isinstance(event_type, Event):
-            more = [
-                payload, source or None, None if priority == Priority.NORMAL else priority, id, time, version,
-                correlation_id, caused_by, headers, idempotency_key, window, max_retries, retry_delay, expire_after,
-            ]  # fmt: skip
-            return self.adopt(_nothing_beside(event_type, more))
-        if isinstance(event_type, BaseModel):
+        if not isinstance(event_type, str) and isinstance(event_type, BaseModel):  # pydantic is slow to say no
+            if isinstance(event_type, Event):
+                more = [
+                    payload, source or None, None if priority == Priority.NORMAL else priority, id, time, version,
+                    correlation_id, caused_by, headers, idempotency_key, window, max_retries, retry_delay, expire_after,
+                ]  # fmt: skip
+                return self.adopt(_nothing_beside(event_type, more))
             payload = _nothing_beside(event_type, (payload,))
             event_type = self._catalog.type_for(type(payload))
         self._catalog.check_payload(check_event_type(event_type), payload := {} if payload is None else payload)
@@ -172,6 +172,8 @@ class Drafter:
         Raises:
             InvalidEventError: If it is none of these, or a part of it breaks a rule.
         """
+        if type(one) is tuple and len(one) == 2:
+            return self.draft(*one)
         if isinstance(one, Event):
             return self.adopt(one)
         if isinstance(one, BaseModel):

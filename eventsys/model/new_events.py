@@ -53,8 +53,8 @@ def new_event(
         InvalidEventError: If one of them cannot be; the message says which, and why.
     """
     own_id = new_event_id(now_ms) if event_id is None else check_event_id(event_id)
-    payload_type = type(payload)
-    event_class = event_class_for(payload_type) if issubclass(payload_type, BaseModel) else Event
+    is_model = type(payload) is not dict and isinstance(payload, BaseModel)
+    event_class: type[Event[Any]] = event_class_for(payload.__class__) if is_model else Event
     fields = {
         "id": own_id,
         "type": check_event_type(event_type),

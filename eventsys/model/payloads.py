@@ -51,7 +51,7 @@ def encode_payload(payload: Any, *, max_bytes: int = MAX_BYTES, max_depth: int =
     Raises:
         InvalidEventError: If it is anything else; the message names the place and what to do.
     """
-    if isinstance(payload, BaseModel):
+    if type(payload) is not dict and isinstance(payload, BaseModel):
         written = _encode_model(payload, "payload")
     elif isinstance(payload, dict):
         written = _encode_plain(payload) or _encode_carefully(payload, min(max_depth, READABLE_DEPTH))
