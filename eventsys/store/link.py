@@ -14,6 +14,7 @@ import redis
 from redis.exceptions import BusyLoadingError, NoScriptError, OutOfMemoryError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.utils import SENTINEL
 
 from eventsys.errors import BackpressureError, RedisRefusedError, RedisUnavailableError
 
@@ -21,7 +22,8 @@ from .repeating import may_be_sent_again
 from .scripts import Script
 from .urls import Greeting, connection_maker, greet, told_of_tls
 
-#: Seconds a reply may take. Scripts here take milliseconds; a Redis that is silent this long is away.
+#: Seconds a reply may take. Scripts here take milliseconds; a Redis that is silent this long is away. A connection has
+#: this time anyhow: to set it for each reply, and back, lets go of the interpreter twice more, and others keep it long.
 REPLY_TIMEOUT_S = 10.0
 
 _CONNECTING, _CONNECTED, _SENT = range(3)
@@ -64,8 +66,8 @@ class Channel:
         """Whether there is a connection, as far as is known; else the next call opens one."""
         return self._connection is not None
 
-    def call(self, *command: Any, timeout_s: float = REPLY_TIMEOUT_S) -> Any:
-        """Send one command and return its reply, as bytes, integers and lists of these.
+    def call(self, *command: Any, timeout_s: Any = SENTINEL) -> Any:
+        """Send one command and return its reply, as bytes, integers and lists of these, within 10 s or `timeout_s`.
 
         Raises:
             RedisUnavailableError: If no reply came within `timeout_s`, or Redis cannot serve now.
@@ -80,12 +82,12 @@ class Channel:
         # The connection had died before, unnoticed because nobody used it; nothing was sent.
         return self._call(command, timeout_s)
 
-    def _call(self, command: Command, timeout_s: float) -> Any:
+    def _call(self, command: Command, timeout_s: Any) -> Any:
         with self._only_our_errors():
             connection = self._send(lambda connection: connection.pack_command(*command))
             return connection.read_response(timeout=timeout_s)
 
-    def pipeline(self, commands: Sequence[Command], *, timeout_s: float = REPLY_TIMEOUT_S) -> list[Any]:
+    def pipeline(self, commands: Sequence[Command], *, timeout_s: Any = SENTINEL) -> list[Any]:
         """Send several commands in one round trip; a refused one leaves its error in the list."""
         with self._only_our_errors():
             connection = self._send(lambda connection: connection.pack_commands(commands))
@@ -100,9 +102,7 @@ class Channel:
         with self._only_our_errors():
             if self._connection is None:
                 raise self._unavailable("the subscription is gone with its connection")
-            if not self._connection.can_read(timeout=wait_s):
-                return None
-            return self._connection.read_response(timeout=REPLY_TIMEOUT_S)
+            return self._connection.read_response() if self._connection.can_read(timeout=wait_s) else None
 
     def close(self) -> None:
         """Close the connection; another call would open it again."""
@@ -144,7 +144,7 @@ class Channel:
         self._stage = _CONNECTED
         return self._connection
 
-    def _reply(self, connection: Any, timeout_s: float) -> Any:
+    def _reply(self, connection: Any, timeout_s: Any) -> Any:
         try:
             return connection.read_response(timeout=timeout_s)
         except ResponseError as error:
