@@ -35,7 +35,11 @@ class Clock:
 
     def now_ms(self) -> int:
         """Return the time in whole milliseconds since 1970 (UTC)."""
-        return self.real_ms() if self._turned_ms is None else self._turned_ms
+        if self._turned_ms is not None:
+            return self._turned_ms
+        if not self._is_set:
+            self._ask()
+        return int(_clock_gettime(_BOOT_CLOCK) * 1000 + self._offset_ms)
 
     def known_ms(self) -> int:
         """Return what `now_ms` does, as far as that is known without asking Redis: where nothing may be opened yet."""
@@ -67,7 +71,7 @@ class Clock:
 
     def monotonic(self) -> float:
         """Return seconds that only grow, while the host sleeps too; for leases and time-outs, never shown to a user."""
-        return _boot_ms() / 1000
+        return _clock_gettime(_BOOT_CLOCK)
 
     def set_from(self, redis_ms: float, *, asked_at: float, answered_at: float) -> None:
         """Take over a reading of Redis's clock.
@@ -109,8 +113,10 @@ def _is_on_loop() -> bool:
 
 
 def _boot_ms() -> float:
-    return time.clock_gettime(_BOOT_CLOCK) * 1000
+    return _clock_gettime(_BOOT_CLOCK) * 1000
 
+
+_clock_gettime = time.clock_gettime
 
 # CLOCK_BOOTTIME goes on while a laptop sleeps; where there is none (macOS), the monotonic clock has to do.
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)

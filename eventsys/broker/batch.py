@@ -30,6 +30,9 @@ class Batch(Received):
         failures: What is wrong with single deliveries, by their place.
     """
 
+    span: Any = None
+    _attempt: Attempt | None = None
+
     def __init__(self, deliveries: list[DeliveryMessage]) -> None:
         self.deliveries = deliveries
         first = deliveries[0]
@@ -40,7 +43,6 @@ class Batch(Received):
         self.actor = first.actor
         self.events: list[Event[Any]] = []
         self.failures: dict[int, BaseException] = {}
-        self.span: Any = None
 
     @property
     def attempt(self) -> Attempt | None:

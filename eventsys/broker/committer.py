@@ -129,7 +129,8 @@ class Committer:
             self.hurry()
         elif self._is_asleep or self._has_enough() or not self._more_is_coming():
             self._start()
-            self._wake.set()
+            if not self._wake.is_set():
+                self._wake.set()
 
     def hurry(self) -> None:
         """Commit what was taken so far without waiting for more: others cannot go on before."""
@@ -266,6 +267,9 @@ class Committer:
 
     def _commit(self, batch: list[Finished]) -> list[str]:
         """Commit what was held under each name by itself: there is one, but for a process that was paused."""
+        first = batch[0].place.holder
+        if all(one.place.holder == first for one in batch):
+            return self._commit_held(first, batch)
         results = ["ok"] * len(batch)
         holders: dict[str, list[int]] = {}
         for at, one in enumerate(batch):
@@ -299,6 +303,9 @@ class Committer:
         return results
 
     def _settle(self, batch: list[Finished], results: list[str]) -> None:
+        if results.count("ok") == len(results):
+            self._conclude(batch, results)
+            return
         stale = [one for one, result in zip(batch, results, strict=True) if result == "stale"]
         for one in stale:
             self._resolve_again(one)

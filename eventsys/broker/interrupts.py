@@ -60,18 +60,18 @@ class Interrupts:
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._starting = threading.Lock()
         self._wakes_at = float("inf")
-        self._thread: threading.Thread | None = None
+        self._is_watching = False
         #: Told of every thread's hard limit as it changes; infinity when the thread is free.
         self.publish: Callable[[int, float], None] | None = None
 
     def enter(self, message: MessageProxy, limit_ms: float) -> None:
         """Begin to watch the calling thread, which handles `message` for at most `limit_ms`."""
-        if self._thread is None or not self._thread.is_alive():
+        if not self._is_watching:
             self._start()
-        deadline = time.monotonic() + limit_ms / 1000
-        self._running[threading.get_ident()] = _Running(message, deadline)
+        thread, deadline = threading.get_ident(), time.monotonic() + limit_ms / 1000
+        self._running[thread] = _Running(message, deadline)
         if self.publish is not None:
-            self.publish(threading.get_ident(), deadline + GRACE_S)
+            self.publish(thread, deadline + GRACE_S)
         if deadline < self._wakes_at:
             self._wakes_at = deadline
             self._wake.put(None)
@@ -103,16 +103,19 @@ class Interrupts:
 
     def _start(self) -> None:
         with self._starting:
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._run, name="eventsys-interrupts", daemon=True)
-                self._thread.start()
+            if not self._is_watching:
+                self._is_watching = True
+                threading.Thread(target=self._run, name="eventsys-interrupts", daemon=True).start()
 
     def _run(self) -> None:
-        while True:
-            with suppress(Empty):
-                self._wake.get(timeout=self._wait_s())
-            for running in self._strike(time.monotonic()):
-                self._on_stuck(running.message, TimeLimitExceeded())
+        try:
+            while True:
+                with suppress(Empty):
+                    self._wake.get(timeout=self._wait_s())
+                for running in self._strike(time.monotonic()):
+                    self._on_stuck(running.message, TimeLimitExceeded())
+        finally:
+            self._is_watching = False
 
     def _wait_s(self) -> float | None:
         return None if self._wakes_at == float("inf") else max(0.0, self._wakes_at - time.monotonic())

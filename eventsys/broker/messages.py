@@ -55,7 +55,17 @@ class Received(MessageProxy):
         described: What its error says, and its traceback, where somebody has written that down already.
     """
 
+    # What most messages never have is said here once; each attribute of its own costs a message time and memory.
     described: tuple[str, str] | None = None
+    actor: Actor[..., Any] | None = None
+    attempt: Attempt | None = None
+    token: Any = None
+    started_ms = 0
+    began_ns = 0
+    took_us = 0
+    is_on_loop = False
+    begun_slot: int | None = None
+    _built: Message[Any] | None = None
 
     def __init__(
         self,
@@ -70,7 +80,6 @@ class Received(MessageProxy):
     ) -> None:
         self.failed = False
         self._exception = None
-        self._built: Message[Any] | None = None
         self.queue_name = place.queue
         self.actor_name = actor_name
         self.args = args
@@ -81,14 +90,6 @@ class Received(MessageProxy):
         retries = options.get("retries", 0)
         self.previous = retries if isinstance(retries, int) else 0
         self.place = place
-        self.actor: Actor[..., Any] | None = None
-        self.attempt: Attempt | None = None
-        self.token: Any = None
-        self.started_ms = 0
-        self.began_ns = 0
-        self.took_us = 0
-        self.is_on_loop = False
-        self.begun_slot: int | None = None
 
     @property
     def _message(self) -> Message[Any]:  # type: ignore[override]
@@ -193,6 +194,14 @@ class DeliveryMessage(Received):
         is_expired: Whether it was too late to begin it.
     """
 
+    stored_ms = 0
+    span: Any = None
+    is_inline = False
+    is_probe = False
+    is_turned_away = False
+    expires_ms: int | None = None
+    is_expired = False
+
     def __init__(
         self,
         subscription: str,
@@ -210,14 +219,7 @@ class DeliveryMessage(Received):
         self.envelope = envelope
         self.header = header
         self.event_id = header.id
-        self.stored_ms = 0
         self.is_first = not options or (self.previous == 0 and "before" not in options)
-        self.span: Any = None
-        self.is_inline = False
-        self.is_probe = False
-        self.is_turned_away = False
-        self.expires_ms: int | None = None
-        self.is_expired = False
 
     def rename(self, subscription: str) -> None:
         """Go by the present name of the subscription from here on."""

@@ -126,7 +126,7 @@ class Presence:
         Where the lease may have ended, Redis is asked. While Redis cannot be asked it is taken to hold: the worst that
         follows is a message begun twice, and only one of the two can commit.
         """
-        if self.may_have_ended:
+        if self._clock.monotonic() > self._lease_ends_at:
             try:
                 self.beat()
             except EventsysError:

@@ -61,15 +61,16 @@ def may_begin(broker: EventBroker, message: Received) -> bool:
     If its lease ended since, the message is dropped; if its subscription was paused, it waits. If the process is about
     to end, whoever ends it hands back what is not begun.
     """
-    if broker.work.is_ending:
+    work = broker.work
+    if work.is_ending:
         return False
-    if broker.presence.holds(message.place.holder):
-        if not (broker.work.gates.closed and broker.work.gates.holds_back(message)):
+    if work.presence.holds(message.place.holder):
+        if not (work.gates.closed and work.gates.holds_back(message)):
             return True
         if isinstance(message, DeliveryMessage):
-            broker.work.turn_away(message)
+            work.turn_away(message)
         return False
-    broker.work.in_flight.hold_no_more([message.place])
+    work.in_flight.hold_no_more([message.place])
     return False
 
 
@@ -161,10 +162,12 @@ def _end_once(broker: EventBroker, message: Received) -> None:
     if isinstance(message, Batch):
         end_batch(broker.work, message)
         return
-    signal = "nack" if message.failed else "ack"
-    broker.emit_before(signal, message)
-    broker.work.end(message, succeeded=not message.failed)
-    broker.emit_after(signal, message)
+    # What Dramatiq's worker does by `Consumer.ack` and `nack`; the hooks after it follow the commit.
+    work = broker.work
+    hook = "before_nack" if message.failed else "before_ack"
+    if work.hooks.any_for(hook):
+        work.hooks.call_before(hook, message)
+    work.end(message, succeeded=not message.failed)
 
 
 def _warn_of_result(broker: EventBroker, message: Received) -> None:

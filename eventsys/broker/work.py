@@ -110,12 +110,12 @@ class Work:
     @property
     def presence(self) -> Presence:
         """The lease of this process."""
-        return self._begun()[0]
+        return (self._threads or self._begun())[0]
 
     @property
     def committer(self) -> Committer:
         """What ends attempts in this process."""
-        return self._begun()[1]
+        return (self._threads or self._begun())[1]
 
     def actor_of(self, message: Received) -> Actor[..., Any] | None:
         """Return what runs a message here; a delivery under a former name of a subscription goes by the present one.
@@ -145,7 +145,7 @@ class Work:
             SkipMessage: If its subscription closed since it was fetched.
             ActorNotFound: If it is a delivery, and what bears the name of its subscription is no handler.
         """
-        if isinstance(message, DeliveryMessage) and self.gates.closed and self.gates.holds_back(message):
+        if self.gates.closed and isinstance(message, DeliveryMessage) and self.gates.holds_back(message):
             message.is_turned_away = True
             raise SkipMessage(f"{message.subscription} is closed; its deliveries wait")
         if message.actor is None and isinstance(message, DeliveryMessage):
@@ -184,14 +184,16 @@ class Work:
 
     def finished(self, message: Received, *, succeeded: bool) -> Finished:
         """Return the end of an attempt, as the committer takes it."""
-        attempt, succeeded = message.attempt, succeeded and not is_undecided(message)
+        attempt = message.attempt
+        if message.error is not None:
+            succeeded = succeeded and not is_undecided(message)
         return Finished(
             message.place,
             self._ending_of(message, succeeded=succeeded),
             attempt.steps if attempt is not None else [],
             self.when_committed(message, "after_ack" if succeeded else "after_nack", attempt),
-            resolving_again(self, message),
-            self._gate_of(message),
+            resolving_again(self, message) if isinstance(message, LogMessage) else None,
+            self._gate_of(message) if self.gates.kept else None,
         )
 
     def turn_away(self, message: DeliveryMessage) -> None:
@@ -283,7 +285,7 @@ class Work:
     def when_committed(self, message: Received, signal: str, attempt: Attempt | None) -> Callable[[str], None] | None:
         """Return what is called when the end of a message is committed, with "ok" or "lost"; None: nothing is."""
         waits = self.hooks.any_for(signal)
-        if not waits and (attempt is None or not attempt.is_awaited):
+        if not (waits or (attempt is not None and attempt.is_awaited)):
             return None
         error = message.error
 
