@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import mmap
 import os
 import struct
@@ -9,15 +10,15 @@ import tempfile
 
 #: How many threads may publish a limit at once; more are not watched from outside.
 _SLOTS = 512
-_SLOT = struct.Struct("=d")
-_NOTHING = _SLOT.pack(float("inf")) * _SLOTS
+_NOTHING = struct.pack("=d", float("inf")) * _SLOTS
 
 
 class LimitBoard:
     """A piece of memory that two processes share: when, on the monotonic clock, each thread of one is stuck.
 
     The thread writes before it begins a handler. So even a handler that never lets go of the interpreter has its limit
-    there, and the other process can tell that it is over.
+    there, and the other process can tell that it is over. A limit is written and read as one word of memory: what is
+    packed byte by byte is zero for a moment, and whoever looks just then takes the thread for stuck.
 
     Args:
         descriptor: That of the board another process made; None: make one.
@@ -26,22 +27,25 @@ class LimitBoard:
     def __init__(self, descriptor: int | None = None) -> None:
         self.descriptor = _new_file() if descriptor is None else descriptor
         self._memory = mmap.mmap(self.descriptor, len(_NOTHING))
+        self._limits = memoryview(self._memory).cast("d")
         self._slots: dict[int, int] = {}
+        self._numbers = itertools.count()
 
     def write(self, thread: int, limit: float) -> None:
         """Note until when a thread may run; infinity when it is free."""
         slot = self._slots.get(thread)
         if slot is None:
-            slot = self._slots.setdefault(thread, len(self._slots))
+            slot = self._slots.setdefault(thread, next(self._numbers))
         if slot < _SLOTS:
-            _SLOT.pack_into(self._memory, slot * _SLOT.size, limit)
+            self._limits[slot] = limit
 
     def earliest(self) -> float:
         """Return the earliest limit on the board."""
-        return float(min(_SLOT.unpack_from(self._memory, slot * _SLOT.size)[0] for slot in range(_SLOTS)))
+        return min(self._limits)
 
     def close(self) -> None:
         """Let go of the memory."""
+        self._limits.release()
         self._memory.close()
         os.close(self.descriptor)
 
