@@ -210,6 +210,42 @@ def test_each_class_of_system_events_keeps_its_own_number_and_takes_nobodys_room
     assert (size.events, size.system_events, size.cron_events) == (0, 2, 1)
 
 
+def _lasts_ms(historian: Historian, event_id: str) -> int:
+    return int(historian.link.call("PTTL", historian.keys.record(event_id)))
+
+
+@pytest.mark.redis62
+def test_a_record_of_the_system_lasts_as_long_as_its_entry_which_is_kept_by_number(
+    events: EventService, historian: Historian
+) -> None:
+    for event_type in ("system.warning", "cron.task.failed", "systems.are.others"):
+        historian.store(event_type, T0)
+    historian.dispatch(T0)
+    year_ms = 365 * 24 * HOUR
+    assert _lasts_ms(historian, "e1") > year_ms
+    assert _lasts_ms(historian, "e2") > year_ms
+    assert 0 < _lasts_ms(historian, "e3") <= 2 * historian.retention_ms
+    assert _trim(_retention(events, of_class=0), T0) == 2
+    assert _keys_left(historian, "event:*") == [historian.keys.record("e3").encode()]
+
+
+@pytest.mark.redis62
+def test_a_record_of_the_system_that_outlived_its_entry_because_it_was_open_expires(
+    events: EventService, historian: Historian
+) -> None:
+    events.subscribe("system.*", lambda event: None, name="h")
+    number = historian.link.call("HGET", historian.keys.subscription_numbers, "h").decode()
+    historian.store("system.warning", T0)
+    historian.dispatch(T0, targets=[number, "h", "somewhere", 0])
+    assert _trim(_retention(events, of_class=0), T0) == 1
+    lane = historian.keys.lane("somewhere", 5)
+    historian.link.call("XGROUP", "CREATE", lane, "workers", "0")
+    [[_, [[entry, _]]]] = historian.link.call("XREADGROUP", "GROUP", "workers", "historian", "STREAMS", lane, ">")
+    ending = ("ended", "e1", number, f"s{T0},1,1", True, "system.warning", 1, 1)
+    historian.commit(T0, lane, entry.decode(), ending)
+    assert 0 < _lasts_ms(historian, "e1") <= 2 * historian.retention_ms
+
+
 def test_indexes_by_status_forget_what_the_history_forgot(events: EventService, historian: Historian) -> None:
     historian.store("a.b", T0)
     historian.dispatch(T0)

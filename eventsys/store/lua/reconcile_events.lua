@@ -75,7 +75,7 @@ end
 local function stop_pending(found)
   leave_pending(found.id)
   forget_expiry(found.id)
-  redis.call("PEXPIRE", found.record, 2 * retention_ms)
+  expire_record(found.record, found.type)
 end
 
 local function finish(found)

@@ -29,9 +29,9 @@ local function write_line(event_id, number, line, is_first, event_type, waited_m
   return record
 end
 
-local function end_replayed(record)
+local function end_replayed(record, event_type)
   if redis.call("HINCRBY", record, "replays", -1) == 0 and redis.call("HGET", record, "open") == "0" then
-    redis.call("PEXPIRE", record, 2 * retention_ms)
+    expire_record(record, event_type)
   end
 end
 
@@ -81,7 +81,7 @@ end
 local function end_delivery(event_id, number, line, is_first, event_type, waited_ms, took_us)
   if type(number) == "string" and string.find(number, "#", 1, true) then
     local record = write_line(event_id, number, line, is_first, event_type, waited_ms, took_us)
-    if record then end_replayed(record) end
+    if record then end_replayed(record, event_type) end
     return
   end
   local letter = string.sub(line, 1, 1)

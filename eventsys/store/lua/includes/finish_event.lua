@@ -3,7 +3,8 @@ finish_event: give an event its final status, once its last open delivery has en
 
 Failed when any delivery is dead; else expired when any is; else cancelled when all are; else delivered. Only then does
 the record get an expiry, twice the retention: the sweeps remove it by its stored time, the expiry is for what they
-miss.
+miss. What the system says of itself is kept by number, however old it is, so its record has to last as long as its
+entry in the log, with which it goes: it gets an expiry that never comes, since that also says that the event is over.
 
 Uses: prefix, now_ms, retention_ms, count
 ]]
@@ -33,7 +34,18 @@ local function status_of_deliveries(record)
   return "delivered"
 end
 
+local endless_ms = "315360000000"
 local record_kept_ms
+
+local function expire_record(record, event_type)
+  local first = event_type and string.match(event_type, "^[^.]*")
+  if (first == "system" or first == "cron") and redis.call("HEXISTS", record, "envelope") == 0 then
+    redis.call("PEXPIRE", record, endless_ms)
+    return
+  end
+  record_kept_ms = record_kept_ms or string.format("%.0f", 2 * retention_ms)
+  redis.call("PEXPIRE", record, record_kept_ms)
+end
 
 local function conclude_event(event_id, record, status, event_type)
   if status ~= "delivered" then
@@ -42,8 +54,7 @@ local function conclude_event(event_id, record, status, event_type)
   end
   leave_pending(event_id)
   forget_expiry(event_id)
-  record_kept_ms = record_kept_ms or string.format("%.0f", 2 * retention_ms)
-  redis.call("PEXPIRE", record, record_kept_ms)
+  expire_record(record, event_type)
   count_event(event_type, status)
   notice_run_end(event_id)
 end
