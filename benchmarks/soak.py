@@ -1,32 +1,45 @@
 """Half an hour of mixed load: does anything grow? `python -m benchmarks.soak --minutes 30 --report soak.md`.
 
-Two worker processes, a scheduler and a publisher, on a Redis of their own whose history is kept for a minute. Every
-sample tells of memory, descriptors and threads of every process, of Redis, and of the latencies since the one before.
-The command ends with 1 when memory grew by 2 % after the warm-up, the 99th percentile by 20 %, or descriptors or
-threads at all.
+Two worker processes, a scheduler and a publisher, on a Redis of their own whose history is kept for a minute. What is
+kept by number, the events about cron tasks, is filled before. Every sample tells of memory, descriptors and threads of
+every process, of Redis, and of the latencies since the one before; in the middle of each fifth of the time it is looked
+what Redis holds, by families of keys. The report tells the rule by which it is judged.
+
+Ends with 1 when it was not flat, and with 2 when the latency could not be judged.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import shlex
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import redis
 
 from benchmarks.processes import children_of, running
 from benchmarks.server import Server, find_server, private_redis
+from benchmarks.soak_keys import Look, look_into
 from benchmarks.soak_report import SoakReport
-from benchmarks.soak_samples import Sample, Sampler
+from benchmarks.soak_samples import PREFIX, Sample, Sampler
+from benchmarks.soak_verdict import PARTS
+from eventsys.store.retention import OF_CLASS
 
 WORKERS = 2
 
-SMOKE_MINUTES = 0.25
+SMOKE_MINUTES, SMOKE_CRON_EVENTS = 0.25, 100
+
+#: The exit codes of a soak that was not flat, and of one that could not be judged.
+NOT_FLAT, UNJUDGED = 1, 2
+
+#: Seconds in which workers begin to work, and in which the log of cron events is filled.
+_START_S, _FILL_S = 60, 300
 
 
 def options_of(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -47,51 +60,78 @@ def options_of(given: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Carry out a soak, print its report, and return 1 when something grew, unless it was too short to say."""
+    """Carry out a soak, print its report, and return how it was, unless it was too short to say."""
     with tempfile.TemporaryDirectory(prefix="soak-") as name, private_redis(find_server(), aof=True) as server:
-        samples = _samples(options, server, Path(name) / "latencies")
+        samples, looks = _soak(options, server, Path(name) / "latencies")
     command = f"python -m benchmarks.soak --minutes {options.minutes:g} --rate {options.rate:g}"
-    report = SoakReport(command, samples, server.version)
+    report = SoakReport(command, samples, looks, server.version, None if options.smoke else options.rate)
     print(report.text(), flush=True)
     if options.report:
         options.report.write_text(report.text())
-    return 1 if report.faults and not options.smoke else 0
+    if options.smoke:
+        return 0
+    return NOT_FLAT if report.verdict.faults else UNJUDGED if report.verdict.unjudged else 0
 
 
-def _samples(options: argparse.Namespace, server: Server, latencies: Path) -> list[Sample]:
+def _soak(options: argparse.Namespace, server: Server, latencies: Path) -> tuple[list[Sample], list[Look]]:
     latencies.touch()
     environment = {"REDIS_URL": server.url, "SOAK_LATENCIES": str(latencies), "PYTHONPATH": str(Path.cwd())}
+    samples, looks = list[Sample](), list[Look]()
     with contextlib.ExitStack() as stack:
-        pids = _begin(stack, options, environment)
         client = stack.enter_context(redis.Redis.from_url(server.url))
+        pids = _begin(stack, options, environment, client)
         sampler = Sampler({**pids, "Redis": server.pid}, pids["supervisor"], client, latencies)
         began_at = time.monotonic()
-        samples: list[Sample] = []
-        for number in range(1, int(options.minutes * 60 / options.every) + 1):
+        count = max(1, int(options.minutes * 60 / options.every))
+        middles = {max(1, round(count * (part + 0.5) / PARTS)) for part in range(PARTS)}
+        for number in range(1, count + 1):
             time.sleep(max(0.0, began_at + number * options.every - time.monotonic()))
             samples.append(sampler.sample(time.monotonic() - began_at))
-        return samples
+            if number in middles:
+                looks.append(look_into(client, PREFIX, samples[-1].at_s))
+                _tell(samples[-1])
+    return samples, looks
 
 
-def _begin(stack: contextlib.ExitStack, options: argparse.Namespace, environment: Mapping[str, str]) -> dict[str, int]:
-    """Begin all processes, and return their pids by name, once the workers work."""
-    eventsys = [sys.executable, "-m", "eventsys"]
-    commands = {
-        "supervisor": [*eventsys, "worker", "benchmarks.soak_app", "--processes", str(WORKERS), "--threads", "8"],
-        "scheduler": [*eventsys, "scheduler", "benchmarks.soak_app"],
-        "publisher": [sys.executable, "-m", "benchmarks.soak_load", str(options.rate)],
-    }
+def _tell(sample: Sample) -> None:
+    used, kept = f"{sample.redis_kib / 1024:.1f} MiB in Redis", f"{sample.events:,} events kept"
+    print(f"minute {sample.at_s / 60:.1f}: {used}, {kept}", file=sys.stderr, flush=True)
+
+
+def _begin(
+    stack: contextlib.ExitStack, options: argparse.Namespace, environment: Mapping[str, str], client: redis.Redis
+) -> dict[str, int]:
+    """Begin all processes, and return their pids by name, once everything is in motion."""
+    eventsys, load = [sys.executable, "-m", "eventsys"], [sys.executable, "-m", "benchmarks.soak_load"]
+
+    def begin(name: str, *command: str) -> int:
+        return stack.enter_context(running(_logged(name, command, options.logs), environment)).pid
+
     pids = {
-        name: stack.enter_context(running(_logged(name, command, options.logs), environment)).pid
-        for name, command in commands.items()
+        "supervisor": begin(
+            "supervisor", *eventsys, "worker", "benchmarks.soak_app", "--processes", str(WORKERS), "--threads", "8"
+        ),
+        "scheduler": begin("scheduler", *eventsys, "scheduler", "benchmarks.soak_app"),
     }
+    # Its first tick shows that the task is declared, and handled.
+    _wait(
+        lambda: len(children_of(pids["supervisor"])) == WORKERS and bool(client.xlen(f"{PREFIX}:log:cron")),
+        "the workers handled nothing within a minute",
+    )
+    most = SMOKE_CRON_EVENTS if options.smoke else OF_CLASS
+    subprocess.run([*load, "--fill", str(most)], env={**os.environ, **environment}, check=True, timeout=_FILL_S)
+    pids["publisher"] = begin("publisher", *load, str(options.rate))
     latencies = Path(environment["SOAK_LATENCIES"])
-    deadline = time.monotonic() + 60
-    while len(children_of(pids["supervisor"])) < WORKERS or not latencies.stat().st_size:
-        if time.monotonic() > deadline:
-            raise SystemExit("the workers handled nothing within a minute")
-        time.sleep(0.05)
+    _wait(lambda: latencies.stat().st_size > 0, "no published event was handled within a minute")
     return pids
+
+
+def _wait(is_so: Callable[[], bool], otherwise: str) -> None:
+    deadline = time.monotonic() + _START_S
+    while not is_so():
+        if time.monotonic() > deadline:
+            raise SystemExit(otherwise)
+        time.sleep(0.05)
 
 
 def _logged(name: str, command: Sequence[str], directory: Path | None) -> Sequence[str]:

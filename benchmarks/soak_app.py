@@ -18,7 +18,13 @@ from eventsys import Event, EventService, Retry
 
 HAPPENED, FOLLOWED, DUE = "soak.happened", "soak.followed", "soak.due"
 
+#: The cron task that ticks each second.
+TASK = "each-second"
+
 PAIR = struct.Struct("dd")
+
+#: How long steps of `events.once` are remembered here: as the history, instead of a week.
+REMEMBERED = "1m"
 
 #: The history is kept so short that it is as long as it gets before the warm-up is over.
 SETTINGS: dict[str, Any] = {
@@ -54,7 +60,7 @@ async def await_it(event: Event) -> None:
 )
 def try_twice(event: Event) -> None:
     """Ask for another attempt the first time."""
-    with events.once(event) as is_due:
+    with events.once(event, keep=REMEMBERED) as is_due:
         if not is_due:
             return
     raise Retry("once more")
@@ -76,6 +82,6 @@ def plain(number: int) -> None:
     """Take a message."""
 
 
-@events.cron("* * * * * *", name="each-second")
+@events.cron("* * * * * *", name=TASK)
 def each_second(event: Event) -> None:
     """Take a tick."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.processes import children_of
+from benchmarks.processes import children_of, cpu_seconds
 from benchmarks.soak_app import PAIR
 
-LOG = "es:{soak}:log:5"
-"""The stream that is as long as the history."""
+PREFIX = "es:{soak}"
+"""How the names of the keys of the soak's bus begin."""
+
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,8 @@ class Sample:
         processes: What each process used, by its name.
         redis_kib: What Redis says that it uses.
         events: How many events there are in the history.
-        p50_ms: The median of the latencies since the sample before.
-        p99_ms: The 99th percentile of them.
-        handled: How many they were.
+        latencies: Those noted since the sample before, in seconds.
+        others: What share of the machine's processor time since then was used by what is no part of the soak.
         workers: The worker processes.
     """
 
@@ -42,9 +44,8 @@ class Sample:
     processes: dict[str, Facts]
     redis_kib: int
     events: int
-    p50_ms: float
-    p99_ms: float
-    handled: int
+    latencies: Sequence[float]
+    others: float = 0.0
     workers: tuple[int, ...] = ()
 
 
@@ -63,25 +64,32 @@ class Sampler:
         self._supervisor = supervisor
         self._client = client
         self._latencies = latencies.open("rb")
+        self._processor = _processor_seconds()
 
     def sample(self, at_s: float) -> Sample:
         """Return how it stands."""
-        noted = self._latencies.read()
-        whole = noted[: len(noted) // PAIR.size * PAIR.size]
-        self._latencies.seek(len(whole) - len(noted), os.SEEK_CUR)
-        latencies = sorted(seconds for _, seconds in PAIR.iter_unpack(whole))
         workers = tuple(sorted(children_of(self._supervisor)))
         pids = self._pids | {f"worker {number}": pid for number, pid in enumerate(workers, 1)}
         return Sample(
             at_s,
             {name: facts for name, pid in pids.items() if (facts := facts_of(pid)) is not None},
             self._client.info("memory")["used_memory"] // 1024,
-            self._client.xlen(LOG),
-            1000 * _percentile(latencies, 0.50),
-            1000 * _percentile(latencies, 0.99),
-            len(latencies),
+            self._client.xlen(f"{PREFIX}:log:5"),
+            self._noted(),
+            self._share_of_others(),
             workers,
         )
+
+    def _noted(self) -> list[float]:
+        noted = self._latencies.read()
+        whole = noted[: len(noted) // PAIR.size * PAIR.size]
+        self._latencies.seek(len(whole) - len(noted), os.SEEK_CUR)
+        return [seconds for _, seconds in PAIR.iter_unpack(whole)]
+
+    def _share_of_others(self) -> float:
+        before, self._processor = self._processor, _processor_seconds()
+        all_s, busy_s, own_s = (after - earlier for after, earlier in zip(self._processor, before, strict=True))
+        return max(0.0, busy_s - own_s) / all_s if all_s else 0.0
 
 
 def facts_of(pid: int) -> Facts | None:
@@ -101,5 +109,16 @@ def _facts_of(pid: int) -> Facts:
     )
 
 
-def _percentile(values: list[float], share: float) -> float:
-    return values[min(len(values) - 1, int(len(values) * share))] if values else 0.0
+def percentile(latencies: Sequence[float], share: float) -> float:
+    """Return the latency in ms that so large a share of them does not exceed; 0 where there are none."""
+    ordered = sorted(latencies)
+    return 1000 * ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0
+
+
+def _processor_seconds() -> tuple[float, float, float]:
+    """Return seconds of all processors so far: all, busy ones, and those of this process and what it began."""
+    user, nice, system, idle, iowait, *rest = (
+        int(ticks) / _TICKS_PER_SECOND for ticks in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+    )
+    busy = user + nice + system + sum(rest)
+    return busy + idle + iowait, busy, cpu_seconds(os.getpid())
