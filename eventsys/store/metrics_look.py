@@ -88,10 +88,12 @@ class MetricsLook:
                 *count_commands(self._keys),
             ]
         )
+        stored = pending_of_application(int(pending), counts)
+        oldest_ms = self._oldest_of_application(stored, int(pending), int(float(oldest[1]))) if stored else None
         return EventMetrics(
-            **_figures(self.measurements.pairs, int(float(oldest[1])) if oldest else None, self._now_ms),
+            **_figures(self.measurements.pairs, oldest_ms, self._now_ms),
             **{f"{name}_events": counts.get(f"{name}_events", 0) for name in _TOTALS},
-            pending_events=pending_of_application(int(pending), counts) + counted(delayed),
+            pending_events=stored + counted(delayed),
             system_events=counts.get("system_events", 0),
             rate=_rates([_sum(minute, _is_published_by_application) for minute in minutes], self._now_ms),
             lateness=Timings.of(self.measurements.lateness),
@@ -178,6 +180,22 @@ class MetricsLook:
             if looked_at < _AT_ONCE or (wanted is not None and found.numbers.keys() >= set(wanted)):
                 break
         return found
+
+    def _oldest_of_application(self, own: int, pending: int, head_ms: int) -> int | None:
+        """Return when the oldest event of the application was stored that has not ended.
+
+        What the system says of itself ends within moments where anything is dispatched at all; where it waits too, the
+        application's is looked for among the first thousand.
+
+        Args:
+            own: How many events of the application have not ended.
+            pending: The same with the system's.
+            head_ms: When the oldest of all of them was stored.
+        """
+        if own == pending:
+            return head_ms
+        stored = [ms for name, ms in self.oldest().types.items() if name.partition(".")[0] not in GUARDED]
+        return min(stored, default=None)
 
     def _attempts(self) -> list[dict[str, int]]:
         """Return how many attempts ended in each minute, by number of the subscription."""

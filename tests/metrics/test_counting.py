@@ -106,6 +106,22 @@ def test_backlog_and_oldest_waiting_are_as_of_now(events: EventService, monkeypa
     assert events.get_metrics().oldest_waiting == timedelta(seconds=90)
 
 
+def test_what_the_system_says_of_itself_is_not_the_oldest_that_waits(
+    events: EventService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events.on("client.*", name="busy")(_nothing)
+    events.get_metrics()
+    clock, now_ms = events.broker.clock, events.broker.clock.now_ms()
+    events.bus.system.warn("rates:late", "the rates are two hours old; ask the bank")
+    assert events.bus.system.flush(5)
+    monkeypatch.setattr(clock, "now_ms", lambda: now_ms + 30_000)
+    assert events.get_metrics().oldest_waiting is None
+    assert events.get_metrics(by="type")["system.warning"].pending_events == 1
+    events.publish("client.seen", {})
+    monkeypatch.setattr(clock, "now_ms", lambda: now_ms + 90_000)
+    assert events.get_metrics().oldest_waiting == timedelta(seconds=60)
+
+
 def test_rates_look_back_a_minute_five_and_an_hour(events: EventService, monkeypatch: pytest.MonkeyPatch) -> None:
     minute = 60_000
     start_ms = (events.broker.clock.now_ms() // minute) * minute
