@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import Request
 
-from eventsys.dashboard.access import Caller
+from eventsys.dashboard.access import Caller, Role
 from eventsys.dashboard.changes import Desk
 from eventsys.dashboard.gate import CALLER
 from eventsys.service import EventService
@@ -23,6 +23,11 @@ def caller_of(request: Request) -> Caller:
     """Return who calls; a request that came by no gate has nobody, which is an error of ours."""
     caller: Caller = request.scope[CALLER]
     return caller
+
+
+def may_change(request: Request) -> bool:
+    """Say whether who calls may change anything on this dashboard."""
+    return caller_of(request).role is Role.OPERATOR and not request.app.state.access.read_only
 
 
 def desk_of(request: Request) -> Desk:

@@ -16,8 +16,7 @@ from pydantic_core import to_jsonable_python
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from eventsys.dashboard.access import Role
-from eventsys.dashboard.context import caller_of
+from eventsys.dashboard.context import caller_of, may_change
 from eventsys.dashboard.forms import FIELD, keep_cookie, token_for
 from eventsys.readable import shown, visible
 
@@ -59,15 +58,14 @@ def render(request: Request, template: str, *, status: int = 200, **facts: Any) 
         status: Of the answer.
         **facts: What it shows.
     """
-    caller = caller_of(request)
-    may_change = caller.role is Role.OPERATOR and not request.app.state.access.read_only
+    is_changing = may_change(request)
 
     def path(*parts: str, **query: Any) -> str:
         return path_to(request, *parts, **query)
 
     text = _templates.get_template(template).render(
-        path=path, navigation=_NAVIGATION, caller=caller, may_change=may_change, form_field=FIELD,
-        form_token=token_for(request) if may_change else "", done=DONE.get(request.query_params.get("done", "")),
+        path=path, navigation=_NAVIGATION, caller=caller_of(request), may_change=is_changing, form_field=FIELD,
+        form_token=token_for(request) if is_changing else "", done=DONE.get(request.query_params.get("done", "")),
         bus=request.app.state.events.settings.name, **facts,
     )  # fmt: skip
     response = HTMLResponse(text, status)

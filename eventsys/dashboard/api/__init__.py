@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends
 
+from eventsys.dashboard.api.about import about
 from eventsys.dashboard.api.answering import refuse_forms
 from eventsys.dashboard.api.cron import cron
 from eventsys.dashboard.api.delayed import delayed
@@ -16,6 +17,7 @@ from eventsys.dashboard.api.machinery import machinery
 from eventsys.dashboard.api.replays import replays
 from eventsys.dashboard.api.streams import streams
 from eventsys.dashboard.api.subscriptions import subscriptions
+from eventsys.dashboard.api.types import types
 from eventsys.dashboard.problems import MEDIA_TYPE, Problem
 
 _SAID = {
@@ -32,5 +34,5 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 api_router = APIRouter(prefix="/api/v1", responses=_PROBLEMS, dependencies=[Depends(refuse_forms)])
-for _router in (events, delayed, letters, cron, subscriptions, replays, machinery, figures, streams):
+for _router in (about, events, delayed, letters, cron, subscriptions, replays, machinery, types, figures, streams):
     api_router.include_router(_router)

@@ -57,7 +57,7 @@ def show_activity(bus: Bus) -> Response:
 @figures.get("/alerts", response_model=list[Trouble])
 def list_alerts(bus: Bus) -> Response:
     """List what is wrong now, by the alert rules and by those parts that report troubles."""
-    return answer_all(bus.alerts.active())
+    return answer_all(bus.bus.system.troubles())
 
 
 @figures.get("/alerts/rules", response_model=list[AlertRule])

@@ -12,20 +12,16 @@ from starlette.responses import Response
 from eventsys.dashboard.context import Bus, Changes
 from eventsys.dashboard.forms import Form, OurForm
 from eventsys.dashboard.problems import status_of
+from eventsys.dashboard.profiles import profile_of, standings_of
 from eventsys.dashboard.rendering import go_to, render
 from eventsys.dashboard.schema_form import Field, fields_of, object_in, payload_of
-from eventsys.errors import EventsysError, InvalidEventError, NotFoundError
+from eventsys.errors import EventsysError, InvalidEventError
 from eventsys.model.identifiers import new_event_id
 from eventsys.model.metrics import TypeMetrics
-from eventsys.model.patterns import pattern_matches
 from eventsys.model.priority import Priority
-from eventsys.model.queries import EventFilter
 from eventsys.service import EventService
 
 catalogue = APIRouter()
-
-#: Events whose sources are looked at for who publishes a type.
-LOOKED_AT = 50
 
 #: What else a form says of an event, by the names of `publish`.
 _FIELDS = ("id", "source", "correlation_id", "idempotency_key")
@@ -81,34 +77,22 @@ def _publish(request: Request, desk: Changes, form: Form, event_type: str, field
 def _list_page(
     request: Request, bus: EventService, asked: Mapping[str, str] | None = None, fault: str = "", status: int = 200
 ) -> Response:
-    figures = bus.store.metrics.look().by_type(with_oldest=False)
-    names = sorted({*figures, *bus.catalog.registered()})
-    patterns = [one.pattern for one in bus.subscriptions.declared()]
-    rows = [
-        (name, bus.catalog.model_for(name), figures.get(name), sum(pattern_matches(one, name) for one in patterns))
-        for name in names
-    ]
+    look = bus.store.metrics.look()
     return render(
-        request, "types.html", status=status, rows=rows, asked=asked or _fresh(bus), fault=fault, priorities=Priority
-    )
+        request, "types.html", status=status, rows=standings_of(bus, look), figures=look.by_type(with_oldest=False),
+        asked=asked or _fresh(bus), fault=fault, priorities=Priority,
+    )  # fmt: skip
 
 
 def _type_page(
     request: Request, bus: EventService, event_type: str, asked: Mapping[str, str] | None = None, fault: str = "",
     status: int = 200,
 ) -> Response:  # fmt: skip
-    model, figures = (
-        bus.catalog.model_for(event_type),
-        bus.store.metrics.look().by_type(with_oldest=False).get(event_type),
-    )
-    if model is None and figures is None:
-        raise NotFoundError(f"no event of type {event_type!r} was published, and no model is registered for it")
+    look = bus.store.metrics.look()
+    figures = look.by_type(with_oldest=False).get(event_type) or TypeMetrics(event_type=event_type)
     return render(
-        request, "type.html", status=status, event_type=event_type, version=bus.catalog.version_for(event_type),
-        schema=None if model is None else model.model_json_schema(), fields=_form_fields(bus, event_type),
-        figures=figures or TypeMetrics(event_type=event_type), wanted_by=_subscribers(bus, event_type),
-        published_by=_publishers(bus, event_type) if figures else {}, asked=asked or _fresh(bus), fault=fault,
-        priorities=Priority, looked_at=LOOKED_AT,
+        request, "type.html", status=status, profile=profile_of(bus, look, event_type), figures=figures,
+        fields=_form_fields(bus, event_type), asked=asked or _fresh(bus), fault=fault, priorities=Priority,
     )  # fmt: skip
 
 
@@ -134,16 +118,3 @@ def _priority(text: str) -> Priority:
         return Priority[text.upper()]
     except KeyError as error:
         raise InvalidEventError(f"{text[:40]!r} is no priority; there are low, normal, high, critical") from error
-
-
-def _publishers(bus: EventService, event_type: str) -> dict[str, int]:
-    """Return who published the newest events of a type, and how many of them."""
-    newest = bus.get_event_records(EventFilter(types=(event_type,), page_size=LOOKED_AT)).items
-    found: dict[str, int] = {}
-    for one in newest:
-        found[one.source] = found.get(one.source, 0) + 1
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
-
-
-def _subscribers(bus: EventService, event_type: str) -> list[str]:
-    return [one.name for one in bus.subscriptions.declared() if pattern_matches(one.pattern, event_type)]

@@ -26,7 +26,7 @@ def show_overview(request: Request, bus: Bus) -> Response:
     found = [one for one in diagnosis.findings if one.severity is not Severity.OK]
     return render(
         request, "overview.html", figures=figures_of(look.totals()), charts=charts,
-        findings=found, checks=len(diagnosis.findings), alerts=bus.alerts.active(),
+        findings=found, checks=len(diagnosis.findings), troubles=bus.bus.system.troubles(),
         types=sorted(look.by_type(with_oldest=False).values(), key=lambda one: -one.total_events)[:8],
     )  # fmt: skip
 
