@@ -1,0 +1,82 @@
+"""Secrets in the payloads of cron tasks: shown nowhere, and kept when something else of the task is changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, Field
+from starlette.testclient import TestClient
+
+from eventsys import EventService
+from tests.dashboard.browser import Browser
+from tests.dashboard.conftest import JSON
+from tests.dashboard.test_page_forms import _filled_in
+
+API = "/api/v1/cron"
+SECRETS = ("tr0ub4dor", "0penSesame")
+
+
+class Door(BaseModel):
+    name: str
+    code: str = Field(json_schema_extra={"secret": True})
+
+
+class Backup(BaseModel):
+    target: str
+    password: str = Field(json_schema_extra={"secret": True})
+    doors: list[Door] = []
+
+
+@pytest.fixture
+def kept(events: EventService) -> dict[str, Any]:
+    """The payload of a task, `backup`, with a secret and another one deeper."""
+    events.type("backup.due", Backup)
+    payload = {"target": "tape", "password": SECRETS[0], "doors": [{"name": "front", "code": SECRETS[1]}]}
+    events.cron.create("backup", "@daily", "backup.due", payload)
+    return payload
+
+
+def test_secrets_of_a_task_are_shown_on_no_page_and_in_no_answer(
+    client: TestClient, browser: Browser, kept: dict[str, Any]
+) -> None:
+    texts = {path: client.get(path, headers={"accept": "text/html"}).text
+             for path in ("/cron", "/cron/backup", "/cron-form?name=backup")}  # fmt: skip
+    texts |= {path: client.get(path).text for path in (API, f"{API}/backup")}
+    texts |= {f"POST {verb}": client.post(f"{API}/backup/{verb}", headers=JSON).text for verb in ("pause", "resume")}
+    texts["PATCH"] = client.patch(f"{API}/backup", json={"schedule": "@hourly"}).text
+    whole = {"schedule": "@weekly", "event_type": "backup.due", "payload": kept}
+    texts["PUT"] = client.put(f"{API}/backup", json=whole).text
+    texts["DELETE"] = client.delete(f"{API}/backup", headers=JSON).text
+    for where, text in texts.items():
+        assert not any(secret in text for secret in SECRETS), where
+        assert ("tape" in text) is (where != "/cron"), where
+
+
+def test_secrets_stay_what_they_are_when_a_task_is_saved_from_its_form(
+    browser: Browser, events: EventService, kept: dict[str, Any]
+) -> None:
+    text = browser.client.get("/cron-form?name=backup", headers={"accept": "text/html"}).text
+    filled = {**_filled_in(text), "schedule": "@hourly"}
+    assert "**********" in filled["payload"]
+    assert browser.send("/cron-form?name=backup", "/cron-form", **filled).status_code == 303
+    assert (events.cron.get("backup").payload, events.cron.get("backup").schedule) == (kept, "@hourly")
+    filled["payload"] = '{"target": "disk", "password": "an0ther", "doors": []}'
+    assert browser.send("/cron-form?name=backup", "/cron-form", **filled).status_code == 303
+    assert events.cron.get("backup").payload == {"target": "disk", "password": "an0ther", "doors": []}
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH"])
+def test_secrets_stay_what_they_are_when_a_program_sends_back_what_it_was_shown(
+    client: TestClient, events: EventService, kept: dict[str, Any], method: str
+) -> None:
+    shown = client.get(f"{API}/backup").json()["payload"]
+    sent = {"schedule": "@hourly", "event_type": "backup.due", "payload": {**shown, "target": "disk"}}
+    assert client.request(method, f"{API}/backup", json=sent).status_code == 200
+    assert events.cron.get("backup").payload == {**kept, "target": "disk"}
+
+
+def test_asterisks_of_a_task_that_is_new_are_what_they_are(client: TestClient, events: EventService) -> None:
+    sent = {"schedule": "@hourly", "event_type": "note.due", "payload": {"stars": "**********"}}
+    assert client.put(f"{API}/new", json=sent).status_code == 200
+    assert events.cron.get("new").payload == {"stars": "**********"}
