@@ -1,4 +1,4 @@
-"""Python's garbage collector in a process that handles messages."""
+"""Python's garbage collector in a process that handles messages, or requests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ THRESHOLDS = (10_000, 20, 50)
 
 
 def settle_garbage() -> None:
-    """Have the collector look at what messages leave behind, seldom, and never again at what was loaded before."""
+    """Have the collector look at what each leaves behind, seldom, and never again at what was loaded before."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)

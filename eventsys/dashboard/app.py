@@ -24,7 +24,7 @@ from eventsys.dashboard.origins import allowed_names
 from eventsys.dashboard.pages import page_router
 from eventsys.dashboard.probes import probes
 from eventsys.dashboard.problems import problem_of, problem_response
-from eventsys.dashboard.rendering import render
+from eventsys.dashboard.rendering import prepare_templates, render
 from eventsys.dashboard.tailing import Tail
 from eventsys.errors import EventsysError
 from eventsys.service import EventService
@@ -70,6 +70,7 @@ def application(events: EventService, access: Access) -> FastAPI:
         title="eventsys", version=__version__, docs_url=None, redoc_url=None, openapi_url="/api/v1/openapi.json",
         redirect_slashes=False,
     )  # fmt: skip
+    prepare_templates()
     app.state.events = events
     app.state.access = access
     app.state.form_tokens = FormTokens()

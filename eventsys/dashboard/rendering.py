@@ -73,6 +73,12 @@ def render(request: Request, template: str, *, status: int = 200, **facts: Any) 
     return response
 
 
+def prepare_templates() -> None:
+    """Read every template now: the first who asks for a page would wait for it longer than for all the rest."""
+    for name in _templates.list_templates(extensions=["html"]):
+        _templates.get_template(name)
+
+
 def path_to(request: Request, *parts: str, **query: Any) -> str:
     """Return the path of a page of this dashboard, wherever it is mounted.
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from eventsys.broker.garbage import settle_garbage
 from eventsys.dashboard.access import Access
 from eventsys.dashboard.app import application
 from eventsys.dashboard.gate import Gate
@@ -54,6 +55,8 @@ def serve(
     refuse_open_door(host, access)
     names = [*hosts, *(() if host in _EVERYWHERE else (host,))]
     server, listeners = Server(events, access, hosts=names), listen(host, port)
+    # What is loaded is a hundred thousand objects: whoever asked for a page while they are looked through would wait.
+    settle_garbage()
     ready()
     server.run(listeners)
 

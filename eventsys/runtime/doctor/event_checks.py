@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from eventsys.errors import InvalidEventError
 from eventsys.model.diagnosis import Finding, fine, problem, warning
-from eventsys.model.envelope import decode_header
+from eventsys.model.envelope import header_target
 from eventsys.model.event_types import is_system_type
 from eventsys.model.patterns import PatternIndex
 from eventsys.model.priority import LANES
@@ -52,7 +52,7 @@ def _recent_types(patient: Patient) -> Counter[str]:
     for lane in LANES:
         for _, fields in patient.answer(f"events of lane {lane}"):
             try:
-                types[decode_header(fields[1]).type] += 1
+                types[header_target(fields[1])[1]] += 1
             except InvalidEventError:
                 continue  # what cannot be read becomes a dead letter, and is told of there
     return types
