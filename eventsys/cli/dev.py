@@ -51,7 +51,7 @@ def dev(
     runs on the new. One that cannot be loaded is told, and the old code goes on.
 
     Without a configured Redis an embedded one keeps its data in .eventsys/ of this directory. The dashboard needs the
-    extra: pip install 'eventsys[web]'.
+    extra named web.
     """
     with told_in_a_sentence(debug=debug):
         use_redis(redis_url)

@@ -1,0 +1,61 @@
+"""That it is on record who changed what: no route may change anything beside the desk that writes it down."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi.routing import iter_route_contexts
+from starlette.testclient import TestClient
+
+from eventsys import EventService
+from eventsys.dashboard import dashboard
+from eventsys.dashboard.access import Access
+from eventsys.dashboard.app import application
+from tests.dashboard.conftest import TOKEN, client_of
+
+#: Asked with POST because what is asked for is long; it changes nothing.
+COUNTS = {"/api/v1/replays/count"}
+
+
+def _changing() -> dict[str, Callable[..., Any]]:
+    app = application(EventService(redis_url="redis://127.0.0.1:1/0", name="routes"), Access())
+    return {
+        f"{method} {context.path}": context.endpoint
+        for context in iter_route_contexts(app.routes)
+        for method in sorted(set(getattr(context, "methods", None) or ()) - {"GET", "HEAD"})
+        if context.path not in COUNTS
+    }
+
+
+CHANGING = _changing()
+
+
+def test_there_are_routes_that_change_something() -> None:
+    assert len(CHANGING) >= 40
+    assert "POST /types/{event_type}/publish" in CHANGING
+
+
+@pytest.mark.parametrize("route", list(CHANGING))
+def test_what_a_route_changes_is_changed_at_the_desk(route: str) -> None:
+    text = inspect.getsource(CHANGING[route])
+    parts = [part for name, part in vars(inspect.getmodule(CHANGING[route])).items() if f"{name}(" in text]
+    called = [inspect.getsource(part) for part in parts if inspect.isfunction(part)]
+    assert any("desk.change(" in one for one in (text, *called))
+
+
+def test_who_changed_what_is_logged_and_published_without_the_payload(
+    events: EventService, changes: Callable[[], list[dict[str, Any]]], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    client: TestClient = client_of(dashboard(events, token=TOKEN), token=TOKEN)
+    sent = {"type": "card.seen", "payload": {"number": "4111-1111"}, "id": "seen"}
+    assert client.post("/api/v1/events", json=sent).status_code == 201
+    [record] = [one for one in caplog.records if one.name == "eventsys.dashboard.changes"]
+    assert (record.change, record.who) == ("events.publish", "operator token@127.0.0.1")  # type: ignore[attr-defined]
+    [change] = changes()
+    assert (change["action"], change["who"]) == ("events.publish", "operator token@127.0.0.1")
+    assert "4111-1111" not in caplog.text + str(change)
