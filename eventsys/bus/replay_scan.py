@@ -46,16 +46,17 @@ class ReplayScan:
         self._patterns = PatternIndex([(subscription.pattern, True)])
         self._where = subscription.payload_filter
         limits = {"order": "oldest", "page": 1, "cursor": None, "end_time": _earlier(wanted, until)}
-        narrowed = wanted.model_copy(update=limits | _narrower_types(wanted, subscription))
-        self._index, self._judge = history.index_of(narrowed), history.judge_of(narrowed)
+        self._history = history
+        self._narrowed = wanted.model_copy(update=limits | _narrower_types(wanted, subscription))
 
     def parts(self, cursor: str | None) -> Iterator[Part]:
         """Give the history behind a cursor, part by part; the last one has no cursor."""
         size = _FIRST_READ
+        index, judge = self._history.plan(self._narrowed, cursor)
         while True:
-            chunk = self._index.chunk(cursor, size)
+            chunk = index.chunk(cursor, size)
             mine = [one for one in chunk.found if one.log and self._is_mine(one)]
-            fitting = self._judge.fitting(headers_of(mine))
+            fitting = judge.fitting(headers_of(mine))
             yield Part([one for one in fitting if self._is_wanted(one[1])], chunk.cursor, [one.cursor for one in mine])
             if chunk.cursor is None:
                 return

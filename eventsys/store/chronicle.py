@@ -115,7 +115,7 @@ class Chronicle:
 
     def _walk(self, wanted: EventFilter) -> Iterator[tuple[str, list[tuple[str, bytes | None]]]]:
         """Give ids and envelopes of all events that fit, with the cursor behind each part."""
-        index, judge = self._history.index_of(wanted), self._history.judge_of(wanted)
+        index, judge = self._history.plan(wanted, wanted.cursor)
         cursor, size = wanted.cursor, _FIRST_READ
         while True:
             chunk = index.chunk(cursor, size)

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from eventsys.clock import Clock, first_ms, last_ms
+from eventsys.clock import Clock
 from eventsys.errors import InvalidEventError
 from eventsys.model.envelope import EventHeader, decode_header
-from eventsys.model.patterns import pattern_matches
-from eventsys.model.priority import LANES
 from eventsys.model.queries import EventFilter
-from eventsys.model.status import EventStatus
-from eventsys.store.chain_index import ChainIndex
-from eventsys.store.id_index import IdIndex
 from eventsys.store.index import Index
 from eventsys.store.judging import Judge
-from eventsys.store.keys import CLASSES, Keys
+from eventsys.store.keys import Keys
 from eventsys.store.link import Link
-from eventsys.store.log_index import LogIndex, Stream
-from eventsys.store.places import OLDEST, Logged, Place
-from eventsys.store.status_index import StatusIndex
+from eventsys.store.places import Logged
+from eventsys.store.planning import Planner
 
 #: Most events one query judges, and milliseconds after which it judges no more; its cursor leads on.
 MOST_SCANNED, LONGEST_SCAN_MS = 10_000, 15
@@ -30,8 +24,6 @@ _MOST_BYTES = 500_000
 #: Most events read in one round trip; of those that are judged for a page, whose time is short; and of the first ones,
 #: which tell how large such events are.
 _MOST_READ, _MOST_JUDGED, _FIRST_READ = 250, 100, 25
-
-_INDEXED = frozenset({EventStatus.PENDING, EventStatus.FAILED, EventStatus.EXPIRED, EventStatus.CANCELLED})
 
 
 class Found(NamedTuple):
@@ -54,18 +46,22 @@ class History:
     """Queries of the history.
 
     Time, type, correlation id, and status other than delivered are looked up, whatever page is asked for. The rest is
-    judged event by event, in the most selective index, for as long as a query may take.
+    judged event by event, in the smallest index, for as long as a query may take.
 
     Args:
         link: The way to Redis.
         keys: The keys of the bus.
         clock: Tells how long a query takes.
+
+    Attributes:
+        plan: See `Planner.plan`.
     """
 
     def __init__(self, link: Link, keys: Keys, clock: Clock) -> None:
         self._link = link
         self._keys = keys
         self._clock = clock
+        self.plan = Planner(link, keys).plan
 
     def find(self, wanted: EventFilter) -> Found:
         """Return the wanted page.
@@ -73,52 +69,11 @@ class History:
         Raises:
             InvalidCursorError: If the cursor is none of such a query.
         """
-        index, judge = self.index_of(wanted), self.judge_of(wanted)
+        index, judge = self.plan(wanted, wanted.cursor)
         offset = 0 if wanted.cursor is not None else (wanted.page - 1) * wanted.page_size
         if judge.accepts_all:
             return self._look_up(index, wanted, offset)
         return self._scan(index, judge, wanted, offset)
-
-    def index_of(self, wanted: EventFilter) -> Index:
-        """Return the index that leads to the wanted events: all of them are in it, in the order asked for."""
-        earliest, latest = _first_ms(wanted), _last_ms(wanted)
-        newest_first = wanted.order == "newest"
-        if wanted.status in _INDEXED:
-            return StatusIndex(
-                self._link, self._keys, wanted.status,
-                first_ms=earliest, last_ms=latest, newest_first=newest_first,
-            )  # fmt: skip
-        if wanted.ids:
-            return IdIndex(
-                self._link, self._keys, wanted.ids,
-                first_ms=earliest or 0, last_ms=latest, newest_first=newest_first,
-            )  # fmt: skip
-        begins = self._begins()
-        if wanted.correlation_id is not None:
-            return ChainIndex(
-                self._link, self._keys, wanted.correlation_id,
-                begins=begins[""], first_ms=earliest or 0, last_ms=latest, newest_first=newest_first,
-            )  # fmt: skip
-        if wanted.types:
-            streams = [_stream_of(event_type, begins) for event_type in self._types_of(wanted)]
-        else:
-            streams = [Stream(f"log:{home}", begins.get(home, begins[""]), home) for home in _homes()]
-        return LogIndex(
-            self._link, self._keys, streams, first_ms=earliest or 0, last_ms=latest, newest_first=newest_first
-        )
-
-    def judge_of(self, wanted: EventFilter) -> Judge:
-        """Return what judges the conditions that the index of `index_of` leaves open."""
-        by_status = wanted.status in _INDEXED
-        by_id = bool(wanted.ids) and not by_status
-        by_chain = wanted.correlation_id is not None and not by_status and not by_id
-        return Judge(
-            self._link, self._keys, wanted,
-            types=wanted.types if by_status or by_chain or by_id else (),
-            correlation_id=wanted.correlation_id if by_status or by_id else None,
-            is_by_id=bool(wanted.ids) and not by_id,
-            is_delivered=wanted.status is EventStatus.DELIVERED,
-        )  # fmt: skip
 
     def not_had(
         self, found: list[tuple[Logged, EventHeader]], number: int, *, only_new: bool
@@ -172,23 +127,6 @@ class History:
         is_exact = cursor is None and wanted.cursor is None
         return _page(fitting[offset:], wanted, len(fitting), is_exact=is_exact, scanned_to=cursor)
 
-    def _begins(self) -> dict[str, Place]:
-        """Return where the history begins, by class; "" for what is in no class."""
-        fields = ("begins", *(f"begins:{one}" for one in CLASSES))
-        places = self._link.call("HMGET", self._keys.history, *fields)
-        return {
-            home: OLDEST if place is None else Place.of(place.decode())
-            for home, place in zip(("", *CLASSES), places, strict=True)
-        }
-
-    def _types_of(self, wanted: EventFilter) -> list[str]:
-        """Return the types of the history that fit; those given without a wildcard need not be there."""
-        exact = [pattern for pattern in wanted.types if not has_wildcard(pattern)]
-        wildcards = [pattern for pattern in wanted.types if has_wildcard(pattern)]
-        known = [one.decode() for one in self._link.call("HKEYS", self._keys.types)] if wildcards else []
-        fitting = [one for one in known if any(pattern_matches(pattern, one) for pattern in wildcards)]
-        return list(dict.fromkeys([*exact, *fitting]))
-
 
 def next_size(size: int, found: list[Logged]) -> int:
     """Return how many events to read next, by the size of those read last."""
@@ -211,11 +149,6 @@ def headers_of(found: list[Logged]) -> list[tuple[Logged, EventHeader]]:
     return readable
 
 
-def has_wildcard(pattern: str) -> bool:
-    """Say whether a pattern may match more than one type."""
-    return "*" in pattern or "#" in pattern
-
-
 def _page(
     found: list[tuple[Logged, EventHeader]],
     wanted: EventFilter,
@@ -232,24 +165,3 @@ def _page(
         is_exact,
         page[-1][0].cursor if has_more else scanned_to,
     )
-
-
-def _stream_of(event_type: str, begins: dict[str, Place]) -> Stream:
-    service = event_type.partition(".")[0]
-    is_of_class = service in CLASSES and "." in event_type
-    return Stream(f"type:{event_type}", begins[service if is_of_class else ""])
-
-
-def _homes() -> tuple[str, ...]:
-    return (*(str(lane) for lane in LANES), *CLASSES)
-
-
-def _first_ms(wanted: EventFilter) -> int | None:
-    if wanted.start_time is None:
-        return None
-    # The first whole millisecond from there on; nothing was stored before 1970, and Redis knows no such entries.
-    return max(0, first_ms(wanted.start_time))
-
-
-def _last_ms(wanted: EventFilter) -> int | None:
-    return None if wanted.end_time is None else max(0, last_ms(wanted.end_time))

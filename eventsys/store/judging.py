@@ -8,9 +8,11 @@ from eventsys.errors import EventsysError
 from eventsys.model.envelope import EventHeader, payload_of
 from eventsys.model.patterns import pattern_matches
 from eventsys.model.queries import EventFilter
+from eventsys.model.status import EventStatus
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.places import Logged
+from eventsys.store.status_index import key_of_status
 
 Readable = tuple[Logged, EventHeader]
 
@@ -24,8 +26,7 @@ class Judge:
         wanted: Source, priority, text and subscription are judged as it says.
         types: Types and patterns to judge; none: the index did.
         correlation_id: The chain to judge; None: the index did.
-        is_by_id: Whether the ids are to be judged; the index did, if not.
-        is_delivered: Whether only delivered events fit.
+        status: The status to judge; None: any, or the index did.
     """
 
     def __init__(
@@ -36,19 +37,19 @@ class Judge:
         *,
         types: Sequence[str] = (),
         correlation_id: str | None = None,
-        is_by_id: bool = False,
-        is_delivered: bool = False,
+        status: EventStatus | None = None,
     ) -> None:
         self._link = link
         self._keys = keys
-        self._is_delivered = is_delivered
+        self._is_delivered = status is EventStatus.DELIVERED
+        self._index = None if status is None or self._is_delivered else key_of_status(keys, status)
         self._subscription = wanted.subscription
-        self._tests = _tests(wanted, types, correlation_id, is_by_id=is_by_id)
+        self._tests = _tests(wanted, types, correlation_id)
 
     @property
     def accepts_all(self) -> bool:
         """Whether every event of the index fits."""
-        return not self._tests and not self._needs_records
+        return not self._tests and not self._needs_records and self._index is None
 
     @property
     def _needs_records(self) -> bool:
@@ -57,6 +58,9 @@ class Judge:
     def fitting(self, found: list[Readable]) -> list[Readable]:
         """Return those of the events that fit."""
         fit = [one for one in found if all(test(one[1]) for test in self._tests)]
+        if fit and self._index is not None:
+            scores = self._link.pipeline([("ZSCORE", self._index, header.id) for _, header in fit])
+            fit = [one for one, score in zip(fit, scores, strict=True) if score is not None]
         return self._by_record(fit) if fit and self._needs_records else fit
 
     def _by_record(self, found: list[Readable]) -> list[Readable]:
@@ -83,13 +87,11 @@ class Judge:
 
 
 def _tests(
-    wanted: EventFilter, types: Sequence[str], correlation_id: str | None, *, is_by_id: bool
+    wanted: EventFilter, types: Sequence[str], correlation_id: str | None
 ) -> list[Callable[[EventHeader], bool]]:
     tests: list[Callable[[EventHeader], bool]] = []
     if types:
         tests.append(lambda header: any(pattern_matches(pattern, header.type) for pattern in types))
-    if is_by_id:
-        tests.append(lambda header: header.id in wanted.ids)
     if wanted.sources:
         tests.append(lambda header: header.source in wanted.sources)
     if wanted.priority is not None:

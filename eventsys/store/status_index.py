@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from eventsys.model.status import EventStatus
@@ -26,6 +27,7 @@ class StatusIndex:
         link: The way to Redis.
         keys: The keys of the bus.
         status: The status; not delivered.
+        ids: Only these events, as far as they have the status; none: all that have it.
         first_ms: The earliest time, included; None: no beginning.
         last_ms: The latest time, included; None: no end.
         newest_first: The order.
@@ -37,18 +39,22 @@ class StatusIndex:
         keys: Keys,
         status: EventStatus,
         *,
+        ids: Sequence[str] = (),
         first_ms: int | None = None,
         last_ms: int | None = None,
         newest_first: bool = True,
     ) -> None:
         self._link = link
         self._keys = keys
-        self._key = keys.pending if status is EventStatus.PENDING else keys.status_index(status)
+        self._key = key_of_status(keys, status)
         self._range = ("-inf" if first_ms is None else str(first_ms), "+inf" if last_ms is None else str(last_ms))
         self._newest_first = newest_first
+        self._chosen = self._choose(ids) if ids else None
 
     def count(self) -> int:
         """Return how many events of the status there are between the times asked for."""
+        if self._chosen is not None:
+            return len(self._chosen)
         return int(self._link.call("ZCOUNT", self._key, *self._range))
 
     def cursor_at(self, offset: int) -> str | None:
@@ -56,21 +62,38 @@ class StatusIndex:
         if offset <= 0:
             return None
         found = self._read(None, offset - 1, 1)
-        return _cursor(*found[0]) if found else _cursor("-inf" if self._newest_first else "+inf", "")
+        return cursor_of_status(*(found[0] if found else ("-inf" if self._newest_first else "+inf", "")))
 
     def chunk(self, after: str | None, size: int) -> Chunk:
         """Return events behind a cursor."""
         found = self._read(after, 0, size)
-        return Chunk(self._logged(found), _cursor(*found[-1]) if len(found) == size else None)
+        return Chunk(self._logged(found), cursor_of_status(*found[-1]) if len(found) == size else None)
 
     def _read(self, after: str | None, offset: int, size: int) -> list[tuple[str, str]]:
         """Return scores and ids."""
         score, event_id = ("", "") if after is None else _parts(after)
+        if self._chosen is not None:
+            behind = self._chosen if after is None else self._behind(float(score), event_id)
+            return behind[offset : offset + size]
         flat = self._link.run(
             script("page_status"), self._keys.prefix, self._key.removeprefix(f"{self._keys.prefix}:"), *self._range,
             int(self._newest_first), score, event_id, offset, size,
         )  # fmt: skip
         return [(score.decode(), member.decode()) for member, score in zip(flat[::2], flat[1::2], strict=True)]
+
+    def _choose(self, ids: Sequence[str]) -> list[tuple[str, str]]:
+        """Return scores and ids of those that have the status, in the order asked for."""
+        ids = list(dict.fromkeys(ids))
+        scores = self._link.pipeline([("ZSCORE", self._key, one) for one in ids])
+        there = [(score.decode(), one) for one, score in zip(ids, scores, strict=True) if score is not None]
+        low, high = float(self._range[0]), float(self._range[1])
+        within = [one for one in there if low <= float(one[0]) <= high]
+        return sorted(within, key=_by_score, reverse=self._newest_first)
+
+    def _behind(self, score: float, event_id: str) -> list[tuple[str, str]]:
+        assert self._chosen is not None
+        end = (score, event_id.encode())
+        return [one for one in self._chosen if (_by_score(one) < end if self._newest_first else _by_score(one) > end)]
 
     def _logged(self, found: list[tuple[str, str]]) -> list[Logged]:
         if not found:
@@ -81,13 +104,28 @@ class StatusIndex:
         envelopes: dict[int, Any] = {at: kept for at, (_, kept) in enumerate(records) if kept}
         envelopes |= {at: envelope_in(reply) for at, reply in zip(places, replies, strict=True)}
         return [
-            Logged(_cursor(score, event_id), event_id, envelopes.get(at), (records[at][0] or b"").decode())
+            Logged(cursor_of_status(score, event_id), event_id, envelopes.get(at), (records[at][0] or b"").decode())
             for at, (score, event_id) in enumerate(found)
         ]
 
 
-def _cursor(score: str, event_id: str) -> str:
+def key_of_status(keys: Keys, status: EventStatus) -> str:
+    """Return the sorted set of the events that have a status; not delivered."""
+    return keys.pending if status is EventStatus.PENDING else keys.status_index(status)
+
+
+def cursor_of_status(score: str, event_id: str) -> str:
+    """Return the cursor behind which the events of a status follow that come after this score and id."""
     return f"{score}:{event_id}"
+
+
+def is_cursor_of_status(cursor: str) -> bool:
+    """Say whether a cursor is of an index by status; those of the log have no colon."""
+    return ":" in cursor
+
+
+def _by_score(one: tuple[str, str]) -> tuple[float, bytes]:
+    return float(one[0]), one[1].encode()
 
 
 def _parts(cursor: str) -> tuple[str, str]:
