@@ -115,7 +115,7 @@ def _given(events: EventService, event: Event) -> list[str]:
 def test_filtered_events_are_replayed_and_a_subscription_is_backfilled(
     browser: Browser, events: EventService, paid: list[Event]
 ) -> None:
-    confirm = "/replays/confirm?types=order.paid&sources=shop&subscription=ship&rate=50"
+    confirm = "/replays/confirm?types=order.paid&sources=shop&subscription=ship&rate=3000%2Fm"
     assert "Replay 2 events to ship?" in browser.open(confirm).words
     assert browser.send(confirm, "/replays/begin").status_code == 303
     eventually(lambda: events.replays.list()[0].delivered == 2)

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from eventsys.dashboard.api.answering import answer
 from eventsys.dashboard.context import Bus, Changes
+from eventsys.dashboard.rates import Rate
 from eventsys.errors import NotFoundError
 from eventsys.model.dead_letter import DeadLetter, DeadLetterFilter, RedriveResult
 from eventsys.model.queries import Page
@@ -40,8 +41,8 @@ class Chosen(BaseModel):
 class ToRedrive(Chosen):
     """Which are sent again, and how."""
 
-    rate: str | None = None
-    """How many begin, such as `100/s`."""
+    rate: Rate | None = None
+    """How many begin: so many a second, or `100/s`, `10/m`, `1/h`; None: as fast as workers take them."""
     force: bool = False
     """Also those that were sent again ten times before."""
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
 
 from eventsys.bus.replay import USUAL_RATE
 from eventsys.dashboard.api.answering import answer, answer_all
 from eventsys.dashboard.context import Bus, Changes
+from eventsys.dashboard.rates import Rate
 from eventsys.model.queries import EventFilter
 from eventsys.model.replay import Replay, ReplayCount
-
-#: Events a second: slower than the first a replay would never end, and none is faster than the second.
-SLOWEST, FASTEST = 0.001, 1_000_000.0
 
 replays = APIRouter(prefix="/replays", tags=["replays"])
 
@@ -27,8 +25,8 @@ class NewReplay(BaseModel):
 
     subscription: str
     filter: EventFilter | None = None
-    rate: float = Field(default=USUAL_RATE, ge=SLOWEST, le=FASTEST, allow_inf_nan=False)
-    """Most events a second."""
+    rate: Rate = USUAL_RATE
+    """Most events: so many a second, or `100/s`, `10/m`, `1/h`."""
     backfill: bool = False
 
 

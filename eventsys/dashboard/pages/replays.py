@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from eventsys.bus.replay import USUAL_RATE
-from eventsys.dashboard.api.replays import FASTEST, SLOWEST
 from eventsys.dashboard.asking import filter_from
 from eventsys.dashboard.context import Bus, Changes
 from eventsys.dashboard.forms import OurForm
+from eventsys.dashboard.rates import starts_a_second
 from eventsys.dashboard.rendering import go_to, render
 from eventsys.model.queries import EventFilter
 
@@ -87,13 +87,14 @@ class _Asked:
         self.wanted, fault = filter_from(EventFilter, self.conditions)
         if fault or not self.subscription:
             raise HTTPException(422, f"these conditions cannot be: {fault}" if fault else "say to which subscription")
-        self.rate = _rate(str(said.get("rate") or USUAL_RATE))
+        self._rate = str(said.get("rate") or USUAL_RATE).strip()
+        self.rate = _rate(self._rate)
 
     @property
     def hidden(self) -> dict[str, str]:
         """What the form that says yes sends again."""
         backfill = {"backfill": "yes"} if self.is_backfill else {}
-        return {"subscription": self.subscription, "rate": f"{self.rate:g}", **backfill, **self.conditions}
+        return {"subscription": self.subscription, "rate": self._rate, **backfill, **self.conditions}
 
 
 def _wanted(said: Mapping[str, Any]) -> _Asked:
@@ -102,9 +103,6 @@ def _wanted(said: Mapping[str, Any]) -> _Asked:
 
 def _rate(text: str) -> float:
     try:
-        rate = float(text.strip().removesuffix("/s"))
+        return starts_a_second(text)
     except ValueError as error:
-        raise HTTPException(422, f"{text[:40]!r} is no rate; say how many events a second, such as 100") from error
-    if not SLOWEST <= rate <= FASTEST:
-        raise HTTPException(422, f"a rate is from {SLOWEST:g} to {FASTEST:,.0f} events a second")
-    return rate
+        raise HTTPException(422, str(error)) from error
