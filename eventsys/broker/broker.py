@@ -30,7 +30,7 @@ from .consumer import EventConsumer
 from .endings import PARKED_MS
 from .forks import end_forked_child
 from .garbage import settle_garbage
-from .hooks import Hooks, is_part_of
+from .hooks import Hooks, added_for_worker, is_part_of
 from .interrupts import Interrupts
 from .joining import flush, is_idle, wait_until
 from .messages import Received
@@ -140,8 +140,9 @@ class EventBroker(Broker):
         return set(self.queues)
 
     def add_middleware(self, middleware: Middleware, **where: Any) -> None:
-        """Add a middleware, as Dramatiq does."""
-        super().add_middleware(middleware, **where)
+        """Add a middleware, as Dramatiq does, which warns of two of one type; but each worker adds one of its own."""
+        if not added_for_worker(self, middleware):
+            super().add_middleware(middleware, **where)
         self._hooks.forget()
 
     @property

@@ -159,6 +159,17 @@ def is_part_of(middleware: Middleware, worker: Any) -> bool:
     return type(middleware).__module__ in modules and getattr(middleware, "worker", None) is worker
 
 
+def added_for_worker(broker: Broker, middleware: Middleware) -> bool:
+    """Add middleware that tells some worker of queues, and say whether it is that."""
+    worker = getattr(middleware, "worker", None)
+    if worker is None or not is_part_of(middleware, worker):
+        return False
+    broker.middleware.append(middleware)
+    for queue_name in broker.get_declared_queues():
+        middleware.after_declare_queue(broker, queue_name)
+    return True
+
+
 def _must_be_asked(middleware: Middleware) -> bool:
     """Say whether middleware does nothing for a message unless one of the options it reads is there."""
     kind = type(middleware)

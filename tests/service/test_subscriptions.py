@@ -116,6 +116,23 @@ def test_stop_ends_run_time_subscriptions_and_cancels_what_is_open(services: Ser
     assert later.wait(event.id).status is EventStatus.DELIVERED
 
 
+@pytest.mark.parametrize("batch_size", [None, 10])
+def test_each_of_several_run_time_subscriptions_has_a_worker_and_nobody_is_warned(
+    events: EventService, quick_work: Work, caplog: pytest.LogCaptureFixture, batch_size: int | None
+) -> None:
+    """Each worker adds what tells it of queues; Dramatiq takes a second middleware of one type for a mistake."""
+    seen: list[str] = []
+    quick_work()
+    events.start()
+    for name in ("first", "second", "third"):
+        options = SubscriptionOptions(batch_size=batch_size)
+        events.subscribe("a.b", lambda _, name=name: seen.append(name), options, name=name)
+    events.unsubscribe("a.b", "second")
+    events.wait(events.publish("a.b").id)
+    assert sorted(seen) == ["first", "third"]
+    assert [one.getMessage() for one in caplog.records if one.levelname == "WARNING"] == []
+
+
 def test_a_run_time_subscription_lives_as_long_as_its_last_host(services: Services) -> None:
     one = services.make()
     two = services.make(name=one.settings.name)
