@@ -48,6 +48,20 @@ class SubscriptionError(EventsysError, ValueError):
     """A subscription that cannot be declared: a name taken twice, a handler of the wrong shape."""
 
 
+class SubscriptionConflictError(SubscriptionError):
+    """A subscription made at run time under the name of another one, which code declares or a living process made.
+
+    Attributes:
+        name: The name.
+        differ: What the two are declared with and is not the same: `pattern`, `queue`, `timeout_ms` ...
+    """
+
+    def __init__(self, message: str, *, name: str, differ: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.name = name
+        self.differ = differ
+
+
 class InvalidScheduleError(EventsysError, ValueError):
     """A cron expression or a time zone that cannot be: the message names the field, what it says, and an example.
 

@@ -32,6 +32,7 @@ from eventsys.errors import (
     Reject,
     Retry,
     SettingsError,
+    SubscriptionConflictError,
     SubscriptionError,
     WaitTimeoutError,
 )
@@ -148,6 +149,7 @@ __all__ = [  # noqa: RUF022 - reads as a table of contents
     "RedisUnavailableError",
     "RedriveRefusedError",
     "SettingsError",
+    "SubscriptionConflictError",
     "SubscriptionError",
     "WaitTimeoutError",
     # This package

@@ -162,13 +162,13 @@ class EventService(metaclass=Kept):
         """Subscribe a handler at run time; it gets every event dispatched after this returned.
 
         `start` runs such handlers in this process. Unless `options.persistent` says otherwise, the subscription ends
-        with the process.
+        with the process, or with the last that made one just like it: those share its deliveries.
 
         Args:
             pattern: As for `on`.
             handler: A function, a coroutine function, or an object with `handle(event)`, and `name` if it likes.
             options: How its deliveries are handled.
-            name: The name of the subscription; None: the handler's.
+            name: The name of the subscription; None: the handler's. `SubscriptionConflictError` if another one has it.
         """
         return self.bus.subscribe(pattern, handler, options or SubscriptionOptions(), name=name)
 

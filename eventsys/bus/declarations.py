@@ -9,7 +9,7 @@ from eventsys.broker.actor import HandlerActor
 from eventsys.broker.broker import EventBroker
 from eventsys.broker.staging import current_staging
 from eventsys.bus.settling import settle
-from eventsys.errors import SubscriptionError
+from eventsys.errors import SubscriptionConflictError, SubscriptionError
 from eventsys.model.subscription import Subscription
 from eventsys.store.bus_format import check_bus_format
 from eventsys.store.keys import FORMAT
@@ -100,6 +100,7 @@ class Declarations:
         Raises:
             RedisUnavailableError: If Redis does not answer; the next use tries again.
             SettingsError: If the bus was written by a newer version.
+            SubscriptionConflictError: If one made at run time has the name of another; this process forgets it.
         """
         with self._lock:
             if not self._is_checked:
@@ -108,7 +109,11 @@ class Declarations:
             while self._undeclared:
                 some = self._undeclared[:_AT_ONCE]
                 for actor, saved in zip(some, self._save_some(some), strict=True):
-                    self._save(actor, saved)
+                    try:
+                        self._save(actor, saved)
+                    except SubscriptionConflictError:
+                        self.drop(actor.actor_name)
+                        raise
                 del self._undeclared[: len(some)]
 
     def forget(self) -> None:
@@ -155,14 +160,17 @@ class Declarations:
         """Declare handlers in one round trip, and return what came of each; None where it has to be tried by itself."""
         if len(actors) == 1:
             return [None]
-        return self._subscriptions.save_some([(actor.subscription, self._host_of(actor)) for actor in actors])
+        declared = [(actor.subscription, self._host_of(actor)) for actor in actors]
+        return self._subscriptions.save_some(declared, self._broker.clock.real_ms())
 
     def _host_of(self, actor: HandlerActor) -> str:
         """Return the process that the subscription of a handler lives as long as: this one, or none."""
-        if actor.subscription.persistent:
+        subscription = actor.subscription
+        # The lease comes first: a host without one counts as dead, as does whoever subscribed something at run time.
+        if subscription.owner is not None or not subscription.persistent:
+            self._broker.presence.appear()
+        if subscription.persistent:
             return ""
-        # The lease comes first: a host without one counts as dead.
-        self._broker.presence.appear()
         self._mortal[actor.actor_name] = actor
         return self._broker.presence.name
 
@@ -176,7 +184,7 @@ class Declarations:
         """Declare a subscription; where one of this name has ended and is not settled, that comes first."""
         while True:
             try:
-                return self._subscriptions.save(subscription, host=host)
+                return self._subscriptions.save(subscription, self._broker.clock.real_ms(), host=host)
             except UnsettledError as ended:
                 settle(self._broker, self._subscriptions, subscription.name, ended.queue)
 

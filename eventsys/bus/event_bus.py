@@ -173,6 +173,10 @@ class EventBus:
 
         It has a queue of its own, which the processes that host it read once they are started. Unless it is persistent
         it ends with the last of them.
+
+        Raises:
+            SubscriptionConflictError: If code declares a subscription of this name, or another living process has made
+                one, and it is not the same: what has that name goes on as it is.
         """
         own_name = name_of(handler) if name is None else name
         subscription = Subscription.declare(

@@ -14,7 +14,7 @@ from eventsys.bus.declarations import Declarations
 from eventsys.bus.inline import InlineHandlers
 from eventsys.bus.settling import settle
 from eventsys.bus.vigil import Vigil
-from eventsys.errors import EventsysError, SettingsError
+from eventsys.errors import EventsysError, SettingsError, SubscriptionConflictError
 from eventsys.model.subscription import Subscription
 from eventsys.store.hosts import HostStore
 from eventsys.store.subscriptions import SubscriptionStore
@@ -81,7 +81,7 @@ class Tending:
             RedisUnavailableError: If Redis does not answer; the next round goes on.
         """
         self._renew()
-        self._declarations.complete()
+        self._complete()
         self.look()
         self._end_unhosted()
         goes_on = self.settle_ended()
@@ -129,6 +129,15 @@ class Tending:
         if name != self._name:
             self._name = name
             self._declarations.renew()
+
+    def _complete(self) -> None:
+        try:
+            self._declarations.complete()
+        except SubscriptionConflictError as error:
+            # Made by another process while this one counted as dead.
+            logger.warning(
+                "this process hosts %s no longer: %s", error.name, error, extra={"action": "subscription_ended"}
+            )
 
     def look(self) -> None:
         """When the set changed, see how the subscriptions stand, and stop hosting what has ended.

@@ -31,6 +31,12 @@ LONGEST_BATCH_WAIT = timedelta(minutes=1)
 USUAL_BATCH_WAIT = timedelta(milliseconds=50)
 """How long a batch waits where nobody says."""
 
+DECLARED = (
+    "pattern", "where", "queue", "priority", "is_async", "persistent", "max_retries", "retry_delay_ms", "timeout_ms",
+    "backoff", "rate", "concurrency", "breaker", "breaker_wait_ms", "batch_size", "batch_wait_ms", "was",
+)  # fmt: skip
+"""What a declaration says of a subscription besides its name."""
+
 _QUEUE = re.compile(r"[a-zA-Z_][a-zA-Z0-9._-]{0,127}")
 _RATE = re.compile(r"([1-9][0-9]{0,8})/(s|m|h)")
 

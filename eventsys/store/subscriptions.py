@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from eventsys.errors import EventsysError, RedisUnavailableError
+from eventsys.errors import EventsysError, RedisUnavailableError, SubscriptionConflictError
 from eventsys.model.priority import LANES
-from eventsys.model.subscription import Subscription, SubscriptionState
+from eventsys.model.subscription import DECLARED, Subscription, SubscriptionState
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.scripts import script
@@ -41,39 +41,46 @@ class SubscriptionStore:
         self._keys = keys
         self._rows: dict[bytes, Subscription] = {}
 
-    def save(self, subscription: Subscription, *, host: str = "") -> tuple[int, list[str]]:
+    def save(self, subscription: Subscription, now_ms: int, *, host: str = "") -> tuple[int, list[str]]:
         """Declare a subscription, and return its number and the former names that lead to it.
 
         Nothing is written when the declaration is known already.
 
         Args:
             subscription: What is declared.
+            now_ms: Real time, which leases are measured in.
             host: The process it lives as long as, one of perhaps several; empty when it outlives them all.
 
         Raises:
             UnsettledError: If one of this name has ended and may have open deliveries; nothing is written.
+            SubscriptionConflictError: If it is made at run time, and is another one already; nothing is written.
         """
-        return _saved(subscription, self._link.run(script("save_subscription"), *self._declaring(subscription, host)))
+        told = self._link.run(script("save_subscription"), *self._declaring(subscription, now_ms, host))
+        return _saved(subscription, told)
 
-    def save_some(self, declared: Sequence[tuple[Subscription, str]]) -> list[tuple[int, list[str]] | None]:
+    def save_some(
+        self, declared: Sequence[tuple[Subscription, str]], now_ms: int
+    ) -> list[tuple[int, list[str]] | None]:
         """Declare subscriptions, each with its host, in one round trip, and return what `save` does of each.
 
         None stands where one is not declared, for whatever reason: `save` tells it.
         """
         sha = script("save_subscription").sha
         try:
-            outcomes = self._link.pipeline([("EVALSHA", sha, 1, *self._declaring(*one)) for one in declared])
+            outcomes = self._link.pipeline(
+                [("EVALSHA", sha, 1, *self._declaring(one, now_ms, host)) for one, host in declared]
+            )
         except RedisUnavailableError:
             return [None] * len(declared)
         return [
-            None if isinstance(outcome, Exception) or outcome[0] == b"unsettled" else _saved(subscription, outcome)
+            None if isinstance(outcome, Exception) or isinstance(outcome[0], bytes) else _saved(subscription, outcome)
             for (subscription, _), outcome in zip(declared, outcomes, strict=True)
         ]
 
-    def _declaring(self, subscription: Subscription, host: str) -> tuple[str, ...]:
+    def _declaring(self, subscription: Subscription, now_ms: int, host: str) -> tuple[str | int, ...]:
         row = subscription.model_dump_json(exclude={"number", "revision", "state"}).removesuffix("}")
         name, declaration_hash = subscription.name, subscription.declaration_hash
-        return (self._keys.prefix, name, declaration_hash, row, host, *subscription.was)
+        return (self._keys.prefix, name, declaration_hash, row, host, now_ms, *subscription.was)
 
     def remove(self, name: str) -> bool:
         """End a subscription, and say whether there was one. `settle_ended` cancels what is open."""
@@ -217,8 +224,21 @@ def _figures(replies: Sequence[Any]) -> dict[str, Any]:
 def _saved(subscription: Subscription, outcome: Sequence[Any]) -> tuple[int, list[str]]:
     if outcome[0] == b"unsettled":
         raise UnsettledError(subscription.name, outcome[1].decode())
+    if outcome[0] == b"conflict":
+        raise _conflict(subscription, Subscription.from_row(outcome[1]))
     number, _version, _changed, former = outcome
     return int(number), [name.decode() for name in former]
+
+
+def _conflict(wanted: Subscription, present: Subscription) -> SubscriptionConflictError:
+    said, there = wanted.model_dump(mode="json"), present.model_dump(mode="json")
+    differ = [field for field in DECLARED if said[field] != there[field]]
+    whose = "code declares" if present.owner is None else f"the process {present.owner} subscribed"
+    return SubscriptionConflictError(
+        f"{wanted.name!r} is the name of a subscription that {whose} with another {', '.join(differ)}; give this one"
+        f" another name, or the same options, or end that one: eventsys subs delete {wanted.name}",
+        name=wanted.name, differ=tuple(differ),
+    )  # fmt: skip
 
 
 def _standing(subscription: Subscription, state: bytes | None, opened: bytes | None) -> Subscription:

@@ -20,9 +20,9 @@ def declare(monkeypatch: pytest.MonkeyPatch) -> Callable[[EventService, int], li
         alone: list[str] = []
         save = service.bus.subscriptions.save
 
-        def note(subscription: Any, **options: Any) -> Any:
+        def note(subscription: Any, *how: Any, **options: Any) -> Any:
             alone.append(subscription.name)
-            return save(subscription, **options)
+            return save(subscription, *how, **options)
 
         monkeypatch.setattr(service.bus.subscriptions, "save", note)
         for number in range(count):
@@ -67,7 +67,7 @@ def test_what_was_told_before_redis_went_away_is_not_forgotten(
     services: Services, declare: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events = services.make()
-    monkeypatch.setattr(events.bus.subscriptions, "save_some", lambda declared: [None] * len(declared))
+    monkeypatch.setattr(events.bus.subscriptions, "save_some", lambda declared, now_ms: [None] * len(declared))
     calls: list[str] = []
     run = events.broker.link.run
 

@@ -4,6 +4,9 @@ save_subscription: declare a subscription, and let it take over what it left und
 Written only when the declaration changed: a deploy of the same code changes nothing, and an operator's state (paused)
 is kept. A name keeps its number for ever, since records name deliveries by it.
 
+What a process subscribes at run time never changes what code declares, nor what another living process subscribed:
+whoever declares it otherwise is refused. Code may change everything: that is what a deploy does.
+
 A renamed subscription keeps the number, the waiting room, the dead letters, the state and the counts of the former one,
 all of it by renaming keys, however much there is. What is on a queue or waits for its next attempt keeps the former
 name, which is noted as leading to the new one: whoever comes to it goes by that. Where both names exist already nothing
@@ -14,17 +17,19 @@ KEYS
      Reads and writes below it: subscriptions, subscriptions:names, subscriptions:numbers, subscriptions:version,
      subscriptions:hosts:<name>, subscriptions:renamed, subscriptions:states, subscriptions:open,
      subscriptions:ended, subscriptions:unhosted, waiting, waiting:<subscription>:<lane>, gate:<name>, slots:<name>, releases,
-     letters:subscription:<name>
+     letters:subscription:<name>, processes, process:<name>
 ARGV
   1    name
   2    declaration hash
   3    row: JSON without its closing brace, and without number and revision, which are added here, and state, which
        is kept beside it
   4    host: the process the subscription lives as long as, one of perhaps several; empty when it outlives them all
-  5..  was: names it had before
+  5    now_ms  real time, which leases are measured in
+  6..  was: names it had before
 RETURNS
   {number, version of the set, 1 when it changed, those of the former names that lead to it}; {"unsettled", queue} when
-  one of this name has ended, had that queue, and may have open deliveries: nothing is written
+  one of this name has ended, had that queue, and may have open deliveries; {"conflict", row} when this one, made at run
+  time, is refused: nothing is written
 ]]
 local prefix, name = KEYS[1], ARGV[1]
 local rows, renamed = prefix .. ":subscriptions", prefix .. ":subscriptions:renamed"
@@ -78,7 +83,7 @@ end
 
 local function former_names()
   local found = {}
-  for at = 5, #ARGV do
+  for at = 6, #ARGV do
     if redis.call("HGET", renamed, ARGV[at]) == name then found[#found + 1] = ARGV[at] end
   end
   return found
@@ -93,19 +98,45 @@ local function new_number()
   return number
 end
 
+-- Whether a process lives that hosts a subscription and is not the one of this name: it made it at run time, has noted
+-- itself as one of the hosts it lives as long as, or says so where processes tell what they host.
+local function is_hosted_by_another(before, own)
+  local processes = prefix .. ":processes"
+  local noted = redis.call("SMEMBERS", prefix .. ":subscriptions:hosts:" .. name)
+  noted[#noted + 1] = before.owner
+  for _, process in ipairs(noted) do
+    local lease_end = process ~= own and redis.call("ZSCORE", processes, process)
+    if lease_end and tonumber(lease_end) > tonumber(ARGV[5]) then return true end
+  end
+  local number = string.format(",%d,", before.number)
+  for _, process in ipairs(redis.call("ZRANGEBYSCORE", processes, "(" .. ARGV[5], "+inf")) do
+    local hosted = process ~= own and redis.call("HGET", prefix .. ":process:" .. process, "subscriptions")
+    if hosted and string.find("," .. hosted .. ",", number, 1, true) then return true end
+  end
+  return false
+end
+
+local function is_taken(before, own)
+  return not before.owner or before.owner == cjson.null or is_hosted_by_another(before, own)
+end
+
 local stored = redis.call("HGET", rows, name)
 local ended = not stored and redis.call("HGET", rows .. ":ended", name)
 if ended then return { "unsettled", ended } end
 
+local before = stored and cjson.decode(stored)
+local is_known = before and before.declaration_hash == ARGV[2]
+local owner = not is_known and before and cjson.decode(ARGV[3] .. "}").owner
+if owner and owner ~= cjson.null and is_taken(before, owner) then return { "conflict", stored } end
+
 if ARGV[4] ~= "" then redis.call("SADD", prefix .. ":subscriptions:hosts:" .. name, ARGV[4]) end
 
-local before = stored and cjson.decode(stored)
-if before and before.declaration_hash == ARGV[2] then
+if is_known then
   return { before.number, redis.call("GET", version_key) or "0", 0, former_names() }
 end
 
 local is_new = not before
-for at = 5, #ARGV do
+for at = 6, #ARGV do
   if is_new and redis.call("HEXISTS", rows, ARGV[at]) == 1 then
     take_over(ARGV[at])
     is_new = false
