@@ -6,7 +6,9 @@ and so on. Keywords win over the environment.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -16,7 +18,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .errors import SettingsError
 from .model.cipher import Cipher
-from .model.durations import Duration
+from .model.durations import Duration, SomeTime
 from .model.keyring import SecretKey, keys_of
 from .model.seal import Seal
 
@@ -34,7 +36,7 @@ class BusSettings(BaseModel):
     """Threads a worker process."""
     batch_size: PositiveInt = Field(default=50, le=500)
     """Most events the flusher sends in one round trip."""
-    flush_interval: Duration = timedelta(seconds=1)
+    flush_interval: SomeTime = timedelta(seconds=1)
     """The longest a buffered event waits before it is tried: at once when Redis answers, so often while it does not."""
     publish_timeout: Duration = timedelta(seconds=5)
     """How long `publish_async` waits for room before it raises `BufferFullError`."""
@@ -49,7 +51,7 @@ class SchedulerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    poll_interval: Duration = timedelta(seconds=30)
+    poll_interval: SomeTime = timedelta(seconds=30)
     """The longest the poller sleeps before it examines the whole store again; never its precision."""
     batch_size: PositiveInt = Field(default=50, le=500)
     """Most due entries moved by one script."""
@@ -57,9 +59,9 @@ class SchedulerSettings(BaseModel):
     """Retries of a firing that could not be moved."""
     retry_interval: Duration = timedelta(minutes=5)
     """The wait between those retries."""
-    cleanup_interval: Duration = timedelta(hours=1)
+    cleanup_interval: SomeTime = timedelta(hours=1)
     """How often what is past its time is swept."""
-    expire_after: Duration = timedelta(hours=24)
+    expire_after: SomeTime = timedelta(hours=24)
     """How long after its due time a delayed event may still start to be handled."""
 
 
@@ -86,7 +88,7 @@ class AlertSettings(BaseModel):
     """How many events of one type nobody may want within the window."""
     webhook_url: SecretStr | None = None
     """Where alerts are posted as JSON when they begin and end: http or https."""
-    webhook_timeout: Duration = timedelta(seconds=5)
+    webhook_timeout: SomeTime = timedelta(seconds=5)
     """How long it may take to answer; an alert it does not take is posted again later."""
 
     @field_validator("webhook_url")
@@ -144,7 +146,7 @@ class Settings(BaseSettings):
     """The same for payloads: what is stored is encrypted with the first, and can be read with any."""
     encryption_keys_file: Path | None = None
     """A file with more of them."""
-    connect_timeout: Duration = timedelta(seconds=2)
+    connect_timeout: SomeTime = timedelta(seconds=2)
     """How long opening a connection may take before Redis counts as away."""
     max_payload_bytes: PositiveInt = 256 * 1024
     """Largest payload, as JSON."""
@@ -152,9 +154,9 @@ class Settings(BaseSettings):
     """Deepest nesting of a payload."""
     max_depth: PositiveInt = 64
     """Longest chain of events that publish events."""
-    idempotency_window: Duration = timedelta(hours=24)
+    idempotency_window: SomeTime = timedelta(hours=24)
     """How long an `idempotency_key` is remembered."""
-    retention: Duration = timedelta(hours=24)
+    retention: SomeTime = timedelta(hours=24)
     """How long the history of a finished event is kept."""
     retention_count: PositiveInt = 1_000_000
     """How many events the history keeps; beyond, the oldest go, though they are younger than `retention`."""
@@ -214,10 +216,22 @@ def load_settings(**given: Any) -> Settings:
     """Return the settings made of `given`, the environment and the defaults, in this order.
 
     Raises:
-        SettingsError: If a value is out of range; the sentence names the field, the value and the rule.
+        SettingsError: If a value is out of range, or there is no such setting; the sentence names the field, the value
+            and the rule.
     """
+    _check_names(given)
     try:
         return Settings(**given)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
         raise SettingsError(f"these settings do not fit: {faults}") from error
+
+
+def _check_names(given: Mapping[str, Any]) -> None:
+    """Refuse what is no setting: the environment is full of other things, but whoever gives one means something."""
+    known = [*Settings.model_fields, "REDIS_URL", "EVENTSYS_REDIS_URL"]
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            advice = f"did you mean {near[0]!r}?" if near else "eventsys settings shows all there are"
+            raise SettingsError(f"there is no setting {name!r}; {advice}")

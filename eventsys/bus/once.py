@@ -13,8 +13,8 @@ from eventsys.broker.attempt import attempt_of
 from eventsys.broker.batch import Batch
 from eventsys.broker.broker import EventBroker
 from eventsys.broker.messages import DeliveryMessage
-from eventsys.errors import RedisUnavailableError
-from eventsys.model.durations import DurationLike, parse_duration
+from eventsys.errors import InvalidDurationError, RedisUnavailableError
+from eventsys.model.durations import DurationLike, kept_milliseconds
 from eventsys.model.event import Event
 from eventsys.store.scripts import script
 
@@ -57,11 +57,15 @@ class Once:
         Args:
             event: The event that is handled.
             step: Its name among the steps of this handler; give one to each if there are several.
-            keep: How long it is remembered.
+            keep: How long it is remembered, at least a millisecond.
 
         Raises:
+            InvalidDurationError: If `keep` is none, or shorter than that.
             RedisUnavailableError: On entering, if Redis cannot be asked; on leaving, if it stayed away for 30 s.
         """
+        keep_ms = kept_milliseconds(keep, "keep")
+        if keep_ms < 1:
+            raise InvalidDurationError(f"keep={keep!r} remembers nothing; give a millisecond or more")
         attempt = attempt_of(self._broker)
         message = attempt.message if attempt is not None else None
         owner = ""
@@ -69,7 +73,7 @@ class Once:
             message = message.delivery_of(event.id)
         if isinstance(message, DeliveryMessage) and message.event_id == event.id:
             owner = message.message_id.removeprefix(f"{event.id}:")
-        return OnceGuard(self._broker, event.id, f"{owner}|{step}", int(parse_duration(keep).total_seconds() * 1000))
+        return OnceGuard(self._broker, event.id, f"{owner}|{step}", keep_ms)
 
 
 class OnceGuard:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, TypeAlias
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 
 from eventsys.errors import InvalidDurationError
 
@@ -45,7 +45,8 @@ def parse_duration(value: DurationLike) -> timedelta:
             `1h30m`; a number without a unit is seconds. Zero is a duration. Microseconds are the finest step.
 
     Raises:
-        InvalidDurationError: If it is negative, not finite, too long for a timedelta, or in no such form.
+        InvalidDurationError: If it is negative, not finite, too long for a timedelta, something but shorter than a
+            microsecond, or in no such form.
 
     >>> parse_duration("1h30m")
     datetime.timedelta(seconds=5400)
@@ -75,6 +76,25 @@ def to_milliseconds(value: DurationLike) -> int:
     return duration // _MILLISECOND
 
 
+def kept_milliseconds(value: DurationLike, name: str) -> int:
+    """Return `value` in whole milliseconds, for what is kept: something shorter than one would become another value.
+
+    Args:
+        value: The duration.
+        name: What it is, for the error.
+
+    Raises:
+        InvalidDurationError: As `parse_duration`, or if it is shorter than a millisecond, but not nothing.
+    """
+    try:
+        milliseconds = to_milliseconds(value)
+        if milliseconds == 1:
+            _check_kept(parse_duration(value))
+    except InvalidDurationError as error:
+        raise InvalidDurationError(f"{name} will not do: {error}") from error
+    return milliseconds
+
+
 def format_duration(duration: timedelta) -> str:
     """Return text that `parse_duration` reads back exactly, largest unit first: `1h30m`, `250ms`, `0s`."""
     left = duration // timedelta(microseconds=1)
@@ -97,7 +117,10 @@ def _read(value: DurationLike) -> timedelta:
         raise InvalidDurationError(f"{_shown(value)} ({type(value).__name__}) is not a duration; {_HELP}")
     if not math.isfinite(value):
         raise InvalidDurationError(f"{value!r} is not a length of time; {_HELP} (None means no limit where allowed)")
-    return timedelta(seconds=value)
+    duration = timedelta(seconds=value)
+    if not duration and value > 0:
+        raise _too_short(value, "microsecond")
+    return duration
 
 
 def _read_text(text: str) -> timedelta:
@@ -115,7 +138,25 @@ def _read_text(text: str) -> timedelta:
 def _from_microseconds(microseconds: Decimal) -> timedelta:
     if microseconds > timedelta.max // timedelta(microseconds=1):
         raise OverflowError
+    if 0 < microseconds < 1:
+        raise _too_short(f"{microseconds.normalize():f}us", "microsecond")
     return timedelta(microseconds=int(microseconds))
+
+
+def _check_kept(duration: timedelta) -> timedelta:
+    if _NOTHING < duration < _MILLISECOND:
+        raise _too_short(format_duration(duration), "millisecond")
+    return duration
+
+
+def _check_some_time(duration: timedelta) -> timedelta:
+    if not duration:
+        raise ValueError("it is 0, and must be some time")
+    return duration
+
+
+def _too_short(value: object, step: str) -> InvalidDurationError:
+    return InvalidDurationError(f"{_shown(value)} is shorter than a {step}, and cannot be kept; give 1ms or more")
 
 
 def _shown(value: object) -> str:
@@ -128,7 +169,12 @@ def _shown(value: object) -> str:
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
+    AfterValidator(_check_kept),
     PlainSerializer(format_duration, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "examples": ["250ms", "5s", "1h30m"]}),
 ]
-"""A pydantic field that takes every `DurationLike`, holds a timedelta, and is text in JSON."""
+"""A pydantic field that takes every `DurationLike`, holds a timedelta, and is text in JSON; what lies between 0 and a
+millisecond it refuses."""
+
+SomeTime = Annotated[Duration, AfterValidator(_check_some_time)]
+"""The same where 0 makes no sense: a millisecond or more."""

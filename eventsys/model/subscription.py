@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import msgspec
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from eventsys.errors import EventsysError, SubscriptionError
-from eventsys.model.durations import Duration, format_duration, to_milliseconds
+from eventsys.errors import EventsysError, InvalidDurationError, SubscriptionError
+from eventsys.model.durations import Duration, SomeTime, format_duration, to_milliseconds
 from eventsys.model.filters import PayloadFilter, compile_filter
 from eventsys.model.patterns import check_pattern
 from eventsys.model.priority import Priority
@@ -77,12 +77,6 @@ def _check_rate(rate: str) -> str:
     return rate
 
 
-def _check_some_time(time: timedelta) -> timedelta:
-    if not time:
-        raise ValueError("it is 0, and must be some time")
-    return time
-
-
 def _check_batch_wait(wait: timedelta) -> timedelta:
     if wait > LONGEST_BATCH_WAIT:
         longest = format_duration(LONGEST_BATCH_WAIT)
@@ -119,7 +113,6 @@ class SubscriptionState(StrEnum):
 
 _Where = Annotated[dict[str, Any] | None, AfterValidator(_check_where)]
 _Rate = Annotated[str, AfterValidator(_check_rate)]
-_SomeTime = Annotated[Duration, AfterValidator(_check_some_time)]
 _BatchWait = Annotated[Duration, AfterValidator(_check_batch_wait)]
 _Queue = Annotated[str, AfterValidator(check_queue_name)]
 _Was = Annotated[tuple[Annotated[str, AfterValidator(check_subscription_name)], ...], BeforeValidator(_as_names)]
@@ -135,7 +128,7 @@ class SubscriptionOptions(BaseModel):
     max_retries: int = Field(default=3, ge=0)
     """Tries after the first: 3 makes at most four attempts."""
     retry_delay: Duration = timedelta(seconds=5)
-    timeout: _SomeTime | None = timedelta(seconds=30)
+    timeout: SomeTime | None = timedelta(seconds=30)
     """The longest an attempt may run; None sets no limit."""
     persistent: bool | None = None
     """Whether it stays while no process hosts it. None means as it is declared: True for `@events.on`, False for a
@@ -153,7 +146,7 @@ class SubscriptionOptions(BaseModel):
     """The most attempts that may run at once, over all processes."""
     breaker: int | None = Field(default=None, ge=1)
     """So many failed attempts in a row hold its deliveries back, until one that is let through succeeds."""
-    breaker_wait: _SomeTime = timedelta(seconds=30)
+    breaker_wait: SomeTime = timedelta(seconds=30)
     """How long, before one is let through."""
     batch_size: int | None = Field(default=None, ge=1, le=MOST_IN_BATCH)
     """The most deliveries that one call of the handler takes, as a list of events; None: each has a call of its own."""
@@ -168,16 +161,19 @@ def declared_options(**given: Any) -> SubscriptionOptions:
 
     Raises:
         SubscriptionError: If one of them will not do.
+        InvalidDurationError: If a duration is none, or too short to be kept.
         InvalidPatternError: If the filter is not in the language.
     """
     try:
         return SubscriptionOptions(**given)
     except ValidationError as error:
         faults = error.errors(include_url=False)
-        own = faults[0].get("ctx", {}).get("error")
+        first = faults[0]
+        own = first.get("ctx", {}).get("error")
+        if isinstance(own, InvalidDurationError):
+            raise InvalidDurationError(f"{first['loc'][0]} will not do: {own}") from error
         if isinstance(own, EventsysError):
             raise own from error
-        first = faults[0]
         name, what = first["loc"][0], first["msg"].removeprefix("Value error, ")
         raise SubscriptionError(f"{name}={ascii(first['input'])[:80]} will not do: {what}") from error
 

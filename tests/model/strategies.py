@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
@@ -25,6 +25,11 @@ json_values = st.recursive(
 payloads = st.dictionaries(text, json_values, max_size=5)
 ids = st.text(st.characters(min_codepoint=33, max_codepoint=0x1F6FF), min_size=1, max_size=40).filter(str.isprintable)
 times = st.datetimes(timezones=st.just(UTC), min_value=datetime(1970, 1, 1), max_value=datetime(2200, 1, 1))  # noqa: DTZ001
+
+
+def kept_durations(longest: timedelta) -> st.SearchStrategy[timedelta]:
+    """Make durations that an option may have: nothing, or a millisecond and more."""
+    return st.just(timedelta(0)) | st.timedeltas(timedelta(milliseconds=1), longest)
 
 
 @st.composite

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from eventsys.errors import InvalidDurationError
 from eventsys.model import Duration, format_duration, parse_duration, to_milliseconds
+from eventsys.model.durations import kept_milliseconds
 
 durations = st.timedeltas(min_value=timedelta(0))
 
@@ -81,6 +82,27 @@ def test_something_is_at_least_one_millisecond_and_never_rounded_up_beyond(durat
 @pytest.mark.parametrize(("written", "milliseconds"), [("0s", 0), ("1us", 1), ("999us", 1), ("1999us", 1), (5, 5_000)])
 def test_less_than_a_millisecond_is_not_nothing(written, milliseconds):
     assert to_milliseconds(written) == milliseconds
+
+
+@pytest.mark.parametrize("written", ["1us", "999us", 0.0005, timedelta(microseconds=1), "0.5ms"])
+def test_what_is_kept_in_milliseconds_is_refused_when_it_is_shorter(written):
+    """Rounded to 0 or to 1 it would mean something that nobody said."""
+    with pytest.raises(InvalidDurationError, match=r"wait will not do: '.*us' is shorter than a millisecond.*give 1ms"):
+        kept_milliseconds(written, "wait")
+    with pytest.raises(ValidationError, match="shorter than a millisecond"):
+        Options(wait=written)
+
+
+@pytest.mark.parametrize(("written", "milliseconds"), [(0, 0), ("0s", 0), ("1ms", 1), (0.001, 1), ("1999us", 1)])
+def test_nothing_and_a_millisecond_are_kept(written, milliseconds):
+    assert kept_milliseconds(written, "wait") == milliseconds
+    assert to_milliseconds(Options(wait=written).wait) == milliseconds
+
+
+@pytest.mark.parametrize("written", [1e-7, "0.1us", "0.0000001", 1e-300])
+def test_something_is_never_read_as_nothing(written):
+    with pytest.raises(InvalidDurationError, match="shorter than a microsecond"):
+        parse_duration(written)
 
 
 class Options(BaseModel):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from eventsys import DeadLetterFilter, DeliveryStatus, Event, RedisUnavailableError
+from eventsys.errors import InvalidDurationError
 from eventsys.testing import EventHarness
 
 
@@ -134,3 +135,10 @@ def test_that_a_step_was_taken_is_noted_when_redis_is_back(
     monkeypatch.undo()
     with harness.events.once(event) as is_due:
         assert not is_due
+
+
+@pytest.mark.parametrize("keep", [0, "0.5ms", 1e-7])
+def test_a_step_that_would_be_forgotten_at_once_is_refused(harness: EventHarness, keep: Any) -> None:
+    event = harness.events.publish("a.b")
+    with pytest.raises(InvalidDurationError, match="keep"):
+        harness.events.once(event, keep=keep)
