@@ -230,7 +230,7 @@ class EventService(metaclass=Kept):
         Args:
             events: Each a mapping of the arguments of `publish` (`event_type`, `payload` and the fields), a pair of
                 type and payload, a registered model, or an `Event`.
-            immediately: As for `publish`.
+            immediately: As for `publish`; without it all commit with a handler's success, up to 1,000, or none is kept.
 
         Raises:
             InvalidEventError: If one of them breaks a rule; nothing was stored.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
 from weakref import ref
@@ -69,23 +69,28 @@ class Attempt:
             AttemptEndedError: If the attempt is over.
             BackpressureError: If the attempt has published as much as one commit may carry, or Redis is nearly full.
         """
-        if self.phase == SEALED:
-            raise AttemptEndedError(
-                f"the attempt at {self.message_id!r} is over, so nothing can commit with it any more; publish"
-                " before the handler returns, or from a thread that does not carry its context"
-            )
-        if self._room is not None and self.phase == HANDLING:
-            self._room.check_known()
-        if len(self.steps) >= MAX_STEPS or self._bytes + size > MAX_BYTES:
-            raise BackpressureError(
-                f"the attempt at {self.message_id!r} has published {len(self.steps)} messages of {self._bytes}"
-                f" bytes; at most {MAX_STEPS} and {MAX_BYTES} bytes commit at once: use immediately=True for bulk"
-            )
+        self._check_room(1, size)
         self._bytes += size
         self.steps.append(step)
         if on_commit is not None:
             self._on_commit = self._on_commit or []
             self._on_commit.append(on_commit)
+
+    def add_all(self, steps: Sequence[Step], size: int) -> None:
+        """Keep many steps until the attempt commits, all of them or none.
+
+        Args:
+            steps: What to carry out.
+            size: The bytes of all.
+
+        Raises:
+            AttemptEndedError: If the attempt is over.
+            BackpressureError: If the attempt would publish more than one commit may carry, or Redis is nearly full; it
+                keeps none of these.
+        """
+        self._check_room(len(steps), size)
+        self._bytes += size
+        self.steps += steps
 
     @property
     def message(self) -> MessageProxy | None:
@@ -108,6 +113,21 @@ class Attempt:
     def seal(self) -> None:
         """Let nothing in any more."""
         self.phase = SEALED
+
+    def _check_room(self, count: int, size: int) -> None:
+        if self.phase == SEALED:
+            raise AttemptEndedError(
+                f"the attempt at {self.message_id!r} is over, so nothing can commit with it any more; publish"
+                " before the handler returns, or from a thread that does not carry its context"
+            )
+        if self._room is not None and self.phase == HANDLING:
+            self._room.check_known()
+        if len(self.steps) + count > MAX_STEPS or self._bytes + size > MAX_BYTES:
+            raise BackpressureError(
+                f"the attempt at {self.message_id!r} has published {len(self.steps)} messages of {self._bytes} bytes,"
+                f" and {count} more of {size} bytes are too many: at most {MAX_STEPS} and {MAX_BYTES} bytes commit at"
+                " once; use immediately=True for bulk"
+            )
 
     def settle(self, *, committed: bool) -> None:
         """Tell whoever waits for the outcome of the commit."""

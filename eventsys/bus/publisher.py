@@ -96,7 +96,7 @@ class Publisher:
         return stored_event(draft, results[0])
 
     def publish_many(self, drafts: Sequence[Draft], *, immediately: bool = False) -> list[Event[Any]]:
-        """Store many events: up to 500 together or not at all, more in such chunks.
+        """Store many events: up to 500 together or not at all, more in such chunks; in an attempt, all with its commit.
 
         Raises:
             PartialPublishError: If a later chunk failed, or an id is taken by other content; it tells which events are
@@ -105,8 +105,7 @@ class Publisher:
         """
         attempt = attempt_of(self._broker)
         if attempt is not None and not immediately:
-            for draft in drafts:
-                attempt.add(draft.step, len(draft.envelope))
+            attempt.add_all([draft.step for draft in drafts], sum(len(draft.envelope) for draft in drafts))
             return [draft.event for draft in drafts]
         stored: list[Event[Any]] = []
         for start in range(0, len(drafts), ATOMIC):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import get_args
 
-from eventsys.broker.attempt import Attempt
 from eventsys.errors import EventConflictError, InvalidEventError
 from eventsys.store.delayed_store import DelayedStore
 from eventsys.store.steps import Step, WhenTaken
@@ -35,24 +35,24 @@ def check_key(key: str | None, when_taken: WhenTaken) -> None:
         )
 
 
-def refuse_taken(store: DelayedStore, attempt: Attempt, step: Step) -> None:
-    """Refuse what an attempt is to keep later only if its key is free, where it is not.
+def refuse_taken(store: DelayedStore, kept: Sequence[Step], step: Step) -> None:
+    """Refuse what an attempt is to keep only if its key is free, where it is not.
 
     The commit decides, and nobody is left to be told then: what was scheduled under the key in between stays, and what
     the attempt wanted to keep is dropped. So the key is looked at while the handler can still hear of it.
 
     Args:
         store: What waits.
-        attempt: What it is to be kept with.
+        kept: What the attempt keeps already.
         step: What keeps it.
 
     Raises:
-        EventConflictError: If an event waits under its key, or the attempt keeps one under it already.
+        EventConflictError: If an event waits under its key, or one of those kept has it already.
     """
     if len(step) <= _KEY or step[_KEY + 1] != "refuse":
         return
     event_id, key = step[1], step[_KEY]
-    own = (one[1] for one in attempt.steps if one[0] == "delayed" and len(one) > _KEY and one[_KEY] == key)
+    own = (one[1] for one in kept if one[0] == "delayed" and len(one) > _KEY and one[_KEY] == key)
     found = next(own, None) or store.id_under(key)
     if found is not None:
         raise conflict(event_id, b"exists" if found == event_id else b"taken", found)

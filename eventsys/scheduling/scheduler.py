@@ -122,7 +122,7 @@ class DelayedEventScheduler:
         step = self._step(draft, due_ms, facts, key, when_taken)
         attempt = attempt_of(self._broker)
         if attempt is not None and not immediately:
-            refuse_taken(self._store.delayed, attempt, step)
+            refuse_taken(self._store.delayed, attempt.steps, step)
             attempt.add(step, len(draft.envelope))
         else:
             self._keep([draft], [step], now_ms)
@@ -131,14 +131,15 @@ class DelayedEventScheduler:
     def schedule_many(self, events: Iterable[Mapping[str, Any]]) -> list[DelayedEvent[Any]]:
         """Keep many events until each is due: up to 500 together or not at all, more in such chunks.
 
-        All are checked before any is kept. Inside an attempt all are kept with its commit.
+        All are checked before any is kept. Inside an attempt all are kept with its commit, or none.
 
         Args:
             events: Each a mapping of the arguments of `EventService.schedule`.
 
         Raises:
             InvalidEventError: If one of them breaks a rule; nothing is kept.
-            EventConflictError: If the id or key of one is taken; the others of its chunk are kept.
+            EventConflictError: If the id or key of one is taken; the others of its chunk are kept, in an attempt none.
+            BackpressureError: If they are more than an attempt may publish; none is kept.
             PartialPublishError: If a later chunk failed; it tells which are kept.
             RedisUnavailableError: If Redis does not answer. Nothing is kept.
         """
@@ -153,9 +154,11 @@ class DelayedEventScheduler:
         if attempt is None:
             self._keep_chunks(drafts, steps, now_ms)
         else:
-            for draft, step in zip(drafts, steps, strict=True):
-                refuse_taken(self._store.delayed, attempt, step)
-                attempt.add(step, len(draft.envelope))
+            kept = [*attempt.steps]
+            for step in steps:
+                refuse_taken(self._store.delayed, kept, step)
+                kept.append(step)
+            attempt.add_all(steps, sum(len(draft.envelope) for draft in drafts))
         return delayed
 
     def _read(self, given: dict[str, Any], now_ms: int) -> tuple[Draft, Step, DelayedEvent[Any]]:

@@ -174,3 +174,27 @@ def test_an_attempt_publishes_no_more_than_one_commit_carries(
     assert "immediately=True" in (events.wait(events.publish("a.b", {}).id).error or "")
     assert len(errors) == 1
     assert events.get_metrics().total_events == 1
+
+
+@pytest.mark.parametrize("call", ["publish_many", "schedule_many"])
+@pytest.mark.parametrize("count", [999, 1_000])
+def test_of_too_many_at_once_an_attempt_keeps_none_though_its_handler_goes_on(
+    events: EventService, quick_work: Work, call: str, count: int
+) -> None:
+    """One is published before, so that 999 more fit and 1,000 do not."""
+    refusals: list[str] = []
+    many = [{"event_type": "c.d", **({} if call == "publish_many" else {"delay": "1h"})}] * count
+
+    @events.on("a.b", max_retries=0)
+    def handler(event: Event) -> None:
+        events.publish("c.e")
+        try:
+            (events.publish_many if call == "publish_many" else events.delayed.schedule_many)(many)
+        except BackpressureError as error:
+            refusals.append(str(error))
+
+    quick_work()
+    assert events.wait(events.publish("a.b").id).error is None
+    taken = 0 if count == 1_000 else count
+    assert events.get_metrics().total_events - 2 + events.delayed.get_pending_count() == taken
+    assert ["1000 more of" in one for one in refusals] == [True] * (taken == 0)
