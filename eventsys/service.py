@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, TypeVar, Unpack, overload
 
 import dramatiq
 from dramatiq import Middleware
 from pydantic import BaseModel
 
+from eventsys.bus.arguments import Fields, ScheduledFields
 from eventsys.bus.buffer import OnError
 from eventsys.bus.carrier import broker_of, store_of
 from eventsys.bus.event_bus import EventBus
@@ -68,11 +69,10 @@ class EventService(metaclass=Kept):
     ) -> None:
         self.settings = settings = settings or load_settings(**given)
         self.broker = broker_of(settings)
-        self.catalog = ApplicationCatalog()
-        self.store = store_of(self.broker)
+        self.catalog, self.store = ApplicationCatalog(), store_of(self.broker)
         self.bus = EventBus(self.broker, self.store, self.settings, self.catalog, on_publish_error=on_publish_error)
         self.replays, self.once = self.bus.replays, Once(self.broker)
-        self.sweeps = Sweeps(self.broker)
+        self.sweeps, self._draft = Sweeps(self.broker), self.bus.drafter.draft_for
         add_retention_sweeps(self.sweeps, self.bus.housekeeping, self.settings.scheduler)
         self.cron = CronService(self.broker, self.bus, self.store, self.sweeps)
         self.dead_letters, self.subscriptions = self.bus.dead_letters, Subscriptions(self.bus)
@@ -183,7 +183,7 @@ class EventService(metaclass=Kept):
     # Publishing
 
     def publish(
-        self, event_type: str | BaseModel, payload: Any = None, *, immediately: bool = False, **fields: Any
+        self, event_type: str | BaseModel, payload: Any = None, *, immediately: bool = False, **fields: Unpack[Fields]
     ) -> Event[Any]:
         """Store an event, durably when this returns, and return it.
 
@@ -207,22 +207,22 @@ class EventService(metaclass=Kept):
             BackpressureError: If Redis is full; nothing was stored.
             InlineHandlerError: If a handler with `async_=False` failed; the event is stored.
         """
-        return self.bus.publish(self.bus.drafter.draft(event_type, payload, **fields), immediately=immediately)
+        return self.bus.publish(self._draft("publish", event_type, payload, fields), immediately=immediately)
 
-    def publish_async(self, event_type: str | BaseModel, payload: Any = None, **fields: Any) -> Receipt:
+    def publish_async(self, event_type: str | BaseModel, payload: Any = None, **fields: Unpack[Fields]) -> Receipt:
         """Take an event to be stored soon, and return a receipt at once.
 
         Raises:
             InvalidEventError: If a part of the event breaks a rule.
             BufferFullError: If the buffer has no room within `bus.publish_timeout`.
         """
-        return self.bus.publish_async(self.bus.drafter.draft(event_type, payload, **fields))
+        return self.bus.publish_async(self._draft("publish_async", event_type, payload, fields))
 
     async def apublish(
-        self, event_type: str | BaseModel, payload: Any = None, *, immediately: bool = False, **fields: Any
+        self, event_type: str | BaseModel, payload: Any = None, *, immediately: bool = False, **fields: Unpack[Fields]
     ) -> Event[Any]:
         """Do what `publish` does, without blocking the event loop."""
-        return await self.bus.apublish(self.bus.drafter.draft(event_type, payload, **fields), immediately=immediately)
+        return await self.bus.apublish(self._draft("apublish", event_type, payload, fields), immediately=immediately)
 
     def publish_many(self, events: Iterable[Any], *, immediately: bool = False) -> list[Event[Any]]:
         """Store many events: all are checked first; up to 500 are stored together or not at all, more in such chunks.
@@ -251,7 +251,7 @@ class EventService(metaclass=Kept):
         when_taken: WhenTaken = "replace",
         max_retries: int | None = None,
         immediately: bool = False,
-        **fields: Any,
+        **fields: Unpack[ScheduledFields],
     ) -> DelayedEvent[Any]:
         """Keep an event until it is due; inside a handler, from its commit on.
 

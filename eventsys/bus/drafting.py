@@ -8,12 +8,13 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
 
+from eventsys.bus.arguments import arguments_of, check_known
 from eventsys.clock import Clock
 from eventsys.errors import CausationDepthError, InvalidEventError
 from eventsys.middleware import Chain, current_chain
 from eventsys.model.catalog import Catalog
 from eventsys.model.cipher import Cipher
-from eventsys.model.durations import DurationLike, to_milliseconds
+from eventsys.model.durations import DurationLike, kept_milliseconds, to_milliseconds
 from eventsys.model.envelope import encode_event
 from eventsys.model.event import Event
 from eventsys.model.event_types import check_event_type
@@ -68,6 +69,18 @@ class Drafter:
         self._max_levels = settings.max_payload_levels
         self._max_depth = settings.max_depth
         self._window_ms = to_milliseconds(settings.idempotency_window)
+
+    def draft_for(self, call: str, event_type: str | BaseModel, payload: Any, fields: Mapping[str, Any]) -> Draft:
+        """Return the event that is asked for by a public call of this name; see `draft`.
+
+        Raises:
+            TypeError: If one of the fields is none that the call knows.
+        """
+        try:
+            return self.draft(event_type, payload, **fields)
+        except TypeError:
+            check_known(call, fields)
+            raise
 
     def draft(
         self,
@@ -171,6 +184,7 @@ class Drafter:
 
         Raises:
             InvalidEventError: If it is none of these, or a part of it breaks a rule.
+            TypeError: If a mapping has an argument that `publish` does not know.
         """
         if type(one) is tuple and len(one) == 2:
             return self.draft(*one)
@@ -179,7 +193,7 @@ class Drafter:
         if isinstance(one, BaseModel):
             return self.draft(one)
         if isinstance(one, Mapping):
-            return self.draft(**one)
+            return self.draft_for("publish_many", *arguments_of("publish_many", one))
         if isinstance(one, Sequence) and not isinstance(one, str) and len(one) == 2:
             return self.draft(*one)
         raise InvalidEventError(
@@ -229,7 +243,7 @@ def _enveloped(
         event,
         written,
         max_retries=None if max_retries is None else _whole(max_retries),
-        retry_delay_ms=None if retry_delay is None else to_milliseconds(retry_delay),
+        retry_delay_ms=None if retry_delay is None else kept_milliseconds(retry_delay, "retry_delay"),
         cipher=cipher,
     )
 
@@ -262,7 +276,7 @@ def _whole(max_retries: Any) -> int:
 def _window_ms(window: DurationLike | None, usual_ms: int) -> int:
     if window is None:
         return usual_ms
-    window_ms = to_milliseconds(window)
+    window_ms = kept_milliseconds(window, "window")
     if window_ms < 1:
         raise InvalidEventError("the window of an idempotency key is at least a millisecond; give none to use 24 h")
     return window_ms
@@ -272,7 +286,7 @@ def _limited(draft: Draft, expire_after: DurationLike | None) -> Draft:
     """Return the same event with a limit of its age, if there is one."""
     if expire_after is None:
         return draft
-    limit_ms = to_milliseconds(expire_after)
+    limit_ms = kept_milliseconds(expire_after, "expire_after")
     if limit_ms < 1:
         raise InvalidEventError("expire_after is at least a millisecond; give none where an event is never too late")
     return draft._replace(step=with_expiry(draft.step, limit_ms))

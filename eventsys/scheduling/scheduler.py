@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Unpack
 
 from pydantic import BaseModel
 
 from eventsys.broker.attempt import attempt_of
 from eventsys.broker.broker import EventBroker
+from eventsys.bus.arguments import ScheduledFields, arguments_of
 from eventsys.bus.drafting import Draft, Drafter
 from eventsys.bus.outcomes import partial_error, unavailable
 from eventsys.clock import from_ms, to_ms
@@ -78,10 +79,10 @@ class DelayedEventScheduler:
         when_taken: WhenTaken = "replace",
         max_retries: int | None = None,
         immediately: bool = False,
-        **fields: Any,
+        **fields: Unpack[ScheduledFields],
     ) -> DelayedEvent[Any]:
         """Keep an event until it is due; see `EventService.schedule`."""
-        draft = self._drafter.draft(event_type, payload, max_retries=max_retries, **fields)
+        draft = self._drafter.draft_for("schedule", event_type, payload, {"max_retries": max_retries, **fields})
         return self.schedule_delayed_event(
             draft, at=at, delay=delay, max_retries=max_retries, key=key, when_taken=when_taken, immediately=immediately
         )
@@ -146,7 +147,7 @@ class DelayedEventScheduler:
         now_ms = self._broker.clock.now_ms()
         drafts, steps, delayed = [], [], []
         for one in events:
-            draft, step, event = self._read(dict(one), now_ms)
+            draft, step, event = self._read(one, now_ms)
             drafts.append(draft)
             steps.append(step)
             delayed.append(event)
@@ -161,12 +162,13 @@ class DelayedEventScheduler:
             attempt.add_all(steps, sum(len(draft.envelope) for draft in drafts))
         return delayed
 
-    def _read(self, given: dict[str, Any], now_ms: int) -> tuple[Draft, Step, DelayedEvent[Any]]:
+    def _read(self, given: Mapping[str, Any], now_ms: int) -> tuple[Draft, Step, DelayedEvent[Any]]:
         """Return the event that one of `schedule_many` is, the step that keeps it, and how it then is."""
-        due_ms = due_ms_of(now_ms, given.pop("at", None), given.pop("delay", None))
-        key, when_taken = given.pop("key", None), given.pop("when_taken", "replace")
+        event_type, payload, fields = arguments_of("schedule_many", given)
+        due_ms = due_ms_of(now_ms, fields.pop("at", None), fields.pop("delay", None))
+        key, when_taken = fields.pop("key", None), fields.pop("when_taken", "replace")
         check_key(key, when_taken)
-        draft = self._drafter.draft(**given)
+        draft = self._drafter.draft_for("schedule_many", event_type, payload, fields)
         facts = _facts(draft.event, now_ms)
         step = self._step(draft, due_ms, facts, key, when_taken)
         return draft, step, _delayed(draft, due_ms, facts, given.get("max_retries"), key)
