@@ -15,6 +15,8 @@ RETURNS
 local prefix = KEYS[1]
 local place, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
 
+-- include: last_line
+
 local types, numbers = {}, {}
 
 local function note(found, name, stored_ms)
@@ -25,7 +27,7 @@ local function note(found, name, stored_ms)
 end
 
 local function is_open(lines)
-  local letter = string.match(lines, "([^\n]?)[^\n]*$")
+  local letter = last_line_letter(lines)
   return letter == "@" or letter == "f" or letter == "r"
 end
 

@@ -47,7 +47,7 @@ local function note(event_id, what)
 end
 
 local function is_open(value)
-  local letter = string.sub(string.match(value, "([^\n]*)$"), 1, 1)
+  local letter = last_line_letter(value)
   return letter == "@" or letter == "f" or letter == "r"
 end
 

@@ -28,6 +28,7 @@ local due_ms, interval_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
 -- include: carry_out
 -- include: gates
 -- include: drop_letter
+-- include: last_line
 
 -- The event of a dead delivery becomes pending again; where its record has gone, it is made anew from the letter.
 local function reopen(letter, header, number)
@@ -36,7 +37,7 @@ local function reopen(letter, header, number)
   place = place or letter.log
   local lines = redis.call("HGET", record, number) or ""
   -- The delivery of a retry that could not be moved out of the delayed store has been open all the time.
-  local added = letter.reason == "unfired" and string.match(lines, "([^\n]?)[^\n]*$") == "f" and 0 or 1
+  local added = letter.reason == "unfired" and last_line_letter(lines) == "f" and 0 or 1
   redis.call("HSET", record, "trouble", "1", "open", tonumber(opened or "0") + added)
   redis.call("HSET", record, number, lines .. (lines == "" and "" or "\n") .. string.format("r%.0f,0,0", now_ms))
   if not opened and place then redis.call("HSETNX", record, "log", place) end

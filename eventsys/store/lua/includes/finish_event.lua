@@ -10,11 +10,7 @@ Uses: prefix, now_ms, retention_ms, count
 ]]
 -- include: cron_waits
 -- include: expiring
-
-local function last_line_letter(lines)
-  local last = string.match(lines, "([^\n]*)$")
-  return string.sub(last, 1, 1)
-end
+-- include: last_line
 
 local function status_of_deliveries(record)
   local fields = redis.call("HGETALL", record)
