@@ -8,6 +8,8 @@ workers noticed. A process that ended for no known reason explains nothing.
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
+from typing import NamedTuple
 
 from tests.chaos.ledger import Delivery
 
@@ -21,9 +23,10 @@ from .spans import covered_s
 MOMENT_S = 0.5
 """Seconds by which the clocks of ledger, logs, and the watches over Redis's file and over processes may differ."""
 
-COMMITTED_WITHIN_S = 5.0
+COMMITTED_WITHIN_S = 2.0
 """Seconds after which an attempt that ended is committed, without those in which its process or the machine stood
-still, or Redis was away, or the commit waited for it: 10 ms, and a machine that does a hundred other things."""
+still, or Redis was away, or the commit waited for it: 10 ms; half a second on a machine with ten times the load that it
+can carry."""
 
 STUCK_WITHIN_S = 30.0
 """Seconds after which a process whose handler lets nobody else run, not even the commit, is killed."""
@@ -42,6 +45,14 @@ _LACKS_MEMORY = ("can't start new thread", "Cannot allocate memory")
 
 Moment = tuple[float, int]
 """When something happened, and in which process."""
+
+
+class Repeat(NamedTuple):
+    """A delivery was handled to its end twice: when and by whom, and why; None: nothing explains it."""
+
+    first: Moment
+    second: Moment
+    why: str | None
 
 
 class Explainer:
@@ -76,17 +87,17 @@ class Explainer:
         """Say whether what was accepted at a moment is among what Redis lost when its power was cut."""
         return any(one.began_at <= told_at <= one.ended_at + MOMENT_S for one in self._record.power_cuts)
 
-    def why_again(self, delivery: Delivery, handled: Ends, first: Moment, second: Moment) -> str | None:
-        """Return why a delivery that was handled to its end was handled again; None: nothing explains it.
-
-        Args:
-            delivery: Which.
-            handled: How it was handled.
-            first: When it was handled to its end, and by which process.
-            second: When it was the next time.
-        """
+    def repeats(self, delivery: Delivery, handled: Ends) -> list[Repeat]:
+        """Return every end of a delivery that was followed by another one, and why it was."""
+        ends, found = sorted(handled.ends), list[Repeat]()
         if self._record.poisons.get(delivery[0]) == "fork_on":
-            return "its handler forked, and the child handled it too"
+            # The child of a fork ends what it has not begun.
+            begun = {pid for _, pid in handled.starts}
+            children, ends = [one for one in ends if one[1] not in begun], [one for one in ends if one[1] in begun]
+            found += [Repeat(one, one, "its handler forked, and the child handled it too") for one in children]
+        return found + [Repeat(*both, self._why_again(handled, *both)) for both in pairwise(ends)]
+
+    def _why_again(self, handled: Ends, first: Moment, second: Moment) -> str | None:
         at, pid = first
         if any(one == pid and at <= committed_at <= second[0] for committed_at, one in handled.commits):
             return "Redis lost the commit when its power was cut" if self._was_cut_after(at) else None

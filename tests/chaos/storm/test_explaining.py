@@ -34,7 +34,11 @@ def _explainer(*facts: Fact, logs: Logs | None = None, handled: dict[Delivery, E
 
 
 def _why(explainer: Explainer, at: float, ends: Ends | None = None) -> str | None:
-    return explainer.why_again(KEY, ends or Ends(), (at, PID), (at + 60.0, OTHER))
+    handled = ends or Ends()
+    handled.ends += [(at + 60.0, OTHER), (at, PID)]
+    (repeat,) = explainer.repeats(KEY, handled)
+    assert repeat[:2] == ((at, PID), (at + 60.0, OTHER))
+    return repeat.why
 
 
 def test_a_kill_explains_what_ended_shortly_before_the_death_of_that_very_process() -> None:
@@ -58,15 +62,15 @@ def test_time_in_which_redis_was_away_or_the_process_stood_still_does_not_count(
 
 def test_a_commit_that_waits_for_redis_has_had_no_time_yet() -> None:
     logs = Logs()
-    logs.waits[PID] += [2.9, 7.0, 10.4]
+    logs.waits[PID] += [2.9, 9.0, 10.4]
     explainer = _explainer(_kill(10.0), _life(10.2), logs=logs)
     assert _why(explainer, 3.0) == KILLED
-    logs.waits[PID].remove(7.0)
+    logs.waits[PID].remove(9.0)
     assert _why(explainer, 3.0) is None
 
 
 def test_a_machine_that_stands_still_commits_nothing() -> None:
-    assert _why(_explainer(Stall(4.0, 7.0), _kill(10.0), _life(10.0)), 3.0) == KILLED
+    assert _why(_explainer(Stall(3.9, 9.5), _kill(10.0), _life(10.0)), 3.0) == KILLED
 
 
 def test_a_death_for_no_known_reason_explains_nothing() -> None:
@@ -115,7 +119,7 @@ def test_a_lease_that_was_lost_explains_what_ran_while_it_was() -> None:
     logs.lost_leases[PID].append(30.0)
     stopped = Strike(10.0, "stop", "worker", PID, [], 19.0)
     explainer = _explainer(stopped, logs=logs)
-    assert _why(explainer, 9.0) == lost, "it ended, stood still, and found its lease gone"
+    assert _why(explainer, 9.5) == lost, "it ended, stood still, and found its lease gone"
     assert _why(explainer, 31.0, Ends(starts=[(9.0, PID)])) == lost, "it stood still while it ran"
     assert _why(explainer, 35.0, Ends(starts=[(34.0, PID)])) is None, "it began that under its new name"
     assert _why(explainer, 3.0) is None
@@ -124,9 +128,15 @@ def test_a_lease_that_was_lost_explains_what_ran_while_it_was() -> None:
 def test_the_lease_may_have_been_lost_by_the_one_that_ended_later() -> None:
     logs = Logs()
     logs.lost_leases[PID].append(30.0)
-    ends = Ends(starts=[(9.0, PID), (25.0, OTHER)])
-    reason = _explainer(logs=logs).why_again(KEY, ends, (26.0, OTHER), (30.1, PID))
-    assert reason == "its process was stopped or cut off for longer than its lease"
+    ends = Ends(starts=[(9.0, PID), (25.0, OTHER)], ends=[(26.0, OTHER), (30.1, PID)])
+    (repeat,) = _explainer(logs=logs).repeats(KEY, ends)
+    assert repeat.why == "its process was stopped or cut off for longer than its lease"
+
+
+def test_a_fork_explains_the_end_of_the_child_and_no_other() -> None:
+    ends = Ends(starts=[(1.0, PID), (60.0, OTHER)], ends=[(1.1, PID), (1.2, 99), (60.1, OTHER)])
+    repeats = _explainer(Poisoned("event", "fork_on")).repeats(KEY, ends)
+    assert [one.why for one in repeats] == ["its handler forked, and the child handled it too", None]
 
 
 def test_want_of_memory_is_accounted_for_where_poison_took_all_there_was() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from itertools import pairwise
 
 from eventsys import DeliveryStatus, EventStatus
 
@@ -136,11 +135,10 @@ class Verdict:
         why: Counter[str] = Counter()
         unexplained, committed = [], []
         for key, handled in self._history.handled.items():
-            for first, second in pairwise(sorted(handled.ends)):
-                reason = self._explainer.why_again(key, handled, first, second)
-                why[reason or "unexplained"] += 1
-                if reason is None:
-                    unexplained.append(f"{key} {first} {second}")
+            for one in self._explainer.repeats(key, handled):
+                why[one.why or "unexplained"] += 1
+                if one.why is None:
+                    unexplained.append(f"{key} {one.first} {one.second}")
             if len(handled.commits) > 1 and not any(self._explainer.was_cut(at) for at, _ in handled.commits):
                 committed.append(f"{key} {sorted(handled.commits)}")
         self._find("deliveries were handled twice, and nothing explains it", unexplained)
