@@ -7,7 +7,7 @@ import inspect
 import logging
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -104,7 +104,7 @@ class CronDeclarations:
             self._said_ms = real_ms
             self._declare_paused(declared)
 
-    def mend_ticks(self, now_ms: int) -> int:
+    def mend_ticks(self, now_ms: int) -> int:  # noqa: ARG002 - it may be over by when the store was read
         """Give active tasks a tick that wait for none: a sweep. Return how many did.
 
         A tick on its way from the store to the cron actor is in neither, so it is given a minute; should its message
@@ -113,9 +113,8 @@ class CronDeclarations:
         mended = 0
         names = self._tasks.names()
         for start in range(0, len(names), _AT_ONCE):
-            strays = self._tasks.strays(names[start : start + _AT_ONCE])
-            for row in self._tasks.read(strays):
-                if _has_lost_its_tick(row, now_ms):
+            for row in self._strays(names[start : start + _AT_ONCE]):
+                if _has_lost_its_tick(row, self._broker.clock.now_ms()):
                     self._editor.edit(row.task.name, self._mending(row))
                     logger.warning("cron task %s had lost its tick", row.task.name, extra={"action": "cron_mended"})
                     mended += 1
@@ -134,6 +133,15 @@ class CronDeclarations:
                 lasts="1h",
             )
         return len(gone)
+
+    def _strays(self, names: Sequence[str]) -> list[CronRow]:
+        """Return those of these tasks whose tick was not in the store after they were read.
+
+        Asked before, it may have been on its way, and the task be read with the next one that was armed meanwhile.
+        """
+        rows = self._tasks.read(self._tasks.strays(names))
+        strays = set(self._tasks.strays([row.task.name for row in rows]))
+        return [row for row in rows if row.task.name in strays]
 
     def _declared(self) -> dict[str, CronDefinition]:
         """Return what this process declares now, by name."""

@@ -112,6 +112,40 @@ def test_a_tick_on_its_way_is_not_mended_and_one_that_was_mended_too_early_count
     assert len(published(events, "report.due")) == 1
 
 
+def test_a_task_that_gets_its_next_tick_while_it_is_looked_at_has_lost_none(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks, declarations = rig.events.cron._tasks, rig.events.cron._declarations
+    rig.events.cron.create("reports", "*/10 * * * *", "report.due")
+    rig.now_ms += 600_000
+    rig._poller.let_go(rig.now_ms)
+    read = tasks.read
+
+    def read_later(names: list[str]) -> Any:
+        rig.work()
+        return read(names)
+
+    monkeypatch.setattr(tasks, "read", read_later)
+    assert declarations.mend_ticks(rig.now_ms) == 0
+    assert len(published(rig.events, "report.due")) == 1
+
+
+def test_a_task_whose_tick_falls_due_while_it_is_looked_at_has_lost_none(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tasks, declarations = rig.events.cron._tasks, rig.events.cron._declarations
+    rig.events.cron.create("reports", "*/10 * * * *", "report.due")
+    names = tasks.names
+
+    def names_later() -> list[str]:
+        rig.now_ms += 600_000
+        rig._poller.let_go(rig.now_ms)
+        return names()
+
+    monkeypatch.setattr(tasks, "names", names_later)
+    assert declarations.mend_ticks(rig.now_ms) == 0
+
+
 @pytest.mark.parametrize(
     ("name", "event_type"),
     [("app.nightly", "cron.run.app.nightly"), ("App.Nightly", "cron.run.app.nightly-"), ("ä" * 90, "cron.run.-")],
