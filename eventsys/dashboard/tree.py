@@ -13,7 +13,9 @@ ROW, STEP = 30, 26
 #: Levels that are drawn one beside another; deeper ones stand below the last.
 _MOST_LEVELS = 24
 
-_TEXT_WIDTH = 560
+#: Pixels that the widest letter of a type takes in the fonts of the style sheet, and those of what
+#: stands behind the type: when, and how it ended.
+_LETTER, _REST = 15, 230
 
 
 class Leaf(NamedTuple):
@@ -54,4 +56,5 @@ def drawn(trace: Trace) -> Tree:
         cause_x, cause_y = places.get(node.event.causation_id or "", (None, None)) if node.depth else (None, None)
         places[node.event.id] = (x, y)
         leaves.append(Leaf(node.event, x, y, cause_x, cause_y, node.is_delayed))
-    return Tree(leaves, max((leaf.x for leaf in leaves), default=0) + _TEXT_WIDTH, ROW * len(leaves), trace.is_complete)
+    width = max((leaf.x + _LETTER * len(leaf.event.type) + _REST for leaf in leaves), default=0)
+    return Tree(leaves, width, ROW * len(leaves), trace.is_complete)
