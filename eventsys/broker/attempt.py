@@ -34,10 +34,13 @@ class Attempt:
         takes_sends: Whether messages sent to plain actors commit too, or leave at once.
         owner: The broker whose commit ends it; what is published on another bus cannot commit with it.
         room: What refuses more where Redis is nearly full; None: nothing does.
+
+    Attributes:
+        weight: Bytes of what it will leave behind.
     """
 
     __slots__ = (
-        "_bytes", "_message", "_on_commit", "_room", "message_id", "owner", "phase", "retry", "steps", "takes_sends",
+        "_message", "_on_commit", "_room", "message_id", "owner", "phase", "retry", "steps", "takes_sends", "weight",
         "when_over",
     )  # fmt: skip
 
@@ -53,7 +56,7 @@ class Attempt:
         self.phase = HANDLING
         self.steps: list[Step] = []
         self.retry: Step | None = None
-        self._bytes = 0
+        self.weight = 0
         self._room = room
         self._on_commit: list[Callable[[bool], None]] | None = None
 
@@ -70,7 +73,7 @@ class Attempt:
             BackpressureError: If the attempt has published as much as one commit may carry, or Redis is nearly full.
         """
         self._check_room(1, size)
-        self._bytes += size
+        self.weight += size
         self.steps.append(step)
         if on_commit is not None:
             self._on_commit = self._on_commit or []
@@ -89,7 +92,7 @@ class Attempt:
                 keeps none of these.
         """
         self._check_room(len(steps), size)
-        self._bytes += size
+        self.weight += size
         self.steps += steps
 
     @property
@@ -107,7 +110,7 @@ class Attempt:
         self.phase = FOLLOWING
         if not succeeded:
             self.steps.clear()
-            self._bytes = 0
+            self.weight = 0
             self.settle(committed=False)
 
     def seal(self) -> None:
@@ -122,9 +125,9 @@ class Attempt:
             )
         if self._room is not None and self.phase == HANDLING:
             self._room.check_known()
-        if len(self.steps) + count > MAX_STEPS or self._bytes + size > MAX_BYTES:
+        if len(self.steps) + count > MAX_STEPS or self.weight + size > MAX_BYTES:
             raise BackpressureError(
-                f"the attempt at {self.message_id!r} has published {len(self.steps)} messages of {self._bytes} bytes,"
+                f"the attempt at {self.message_id!r} has published {len(self.steps)} messages of {self.weight} bytes,"
                 f" and {count} more of {size} bytes are too many: at most {MAX_STEPS} and {MAX_BYTES} bytes commit at"
                 " once; use immediately=True for bulk"
             )

@@ -41,6 +41,8 @@ def end_batch(work: Work, batch: Batch) -> None:
             one.described = text if error is batch.error else None
             finished.append(_failed(work, batch, one, error))
         finished[-1].shared = shared
+    if attempt is not None:
+        finished[0].weight += attempt.weight
     work.in_flight.end_batch(batch.queue_name, len(finished))
     work.committer.put_batch(finished)
 
@@ -77,7 +79,8 @@ class _Success:
         waited_ms = max(0, self._started_ms - one.stored_ms) if one.stored_ms and one.is_first else -1
         header = one.header
         ending = ("ended", header.id, number, self._line, one.is_first, header.type, waited_ms, self._took_us)
-        return Finished(one.place, ending, [], self._told(one) if self._tells else None, None, self._gate)
+        told = self._told(one) if self._tells else None
+        return Finished(one.place, ending, [], told, None, self._gate, one.weight)
 
     def _told(self, one: DeliveryMessage) -> Callable[[str], None] | None:
         one.started_ms, one.took_us = self._started_ms, self._took_us

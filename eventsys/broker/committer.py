@@ -16,6 +16,7 @@ from eventsys.store.commit_batch import CommitBatch
 from eventsys.store.link import Link, run_script
 from eventsys.store.scripts import script
 
+from .backlog import Backlog
 from .finished import Finished, add_shared
 from .messages import Place
 
@@ -36,11 +37,8 @@ LEAST_GAP_S = 0.002
 #: How long an attempt waits for others to end, while others run; the price of a round trip shared by them.
 GATHER_S = 0.010
 
-#: Seconds between tries while Redis refuses.
-_REFUSED_S = 2.0
-
-#: Seconds between tries while Redis is away.
-_RETRY_S = 0.25
+#: Seconds between tries while Redis refuses, and while it is away.
+_REFUSED_S, _RETRY_S = 2.0, 0.25
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +47,8 @@ class Committer:
     """Ends attempts in the order they come, in batches.
 
     An attempt that ends while nothing else runs is committed at once. Under load a batch is what has gathered in a few
-    milliseconds, so the busier the process, the fewer the round trips.
-    While Redis is away everything waits here: it is bounded by what the process may hold.
+    milliseconds, so the busier the process, the fewer the round trips. While Redis is away everything waits here, until
+    the `backlog` is full: nothing more is fetched then.
 
     Args:
         link: The way to Redis.
@@ -83,31 +81,31 @@ class Committer:
         self._retention_ms = retention_ms
         self._forget = forget
         self._lease_ended = lease_ended
-        self._committed_at = 0.0
+        self._committed_at = self._batched_at = 0.0
         self._may_have_run = False
         self._more_is_coming = more_is_coming
         self._subscriptions_changed = subscriptions_changed
         self._version = b""
-        self._waiting: deque[Finished] = deque()
-        self._batched: deque[Finished] = deque()
-        self._batched_at = 0.0
-        self._is_committing = False
-        self._is_closing = False
-        self._is_asleep = True
+        self._waiting, self._batched = deque[Finished](), deque[Finished]()
+        self._committing = 0
+        self.backlog = Backlog(lambda: len(self._waiting) + len(self._batched) + self._committing)
+        self._is_closing, self._is_asleep = False, True
         self._wake, self._urgent = threading.Event(), threading.Event()
-        self._settled = threading.Condition()
+        self._settled, self._starting = threading.Condition(), threading.Lock()
         self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
         self._by_hand = threading.RLock() if by_hand else None
         self._script = script("commit")
 
     def put(self, finished: Finished) -> None:
         """Take an attempt that is over; it is committed within a few milliseconds, at once when nothing else runs."""
+        if finished.weight:
+            self.backlog.weigh_all([finished])
         self._waiting.append(finished)
         self._taken(is_suspect=finished.place.is_suspect)
 
     def put_all(self, finished: Sequence[Finished]) -> None:
         """Take many attempts that are over."""
+        self.backlog.weigh_all(finished)
         self._waiting.extend(finished)
         self._taken()
 
@@ -115,6 +113,7 @@ class Committer:
         """Take attempts that were made in one call; they wait some milliseconds for other calls for their events."""
         if not self._batched:
             self._batched_at = time.monotonic()
+        self.backlog.weigh_all(finished)
         self._batched.extend(finished)
         self._taken()
 
@@ -146,9 +145,7 @@ class Committer:
         """Wait until everything taken so far is committed, and say whether that is so."""
         self._wake.set()
         with self._settled:
-            return self._settled.wait_for(
-                lambda: not self._waiting and not self._batched and not self._is_committing, timeout_s
-            )
+            return self._settled.wait_for(lambda: not len(self.backlog), timeout_s)
 
     def close(self, timeout_s: float) -> bool:
         """Commit what is left, for at most `timeout_s`, then stop; say whether all was committed."""
@@ -174,20 +171,22 @@ class Committer:
             self._sleep()
             self._gather()
             while self._waiting or self._batched:
-                self._is_committing = True
                 self._commit_next()
                 self._committed_at = time.monotonic()
                 self._gather()
             with self._settled:
-                self._is_committing = False
                 self._settled.notify_all()
 
     def _commit_next(self) -> None:
-        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_AT_ONCE))]
+        self._committing = min(len(self._waiting), MOST_AT_ONCE)
+        batch = self.backlog.take(self._waiting, self._committing)
         if self._batched and self._is_ripe():
             batch += self._ripe()
         if batch:
+            self._committing = len(batch)
             self._commit_or_wait(batch)
+            self._committing = 0
+            self.backlog.has_shrunk()
 
     def _has_enough(self) -> bool:
         return len(self._waiting) >= ENOUGH or len(self._batched) >= ENOUGH_BATCHED
@@ -325,6 +324,7 @@ class Committer:
 
     def _conclude(self, batch: list[Finished], results: list[str]) -> None:
         self._forget([one.place for one in batch])
+        self.backlog.lighten(batch)
         for one, result in zip(batch, results, strict=True):
             if one.done is not None:
                 self._tell(one.done, result)
@@ -335,9 +335,10 @@ class Committer:
         ending = one.ending if one.resolve is None else one.resolve()
         if ending is None:
             self._forget([one.place])
-            return
-        one.ending = ending
-        self._waiting.append(one)
+            self.backlog.lighten([one])
+        else:
+            one.ending = ending
+            self._waiting.append(one)
 
     @staticmethod
     def _tell(done: Callable[[str], Any], result: str) -> None:

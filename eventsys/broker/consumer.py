@@ -154,6 +154,8 @@ class EventConsumer(Consumer):
         enough = limit // 2 + 1 if limit > self._prefetch.threads else limit
         if not work.in_flight.wait_for_room(self.queue, enough, self._timeout_ms / 1000):
             return []
+        if not work.committer.backlog.has_room(self._timeout_ms / 1000):
+            return []
         room = limit - work.in_flight.held(self.queue)
         if has_leftovers and (found := self._leftovers(room)):
             return found
@@ -277,8 +279,7 @@ class EventConsumer(Consumer):
             extra={"action": error.reason, "queue": place.queue, "entry": place.entry},
         )  # fmt: skip
         letter_id = f"{place.stream}|{place.entry}"
-        self._work.end_unread(
-            place, ending_of_junk(letter_id, str(error), error.fields, reason=error.reason, place=place)
-        )
+        ending = ending_of_junk(letter_id, str(error), error.fields, reason=error.reason, place=place)
+        self._work.end_unread(place, ending, sum(map(len, error.fields)))
         if isinstance(error, ForgedError):
             self._work.when_forged(letter_id, str(error))

@@ -45,9 +45,10 @@ class Finished:
         resolve: Computes the ending again when the subscriptions changed under it; None: it was handed back instead.
         gate: What a subscription with limits or a breaker has to be told: its name, and the verdict.
         shared: What it leaves behind together with others, which then are ended by the same script call.
+        weight: Bytes that it holds until it is committed, where these are many.
     """
 
-    __slots__ = ("done", "ending", "gate", "place", "resolve", "shared", "steps")
+    __slots__ = ("done", "ending", "gate", "place", "resolve", "shared", "steps", "weight")
 
     def __init__(
         self,
@@ -57,7 +58,9 @@ class Finished:
         done: Callable[[str], None] | None = None,
         resolve: Callable[[], Ending | None] | None = None,
         gate: tuple[str, str] | None = None,
+        weight: int = 0,
     ) -> None:
+        self.weight = weight
         self.gate = gate
         self.shared: Shared | None = None
         self.place = place

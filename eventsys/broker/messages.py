@@ -23,6 +23,10 @@ from .past import read_past
 DISPATCHER = "eventsys.dispatch"
 
 
+#: Letters from which on what a message holds is counted while it waits for its commit.
+WEIGHED_FROM = 4_096
+
+
 class UndecodableError(Exception):
     """An entry of a lane that is no message.
 
@@ -53,9 +57,11 @@ class Received(MessageProxy):
     Attributes:
         previous: How many attempts there were before this one.
         described: What its error says, and its traceback, where somebody has written that down already.
+        weight: Letters of what it holds, where these are many.
     """
 
     # What most messages never have is said here once; each attribute of its own costs a message time and memory.
+    weight = 0
     described: tuple[str, str] | None = None
     actor: Actor[..., Any] | None = None
     attempt: Attempt | None = None
@@ -169,6 +175,8 @@ class LogMessage(Received):
     def __init__(self, envelope: str, place: Place) -> None:
         super().__init__(place, actor_name=DISPATCHER, args=(envelope,), options={}, message_id=place.entry)
         self.envelope = envelope
+        if len(envelope) >= WEIGHED_FROM:
+            self.weight = len(envelope)
         self.event_id = ""
         self.event_type = ""
         self.expires_ms: int | None = None
@@ -217,6 +225,8 @@ class DeliveryMessage(Received):
         self.replay = replay
         self.subscription = subscription
         self.envelope = envelope
+        if len(envelope) >= WEIGHED_FROM:
+            self.weight = len(envelope)
         self.header = header
         self.event_id = header.id
         self.is_first = not options or (self.previous == 0 and "before" not in options)
@@ -319,15 +329,13 @@ def _read_plain(data: bytes, place: Place) -> PlainMessage:
             wire = _checked(Message.decode(data))
     else:
         wire = Message.decode(data)
-    return PlainMessage(
-        place,
-        actor_name=wire.actor_name,
-        args=tuple(wire.args),
-        kwargs=wire.kwargs,
-        options=wire.options,
-        message_id=wire.message_id,
-        timestamp=wire.message_timestamp,
-    )
+    message = PlainMessage(
+        place, actor_name=wire.actor_name, args=tuple(wire.args), kwargs=wire.kwargs, options=wire.options,
+        message_id=wire.message_id, timestamp=wire.message_timestamp,
+    )  # fmt: skip
+    if len(data) >= WEIGHED_FROM:
+        message.weight = len(data)
+    return message
 
 
 def _checked(message: Message[Any]) -> Message[Any]:

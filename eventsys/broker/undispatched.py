@@ -24,7 +24,7 @@ def end_undispatched(work: Work, message: LogMessage) -> None:
     if ending is None:
         work.in_flight.hold_no_more([message.place])
     else:
-        work.end_unread(message.place, ending)
+        work.end_unread(message.place, ending, message.weight)
 
 
 def resolving_again(work: Work, message: Received) -> Callable[[], Ending | None] | None:

@@ -194,6 +194,7 @@ class Work:
             self.when_committed(message, "after_ack" if succeeded else "after_nack", attempt),
             resolving_again(self, message) if isinstance(message, LogMessage) else None,
             self._gate_of(message) if self.gates.kept else None,
+            message.weight if attempt is None else message.weight + attempt.weight,
         )
 
     def turn_away(self, message: DeliveryMessage) -> None:
@@ -201,12 +202,12 @@ class Work:
         ending = ending_of_waiting(message, is_hosted=True)
         gate = (message.subscription, "") if message.subscription in self.gates.kept else None
         self.in_flight.handled(message.place)
-        self.committer.put(Finished(message.place, ending, [], gate=gate))
+        self.committer.put(Finished(message.place, ending, [], gate=gate, weight=message.weight))
 
-    def end_unread(self, place: Place, ending: Ending) -> None:
-        """End what could not be read as a message."""
+    def end_unread(self, place: Place, ending: Ending, weight: int) -> None:
+        """End what could not be read as a message, of so many bytes."""
         self.in_flight.handled(place)
-        self.committer.put(Finished(place, ending, []))
+        self.committer.put(Finished(place, ending, [], weight=weight))
 
     def hand_back(self, messages: Sequence[Received]) -> None:
         """Return messages that were not started, for any process to take."""
@@ -280,7 +281,7 @@ class Work:
     def dispatched(self, message: LogMessage) -> Finished:
         """Return the end of an event that was resolved, as the committer takes it."""
         ending, tell = ending_of_success(message, 0), self.when_committed(message, "after_ack", None)
-        return Finished(message.place, ending, [], tell, resolving_again(self, message))
+        return Finished(message.place, ending, [], tell, resolving_again(self, message), None, message.weight)
 
     def when_committed(self, message: Received, signal: str, attempt: Attempt | None) -> Callable[[str], None] | None:
         """Return what is called when the end of a message is committed, with "ok" or "lost"; None: nothing is."""
