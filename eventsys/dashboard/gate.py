@@ -152,7 +152,7 @@ async def _body(scope: Scope, receive: Receive) -> bytes | _Refusal:
         return _too_large()
     if any(one.lower() != b"identity" for one in _values(scope, b"content-encoding")):
         return _Refusal(415, "what is sent must not be compressed")
-    parts: list[bytes] = []
+    body = bytearray()
     try:
         async with asyncio.timeout(ARRIVES_WITHIN_S):
             more = True
@@ -160,13 +160,13 @@ async def _body(scope: Scope, receive: Receive) -> bytes | _Refusal:
                 message = await receive()
                 if message["type"] != "http.request":
                     return _Refusal(400, "the request broke off")
-                parts.append(message.get("body", b""))
+                body += message.get("body", b"")
                 more = message.get("more_body", False)
-                if sum(map(len, parts)) > MOST_BYTES:
+                if len(body) > MOST_BYTES:
                     return _too_large()
     except TimeoutError:
         return _Refusal(408, f"the request did not arrive within {ARRIVES_WITHIN_S:.0f} s")
-    return b"".join(parts)
+    return bytes(body)
 
 
 def _too_large() -> _Refusal:

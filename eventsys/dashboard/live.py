@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, NamedTuple
 
 from anyio import to_thread
@@ -48,18 +48,22 @@ class Live:
         self._events = events
         self._watchers: set[asyncio.Queue[Message | None]] = set()
         self._looking: asyncio.Task[None] | None = None
+        self._is_asking = False
 
     @property
     def is_full(self) -> bool:
         """Whether nobody more may watch."""
         return len(self._watchers) >= MOST_WATCHERS
 
-    async def watch(self, *, for_page: bool = True) -> AsyncIterator[str]:
+    async def watch(self, *, for_page: bool = True) -> AsyncGenerator[str]:
         """Give a message of server-sent events at every look, until who watches is gone.
 
         Args:
             for_page: Whether the overview watches, or else a program.
         """
+        if self.is_full:  # others came between the answer's beginning and this
+            yield away("too many watch already")
+            return
         mine: asyncio.Queue[Message | None] = asyncio.Queue(maxsize=1)
         self._watchers.add(mine)
         if self._looking is None or self._looking.done():
@@ -69,15 +73,22 @@ class Live:
                 yield message.page if for_page else message.api
         finally:
             self._watchers.discard(mine)
-            if not self._watchers and self._looking is not None:
+            # A look that is being taken cannot be called off. Whoever comes next gets it: else those who come and go
+            # while Redis is slow would leave a thread behind each.
+            if not self._watchers and self._looking is not None and not self._is_asking:
                 self._looking.cancel()
                 self._looking = None
 
     async def _look_again_and_again(self) -> None:
         while self._watchers:
-            message = await to_thread.run_sync(self._look)
+            self._is_asking = True
+            try:
+                message = await to_thread.run_sync(self._look)
+            finally:
+                self._is_asking = False
             self._tell(message)
-            await asyncio.sleep(EVERY_S)
+            if self._watchers:
+                await asyncio.sleep(EVERY_S)
 
     def end(self) -> None:
         """Let nobody watch any more: a server that ends would wait for streams that do not."""
@@ -98,14 +109,19 @@ class Live:
             totals = look.totals()
             charts = charts_of(look.activity())
         except EventsysError as error:
-            away = f"event: away\ndata: {json.dumps({'said': ' '.join(str(error).split())})}\n\n"
-            return Message(away, away)
+            said = away(" ".join(str(error).split()))
+            return Message(said, said)
         drawn = {one.name: {"bars": one.bars, "most": shown(one.most), "said": one.said} for one in charts}
         told: dict[str, Any] = {**figures_of(totals), "charts": drawn}
         return Message(
             page=f"event: figures\ndata: {json.dumps(told)}\n\n",
             api=f"event: metrics\ndata: {totals.model_dump_json()}\n\n",
         )
+
+
+def away(said: str) -> str:
+    """Return the message that there is nothing to see just now, and why."""
+    return f"event: away\ndata: {json.dumps({'said': said})}\n\n"
 
 
 def figures_of(totals: EventMetrics) -> dict[str, str]:

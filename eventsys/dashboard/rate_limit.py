@@ -10,6 +10,10 @@ from collections.abc import Callable
 MOST_ADDRESSES = 10_000
 
 
+#: Letters of an address that tell it apart: behind a proxy that passes on what a header claims it may be any text.
+LONGEST_ADDRESS = 64
+
+
 class RateLimit:
     """Lets each address ask so often a second, and some more at once.
 
@@ -37,7 +41,7 @@ class RateLimit:
         return not self._take(address, 0)
 
     def _take(self, address: str, count: int) -> bool:
-        now = self._monotonic()
+        now, address = self._monotonic(), address[:LONGEST_ADDRESS]
         with self._lock:
             left, at = self._left.pop(address, (float(self._burst), now))
             left = min(self._burst, left + (now - at) * self._rate)

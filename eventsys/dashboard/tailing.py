@@ -7,10 +7,11 @@ import contextlib
 import json
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
 from typing import Any
 
+from eventsys.dashboard.live import away
 from eventsys.errors import EventsysError
 from eventsys.model.event import Event
 from eventsys.model.patterns import check_pattern, pattern_matches
@@ -25,6 +26,9 @@ MOST_WAITING = 100
 #: Seconds between two messages to one page: so many events that nobody could read them are sent together.
 PAUSE_S = 0.25
 
+#: Events between the thread that follows the log and the loop: where the loop has no time, the thread waits.
+MOST_HANDED_OVER = 1_000
+
 #: Seconds until Redis is asked again after it did not answer.
 _AGAIN_S = 2.0
 
@@ -38,14 +42,14 @@ class Watcher:
 
     def __init__(self, patterns: Sequence[str]) -> None:
         self._patterns = [check_pattern(one) for one in patterns]
-        self._waiting: deque[Event[Any]] = deque()
+        self._waiting: deque[dict[str, Any]] = deque()
         self._left_out = 0
         self._trouble = ""
         self.has_news = asyncio.Event()
 
-    def give(self, event: Event[Any]) -> None:
-        """Take an event, if it is wanted."""
-        if self._patterns and not any(pattern_matches(one, event.type) for one in self._patterns):
+    def give(self, event: dict[str, Any]) -> None:
+        """Take what is shown of an event, if it is wanted."""
+        if self._patterns and not any(pattern_matches(one, event["type"]) for one in self._patterns):
             return
         if len(self._waiting) == MOST_WAITING:
             self._waiting.popleft()
@@ -63,8 +67,8 @@ class Watcher:
         self.has_news.clear()
         if self._trouble:
             said, self._trouble = self._trouble, ""
-            return _message("away", {"said": said})
-        events, left_out = [_shown(one) for one in self._waiting], self._left_out
+            return away(said)
+        events, left_out = list(self._waiting), self._left_out
         self._waiting.clear()
         self._left_out = 0
         return _message("events", {"events": events, "left_out": left_out})
@@ -87,15 +91,18 @@ class Tail:
         """Whether nobody more may watch."""
         return len(self._watchers) >= MOST_WATCHERS
 
-    async def watch(self, patterns: Sequence[str] = ()) -> AsyncIterator[str]:
+    async def watch(self, patterns: Sequence[str] = ()) -> AsyncGenerator[str]:
         """Give messages of server-sent events with what is stored from now on, until who watches is gone.
 
         Raises:
             InvalidPatternError: If a pattern cannot be.
         """
         mine = Watcher(patterns)
+        if self.is_full:  # others came between the answer's beginning and this
+            yield away("too many watch already")
+            return
         self._watchers.add(mine)
-        if self._follower is None:
+        if self._follower is None or not self._follower.goes_on():
             self._follower = _Follower(self._events, self._watchers)
         try:
             yield _message("following", {})
@@ -106,56 +113,80 @@ class Tail:
         finally:
             self._watchers.discard(mine)
             if not self._watchers and self._follower is not None:
-                self._follower.stop()
-                self._follower = None
+                self._follower.is_wanted = False
 
 
 class _Follower:
     """Follows the log in a thread of its own, and hands what it finds to those who watch, in the loop they are in.
 
+    The thread ends when Redis answers next after nobody wants it any more, within five seconds. Who comes before that
+    finds it at work: so those who come and go leave one thread behind, and not one each.
+
     Args:
         events: The service of the bus.
         watchers: Who watches; the set is that of the loop.
+
+    Attributes:
+        is_wanted: Whether anybody watches.
     """
 
     def __init__(self, events: EventService, watchers: set[Watcher]) -> None:
+        self.is_wanted = True
         self._events = events
         self._watchers = watchers
         self._loop = asyncio.get_running_loop()
         self._news: deque[Callable[[Watcher], None]] = deque()
-        self._stopped = threading.Event()
+        self._room = threading.Semaphore(MOST_HANDED_OVER)
+        self._has_ended = False
+        self._ending = threading.Lock()
+        self._never = threading.Event()
         threading.Thread(target=self._run, name="eventsys-tail", daemon=True).start()
 
-    def stop(self) -> None:
-        """Follow no longer; the thread ends when Redis answers next, within five seconds."""
-        self._stopped.set()
+    def goes_on(self) -> bool:
+        """Say whether it follows the log from here on, for whoever watches in this loop; else another one has to."""
+        if self._loop is not asyncio.get_running_loop():
+            return False
+        with self._ending:
+            self.is_wanted = True
+            return not self._has_ended
+
+    def _ends(self) -> bool:
+        """Say whether to end, since nobody watches; from then on it has ended."""
+        with self._ending:
+            self._has_ended = self._has_ended or not self.is_wanted or self._loop.is_closed()
+            return self._has_ended
 
     def _run(self) -> None:
-        while not self._stopped.is_set():
+        while not self._ends():
             try:
-                for event in self._events.store.follow(is_wanted=lambda: not self._stopped.is_set()):
-                    self._hand_over(partial(_give, event=event))
-                    if self._stopped.is_set():
-                        return
+                for event in self._events.store.follow(is_wanted=lambda: not self._ends()):
+                    if not self._is_handed_over(partial(_give, event=_shown(event))):
+                        break
             except EventsysError as error:
-                self._hand_over(partial(_tell, trouble=" ".join(str(error).split())))
-                self._stopped.wait(_AGAIN_S)
+                self._is_handed_over(partial(_tell, trouble=" ".join(str(error).split())))
+                self._never.wait(_AGAIN_S)
 
-    def _hand_over(self, take: Callable[[Watcher], None]) -> None:
+    def _is_handed_over(self, take: Callable[[Watcher], None]) -> bool:
+        """Hand over, once there is room, what is to be done with each who watches; false if nobody does any more."""
+        while not self._room.acquire(timeout=_AGAIN_S):
+            if self._ends():
+                return False
         self._news.append(take)
         if len(self._news) == 1:
             # The loop ends before this thread does, where the server is stopped meanwhile.
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._give_all)
+        return True
 
     def _give_all(self) -> None:
         while self._news:
             take = self._news.popleft()
-            for watcher in () if self._stopped.is_set() else self._watchers:
+            self._room.release()
+            for watcher in self._watchers:
                 take(watcher)
 
 
-def _give(watcher: Watcher, event: Event[Any]) -> None:
+def _give(watcher: Watcher, event: dict[str, Any]) -> None:
     watcher.give(event)
 
 

@@ -20,6 +20,9 @@ WAIT_MS = 5_000
 #: Most events of a lane taken at once.
 _AT_ONCE = 100
 
+#: Bytes of a lane taken at once, as far as the last ones tell: where events are large, fewer.
+_BYTES_AT_ONCE = 4 * 1024 * 1024
+
 
 def follow_log(
     link: Link, keys: Keys, patterns: Sequence[str] = (), *, is_wanted: Callable[[], bool] = lambda: True
@@ -44,17 +47,25 @@ def follow_log(
     streams = [keys.log(str(home)) for home in (*LANES, *CLASSES)]
     newest = channel.pipeline([("XREVRANGE", stream, "+", "-", "COUNT", 1) for stream in streams])
     places = {stream.encode(): found[0][0] if found else b"0" for stream, found in zip(streams, newest, strict=True)}
+    many = _AT_ONCE
     try:
         while is_wanted():
-            command = ("XREAD", "COUNT", _AT_ONCE, "BLOCK", WAIT_MS, "STREAMS", *places, *places.values())
+            command = ("XREAD", "COUNT", many, "BLOCK", WAIT_MS, "STREAMS", *places, *places.values())
             for stream, entries in channel.call(*command, timeout_s=WAIT_MS / 1000 + 5) or ():
                 places[stream] = entries[-1][0]
+                many = _at_once(entries)
                 for _, fields in entries:
                     event = _readable(fields[1]) if b"n" in fields[2::2] else None
                     if event is not None and (not wanted or any(pattern_matches(one, event.type) for one in wanted)):
                         yield event
     finally:
         channel.close()
+
+
+def _at_once(entries: Sequence[Any]) -> int:
+    """Return how many such events may be taken at once."""
+    size = sum(len(fields[1]) for _, fields in entries) / len(entries)
+    return max(1, min(_AT_ONCE, int(_BYTES_AT_ONCE / max(size, 1))))
 
 
 def _readable(envelope: bytes) -> Event[Any] | None:
