@@ -16,7 +16,7 @@ from eventsys.clock import from_ms
 from eventsys.errors import CronTaskError
 from eventsys.model.cron_task import MOST_ROWS, CronDefinition, CronRun, CronTask
 from eventsys.model.durations import DurationLike
-from eventsys.model.queries import Page
+from eventsys.model.queries import Page, page_of
 from eventsys.scheduling.cron_actor import CronActor
 from eventsys.scheduling.cron_changes import Change, changed, deleted, paused, resumed
 from eventsys.scheduling.cron_declarations import CronDeclarations, declare_function
@@ -238,7 +238,7 @@ class CronService:
         """Return a page of all tasks, in the order of their names."""
         count = max(1, min(page_size, MOST_ROWS))
         rows, total = self._tasks.page((max(1, page) - 1) * count, count)
-        return Page[CronTask](items=[row.task for row in rows], total=total, page=max(1, page), page_size=count)
+        return page_of(CronTask)(items=[row.task for row in rows], total=total, page=max(1, page), page_size=count)
 
     def history(self, name: str, *, page: int = 1, page_size: int = 20) -> Page[CronRun]:
         """Return a page of a task's runs: those that are on, then the last hundred, the newest first.
@@ -251,7 +251,7 @@ class CronService:
         self.get(name)
         count = max(1, min(page_size, MOST_ROWS))
         runs, total = self._tasks.history(name, (max(1, page) - 1) * count, count)
-        return Page[CronRun](items=runs, total=total, page=max(1, page), page_size=count)
+        return page_of(CronRun)(items=runs, total=total, page=max(1, page), page_size=count)
 
     def newest_runs(self, names: Sequence[str], count: int = 20) -> Mapping[str, Sequence[CronRun]]:
         """Return the newest runs of several tasks by name, as `history` does; nothing for a task that is not there."""

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 from eventsys.clock import Clock
 from eventsys.errors import NotFoundError, RedriveRefusedError
 from eventsys.model.dead_letter import DeadLetter, DeadLetterFilter, RedriveResult
-from eventsys.model.queries import Page
+from eventsys.model.queries import Page, page_of
 from eventsys.model.rates import RateLike, interval_of_rate
 from eventsys.model.seal import Seal
 from eventsys.store.keys import Keys
@@ -67,7 +67,7 @@ class DeadLetters:
         wanted = wanted or DeadLetterFilter()
         found, next_cursor = self._index.page(wanted)
         total, is_exact = self._index.count(wanted)
-        return Page[DeadLetter](
+        return page_of(DeadLetter)(
             items=self._read([one.id for one in found]),
             total=total,
             total_is_exact=is_exact,

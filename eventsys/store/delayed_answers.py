@@ -7,7 +7,7 @@ from typing import Any
 
 from eventsys.errors import AlreadyFiredError, NotFoundError
 from eventsys.model.event import DelayedEvent, Event, EventRecord
-from eventsys.model.queries import EventFilter, Page
+from eventsys.model.queries import EventFilter, Page, page_of
 from eventsys.model.status import EventStatus
 from eventsys.store.delayed_entries import USUAL_RETRIES, read_delayed, read_entry
 from eventsys.store.history import MOST_SCANNED, History
@@ -67,7 +67,7 @@ def list_ended(
     known = sorted((int(ms), one) for one, ms in zip(ids, due, strict=True) if ms and low <= int(ms) < high)
     first = (wanted.page - 1) * wanted.page_size
     records = get_events([one for _, one in known[first : first + wanted.page_size]])
-    return Page[DelayedEvent[Any]](
+    return page_of(DelayedEvent[Any])(
         items=[delayed_of_record(one) for one in records],
         total=len(known),
         total_is_exact=is_exact,

@@ -12,7 +12,7 @@ from eventsys.clock import first_ms, from_ms, last_ms
 from eventsys.model.envelope import EventHeader, decode_header, shown_event
 from eventsys.model.event import DelayedEvent, WaitingRetry
 from eventsys.model.patterns import pattern_matches
-from eventsys.model.queries import EventFilter, Page
+from eventsys.model.queries import EventFilter, Page, page_of
 from eventsys.store.delayed_entries import (
     Entry,
     Position,
@@ -71,7 +71,7 @@ def list_delayed(link: Link, keys: Keys, wanted: EventFilter, waiting: int) -> P
         if len(items) > wanted.page_size:
             items = items[: wanted.page_size]
             end = items[-1][0]
-    return Page[DelayedEvent[Any]].model_construct(
+    return page_of(DelayedEvent[Any]).model_construct(
         items=[read_delayed(entry) for _, entry in items],
         total=total,
         page=wanted.page,
@@ -88,7 +88,7 @@ def _page_of_ids(link: Link, keys: Keys, wanted: EventFilter) -> Page[DelayedEve
     found = [one for one in _found(link, keys, list(dict.fromkeys(wanted.ids))) if one.is_event and fits(one)]
     known = sorted((one for one in found if _is_within(one, low_ms, high_ms)), key=lambda one: one.due_ms)
     first = (wanted.page - 1) * wanted.page_size
-    return Page[DelayedEvent[Any]].model_construct(
+    return page_of(DelayedEvent[Any]).model_construct(
         items=[read_delayed(one) for one in known[first : first + wanted.page_size]],
         total=len(known), page=wanted.page, page_size=wanted.page_size, total_is_exact=True, next_cursor=None,
     )  # fmt: skip
@@ -101,7 +101,7 @@ def list_retries(
     wanted = EventFilter(page=page, page_size=page_size)
     most = _messages(link, keys, ticks=False)
     if most == 0:
-        return Page[WaitingRetry[Any]](items=[], total=0, page=page, page_size=page_size)
+        return page_of(WaitingRetry[Any])(items=[], total=0, page=page, page_size=page_size)
     renamed = present_names(link, keys)
     present = subscription and renamed.get(subscription, subscription)
 
@@ -109,7 +109,7 @@ def list_retries(
         return _is_retry(entry) and present in {None, renamed.get(entry.step[3][1], entry.step[3][1])}
 
     items, total, end = _scan(link, keys, wanted, fits, first=(page - 1) * page_size, most=most)
-    return Page[WaitingRetry[Any]](
+    return page_of(WaitingRetry[Any])(
         items=[_read_retry(entry, renamed) for _, entry in items[:page_size]],
         total=total,
         page=page,

@@ -11,7 +11,7 @@ from eventsys.errors import NotFoundError
 from eventsys.model.cipher import Cipher
 from eventsys.model.event import DelayedEvent, Event, EventRecord
 from eventsys.model.metrics import EventMetrics
-from eventsys.model.queries import EventFilter, Page
+from eventsys.model.queries import EventFilter, Page, page_of
 from eventsys.model.seal import Seal
 from eventsys.model.status import EventStatus
 from eventsys.model.trace import Trace
@@ -120,7 +120,7 @@ class EventStore:
             InvalidCursorError: If the cursor is none of such a query.
         """
         found = self.history.find(wanted)
-        return Page[EventRecord[Any]](
+        return page_of(EventRecord[Any])(
             items=self._records(found.events),
             total=found.total,
             total_is_exact=found.total_is_exact,
