@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
         if options.longest_takeover and times and times[-1] > options.longest_takeover:
             verdict.faults.append(f"a takeover took {times[-1]:.1f} s")
         events.stop()
-        _report(nemesis, load, verdict, times, time.monotonic() - began_at)
+        _report(nemesis, load, verdict, times, time.monotonic() - began_at, options.rate)
     return 1 if verdict.faults else 0
 
 
@@ -128,11 +128,11 @@ def _wait_for_rest(server: Server, keys: Keys, options: argparse.Namespace) -> s
         time.sleep(0.1)
 
 
-def _report(nemesis: Nemesis, load: Load, verdict: Verdict, times: list[float], seconds: float) -> None:
+def _report(nemesis: Nemesis, load: Load, verdict: Verdict, times: list[float], seconds: float, rate: float) -> None:
     struck = sum(bool(strike.held) for strike in nemesis.strikes)
     figures: dict[str, object] = dict(nemesis.done)
     figures |= {"struck work in hand": struck, "deliveries taken over": len(times), **verdict.figures}
-    figures |= {"publishing errors": load.errors}
+    figures |= {"publishing errors": load.errors, "events a second": f"{load.reached_rate:.0f} of {rate:.0f}"}
     if times:
         figures["takeover, median and slowest"] = f"{times[len(times) // 2]:.2f} s, {times[-1]:.2f} s"
     figures["duration"] = f"{seconds:.0f} s"

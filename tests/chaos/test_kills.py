@@ -16,7 +16,7 @@ def test_sixty_kills_lose_nothing_and_double_nothing(capsys: pytest.CaptureFixtu
 
     `python -m tests.chaos --kills 200` does more of it, and other faults too.
     """
-    command = [sys.executable, "-m", "tests.chaos", "--kills", "60", "--seed", str(SEED)]
+    command = [sys.executable, "-m", "tests.chaos", "--kills", "60", "--rate", "150", "--seed", str(SEED)]
     run = subprocess.run(command, capture_output=True, text=True, timeout=140, check=False)
     with capsys.disabled():
         print("\n" + run.stdout)
