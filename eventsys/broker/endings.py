@@ -17,6 +17,7 @@ from eventsys.store.steps import delayed_step, message_step
 
 from .actor import HandlerActor
 from .messages import DeliveryMessage, LogMessage, Place, PlainMessage, Received
+from .past import LATEST_MS
 from .sending import plain_text
 
 #: Longest error text and traceback kept, in letters; a recursion error has a megabyte of them.
@@ -91,13 +92,14 @@ def ending_of_failure(
     if isinstance(message.error, ActorNotFound):
         if isinstance(message, DeliveryMessage):
             return _unhosted(message, worker, *known(message.subscription))
-        if now_ms - message.options.get("parked_ms", now_ms) < parked_ms:
-            return _parked(message, now_ms, seal)
+        since_ms = _said(message, "parked_ms", now_ms)
+        if now_ms - since_ms < parked_ms:
+            return _parked(message, since_ms, now_ms, seal)
     error, trace = message.described or described(message.error)
     facts = ["reason", _reason(message), "error", error, "traceback", trace, "attempts", str(_attempts(message))]
     facts += ["queue", message.queue_name, "lane", str(message.place.lane), "actor", message.actor_name]
-    facts += ["first_ms", str(message.options.get("first_ms", message.started_ms))]
-    if redrives := message.options.get("redrives"):
+    facts += ["first_ms", str(_said(message, "first_ms", message.started_ms))]
+    if redrives := _said(message, "redrives", 0):
         facts += ["redrives", str(redrives)]
     if isinstance(message, DeliveryMessage):
         facts += ["s", message.subscription, "e", message.envelope, "type", message.header.type]
@@ -183,8 +185,8 @@ def _unhosted(message: DeliveryMessage, worker: int, number: int, exists: bool) 
     return ending_of_waiting(message, is_hosted=False)
 
 
-def _parked(message: Received, now_ms: int, seal: Seal | None) -> Ending:
-    copy = message.copy(options={"parked_ms": message.options.get("parked_ms", now_ms)})
+def _parked(message: Received, since_ms: int, now_ms: int, seal: Seal | None) -> Ending:
+    copy = message.copy(options={"parked_ms": since_ms})
     step = message_step(message.queue_name, message.place.lane, {"m": plain_text(copy, seal)})
     later = delayed_step(message.message_id, now_ms + PARKING_MS, 5, step, queue=message.queue_name)
     return ("retry", False, 0, "", True, later)
@@ -192,8 +194,13 @@ def _parked(message: Received, now_ms: int, seal: Seal | None) -> Ending:
 
 def _attempts(message: Received) -> int:
     """Return how many attempts there were, this one and those before a redrive included."""
-    before = message.options.get("before", 0)
-    return message.previous + 1 + (before if isinstance(before, int) else 0)
+    return message.previous + 1 + _said(message, "before", 0)
+
+
+def _said(message: Received, option: str, otherwise: int) -> int:
+    """Return the number that an option is; what else stands there counts as if nothing did."""
+    value = message.options.get(option)
+    return value if type(value) is int and 0 <= value <= LATEST_MS else otherwise
 
 
 def _number(message: DeliveryMessage) -> int | str:

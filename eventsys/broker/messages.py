@@ -327,6 +327,8 @@ def _read_plain(data: bytes, place: Place) -> PlainMessage:
         except msgspec.MsgspecError:
             # NaN and Infinity are JSON for Dramatiq's encoder and for nobody else.
             wire = _checked(Message.decode(data))
+        if "throws" in wire.options:
+            raise ValueError("its option throws names no exception: JSON holds none")  # and workers would trip over it
     else:
         wire = Message.decode(data)
     message = PlainMessage(

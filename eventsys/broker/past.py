@@ -10,9 +10,9 @@ import msgspec
 _MOST = 2**31
 
 #: The last millisecond that is a date.
-_LATEST_MS = 253_402_300_799_999
+LATEST_MS = 253_402_300_799_999
 
-_LIMITS = {"retries": _MOST, "redrives": _MOST, "before": _MOST, "replay": _MOST, "first_ms": _LATEST_MS}
+_LIMITS = {"retries": _MOST, "redrives": _MOST, "before": _MOST, "replay": _MOST, "first_ms": LATEST_MS}
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 

@@ -37,18 +37,18 @@ def read_letter(letter_id: str, fields: Fields, renamed: Mapping[str, str]) -> D
     event = _event(fields.get("e")) if subscription is not None else None
     return DeadLetter(
         id=letter_id,
-        reason=fields["reason"],
+        reason=fields.get("reason", ""),
         subscription=subscription,
         actor=name if kind == "actor" else None,
         type=event.type if event is not None else fields.get("type"),
         error=fields.get("error", ""),
         traceback=fields.get("traceback", ""),
-        attempts=int(fields.get("attempts", 0)),
-        first_failed_at=from_ms(int(fields["first_ms"])) if "first_ms" in fields else None,
-        died_at=from_ms(int(fields["died_ms"])),
-        redrives=int(fields.get("redrives", 0)),
+        attempts=_number(fields, "attempts") or 0,
+        first_failed_at=None if (first_ms := _number(fields, "first_ms")) is None else from_ms(first_ms),
+        died_at=from_ms(_number(fields, "died_ms") or 0),
+        redrives=_number(fields, "redrives") or 0,
         queue=fields.get("queue") or None,
-        lane=int(fields["lane"]) if fields.get("lane", "").isdecimal() else None,
+        lane=_number(fields, "lane"),
         event=event,
         content={} if event is not None else {key: value for key, value in fields.items() if key not in _OWN},
     )
@@ -70,7 +70,7 @@ def revived_message(fields: Fields, seal: Seal | None = None) -> str:
             return ""
         message: dict[str, Any] = msgspec.json.decode(text.encode())
         options = {key: value for key, value in message["options"].items() if key not in _SPENT}
-        message["options"] = {**options, "redrives": int(fields.get("redrives", 0)) + 1}
+        message["options"] = {**options, "redrives": (_number(fields, "redrives") or 0) + 1}
         revived = msgspec.json.encode(message).decode()
         return revived if seal is None else seal.signed(MESSAGE, revived)
     return ""
@@ -78,6 +78,16 @@ def revived_message(fields: Fields, seal: Seal | None = None) -> str:
 
 #: Options that tell of attempts before.
 _SPENT = frozenset({"retries", "traceback", "requeue_timestamp", "parked_ms"})
+
+
+def _number(fields: Fields, name: str) -> int | None:
+    """Return a field that is a number; None where it is none, so that one odd letter does not hide all others."""
+    text = fields.get(name, "")
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < _DIGITS else None
+
+
+#: More digits than any time that is a date has.
+_DIGITS = 15
 
 
 def _event(envelope: str | None) -> Event[dict[str, Any]] | None:

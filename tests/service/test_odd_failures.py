@@ -69,6 +69,41 @@ def test_a_message_with_a_name_that_cannot_be_stored_is_a_dead_letter(
     assert letter.reason == "undecodable"
 
 
+JUNK = ("x", [1], {"a": 1}, -1, True, None, 1e308)
+OPTIONS = (
+    "throws", "parked_ms", "retries", "max_retries", "min_backoff", "max_backoff", "time_limit", "max_age",
+    "on_success", "on_failure", "pipe_target", "chain", "tick_ms", "cron", "redrives", "before",
+    "first_ms", "replay", "lane",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_option_of_a_wrong_kind_ends_no_thread_and_leaves_nothing(
+    events: EventService, work: Work, option: str
+) -> None:
+    """Each ends in whatever way, or waits for a process that knows its actor."""
+    fails = dramatiq.actor(actor_name="fails", queue_name="tests", max_retries=0, broker=events.broker)(lambda: 1 / 0)
+    dramatiq.actor(actor_name="works", queue_name="tests", broker=events.broker)(lambda: None)
+    events.on("a.b", name="h", max_retries=0)(_fail)
+    event = events.publish("a.b")
+    envelope = next(fields[1] for _, fields in events.broker.link.call("XRANGE", events.broker.keys.log(5), "-", "+"))
+    work(threads=2)
+    events.wait(event.id)
+    lane, message = events.broker.keys.lane("tests", 5), fails.message().asdict()
+    for at, junk in enumerate(JUNK):
+        for actor in ("fails", "works", "unknown"):
+            wire = {**message, "actor_name": actor, "message_id": f"{at}-{actor}", "options": {option: junk}}
+            events.broker.link.call("XADD", lane, "*", "m", json.dumps(wire))
+        events.broker.link.call("XADD", lane, "*", "s", "h", "e", envelope, "o", json.dumps({option: junk}))
+    eventually(lambda: events.broker.link.call("XLEN", lane) == 0, timeout_s=20)
+    assert events.dead_letters.list().items
+    assert events.wait(events.publish("c.d").id, "10s").status is EventStatus.DELIVERED
+
+
+def _fail(event: Event) -> None:
+    raise ValueError("no")
+
+
 def test_an_error_whose_text_cannot_be_made_is_told_of_by_publish(events: EventService) -> None:
     @events.on("a.b", name="odd", async_=False)
     def odd(event: Event) -> None:

@@ -80,7 +80,7 @@ local function redrive_delivery(letter_id, letter)
   if not gate then return "no_subscription" end
   local replay = tonumber(string.match(letter.o or "", '"replay": ?(%d+)'))
   local options = cjson.encode({
-    retries = 0, redrives = tonumber(letter.redrives or "0") + 1, before = tonumber(letter.attempts or "0"),
+    retries = 0, redrives = (tonumber(letter.redrives or "0") or 0) + 1, before = tonumber(letter.attempts or "0") or 0,
     replay = replay,
   })
   local number = redis.call("HGET", prefix .. ":subscriptions:numbers", name)
@@ -133,7 +133,7 @@ local function redrive(letter_id, died_ms, message)
     if outcome == "redriven" then drop_letter(letter_id, letter.owner) end
     return outcome
   end
-  if cap > 0 and tonumber(letter.redrives or "0") >= cap then return "capped" end
+  if cap > 0 and (tonumber(letter.redrives or "0") or 0) >= cap then return "capped" end
   local outcome = "junk"
   if letter.s then
     outcome = redrive_delivery(letter_id, letter)
