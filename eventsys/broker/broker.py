@@ -230,7 +230,7 @@ class EventBroker(Broker):
         Args:
             queue_name: The queue.
             prefetch: Dramatiq's figure, two for each thread; the consumer finds its own between the number of threads
-                and 512.
+                and 2048.
             timeout: Milliseconds an empty queue is waited for at a time.
         """
         return EventConsumer(self.work, queue_name, threads=max(1, prefetch // 2), timeout_ms=timeout)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-#: Most messages of a queue a process holds; a batch of this size hides a round trip at 100,000 messages a second.
-MOST = 512
+#: Most messages of a queue a process holds. Whoever fetches or commits beside a thread that handles messages waits up
+#: to 5 ms for the interpreter after each call of the system; while half of these are handled, a fetch must be over.
+MOST = 2048
 
 #: What a process may hold is what it handles in this time, so that fast handlers are fed in batches and slow ones hoard
 #: nothing that another process could run.
