@@ -1,4 +1,4 @@
-"""Modules and functions short enough to be read at night."""
+"""Modules, scripts and functions short enough to be read at night."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ _FOLDERS = ("eventsys", "actors", "benchmarks", "tests")
 
 def test_no_module_is_longer_than_350_lines() -> None:
     lengths = {shown(path): len(path.read_text().splitlines()) for path in files("*.py", *_FOLDERS)}
+    assert not {name: length for name, length in lengths.items() if length > LONGEST_MODULE}
+
+
+def test_no_script_and_no_step_of_one_is_longer_than_350_lines() -> None:
+    lengths = {shown(path): len(path.read_text().splitlines()) for path in files("*.lua", "eventsys/store/lua")}
+    assert len(lengths) > 50
     assert not {name: length for name, length in lengths.items() if length > LONGEST_MODULE}
 
 

@@ -5,13 +5,6 @@ A subscription may be paused, its breaker may be open, or its limits may be reac
 or such limits come here; all others go past. What waits goes back in the order it came, a priority at a time, and new
 deliveries line up behind it.
 
-A slot is held by an entry of a queue, not by a process: when the process dies, whoever takes the entry over goes on in
-the same slot, and the commit that ends it gives it up. One whose entry is gone is found when slots run short.
-
-The rate is kept twice. `paced` counts what is let go to the queue, so that what would be turned away does not travel;
-`begun` counts what processes were given to begin, and is the limit. Each holds the time up to which starts are paid
-for; a start is allowed when that is no further ahead than a few milliseconds, which make up for timers that are late.
-
 Uses: prefix, now_ms, next_entry
 ]]
 -- include: spared
@@ -19,8 +12,7 @@ Uses: prefix, now_ms, next_entry
 local room_lanes = { 10, 8, 5, 1 }
 local room_turns = { 10, 10, 8, 10, 10, 5, 10, 8, 10, 10, 8, 10, 1, 5, 8 }
 local periods_ms = { s = 1000, m = 60000, h = 3600000 }
-local paced_ahead_ms, begun_ahead_ms = 20, 60
-local probe_pause_ms, prune_pause_ms, most_pruned = 1000, 5000, 32
+local probe_pause_ms = 1000
 local release_budget = 500
 local gates = {}
 
@@ -89,45 +81,7 @@ local function look_again(name, at_ms)
   end
 end
 
-local function paid_until(gate, count_of)
-  return math.max(tonumber(redis.call("HGET", gate.key, count_of) or "0"), now_ms)
-end
-
--- Returns how many starts the rate allows now.
-local function allowed_starts(gate, count_of, ahead_ms)
-  if not gate.interval_ms then return math.huge end
-  return math.floor((now_ms + ahead_ms - paid_until(gate, count_of)) / gate.interval_ms) + 1
-end
-
-local function pay(gate, count_of, starts)
-  if not gate.interval_ms or starts == 0 then return end
-  redis.call("HSET", gate.key, count_of, string.format("%.3f", paid_until(gate, count_of) + starts * gate.interval_ms))
-end
-
-local function give_up_lost_slots(gate)
-  local pruned_ms = tonumber(redis.call("HGET", gate.key, "pruned") or "0")
-  if now_ms - pruned_ms < prune_pause_ms then return end
-  redis.call("HSET", gate.key, "pruned", string.format("%.0f", now_ms))
-  for _, slot in ipairs(redis.call("ZRANGE", gate.slots, 0, most_pruned - 1)) do
-    local stream, entry = string.match(slot, "^(.*)|([^|]*)$")
-    if #redis.call("XRANGE", stream, entry, entry) == 0 then redis.call("ZREM", gate.slots, slot) end
-  end
-end
-
-local function free_slots(gate)
-  if not gate.most_slots then return math.huge end
-  local free = gate.most_slots - redis.call("ZCARD", gate.slots)
-  if free >= 1 then return free end
-  give_up_lost_slots(gate)
-  return gate.most_slots - redis.call("ZCARD", gate.slots)
-end
-
--- Plans the next look at a room that time alone will open; one that is full for want of slots is opened by a commit.
-local function plan(gate)
-  if allowed_starts(gate, "paced", paced_ahead_ms) < 1 then
-    look_again(gate.name, paid_until(gate, "paced") - paced_ahead_ms / 2)
-  end
-end
+-- include: limits
 
 local function drop_limit(fields)
   local _, at = limit_of(fields)
