@@ -25,7 +25,7 @@ from tests.support.fixtures import plain_and_sealed
 from tests.support.histories import Historian
 from tests.support.waiting import eventually
 
-pytestmark = plain_and_sealed()
+pytestmark = [plain_and_sealed(), pytest.mark.usefixtures("rounds_come_soon")]
 
 Work = Callable[..., Any]
 

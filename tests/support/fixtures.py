@@ -9,6 +9,7 @@ import dramatiq
 import pytest
 
 from eventsys import EventService
+from eventsys.broker import broker, presence
 from tests.support.services import Services
 from tests.support.workers import worker_classes
 
@@ -25,6 +26,13 @@ def plain_and_sealed() -> pytest.MarkDecorator:
 def sealing(request: pytest.FixtureRequest) -> dict[str, str]:
     """The settings that `plain_and_sealed` gives to every service of a test."""
     return getattr(request, "param", {})
+
+
+@pytest.fixture
+def rounds_come_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every process look after things many times a second, for tests that wait for what it finds then."""
+    monkeypatch.setattr(presence, "LOOK_S", 0.1)
+    monkeypatch.setattr(broker, "Lease", lambda: presence.Lease(scan_s=0.2))
 
 
 @pytest.fixture
