@@ -40,8 +40,8 @@ class Attempt:
     """
 
     __slots__ = (
-        "_message", "_on_commit", "_room", "message_id", "owner", "phase", "retry", "steps", "takes_sends", "weight",
-        "when_over",
+        "_message", "_of_handler", "_on_commit", "_room", "message_id", "owner", "phase", "retry", "steps",
+        "takes_sends", "weight", "when_over",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +58,7 @@ class Attempt:
         self.retry: Step | None = None
         self.weight = 0
         self._room = room
+        self._of_handler = 0
         self._on_commit: list[Callable[[bool], None]] | None = None
 
     def add(self, step: Step, size: int, *, on_commit: Callable[[bool], None] | None = None) -> None:
@@ -112,6 +113,17 @@ class Attempt:
             self.steps.clear()
             self.weight = 0
             self.settle(committed=False)
+        self._of_handler = len(self.steps)
+
+    @property
+    def published(self) -> list[Step]:
+        """What the handler published, once its part is closed."""
+        return self.steps[: self._of_handler]
+
+    @property
+    def added(self) -> list[Step]:
+        """What hooks of the middleware added after it."""
+        return self.steps[self._of_handler :]
 
     def seal(self) -> None:
         """Let nothing in any more."""

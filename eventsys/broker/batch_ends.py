@@ -31,12 +31,13 @@ def end_batch(work: Work, batch: Batch) -> None:
     success = _Success(work, batch)
     shared = None
     if attempt is not None and (attempt.steps or attempt.is_awaited):
-        shared = Shared(attempt.steps, len(batch.deliveries), attempt.settle)
+        shared = Shared(attempt, len(batch.deliveries))
     finished: list[Finished] = []
     for at, one in enumerate(batch.deliveries):
         error = batch.failures.get(at, batch.error if is_whole else None)
         if error is None and not batch.failed:
             finished.append(success.of(one))
+            finished[-1].succeeded = True
         else:
             one.described = text if error is batch.error else None
             finished.append(_failed(work, batch, one, error))

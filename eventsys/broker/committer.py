@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -329,7 +330,7 @@ class Committer:
             if one.done is not None:
                 self._tell(one.done, result)
             if one.shared is not None:
-                self._tell(one.shared.note, result)
+                self._tell(partial(one.shared.note, succeeded=one.succeeded), result)
 
     def _resolve_again(self, one: Finished) -> None:
         ending = one.ending if one.resolve is None else one.resolve()

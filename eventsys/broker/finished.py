@@ -7,31 +7,39 @@ from collections.abc import Callable, Sequence
 from eventsys.store.commit_batch import CommitBatch
 from eventsys.store.steps import Step
 
+from .attempt import Attempt
 from .endings import Ending
 from .messages import Place
 
 
 class Shared:
-    """What attempts leave behind together that were made in one call: it goes out while any of them is ours to end.
+    """What attempts leave behind together that were made in one call.
+
+    Args:
+        attempt: The attempt at all of them, over.
+        many: How many of them there are.
 
     Attributes:
-        steps: What the handler published.
+        published: What the handler published: it goes out while any is ours to end that succeeded.
+        added: What hooks added after the handler: it goes out while any is ours to end.
     """
 
-    __slots__ = ("_is_any_ok", "_left", "_settle", "steps")
+    __slots__ = ("_is_committed", "_left", "_settle", "added", "published")
 
-    def __init__(self, steps: list[Step], many: int, settle: Callable[..., None]) -> None:
-        self.steps = steps
+    def __init__(self, attempt: Attempt, many: int) -> None:
+        self.published = attempt.published
+        self.added = attempt.added
         self._left = many
-        self._settle = settle
-        self._is_any_ok = False
+        self._settle = attempt.settle
+        self._is_committed = False
 
-    def note(self, result: str) -> None:
+    def note(self, result: str, *, succeeded: bool) -> None:
         """Note how one of them came out; after the last, tell who waits for the commit."""
         self._left -= 1
-        self._is_any_ok = self._is_any_ok or result == "ok"
+        if result == "ok" and (succeeded or not self.published):
+            self._is_committed = True
         if self._left == 0:
-            self._settle(committed=self._is_any_ok)
+            self._settle(committed=self._is_committed)
 
 
 class Finished:
@@ -46,9 +54,10 @@ class Finished:
         gate: What a subscription with limits or a breaker has to be told: its name, and the verdict.
         shared: What it leaves behind together with others, which then are ended by the same script call.
         weight: Bytes that it holds until it is committed, where these are many.
+        succeeded: Whether its handler succeeded; said only where something is shared.
     """
 
-    __slots__ = ("done", "ending", "gate", "place", "resolve", "shared", "steps", "weight")
+    __slots__ = ("done", "ending", "gate", "place", "resolve", "shared", "steps", "succeeded", "weight")
 
     def __init__(
         self,
@@ -63,6 +72,7 @@ class Finished:
         self.weight = weight
         self.gate = gate
         self.shared: Shared | None = None
+        self.succeeded = False
         self.place = place
         self.ending = ending
         self.steps = steps
@@ -72,9 +82,15 @@ class Finished:
 
 def add_shared(written: CommitBatch, batch: Sequence[Finished]) -> None:
     """Write down once what several attempts leave behind together."""
-    sharing: dict[int, tuple[Shared, list[int]]] = {}
+    sharing: dict[int, tuple[Shared, list[int], list[int]]] = {}
     for at, one in enumerate(batch):
-        if one.shared is not None and one.shared.steps:
-            sharing.setdefault(id(one.shared), (one.shared, []))[1].append(at)
-    for shared, places in sharing.values():
-        written.add_shared(places, shared.steps)
+        if one.shared is not None:
+            _, all_of_them, succeeded = sharing.setdefault(id(one.shared), (one.shared, [], []))
+            all_of_them.append(at)
+            if one.succeeded:
+                succeeded.append(at)
+    for shared, all_of_them, succeeded in sharing.values():
+        if shared.published and succeeded:
+            written.add_shared(succeeded, shared.published)
+        if shared.added:
+            written.add_shared(all_of_them, shared.added)

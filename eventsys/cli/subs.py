@@ -109,6 +109,7 @@ def _facts(standing: SubscriptionStanding) -> list[tuple[str, object]]:
         ("rate", declared.rate),
         ("concurrency", declared.concurrency),
         ("batch", _batch(declared)),
+        ("breaker", None if declared.breaker is None else f"after {declared.breaker} failures in a row"),
         ("persistent", "yes" if declared.persistent else "no"),
     ]
     return facts

@@ -45,6 +45,18 @@ def test_a_subscription_is_listed_paused_resumed_and_ended(handled: EventService
     assert run("subs", "ls", "--json") == "[]\n"
 
 
+def test_how_a_subscription_gathers_its_batches_is_shown(events: EventService, run: Run) -> None:
+    events.on("order.paid", name="ship", batch_size=40, batch_wait="250ms", breaker=3)(lambda batch: None)
+    events.on("order.paid", name="tell")(lambda event: None)
+    events.bus.prepare()
+    lines = run("subs", "show", "ship").splitlines()
+    assert "batch         at most 40 a call, gathered for 250 ms" in lines
+    assert "breaker       after 3 failures in a row" in lines
+    [standing] = [one for one in json.loads(run("subs", "ls", "--json")) if one["name"] == "ship"]
+    assert (standing["subscription"]["batch_size"], standing["subscription"]["batch_wait_ms"]) == (40, 250)
+    assert not [line for line in run("subs", "show", "tell").splitlines() if line.startswith(("batch", "breaker"))]
+
+
 def test_an_unknown_subscription_is_told_in_a_sentence(events: EventService) -> None:
     result = CliRunner().invoke(app, ["subs", "pause", "nobody"])
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)

@@ -245,6 +245,14 @@ def test_a_subscription_and_a_queue_are_paused_and_resumed(
     assert events.machinery.control.paused() == set()
 
 
+def test_how_a_subscription_gathers_its_batches_is_on_its_page(browser: Browser, events: EventService) -> None:
+    events.on("order.paid", name="many", batch_size=40, batch_wait="250ms")(lambda batch: None)
+    events.on("order.paid", name="one")(lambda event: None)
+    events.bus.prepare()
+    assert "batchesat most 40 a call, gathered for 250 ms" in browser.open("/subscriptions/many").words
+    assert "batches" not in browser.open("/subscriptions/one").words
+
+
 def test_what_is_over_is_told_on_a_page(browser: Browser, events: EventService) -> None:
     event = events.schedule("order.due", {}, delay="1h")
     token = token_of(browser)

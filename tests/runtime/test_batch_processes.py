@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -75,4 +77,63 @@ def test_every_delivery_of_a_batch_that_is_stuck_ends_with_timeout(
     assert {events.wait(one.id).status for one in made} == {EventStatus.FAILED}
     letters = events.dead_letters.list(DeadLetterFilter()).items
     assert [(letter.reason, letter.attempts) for letter in letters] == [("timeout", 1)] * 3
+    assert supervised.end() == 0
+
+
+DYING = """
+import os
+import redis
+from eventsys import Event, EventService
+from eventsys.broker import committer
+
+client = redis.Redis.from_url(os.environ["EVENTSYS_REDIS_URL"], socket_timeout=None)
+events = EventService(app="shop")
+WHERE = "{where}"
+
+def stay(where):
+    if where == WHERE and client.set("has-stayed", 1, nx=True):
+        client.rpush("stays", os.getpid())
+        client.blpop("nothing", 60)
+
+@events.on("click.made", name="clicks", batch_size=10, batch_wait="1m")
+def clicks(batch: list[Event]) -> None:
+    events.publish("sum.made", {{"of": [event.payload["n"] for event in batch]}})
+    client.rpush("calls", len(batch))
+    stay("in the handler")
+
+@events.on("sum.made", name="sums")
+def sums(event: Event) -> None:
+    for n in event.payload["of"]:
+        client.hincrby("summed", n, 1)
+
+commit = committer.Committer._commit
+
+def slow_commit(self, batch):
+    is_of_batch = len(batch) >= 10
+    if is_of_batch:
+        stay("before its commit")
+    results = commit(self, batch)
+    if is_of_batch:
+        stay("after its commit")
+    return results
+
+committer.Committer._commit = slow_commit
+"""
+
+
+@pytest.mark.parametrize("where", ["in the handler", "before its commit", "after its commit"])
+def test_what_a_batch_published_goes_out_once_wherever_its_process_is_killed(
+    supervise_application: Callable[..., Supervised], events: EventService, redis_client: redis.Redis, where: str
+) -> None:
+    """Killed before its commit, nothing of it happened, and what takes over publishes for all of it anew."""
+    supervised = supervise_application(1, DYING.format(where=where))
+    made = events.publish_many([("click.made", {"n": n}) for n in range(10)])
+    os.kill(supervised.pid_from("stays"), signal.SIGKILL)
+    records = [events.wait(one.id) for one in made]
+    assert {(one.status, len(one.deliveries)) for one in records} == {(EventStatus.DELIVERED, 1)}
+    eventually(lambda: redis_client.hlen("summed") == 10)
+    eventually(lambda: events.get_metrics().pending_events == 0)
+    assert set(redis_client.hvals("summed")) == {b"1"}
+    calls = [int(size) for size in redis_client.lrange("calls", 0, -1)]
+    assert calls == ([10] if where == "after its commit" else [10] + [1] * 10)
     assert supervised.end() == 0

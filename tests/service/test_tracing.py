@@ -15,7 +15,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from eventsys import Event, EventService, SettingsError
+from eventsys import BatchError, Event, EventService, SettingsError
+from eventsys.broker.worker import Worker
 from eventsys.middleware import Tracing
 from tests.support.services import Services
 from tests.support.waiting import eventually
@@ -103,6 +104,41 @@ def test_each_attempt_is_a_span_and_a_failed_one_says_why(
     assert {one.attributes["error.type"] for one in attempts} == {"ValueError"}  # type: ignore[index]
     assert all(one.status.status_code is StatusCode.ERROR for one in attempts)
     assert [event.name for event in attempts[0].events] == ["exception"]
+
+
+@pytest.mark.parametrize("kind", ["function", "coroutine"])
+def test_a_batch_is_one_span_linked_to_each_event_and_what_it_does_is_below_it(
+    traced: EventService, services: Services, exporter: InMemorySpanExporter, kind: str
+) -> None:
+    def count(batch: list[Event]) -> None:
+        with trace.get_tracer("application").start_as_current_span("work"):
+            traced.publish("sum.made", {})
+        raise BatchError({batch[0].id: ValueError("no")})
+
+    async def count_async(batch: list[Event]) -> None:
+        count(batch)
+
+    handler: Any = count if kind == "function" else count_async
+    traced.on("click.*", name="count", batch_size=3, batch_wait="1m", max_retries=0)(handler)
+    services.work(traced, Worker)
+    with trace.get_tracer("application").start_as_current_span("request"):
+        made = traced.publish_many([("click.made", {})] * 3)
+    for one in made:
+        traced.wait(one.id)
+    found = eventually(lambda: len(exporter.get_finished_spans()) == 7 and exporter.get_finished_spans())
+    published = [one for one in found if one.name == "publish click.made"]
+    (batch,) = [one for one in found if one.kind is SpanKind.CONSUMER]
+    assert (batch.name, batch.parent) == ("process count", None)
+    assert {link.context.span_id for link in batch.links} == {one.context.span_id for one in published}
+    assert len(batch.links) == 3
+    assert batch.attributes == {
+        "messaging.system": "eventsys", "messaging.operation.type": "process", "messaging.operation.name": "process",
+        "messaging.batch.message_count": 3, "messaging.destination.subscription.name": "count",
+        "messaging.consumer.group.name": "count", "error.type": "BatchError",
+    }  # fmt: skip
+    by_name = {one.name: one for one in found}
+    assert is_child(by_name["work"], batch)
+    assert is_child(by_name["publish sum.made"], by_name["work"])
 
 
 def test_a_trace_that_the_publisher_is_in_goes_on(traced: EventService, exporter: InMemorySpanExporter) -> None:

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import struct
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eventsys.store.commit_batch import CommitBatch
 from eventsys.store.keys import GROUP
-from eventsys.store.measure_journal import fold
-from eventsys.store.scripts import script
-from tests.support.histories import PROCESS, Historian
-
-T0 = 1_800_000_000_000
-
-#: Number, subscription, queue and lane (the event's own) of each.
-TARGETS = [1, "one", "first", 0, 2, "two", "first", 0, 3, "three", "second", 0]
+from tests.store.commit_bench import T0, TARGETS, Bench, ended
+from tests.support.histories import Historian
 
 pytestmark = pytest.mark.redis62
 
@@ -27,71 +19,9 @@ pytestmark = pytest.mark.redis62
 _numbers = itertools.count()
 
 
-class Bench:
-    """Events with a delivery each to three subscriptions on two queues, all held by one process."""
-
-    def __init__(self, historian: Historian) -> None:
-        self.link, self.keys, self._historian = historian.link, historian.keys, historian
-        self._lanes = [self.keys.lane(queue, 5) for queue in ("first", "second")]
-        self.link.run(script("create_groups"), self.keys.prefix, *self._lanes)
-
-    def deliver(self, *event_ids: str, event_type: str = "a.b") -> dict[tuple[str, int], tuple[str, str]]:
-        """Store and dispatch events, fetch their deliveries, and return lane and entry by event and number."""
-        for event_id in event_ids:
-            self._historian.store(event_type, T0, event_id=event_id)
-        self._historian.dispatch(T0, targets=TARGETS)
-        found = {}
-        for stream in self._lanes:
-            reply = self.link.call(
-                "XREADGROUP", "GROUP", GROUP, PROCESS, "COUNT", 1000, "STREAMS", stream, ">"
-            )  # fmt: skip
-            for entry, fields in reply[0][1] if reply else []:
-                number = TARGETS[TARGETS.index(fields[1].decode()) - 1]
-                found[fields[3].decode().split('"')[3], number] = (stream, entry.decode())
-        return found
-
-    def commit(self, *attempts: tuple[Any, ...]) -> list[tuple[int, str]]:
-        """Commit attempts in one batch, and return those that did not end."""
-        batch = CommitBatch([(*attempt[:3], attempt[3] if len(attempt) > 3 else [], None) for attempt in attempts])
-        *told, _version = self.link.run(
-            script("commit"), self.keys.prefix, T0 + 10, PROCESS, self._historian.retention_ms, *batch.arguments()
-        )
-        return batch.exceptions(told)
-
-    def record(self, event_id: str) -> dict[str, str]:
-        flat = self.link.call("HGETALL", self.keys.record(event_id))
-        return {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
-
-    def count(self, total: str) -> int:
-        return int(self.link.call("HGET", self.keys.counts, total) or 0)
-
-    def times(self, pair: str) -> tuple[int, ...]:
-        """Return the times of a pair, with the zeros behind the last one."""
-        fold(self.link.run, self.link.call, self.keys)
-        text = self.link.call("GET", self.keys.delivery_times(pair)) or b""
-        return struct.unpack(">66q", text.ljust(66 * 8, b"\0"))
-
-    def is_pending(self, event_id: str) -> bool:
-        return self.link.call("ZSCORE", self.keys.pending, event_id) is not None
-
-    def left(self) -> int:
-        return sum(self.link.call("XLEN", stream) for stream in self._lanes)
-
-
-@pytest.fixture
-def bench(historian: Historian) -> Bench:
-    return Bench(historian)
-
-
-def _ended(
-    event_id: str, number: int, *, event_type: str = "a.b", waited_ms: int = 3, took_us: int = 500
-) -> tuple[Any, ...]:
-    return ("ended", event_id, number, f"s{T0 + 5},{took_us},1", True, event_type, waited_ms, took_us)
-
-
 def test_the_deliveries_of_an_event_end_together_whatever_their_queues(bench: Bench) -> None:
     held = bench.deliver("e1", "e2")
-    assert bench.commit(*[(*held[key], _ended(*key)) for key in held if key != ("e2", 2)]) == []
+    assert bench.commit(*[(*held[key], ended(*key)) for key in held if key != ("e2", 2)]) == []
     line = f"s{T0 + 5},500,1"
     assert bench.record("e1") | {"log": ""} == {"log": "", "open": "0", "1": line, "2": line, "3": line}
     assert bench.record("e2")["open"] == "1"
@@ -107,8 +37,8 @@ def test_an_error_told_at_length_costs_the_end_of_its_event_nothing(bench: Bench
     held = bench.deliver("e1")
     bench.link.call("HSET", bench.keys.record("e1"), "trouble", 1, "1", f"f{T0},1,1,{'x' * 20_000}")
     before = _processor_s(bench)
-    first = (*_ended("e1", 1)[:4], False, "a.b", 3, 500)
-    assert bench.commit(*[(*held[key], first if key[1] == 1 else _ended(*key)) for key in held]) == []
+    first = (*ended("e1", 1)[:4], False, "a.b", 3, 500)
+    assert bench.commit(*[(*held[key], first if key[1] == 1 else ended(*key)) for key in held]) == []
     assert _processor_s(bench) - before < 0.3
     assert bench.record("e1")["1"].endswith(f"\ns{T0 + 5},500,1")
     assert bench.count("delivered_events") == 1
@@ -121,8 +51,8 @@ def _processor_s(bench: Bench) -> float:
 
 def test_a_delivery_that_had_ended_is_lost_and_takes_no_other_with_it(bench: Bench) -> None:
     held = bench.deliver("e1", "e2")
-    assert bench.commit((*held["e1", 2], _ended("e1", 2, took_us=7))) == []
-    attempts = [(*held[key], _ended(*key)) for key in held]
+    assert bench.commit((*held["e1", 2], ended("e1", 2, took_us=7))) == []
+    attempts = [(*held[key], ended(*key)) for key in held]
     assert bench.commit(*attempts) == [(list(held).index(("e1", 2)), "lost")]
     assert bench.record("e1")["2"] == f"s{T0 + 5},7,1"
     assert (bench.record("e1")["open"], bench.record("e2")["open"], bench.left()) == ("0", "0", 0)
@@ -132,7 +62,7 @@ def test_a_delivery_that_had_ended_is_lost_and_takes_no_other_with_it(bench: Ben
 
 def test_a_commit_that_is_sent_again_changes_nothing(bench: Bench) -> None:
     held = bench.deliver("e1")
-    attempts = [(*held[key], _ended(*key)) for key in held]
+    attempts = [(*held[key], ended(*key)) for key in held]
     assert bench.commit(*attempts) == []
     before = bench.record("e1"), bench.times("a.b:1"), bench.count("deliveries_succeeded")
     assert sorted(bench.commit(*attempts)) == [(0, "lost"), (1, "lost"), (2, "lost")]
@@ -165,7 +95,7 @@ def test_of_a_dispatch_in_part_sent_again_only_the_rest_is_new(bench: Bench, his
 
 def test_an_entry_that_comes_twice_in_a_batch_ends_once(bench: Bench) -> None:
     held = bench.deliver("e1")
-    attempt = (*held["e1", 1], _ended("e1", 1))
+    attempt = (*held["e1", 1], ended("e1", 1))
     assert bench.commit(attempt, attempt) == [(1, "lost")]
     assert (bench.record("e1")["open"], bench.count("deliveries_succeeded")) == ("2", 1)
 
@@ -173,7 +103,7 @@ def test_an_entry_that_comes_twice_in_a_batch_ends_once(bench: Bench) -> None:
 def test_a_record_that_cannot_be_written_spoils_no_other(bench: Bench) -> None:
     held = bench.deliver("e1", "e2")
     bench.link.call("SET", bench.keys.record("e1"), "no hash")
-    attempts = [(*held[key], _ended(*key)) for key in held]
+    attempts = [(*held[key], ended(*key)) for key in held]
     refused = [(at, "refused") for at, key in enumerate(held) if key[0] == "e1"]
     assert sorted(bench.commit(*attempts)) == refused
     assert (bench.record("e2")["open"], bench.left(), bench.count("dead_letters_commit_failed")) == ("0", 0, 3)
@@ -195,7 +125,7 @@ def test_a_lane_that_is_none_loses_its_attempts_and_spoils_no_other(bench: Bench
     second = held["e1", 3][0]
     bench.link.call("DEL", second)
     bench.link.call("SET", second, "no stream")
-    attempts = [(*held[key], _ended(*key)) for key in held]
+    attempts = [(*held[key], ended(*key)) for key in held]
     assert bench.commit(*attempts) == [(2, "lost")]
     assert bench.record("e1")["open"] == "1"
 
@@ -210,13 +140,13 @@ def test_plain_messages_end_with_their_entries(bench: Bench) -> None:
 def test_a_record_that_is_gone_stays_gone(bench: Bench) -> None:
     held = bench.deliver("e1")
     bench.link.call("DEL", bench.keys.record("e1"))
-    assert bench.commit(*[(*held[key], _ended(*key)) for key in held]) == []
+    assert bench.commit(*[(*held[key], ended(*key)) for key in held]) == []
     assert (bench.record("e1"), bench.left()) == ({}, 0)
 
 
 def test_an_event_that_comes_and_ends_in_one_commit_is_not_pending(bench: Bench) -> None:
     held = bench.deliver("e1")
-    attempts = [(*held[key], _ended(*key)) for key in held]
+    attempts = [(*held[key], ended(*key)) for key in held]
     step = ("event", "e9", "a.c", 5, '{"id":"e9","type":"a.c","payload":{}}', False, 0, False, 0)
     assert bench.commit((*attempts[0], [step]), *attempts[1:]) == []
     assert (bench.is_pending("e1"), bench.is_pending("e9")) == (False, True)
@@ -233,7 +163,7 @@ def test_a_dispatch_by_an_older_set_of_subscriptions_is_stale_and_spoils_no_othe
     version = (bench.link.call("GET", bench.keys.subscriptions_version) or b"0").decode()
     assert bench.commit(
         (stream, second, ("dispatched", "e2", "of long ago", 5, envelope, TARGETS, "a.b", False)),
-        (*held["e1", 1], _ended("e1", 1)),
+        (*held["e1", 1], ended("e1", 1)),
         (stream, third, ("dispatched", "e3", version, 5, other, TARGETS, "a.b", False)),
     ) == [(0, "stale")]
     assert "open" not in bench.record("e2")
@@ -256,12 +186,12 @@ def test_what_is_measured_before_is_what_the_script_would_measure(
     event_type = f"a.type{next(_numbers)}"
     names = [f"{event_type}.{at}" for at in range(len(waits_ms))]
     held = bench.deliver(lost_id, *names, event_type=event_type)
-    gone = (*held[lost_id, 3], _ended(lost_id, 3))
+    gone = (*held[lost_id, 3], ended(lost_id, 3))
     assert bench.commit(gone) == []
 
     def attempts(number: int) -> list[tuple[Any, ...]]:
         return [
-            (*held[name, number], _ended(name, number, event_type=event_type, waited_ms=waited_ms, took_us=took))
+            (*held[name, number], ended(name, number, event_type=event_type, waited_ms=waited_ms, took_us=took))
             for name, waited_ms, took in zip(names, waits_ms, took_us, strict=False)
         ]
 

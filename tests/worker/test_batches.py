@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +22,7 @@ from eventsys import (
     Retry,
 )
 from tests.support.waiting import eventually
+from tests.worker.batching import Calls, declare, kinds, publish
 
 Start = Callable[..., Any]
 
@@ -31,53 +31,6 @@ class Click(BaseModel):
     """A payload."""
 
     n: int
-
-
-class Calls:
-    """A handler of batches that a test decides about.
-
-    Args:
-        act: Called with the number of the call, from 1, and its events.
-    """
-
-    def __init__(self, act: Callable[[int, list[Event[Any]]], None] = lambda number, events: None) -> None:
-        self.batches: list[list[Any]] = []
-        self.threads: set[str] = set()
-        self._act = act
-        self._lock = threading.Lock()
-
-    def take(self, events: list[Event[Any]]) -> None:
-        with self._lock:
-            self.batches.append([event.payload["n"] for event in events])
-            number = len(self.batches)
-        self.threads.add(threading.current_thread().name)
-        self._act(number, events)
-
-
-def declare(events: EventService, kind: str, calls: Calls, **options: Any) -> None:
-    """Subscribe `calls` as a function, a coroutine function, or an object."""
-    settings: dict[str, Any] = {"name": "clicks", "batch_size": 4, "batch_wait": "5s", "retry_delay": "10ms"} | options
-
-    async def coroutine(events: list[Event]) -> None:
-        calls.take(events)
-
-    class Handler:
-        def handle(self, events: list[Event]) -> None:
-            calls.take(events)
-
-    def function(events: list[Event]) -> None:
-        calls.take(events)
-
-    handlers: dict[str, Any] = {"function": function, "coroutine": coroutine, "object": Handler()}
-    events.on("click.*", **settings)(handlers[kind])
-
-
-def publish(events: EventService, many: int, **fields: Any) -> list[Event[Any]]:
-    """Publish so many clicks together."""
-    return events.publish_many([{"event_type": "click.made", "payload": {"n": n}, **fields} for n in range(many)])
-
-
-kinds = pytest.mark.parametrize("kind", ["function", "coroutine", "object"])
 
 
 @kinds
@@ -185,14 +138,20 @@ def test_a_batch_error_that_names_a_stranger_fails_all_of_the_batch(events: Even
     assert "'somebody-else', which is not in the batch of 4" in first.error
 
 
+@pytest.mark.parametrize("kind", ["function", "coroutine"])
 def test_a_payload_that_does_not_fit_is_a_dead_letter_and_left_out_of_the_list(
-    events: EventService, start_worker: Start
+    events: EventService, start_worker: Start, kind: str
 ) -> None:
     seen: list[list[int]] = []
 
-    @events.on("click.*", name="typed", batch_size=3, batch_wait="1m")
     def typed(batch: list[Event[Click]]) -> None:
         seen.append([event.payload.n for event in batch])
+
+    async def typed_coroutine(batch: list[Event[Click]]) -> None:
+        typed(batch)
+
+    handler: Any = typed if kind == "function" else typed_coroutine
+    events.on("click.*", name="typed", batch_size=3, batch_wait="1m")(handler)
 
     start_worker(events.broker)
     made = events.publish_many([("click.made", {"n": 1}), ("click.made", {"n": "many"}), ("click.made", {"n": 3})])
@@ -215,16 +174,20 @@ def test_an_event_that_is_too_late_is_left_out_and_expires(events: EventService,
 
 
 @kinds
-def test_the_timeout_of_the_call_ends_the_attempt_of_each(events: EventService, start_worker: Start, kind: str) -> None:
+def test_the_timeout_of_the_call_ends_the_attempt_of_each_and_nothing_goes_out(
+    events: EventService, start_worker: Start, kind: str
+) -> None:
     if kind == "coroutine":
 
         @events.on("click.*", name="slow", batch_size=2, timeout="100ms", max_retries=0)
         async def slow_coroutine(batch: list[Event]) -> None:
+            events.publish("sum.made", {}, id="sum")
             await asyncio.Event().wait()
     else:
 
         @events.on("click.*", name="slow", batch_size=2, timeout="100ms", max_retries=0)
         def slow(batch: list[Event]) -> None:
+            events.publish("sum.made", {}, id="sum")
             until = time.monotonic() + 20
             while time.monotonic() < until:
                 pass
@@ -234,6 +197,8 @@ def test_the_timeout_of_the_call_ends_the_attempt_of_each(events: EventService, 
     assert {events.wait(one.id).status for one in made} == {EventStatus.FAILED}
     letters = events.dead_letters.list(DeadLetterFilter()).items
     assert [letter.reason for letter in letters] == ["timeout", "timeout"]
+    with pytest.raises(NotFoundError):
+        events.get_event("sum")
 
 
 def test_what_a_batch_publishes_goes_out_with_it_and_not_when_it_raises(

@@ -37,7 +37,7 @@ ARGV
                                  ms, took µs}
                                 {"waiting", subscription, lane, fields, is hosted}
                        or, instead of an ending, {"shared", {lane, place, ...}}: what these published together, which goes out
-                       if any of them ends now
+                       if any of them ends now, and before them: where it cannot, all of them are refused
 RETURNS
   "ended" when the process's lease was; else for each attempt that did not end its lane, its place, and why: "lost" when it had
   ended before; "refused" when its ending failed, and it is a dead letter now; "stale" when the subscriptions changed after the
@@ -136,7 +136,7 @@ end
 local function end_set_aside(event_id, number, event_type, problem)
   local lines = redis.call("HGET", prefix .. ":event:" .. event_id, number)
   local letter = lines and last_line_letter(lines)
-  if letter == "@" or letter == "f" then
+  if letter == "@" or letter == "f" or letter == "r" then
     local line = string.format("d%.0f,0,0,%s", now_ms, cjson.encode({ problem, "" }))
     end_delivery(event_id, number, line, false, event_type, -1, -1)
   end
@@ -155,6 +155,10 @@ local function is_lost(lane, place)
   return true
 end
 
+local function problem_of(lane, place)
+  return lane.spoiled and lane.spoiled[place]
+end
+
 -- What tells of each delivery by itself is needed only where one was lost, or something failed.
 local details
 
@@ -163,12 +167,15 @@ local function detail(row)
   return lanes[details[4 * row - 3]], details[4 * row - 2], details[4 * row - 1], details[4 * row]
 end
 
--- Where entries were lost, returns a list without what was to end with them, and counts what is left.
-local function not_lost(event_type, succeeded, first, last, row)
+-- Where entries were lost or spoiled, returns a list without what was to end with them, and counts what is left.
+local function not_apart(event_id, event_type, succeeded, first, last, row)
   local left, rows = {}, {}
   for at = first, last, 3 do
     local lane, place, waited_ms, took_us = detail(row)
-    if not is_lost(lane, place) then
+    local was_lost, problem = is_lost(lane, place), problem_of(lane, place)
+    if problem and not was_lost then
+      refuse(lane, place, problem, event_id, succeeded[at], event_type)
+    elseif not was_lost then
       for part = at, at + 2 do left[#left + 1] = succeeded[part] end
       rows[#rows + 1] = row
       count_delivery(event_type, succeeded[at], "s", waited_ms, took_us)
@@ -194,14 +201,14 @@ local function end_event(event_id, event_type, succeeded, first, last, row_of)
   end
 end
 
-local function end_deliveries(succeeded, were_any_lost)
+local function end_deliveries(succeeded)
   local at, all, row = 1, #succeeded, 1
   local function row_of(place) return row + place end
   while at < all do
     local event_id, event_type, many = succeeded[at], succeeded[at + 1], succeeded[at + 2]
     local first, last = at + 3, at + 2 + 3 * many
-    if were_any_lost then
-      local left, rows = not_lost(event_type, succeeded, first, last, row)
+    if is_any_apart then
+      local left, rows = not_apart(event_id, event_type, succeeded, first, last, row)
       local function row_of_left(place) return rows[place + 1] end
       if #left > 0 then end_event(event_id, event_type, left, 1, #left, row_of_left) end
     else
@@ -237,10 +244,16 @@ local function dispatch_events(dispatched, routes, envelopes_at)
   for number, opened in pairs(times) do count_opened(routes[number][3], routes[number][2], opened) end
 end
 
-local function end_attempt(lane, place, ending, steps, subscription, verdict)
-  local entry = lane.entries[place]
-  if endings[ending[1]](ending, entry) then mark(lane, "stays", place) end
+local function carry_out_all(steps)
   for _, step in ipairs(steps) do carry_out(step) end
+end
+
+-- Nothing has succeeded whose steps cannot be carried out. A retry or a dead letter matters more than other steps do.
+local function end_attempt(lane, place, ending, steps, subscription, verdict)
+  local entry, is_success = lane.entries[place], ending[1] == "ended"
+  if is_success then carry_out_all(steps) end
+  if endings[ending[1]](ending, entry) then mark(lane, "stays", place) end
+  if not is_success then carry_out_all(steps) end
   if subscription then with_gates().note_end(subscription, lane.stream .. "|" .. entry, verdict) end
 end
 
@@ -249,24 +262,25 @@ local places_of_type = { ended = 6, retry = 7, dead = 8 }
 local function end_other(other)
   local lane, place, ending = lanes[other[1]], other[2], other[3]
   if lane.kept and lane.kept[place] or is_lost(lane, place) then return end
-  local is_fine, problem = pcall(end_attempt, lane, unpack(other, 2))
+  local is_fine, problem = false, problem_of(lane, place)
+  if not problem then is_fine, problem = pcall(end_attempt, lane, unpack(other, 2)) end
   if is_fine then return end
   if ending[1] == "dispatched" then mark(lane, "stays", place) end
   local type_at = ending[2] and places_of_type[ending[1]]
   refuse(lane, place, problem, ending[2], type_at and ending[3], type_at and ending[type_at])
 end
 
-local function carry_out_all(steps)
-  for _, step in ipairs(steps) do carry_out(step) end
+local function spoil(sharing, problem)
+  is_any_apart = true
+  for at = 1, #sharing, 2 do mark(lanes[sharing[at]], "spoiled", sharing[at + 1], problem) end
 end
 
-local function carry_out_shared(shared)
-  local sharing = shared[3][2]
+local function carry_out_shared(sharing, steps)
   for at = 1, #sharing, 2 do
     local lane, place = lanes[sharing[at]], sharing[at + 1]
     if not (lane.lost and lane.lost[place]) then
-      local is_fine, problem = pcall(carry_out_all, shared[4])
-      if not is_fine then refuse(lane, place, problem) end
+      local is_fine, problem = pcall(carry_out_all, steps)
+      if not is_fine then spoil(sharing, problem) end
       return
     end
   end
@@ -288,16 +302,15 @@ for _, other in ipairs(others) do
   if other[3][1] == "dispatched" and other[3][3] ~= version then note_stale(lanes[other[1]], other[2]) end
 end
 
-local were_any_lost = false
-for _, lane in ipairs(lanes) do
-  give_up(lane)
-  were_any_lost = were_any_lost or lane.lost ~= nil
+for _, lane in ipairs(lanes) do give_up(lane) end
+for _, other in ipairs(others) do
+  if other[3][1] == "shared" then carry_out_shared(other[3][2], other[4]) end
 end
 for _, other in ipairs(others) do
-  if other[3][1] == "shared" then carry_out_shared(other) else end_other(other) end
+  if other[3][1] ~= "shared" then end_other(other) end
 end
-end_deliveries(unpacked(ARGV[5]), were_any_lost)
-if not were_any_lost then count_measures(unpacked(ARGV[7])) end
+end_deliveries(unpacked(ARGV[5]))
+if not is_any_apart then count_measures(unpacked(ARGV[7])) end
 dispatch_events(dispatched, routes, envelopes_at)
 for _, lane in ipairs(lanes) do
   local gone = entries_but(lane, lane.stays)

@@ -6,13 +6,17 @@ among its entries and why that one did not end, of each in turn.
 
 Uses: prefix, has_crashes
 ]]
--- A lane has `kept`, the places of entries that are not given up, `lost`, of those that had ended before, and `stays`, of
--- those that remain in the stream; nil while there are none.
+-- A lane has `kept`, the places of entries that are not given up, `lost`, of those that had ended before, `spoiled`, of
+-- those that cannot end as they should, with what is wrong, and `stays`, of those that remain in the stream; nil while
+-- there are none.
 local lanes, exceptions = {}, {}
 
-local function mark(lane, name, place)
+-- Whether what succeeded has to be looked at one by one.
+local is_any_apart = false
+
+local function mark(lane, name, place, why)
   lane[name] = lane[name] or {}
-  lane[name][place] = true
+  lane[name][place] = why or true
 end
 
 local function except(lane, place, why)
@@ -45,6 +49,7 @@ local function find_lost(lane, is_any_left)
       if not is_there then
         mark(lane, "lost", place)
         mark(lane, "stays", place)
+        is_any_apart = true
       end
     end
   end
