@@ -44,8 +44,8 @@ def declare(url: str) -> Application:
     """Return the application on the Redis at `url`."""
     events = EventService(redis_url=url, app=QUEUE)
     for number in range(SUBSCRIBERS):
-        events.on(EVENT_TYPE, name=f"subscriber_{number}")(_handle)
-    actor = dramatiq.actor(actor_name="plain", queue_name=QUEUE, broker=events.broker)(_do_nothing)
+        events.on(EVENT_TYPE, name=f"subscriber_{number}")(handle)
+    actor = dramatiq.actor(actor_name="plain", queue_name=QUEUE, broker=events.broker)(do_nothing)
     return Application(events, actor, redis.Redis.from_url(url))
 
 
@@ -59,11 +59,11 @@ def own_worker() -> Sequence[str]:
     return [sys.executable, "-m", "eventsys", "worker", __name__, "--processes", "1", "--threads", str(THREADS)]
 
 
-def _handle(event: Event) -> None:
+def handle(event: Event) -> None:
     """Take an event and succeed."""
 
 
-def _do_nothing(payload: Mapping[str, object]) -> None:
+def do_nothing(payload: Mapping[str, object]) -> None:
     """Take a payload and succeed."""
 
 
