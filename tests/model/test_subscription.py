@@ -9,13 +9,14 @@ from eventsys.errors import InvalidPatternError, SubscriptionError
 from eventsys.model import RetryPolicy, Subscription, SubscriptionOptions, SubscriptionState
 from eventsys.model.subscription import MOST_IN_BATCH
 
+from .strategies import kept_durations
 from .test_filters import wheres
 
 options = st.builds(
     SubscriptionOptions,
     async_=st.booleans(),
     max_retries=st.integers(0, 20),
-    retry_delay=st.timedeltas(timedelta(0), timedelta(days=7)),
+    retry_delay=kept_durations(timedelta(days=7)),
     timeout=st.none() | st.timedeltas(timedelta(milliseconds=1), timedelta(days=1)),
     persistent=st.none() | st.booleans(),
     backoff=st.sampled_from([None, "exponential"]),
