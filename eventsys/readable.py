@@ -36,6 +36,8 @@ def span(length: timedelta) -> str:
     """Return a length of time in its two largest units: `3 d 4 h`, `1.2 s`, `640 ms`."""
     seconds = length.total_seconds()
     sign, seconds = ("-", -seconds) if seconds < 0 else ("", seconds)
+    if not seconds:
+        return "0 s"
     if seconds < 0.001:
         return f"{sign}{seconds * 1e6:.0f} µs"
     if seconds < 1:

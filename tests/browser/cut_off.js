@@ -47,6 +47,10 @@
     if (text.length <= 40 && canvas.measureText(text).width > room + 1) faults.push(`its text does not fit: ${said(one)}`);
   }
 
+  for (const one of all("input[type=datetime-local]").filter(isShown)) {
+    if (one.clientWidth < 180) faults.push(`a date and a time do not fit into ${one.clientWidth} pixels: ${said(one)}`);
+  }
+
   // A word of a table or a fact that is broken because it got no room: one letter a line is not to be read.
   const range = document.createRange();
   for (const cell of all("td, th, dd, h1, h2, h3").filter(isShown)) {

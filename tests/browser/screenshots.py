@@ -48,29 +48,35 @@ def main() -> None:
         EventHarness(events, redis=redis, start=BEGINS) as harness,
         served(dashboard(events)) as url,
     ):
+        # How busy this machine is belongs into no picture.
+        events.broker.link.call("CONFIG", "SET", "slowlog-log-slower-than", "-1")
         shop = Shop(events, harness)
         shop.work()
         _take(url, shop, places(events), given)
 
 
 def _take(url: str, shop: Shop, wanted: dict[str, str], given: argparse.Namespace) -> None:
+    names = [name for name in wanted if not given.only or name in given.only]
     with browser() as started:
-        for theme in ("light", "dark"):
-            size = {"width": given.width, "height": HEIGHT}
-            context = started.new_context(color_scheme=theme, viewport=size, locale="en-GB", timezone_id="UTC")
-            page = context.new_page()
-            for name, path in wanted.items():
-                if given.only and name not in given.only:
-                    continue
-                shop.beat()
-                page.goto(url + path)
-                if name == "live":
-                    _fill(page, shop)
-                _hide_directory(page)
-                file = given.into / f"{name}-{theme}.png"
-                page.screenshot(path=file, full_page=given.whole)
-                _make_small(file)
-            context.close()
+        # Orders come while the live page is watched, so it is the last of both themes.
+        for is_live in (False, True):
+            for theme in ("light", "dark"):
+                size = {"width": given.width, "height": HEIGHT}
+                context = started.new_context(color_scheme=theme, viewport=size, locale="en-GB", timezone_id="UTC")
+                for name in (one for one in names if (one == "live") is is_live):
+                    shop.beat()
+                    _picture(context.new_page(), url + wanted[name], shop, given.into / f"{name}-{theme}.png", given)
+                context.close()
+
+
+def _picture(page: Any, url: str, shop: Shop, file: Path, given: argparse.Namespace) -> None:
+    page.goto(url)
+    if url.endswith("/tail"):
+        _fill(page, shop)
+    _hide_directory(page)
+    page.screenshot(path=file, full_page=given.whole)
+    _make_small(file)
+    page.close()
 
 
 def _fill(page: Any, shop: Shop) -> None:
