@@ -228,9 +228,9 @@ def test_what_a_batch_publishes_goes_out_when_some_of_it_failed_and_not_when_all
         events.publish("sum.made", {}, id=f"sum-{number}")
         raise BatchError({event.id: ValueError() for event in (batch if number == 2 else batch[:1])})
 
-    declare(events, "function", Calls(act), retry_delay="10ms", max_retries=1, batch_wait="10ms")
-    start_worker(events.broker)
+    declare(events, "function", Calls(act), retry_delay="10ms", max_retries=1, batch_wait="500ms")
     made = publish(events, 4)
+    start_worker(events.broker)
     for one in made:
         events.wait(one.id)
     assert events.wait("sum-1").status is EventStatus.DELIVERED
