@@ -17,7 +17,7 @@ _MANY = (
 #: What bounds a family, in a soak; the rest is bounded by how many types, subscriptions, tasks and processes there are.
 BOUNDS = {
     "log:10": "retention", "log:8": "retention", "log:5": "retention", "log:1": "retention",
-    "log:cron": "10,000 events, filled before", "log:system": "10,000 events",
+    "log:cron": "10,000 events, reached in five minutes", "log:system": "10,000 events",
     "type:*": "retention", "type:cron.*": "as log:cron", "type:system.*": "as log:system",
     "chain:*": "retention", "chain:cron:*": "as log:cron", "event:*": "as the logs",
     "status:*": "retention", "effects:*": "twice the time that steps are remembered, here 2 min",

@@ -83,7 +83,7 @@ def test_the_report_tells_what_grew_in_redis_by_families() -> None:
         for at in range(1, 6)
     ]
     text = SoakReport("soak", samples_that(), looks, "7.0.15", RATE).text()
-    assert "| `log:cron` | 1 → 1 | 200 → 500 | 20.0 → 50.0 | +30.0 | 10,000 events, filled before |" in text
+    assert "| `log:cron` | 1 → 1 | 200 → 500 | 20.0 → 50.0 | +30.0 | 10,000 events, reached in five minutes |" in text
     assert "| **all that Redis uses** | | | 40.0 → 100.0 | +60.0 | |" in text
     assert "| nothing of these | | | 18.0 → 48.0 | +30.0 | |" in text
 
