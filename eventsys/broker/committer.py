@@ -150,7 +150,8 @@ class Committer:
 
     def close(self, timeout_s: float) -> bool:
         """Commit what is left, for at most `timeout_s`, then stop; say whether all was committed."""
-        complete = self.join(timeout_s)
+        # Where it was closed before, nothing is committed any more, however long one waits.
+        complete = self.join(0 if self._is_closing else timeout_s)
         self._is_closing = True
         self._wake.set()
         if self._thread is not None:

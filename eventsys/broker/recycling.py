@@ -41,7 +41,8 @@ def recycle(broker: EventBroker, message: MessageProxy, error: BaseException) ->
                 end_batch(broker.work, message)
             else:
                 broker.work.end(message, succeeded=not message.failed)
-        broker.work.committer.join(5.0)
+        # Nothing is committed any more: what is handed back must not end here while another process takes it up.
+        broker.work.committer.close(5.0)
         ended = deliveries_of([message]) if isinstance(message, Received) else []
         broker.work.hand_back(broker.work.in_flight.besides(ended))
         broker.when_stuck(message.actor_name)
