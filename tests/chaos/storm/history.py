@@ -17,7 +17,7 @@ class Published:
 
     Attributes:
         type: Its type.
-        told: The last answer: `accepted`, `refused`, `unknown`, `broken`; None: it was killed before there was one.
+        told: The answer to the last try: `accepted`, `refused`, `unknown`, `broken`; None: it was killed before that.
         told_at: When, on the monotonic clock.
         was_unknown: Whether any answer left open what had become of it.
     """
@@ -74,7 +74,7 @@ def read_history(path: Path) -> History:
             elif what == "minute":
                 history.minutes += 1
             elif what == "try":
-                history.published.setdefault(facts[0], Published(facts[1]))
+                history.published.setdefault(facts[0], Published(facts[1])).told = None
             else:
                 _note_answer(history, what, float(at), facts)
     return history

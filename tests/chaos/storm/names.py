@@ -22,7 +22,7 @@ POISONS = {
     "segfault": ("crash_loop",),
     "exit": ("crash_loop",),
     "abort": ("crash_loop",),
-    "memory": ("failed",),
+    "memory": ("failed", "timeout"),
     "loop": ("timeout",),
     "swallow": ("timeout",),
     "fork": (),
@@ -31,10 +31,11 @@ POISONS = {
 }
 """What each kind of poison does to its handler, and how its delivery may end as a dead letter; none: it succeeds.
 
-`fork` leaves a child that ends by itself, `fork_on` one that goes on as if it were the worker.
+Where the machine is busy, its limit may end `memory` first. `fork` leaves a child that ends by itself, `fork_on` one
+that goes on as if it were the worker.
 """
 
-HOGS = tuple(kind for kind, reasons in POISONS.items() if "timeout" in reasons)
+HOGS = tuple(kind for kind, reasons in POISONS.items() if reasons == ("timeout",))
 """The kinds whose handler does not end by itself."""
 
 CRASHERS = tuple(kind for kind, reasons in POISONS.items() if "crash_loop" in reasons)

@@ -72,6 +72,7 @@ class Publisher:
             self._ledger.note("try", event_id, DUE)
             self._insist(
                 event_id,
+                DUE,
                 lambda: self._events.schedule(DUE, _PAYLOAD, id=event_id, priority=priority, delay=delay_s),
             )
             return
@@ -79,9 +80,9 @@ class Publisher:
         if way < 0.5:
             self._buffer(event_id, priority)
         else:
-            self._insist(event_id, lambda: self._events.publish(MADE, _PAYLOAD, id=event_id, priority=priority))
+            self._insist(event_id, MADE, lambda: self._events.publish(MADE, _PAYLOAD, id=event_id, priority=priority))
 
-    def _insist(self, event_id: str, publish: Callable[[], object]) -> None:
+    def _insist(self, event_id: str, kind: str, publish: Callable[[], object]) -> None:
         is_repeated = False
         while True:
             began_at = time.monotonic()
@@ -96,6 +97,8 @@ class Publisher:
                 if self._stopped.is_set() or self._random.random() < 0.5:
                     return
                 self._stopped.wait(0.1)
+                # What comes of this try is not known before it is noted: the answer to the one before is none to this.
+                self._ledger.note("try", event_id, kind)
             else:
                 self._ledger.note("accepted", event_id, "-", f"{time.monotonic() - began_at:.2f}")
                 return

@@ -74,6 +74,15 @@ def test_what_the_ledger_says_against_the_promises_is_found(
     assert fault in capsys.readouterr().out
 
 
+def test_what_was_refused_and_tried_again_by_a_publisher_that_died_may_be_stored(kept: Path) -> None:
+    """Whether it is stored is not known: the refusal was the answer to the try before."""
+    text = LEDGER_LINES.replace("accepted 130.1 5 ev1 - 0.10", "refused 130.1 5 ev1 RedisUnavailableError 0.01")
+    (kept / LEDGER).write_text(text)
+    assert judge(kept) == 1
+    (kept / LEDGER).write_text(text.replace("0.01\n", "0.01\ntry 130.2 5 ev1 storm.due\n"))
+    assert judge(kept) == 0
+
+
 def test_a_run_that_broke_off_is_judged_as_far_as_it_went(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (kept / STORED).unlink()
     text = (kept / JOURNAL).read_text()
