@@ -132,9 +132,10 @@ def test_what_gathers_while_a_breaker_opens_waits_and_uses_no_attempt(
     eventually(lambda: events.subscriptions.get("clicks").waiting == 2)
     assert len(calls.batches) == 1
     clock.turn_to(clock.now_ms() + 3_600_000)
-    eventually(lambda: len(calls.batches) == 2)
+    eventually(lambda: len(calls.batches) >= 2)
     assert len(calls.batches[1]) == 1
-    eventually(lambda: len(worker._handoff._collecting) == 1)
+    # The other gathers, or tries alone too, where this process has not heard yet that the breaker is closed again.
+    eventually(lambda: len(worker._handoff._collecting) == 1 or len(calls.batches) == 3)
     _make_due(worker)
     assert [events.wait(one.id).deliveries[0].attempts for one in waiting] == [1, 1]
     assert events.subscriptions.get("clicks").state is SubscriptionState.ACTIVE
