@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import dramatiq
 import pytest
 
 from eventsys import Event, EventService
@@ -17,6 +18,7 @@ from eventsys.broker.endings import DONE
 from eventsys.broker.finished import Finished
 from eventsys.broker.messages import Place
 from eventsys.broker.worker import Worker
+from eventsys.store.keys import LOG_QUEUE
 from tests.conftest import FreshRedis
 from tests.support.waiting import eventually
 
@@ -67,7 +69,8 @@ def test_large_follow_ups_that_cannot_be_committed_stop_those_who_fetch_too(
 ) -> None:
     monkeypatch.setattr(backlog, "MOST_BYTES", 2 * 1024 * 1024)
     monkeypatch.setattr(prefetch, "MOST", 8)
-    events: EventService = services.make(redis_url=fresh_redis().url)
+    server = fresh_redis()
+    events: EventService = services.make(redis_url=server.url)
     handled: Counter[str] = Counter()
     refused = threading.Event()
     size, threads = 100_000, 4
@@ -81,7 +84,12 @@ def test_large_follow_ups_that_cannot_be_committed_stop_those_who_fetch_too(
         events.publish("grown", {"text": "x" * size})
 
     ids = [event.id for event in events.publish_many([("tick", {})] * 200)]
-    eventually(lambda: events.get_metrics().pending_events == len(ids))
+    # All are dispatched before commits are refused, or too few would be handled to fill the bound.
+    other = services.make(redis_url=server.url, name=events.settings.name)
+    dispatcher = services.work(other, dramatiq.Worker, queues={LOG_QUEUE})
+    lane = events.broker.keys.lane("tests", 5)
+    eventually(lambda: events.broker.link.call("XLEN", lane) == len(ids))
+    dispatcher.stop()
     services.work(events, Worker, threads=threads)
     assert refused.wait(30)
     work = events.broker.work
