@@ -56,7 +56,7 @@ class EventService(metaclass=Kept):
         **given: Single settings, see `eventsys.Settings`: `redis_url=`, `name=`, `bus={"worker_count": 4}` ...
 
     Raises:
-        SettingsError: If a setting is out of range.
+        SettingsError: If a setting is out of range, or there is none of that name.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class EventService(metaclass=Kept):
         on_publish_error: OnError | None = None,
         **given: Any,
     ) -> None:
-        self.settings = settings = settings or load_settings(**given)
+        self.settings = settings = load_settings(settings, **given)
         self.broker = broker_of(settings)
         self.catalog, self.store = ApplicationCatalog(), store_of(self.broker)
         self.bus = EventBus(self.broker, self.store, self.settings, self.catalog, on_publish_error=on_publish_error)

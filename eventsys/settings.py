@@ -6,7 +6,9 @@ and so on. Keywords win over the environment.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import os
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
 from pathlib import Path
@@ -20,9 +22,16 @@ from .errors import SettingsError
 from .model.cipher import Cipher
 from .model.durations import Duration, SomeTime
 from .model.keyring import SecretKey, keys_of
+from .model.misfits import misfits
 from .model.seal import Seal
 
+logger = logging.getLogger(__name__)
+
 PositiveInt = Annotated[int, Field(gt=0)]
+
+
+#: How alike a variable and a setting are, their prefix included, for one to be taken for the other misspelt.
+_NEARLY = 0.88
 
 
 class BusSettings(BaseModel):
@@ -212,19 +221,36 @@ def _keys(setting: str, given: SecretStr | None, path: Path | None) -> list[Secr
     return keys
 
 
-def load_settings(**given: Any) -> Settings:
-    """Return the settings made of `given`, the environment and the defaults, in this order.
+def load_settings(whole: Settings | None = None, /, **given: Any) -> Settings:
+    """Return `whole`, or else the settings made of `given`, the environment and the defaults, in this order.
+
+    A variable of the environment that looks like a setting and is none is warned of.
 
     Raises:
         SettingsError: If a value is out of range, or there is no such setting; the sentence names the field, the value
-            and the rule.
+            and the rule. Or if `whole` is no `Settings`, or stands beside single ones.
     """
+    if whole is not None:
+        return _check_whole(whole, given)
     _check_names(given)
     try:
-        return Settings(**given)
+        settings = Settings(**given)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors())
-        raise SettingsError(f"these settings do not fit: {faults}") from error
+        _check_unknown(error)
+        raise SettingsError(f"these settings do not fit: {misfits(error)}") from error
+    _warn_of_misspelt()
+    return settings
+
+
+def _check_whole(whole: Any, given: Mapping[str, Any]) -> Settings:
+    if not isinstance(whole, Settings):
+        raise SettingsError(
+            f"settings are given as Settings(...), not as {type(whole).__name__}; single ones have names:"
+            " EventService(redis_url=..., name=...)"
+        )
+    if given:
+        raise SettingsError(f"{', '.join(given)} would not count beside whole settings; put all into Settings(...)")
+    return whole
 
 
 def _check_names(given: Mapping[str, Any]) -> None:
@@ -232,6 +258,37 @@ def _check_names(given: Mapping[str, Any]) -> None:
     known = [*Settings.model_fields, "REDIS_URL", "EVENTSYS_REDIS_URL"]
     for name in given:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            advice = f"did you mean {near[0]!r}?" if near else "eventsys settings shows all there are"
-            raise SettingsError(f"there is no setting {name!r}; {advice}")
+            raise _no_setting(name, known)
+
+
+def _check_unknown(error: ValidationError) -> None:
+    """Refuse what is no setting within a group of them, by the same words."""
+    for one in error.errors():
+        if one["type"] == "extra_forbidden":
+            raise _no_setting(".".join(map(str, one["loc"])), list(_all_names())) from error
+
+
+def _no_setting(name: str, known: list[str]) -> SettingsError:
+    near = get_close_matches(name, known, n=1)
+    advice = f"did you mean {near[0]!r}?" if near else "eventsys settings shows all there are"
+    return SettingsError(f"there is no setting {name!r}; {advice}")
+
+
+def _all_names() -> Iterator[str]:
+    """Yield the name of every setting, those of a group behind its name and a dot."""
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from (f"{name}.{inner}" for inner in field.annotation.model_fields)
+        else:
+            yield name
+
+
+def _warn_of_misspelt() -> None:
+    """Warn of variables that are nearly a setting. Others with our prefix may be anybody's, Kubernetes' for one."""
+    known = {f"EVENTSYS_{name.replace('.', '__').upper()}" for name in _all_names()}
+    groups = tuple(f"{one.rpartition('__')[0]}__" for one in known if "__" in one)
+    for name in os.environ:
+        if not name.startswith("EVENTSYS_") or name in known or name.startswith(groups):
+            continue  # a group itself has refused what it does not know
+        if near := get_close_matches(name, known, n=1, cutoff=_NEARLY):
+            logger.warning("%s is no setting and does nothing; did you mean %s?", name, near[0])

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from eventsys.model.misfits import misfits
+
 T = TypeVar("T", bound=BaseModel)
 
 _TIMES = frozenset({"start_time", "end_time"})
@@ -38,7 +40,4 @@ def filter_from(model: type[T], asked: Mapping[str, str], **fixed: Any) -> tuple
     try:
         return model(**{**given, **fixed}), ""
     except ValidationError as error:
-        faults = [
-            f"{'.'.join(map(str, one['loc']))}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()
-        ]
-        return model(**fixed), "; ".join(faults).removeprefix(": ")
+        return model(**fixed), misfits(error)

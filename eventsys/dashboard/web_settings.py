@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from eventsys.dashboard.access import Access, is_local
 from eventsys.errors import SettingsError
+from eventsys.model.misfits import misfits
 
 _LOOPBACK_NAMES = frozenset({"localhost", "::1"})
 
@@ -50,8 +51,7 @@ def load_web_settings(**given: Any) -> WebSettings:
     try:
         return WebSettings(**given)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise SettingsError(f"these settings of EVENTSYS_WEB_* do not fit: {faults}") from error
+        raise SettingsError(f"these settings of EVENTSYS_WEB_* do not fit: {misfits(error)}") from error
 
 
 def refuse_open_door(host: str, access: Access) -> None:

@@ -15,6 +15,7 @@ from eventsys.errors import CronTaskError, InvalidEventError
 from eventsys.model.cron_schedule import CronSchedule
 from eventsys.model.durations import TEN_YEARS, Duration
 from eventsys.model.event_types import check_event_type
+from eventsys.model.misfits import misfits
 from eventsys.model.payloads import encode_payload
 from eventsys.model.priority import Priority
 
@@ -139,8 +140,7 @@ class CronDefinition(BaseModel):
         try:
             task = cls.model_validate({**given, "schedule": schedule.expression})
         except ValidationError as error:
-            faults = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-            raise CronTaskError(f"cron task {given['name']!r} cannot be: {faults}") from error
+            raise CronTaskError(f"cron task {given['name']!r} cannot be: {misfits(error)}") from error
         if (task.event_type is None) == (task.actor is None):
             raise CronTaskError(f"cron task {task.name!r} needs either event_type= or actor=, and not both")
         if task.run_timeout <= timedelta(0):

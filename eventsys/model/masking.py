@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 
 from eventsys.model.event import Event
+from eventsys.model.misfits import misfits
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -83,10 +84,7 @@ def fault_of(error: ValidationError, model: Any) -> str:
     """Return what is wrong with a payload; what was given is left out where the model has secret fields."""
     if not has_secrets(model):
         return str(error)
-    return "; ".join(
-        f"{'.'.join(map(str, one['loc']))}: {one['msg']}"
-        for one in error.errors(include_input=False, include_url=False)
-    )
+    return misfits(error)
 
 
 def has_secrets(model: Any) -> bool:

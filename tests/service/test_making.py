@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from eventsys import EventService, SettingsError
+from eventsys import EventService, Settings, SettingsError
 
 CODE = """
 import sys, threading
@@ -34,3 +34,48 @@ def test_a_new_service_opens_no_connection_and_starts_no_thread() -> None:
 def test_a_setting_that_there_is_not_is_refused(wrong: str, says: str) -> None:
     with pytest.raises(SettingsError, match=f"there is no setting '{wrong}'; {says[:-1]}"):
         EventService(**{wrong: "redis://127.0.0.1:1/0"})
+
+
+def test_a_setting_of_a_group_that_there_is_not_is_refused_alike() -> None:
+    with pytest.raises(SettingsError, match=r"no setting 'bus\.batchsize'; did you mean 'bus\.batch_size'"):
+        EventService(bus={"batchsize": 5})
+
+
+@pytest.mark.parametrize("whole", ["redis://127.0.0.1:1/0", {"name": "shop"}])
+def test_what_are_no_settings_is_refused(whole: object) -> None:
+    with pytest.raises(SettingsError, match="given as Settings"):
+        EventService(whole)  # type: ignore[arg-type]
+
+
+def test_a_setting_beside_whole_settings_is_refused() -> None:
+    """It would not count."""
+    with pytest.raises(SettingsError, match="retention would not count beside whole settings"):
+        EventService(Settings(), retention="1h")
+
+
+@pytest.mark.parametrize(
+    ("variable", "near"),
+    [("EVENTSYS_RETENTON", "EVENTSYS_RETENTION"), ("EVENTSYS_BUS_BATCH_SIZE", "EVENTSYS_BUS__BATCH_SIZE")],
+)
+def test_a_misspelt_variable_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, variable: str, near: str
+) -> None:
+    monkeypatch.setenv(variable, "5")
+    EventService()
+    assert [f"{variable} is no setting and does nothing; did you mean {near}?"] == caplog.messages
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        *("EVENTSYS_PORT", "EVENTSYS_SERVICE_HOST", "EVENTSYS_PORT_8765_TCP"),  # what Kubernetes sets for a service
+        *("EVENTSYS_WEB_TOKEN", "EVENTSYS_WEB_TOKEN_FILE", "EVENTSYS_WEB_HOSTS", "EVENTSYS_WEB_VIEWER_TOKEN_FILE"),
+        *("EVENTSYS_TEST_REDIS", "EVENTSYS_LIVENESS_FILE", "EVENTSYS_REDIS_URL", "EVENTSYS_ALERTS__DEAD_LETTERS"),
+    ],
+)
+def test_a_variable_that_is_no_misspelt_setting_is_not_warned_of(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "5")
+    EventService()
+    assert not caplog.messages

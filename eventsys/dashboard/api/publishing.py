@@ -15,6 +15,7 @@ from eventsys.dashboard.context import service_of
 from eventsys.errors import InvalidEventError
 from eventsys.model.cloudevents import MEDIA_TYPE, from_cloudevent
 from eventsys.model.event import LONGEST_KEY, Event
+from eventsys.model.misfits import misfits
 from eventsys.model.priority import Priority
 
 BATCH_TYPE = "application/cloudevents-batch+json"
@@ -101,8 +102,7 @@ def _plain(body: bytes, key: str | None) -> dict[str, Any]:
     try:
         arguments = NewEvent.model_validate_json(body).arguments()
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise InvalidEventError(f"this is no event: {faults.removeprefix(': ')}") from error
+        raise InvalidEventError(f"this is no event: {misfits(error)}") from error
     if key is not None and arguments.setdefault("idempotency_key", key) != key:
         raise InvalidEventError("the Idempotency-Key and the event's own idempotency_key differ; give one of them")
     return arguments
