@@ -141,7 +141,7 @@ class EventService(metaclass=Kept):
             InvalidDurationError: If a duration is none.
         """
         options = declared_options(
-            async_=async_, max_retries=max_retries, retry_delay=retry_delay, backoff=backoff, timeout=timeout,
+            pattern, async_=async_, max_retries=max_retries, retry_delay=retry_delay, backoff=backoff, timeout=timeout,
             persistent=persistent, where=dict(where) if isinstance(where, Mapping) else where, priority=priority,
             queue=queue, rate=rate, concurrency=concurrency, breaker=breaker, breaker_wait=breaker_wait, was=was,
             batch_size=batch_size, batch_wait=batch_wait,

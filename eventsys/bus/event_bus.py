@@ -37,6 +37,7 @@ from eventsys.middleware import Tracing
 from eventsys.model.catalog import Catalog
 from eventsys.model.durations import to_milliseconds
 from eventsys.model.event import Event
+from eventsys.model.expecting import expect
 from eventsys.model.metrics import EventMetrics
 from eventsys.model.subscription import Subscription, SubscriptionOptions
 from eventsys.settings import Settings
@@ -178,6 +179,7 @@ class EventBus:
             SubscriptionConflictError: If code declares a subscription of this name, or another living process has made
                 one, and it is not the same: what has that name goes on as it is.
         """
+        expect(SubscriptionOptions, options)
         own_name = name_of(handler) if name is None else name
         subscription = Subscription.declare(
             own_name,

@@ -63,6 +63,7 @@ def payload_type_of(handler: Any, *, in_batches: bool = False) -> Any:
         SubscriptionError: If the handler does not take exactly one argument, or it is not annotated as what it gets.
     """
     run = callable_of(handler)
+    refuse_generator(run)
     parameters = list(inspect.signature(run).parameters.values())
     positional = [one for one in parameters if one.kind in _POSITIONAL]
     required = [one for one in parameters if one.kind in _NAMED and one.default is one.empty]
@@ -76,6 +77,19 @@ def payload_type_of(handler: Any, *, in_batches: bool = False) -> Any:
             f"the annotations of {name_of(handler)} cannot be resolved ({error}); import what they name at module level"
         ) from error
     return _payload_of(_element_of(annotation, handler) if in_batches else annotation, handler, in_batches=in_batches)
+
+
+def refuse_generator(run: Callable[..., Any]) -> None:
+    """Refuse a function that yields: calling it runs nothing of it, so every delivery would succeed undone.
+
+    Raises:
+        SubscriptionError: If it does.
+    """
+    if inspect.isgeneratorfunction(run) or inspect.isasyncgenfunction(run):
+        raise SubscriptionError(
+            f"{name_of(run)} has a yield in it, so calling it would run nothing of it; leave out the yield, and call"
+            " events.publish for what it is to pass on"
+        )
 
 
 def make_actor(
@@ -155,7 +169,14 @@ def _payload_of(annotation: Any, handler: Any, *, in_batches: bool) -> Any:
 
 def _calling(run: Callable[[Event[Any]], Any], payload_type: Any) -> Callable[[str], Any]:
     def call(envelope: str) -> Any:
-        return run(_event_of(envelope, payload_type))
+        result = run(_event_of(envelope, payload_type))
+        if result is not None and inspect.iscoroutine(result):
+            result.close()
+            raise SubscriptionError(
+                f"{name_of(run)} returned a coroutine, which nobody runs: make it a coroutine function with async def,"
+                " and what decorates it one that awaits"
+            )
+        return result
 
     return call
 

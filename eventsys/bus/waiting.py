@@ -8,6 +8,7 @@ from eventsys.broker.joining import wait_until
 from eventsys.errors import WaitTimeoutError
 from eventsys.model.durations import DurationLike, to_milliseconds
 from eventsys.model.event import EventRecord
+from eventsys.model.expecting import expect_id
 from eventsys.store.event_store import EventStore
 
 
@@ -19,11 +20,15 @@ def wait_for_end(store: EventStore, event_id: str, timeout: DurationLike) -> Eve
         NotFoundError: If there is no such event by then.
     """
 
+    expect_id(event_id)
+
     def is_over() -> bool:
         status = store.status_of(event_id)
         return status is not None and status.is_final
 
     if not wait_until(is_over, to_milliseconds(timeout)):
         status = store.get_event(event_id).status
-        raise WaitTimeoutError(f"event {event_id!r} is still {status} after {timeout}")
+        raise WaitTimeoutError(
+            f"event {event_id!r} is still {status} after {timeout}; eventsys doctor says what holds it up"
+        )
     return store.get_event(event_id)

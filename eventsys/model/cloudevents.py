@@ -106,12 +106,12 @@ def to_cloudevent_json(event: Event[Any]) -> bytes:
     return to_json(to_cloudevent(event))
 
 
-def from_cloudevent(given: Mapping[str, Any] | str | bytes, *, now: datetime) -> Event:
+def from_cloudevent(given: Mapping[str, Any] | str | bytes, *, now: datetime | None = None) -> Event:
     """Return the event that a structured CloudEvent describes, its payload a dictionary.
 
     Args:
         given: The CloudEvent, as JSON text or decoded.
-        now: The time of an event that tells none.
+        now: The time of an event that tells none; without it such an event is refused.
 
     Raises:
         InvalidEventError: If it breaks the CloudEvents specification, or a rule of this bus: a type name outside our
@@ -119,6 +119,8 @@ def from_cloudevent(given: Mapping[str, Any] | str | bytes, *, now: datetime) ->
     """
     attributes = _decoded(given)
     _check_attributes(attributes)
+    if now is None and attributes.get("time") is None:
+        raise InvalidEventError(f"CloudEvent {attributes['id']!r} tells no time; say with now= which it is to have")
     extra = _extra(attributes)
     fields: dict[str, Any] = {
         "id": attributes["id"],

@@ -89,7 +89,8 @@ def check_event_id(text: str, name: str = "event id") -> str:
         InvalidEventError: If it cannot; the message says why.
     """
     if not isinstance(text, str):
-        raise InvalidEventError(f"{name} is {ascii(text)[:40]}, and must be text; leave it out for the usual one")
+        kind = type(text).__name__
+        raise InvalidEventError(f"{name} is text, not {kind}; use str(...), or leave it out for the usual one")
     if not 0 < len(text) <= LONGEST_ID:
         raise InvalidEventError(f"{name} has {len(text)} characters, and must have 1 to {LONGEST_ID}: {text[:40]!a}")
     # isprintable is false for control characters, lone surrogates and every space but the plain one.

@@ -156,14 +156,19 @@ class SubscriptionOptions(BaseModel):
     """Names it had before: what they left is taken over."""
 
 
-def declared_options(**given: Any) -> SubscriptionOptions:
-    """Return the options that code gives.
+def declared_options(pattern: str, **given: Any) -> SubscriptionOptions:
+    """Return the options that code gives beside the pattern.
 
     Raises:
-        SubscriptionError: If one of them will not do.
+        SubscriptionError: If one of them will not do. Or if the pattern is no text: a decorator without its parentheses
+            gets the handler in its place, and would subscribe nothing.
         InvalidDurationError: If a duration is none, or too short to be kept.
         InvalidPatternError: If the filter is not in the language.
     """
+    if not isinstance(pattern, str):
+        raise SubscriptionError(
+            f"{ascii(pattern)[:80]} stands where the pattern belongs; decorate with it: @events.on('user.login')"
+        )
     try:
         return SubscriptionOptions(**given)
     except ValidationError as error:

@@ -13,7 +13,7 @@ from eventsys.broker.attempt import attempt_of
 from eventsys.broker.broker import EventBroker
 from eventsys.bus.event_bus import EventBus
 from eventsys.clock import from_ms
-from eventsys.errors import CronTaskError
+from eventsys.errors import CronTaskError, InvalidScheduleError
 from eventsys.model.cron_task import MOST_ROWS, CronDefinition, CronRun, CronTask
 from eventsys.model.durations import DurationLike
 from eventsys.model.queries import Page, page_of
@@ -87,6 +87,11 @@ class CronService:
             InvalidScheduleError: If the schedule or the zone cannot be.
             CronTaskError: If the name or an option cannot be.
         """
+
+        if not isinstance(schedule, str):
+            raise InvalidScheduleError(
+                f"{ascii(schedule)[:80]} stands where the schedule belongs; decorate with it: @events.cron('0 2 * * *')"
+            )
 
         def declare(function: Function) -> Function:
             declare_function(

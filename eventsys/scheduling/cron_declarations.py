@@ -16,7 +16,7 @@ from dramatiq import Broker, Middleware
 from eventsys.broker.actor import HandlerActor
 from eventsys.broker.broker import EventBroker
 from eventsys.bus.event_bus import EventBus
-from eventsys.bus.handlers import name_of
+from eventsys.bus.handlers import name_of, refuse_generator
 from eventsys.bus.system_events import SystemEvents
 from eventsys.clock import from_ms
 from eventsys.errors import EventsysError
@@ -212,7 +212,7 @@ def declare_function(
     own_name = check_task_name(name_of(function) if name is None else name)
     event_type = run_type_of(own_name)
     definition = CronDefinition.make(name=own_name, event_type=event_type, **options)
-    subscription = declared_options(max_retries=max_retries, retry_delay=retry_delay, timeout=timeout)
+    subscription = declared_options(event_type, max_retries=max_retries, retry_delay=retry_delay, timeout=timeout)
     actor = bus.declare(event_type, _as_handler(function), subscription, name=own_name, persistent=True)
     actor.cron = definition
 
@@ -228,6 +228,7 @@ def run_type_of(name: str) -> str:
 
 def _as_handler(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function of one argument, the event."""
+    refuse_generator(function)
     if inspect.signature(function).parameters:
         return function
 

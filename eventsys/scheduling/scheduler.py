@@ -18,6 +18,7 @@ from eventsys.errors import EventsysError, RedisUnavailableError
 from eventsys.model.assembly import assemble_delayed
 from eventsys.model.durations import DurationLike, to_milliseconds
 from eventsys.model.event import DelayedEvent, DeliveryRecord, Event, WaitingRetry
+from eventsys.model.expecting import expect_id
 from eventsys.model.queries import EventFilter, Page
 from eventsys.model.status import EventStatus
 from eventsys.scheduling.delayed_keys import check_key, conflict, refuse_taken
@@ -214,7 +215,7 @@ class DelayedEventScheduler:
             InvalidEventError: If the time will not do.
         """
         now_ms = self._broker.clock.now_ms()
-        return self._store.delayed.reschedule(event_id, due_ms_of(now_ms, at, delay), now_ms)
+        return self._store.delayed.reschedule(expect_id(event_id), due_ms_of(now_ms, at, delay), now_ms)
 
     def run_now(self, event_id: str) -> DelayedEvent[Any]:
         """Let a delayed event fire now, before its time; return it as it then is.
@@ -223,7 +224,7 @@ class DelayedEventScheduler:
             AlreadyFiredError: If it has fired.
             NotFoundError: If nothing of this id waits.
         """
-        return self._store.delayed.fire_now(event_id, self._broker.clock.now_ms())
+        return self._store.delayed.fire_now(expect_id(event_id), self._broker.clock.now_ms())
 
     def cancel_delivery(self, event_id: str, subscription: str) -> DeliveryRecord:
         """End one delivery that waits for its next attempt, or to be begun; return it as it then is.

@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias
 from eventsys.clock import Clock
 from eventsys.errors import NotFoundError, RedriveRefusedError
 from eventsys.model.dead_letter import DeadLetter, DeadLetterFilter, RedriveResult
+from eventsys.model.expecting import expect
 from eventsys.model.queries import Page, page_of
 from eventsys.model.rates import RateLike, interval_of_rate
 from eventsys.model.seal import Seal
@@ -64,7 +65,7 @@ class DeadLetters:
 
         The total is exact up to 10,000 letters where type or reason is asked for, and always else.
         """
-        wanted = wanted or DeadLetterFilter()
+        wanted = expect(DeadLetterFilter, wanted or DeadLetterFilter())
         found, next_cursor = self._index.page(wanted)
         total, is_exact = self._index.count(wanted)
         return page_of(DeadLetter)(

@@ -10,6 +10,7 @@ from eventsys.clock import Clock
 from eventsys.errors import NotFoundError
 from eventsys.model.cipher import Cipher
 from eventsys.model.event import DelayedEvent, Event, EventRecord
+from eventsys.model.expecting import expect, expect_id
 from eventsys.model.metrics import EventMetrics
 from eventsys.model.queries import EventFilter, Page, page_of
 from eventsys.model.seal import Seal
@@ -97,7 +98,7 @@ class EventStore:
         Raises:
             NotFoundError: If there is none of this id, or its history is over.
         """
-        found = self.get_events([event_id])
+        found = self.get_events([expect_id(event_id)])
         if not found:
             raise NotFoundError(
                 f"no event {event_id!r} is recorded; it was never published on this bus, or its history is over:"
@@ -119,7 +120,7 @@ class EventStore:
         Raises:
             InvalidCursorError: If the cursor is none of such a query.
         """
-        found = self.history.find(wanted)
+        found = self.history.find(expect(EventFilter, wanted))
         return page_of(EventRecord[Any])(
             items=self._records(found.events),
             total=found.total,
@@ -214,7 +215,7 @@ class EventStore:
             NotFoundError: If there is none of this id.
         """
         now_ms = self._clock.now_ms()
-        [outcome] = self.delayed.cancel([event_id], now_ms)
+        [outcome] = self.delayed.cancel([expect_id(event_id)], now_ms)
         return taken_back(outcome, now_ms, f"event {event_id!r}", self.get_event)
 
     def cancel_delayed_key(self, key: str) -> DelayedEvent[Any]:
@@ -245,7 +246,7 @@ class EventStore:
         Raises:
             NotFoundError: If no delayed event of this id is known.
         """
-        entry = self.delayed.find(event_id)
+        entry = self.delayed.find(expect_id(event_id))
         if entry is not None and entry.is_event:
             return read_delayed(entry)
         found = self.get_events([event_id])
@@ -265,7 +266,7 @@ class EventStore:
         Those that wait are in the order of their due times, the next one first; `start_time` and `end_time` bound the
         due time.
         """
-        if wanted.status is None or wanted.status is EventStatus.PENDING:
+        if expect(EventFilter, wanted).status in {None, EventStatus.PENDING}:
             return self.delayed.get_delayed_events(wanted)
         return list_ended(self._link, self._keys, wanted, self.history, self.get_events)
 
