@@ -16,6 +16,7 @@ from dramatiq.message import get_encoder
 from eventsys import EventService, SettingsError
 from eventsys.errors import EventsysError
 from eventsys.runtime.doctor import examine
+from tests.support.entries import add_entry
 from tests.support.services import Services
 from tests.support.waiting import eventually
 
@@ -99,7 +100,7 @@ def test_a_newer_event_is_a_dead_letter_that_says_so(events: EventService, quick
     quick_work()
     draft = events.bus.drafter.draft("a.b", {})
     newer = json.dumps({**json.loads(draft.envelope), "format": 2})
-    events.broker.link.call("XADD", events.broker.keys.lane("tests", 5), "*", "s", "h", "e", newer)
+    add_entry(events.broker, events.broker.keys.lane("tests", 5), "s", "h", "e", newer)
     [letter] = eventually(lambda: events.dead_letters.list().items)
     assert "format 2" in letter.error
     assert "upgrade eventsys" in letter.error
@@ -131,7 +132,7 @@ def test_nothing_is_unpickled_whatever_the_encoder(events: EventService, quick_w
     with pytest.raises(EventsysError, match="PickleEncoder is refused"):
         actor.send()
     quick_work()
-    events.broker.link.call("XADD", events.broker.keys.lane("tests", 5), "*", "m", pickle.dumps(Canary(path)))
+    add_entry(events.broker, events.broker.keys.lane("tests", 5), "m", pickle.dumps(Canary(path)))
     [letter] = eventually(lambda: events.dead_letters.list().items)
     assert letter.reason == "undecodable"
     assert not path.exists()

@@ -14,6 +14,7 @@ from eventsys import BatchError, DeliveryStatus, Event, EventService, EventStatu
 from eventsys.broker import endings
 from eventsys.errors import InvalidEventError, PayloadEncryptedError
 from eventsys.testing import EventHarness
+from tests.support.entries import add_entry
 from tests.support.waiting import eventually
 
 Work = Callable[..., Any]
@@ -63,7 +64,7 @@ def test_a_message_with_a_name_that_cannot_be_stored_is_a_dead_letter(
     wire = {"queue_name": "tests", "actor_name": "x", "args": [], "kwargs": {}, "options": {}, "message_id": "1"}
     text = json.dumps({**wire, "message_timestamp": 1, part: "\udcff"})
     work()
-    events.broker.link.call("XADD", events.broker.keys.lane("tests", 5), "*", "m", text)
+    add_entry(events.broker, events.broker.keys.lane("tests", 5), "m", text)
     assert events.wait(events.publish("a.b").id, "10s").status is EventStatus.DELIVERED
     letter = eventually(lambda: events.dead_letters.list().items, timeout_s=10)[0]
     assert letter.reason == "undecodable"
@@ -93,8 +94,8 @@ def test_an_option_of_a_wrong_kind_ends_no_thread_and_leaves_nothing(
     for at, junk in enumerate(JUNK):
         for actor in ("fails", "works", "unknown"):
             wire = {**message, "actor_name": actor, "message_id": f"{at}-{actor}", "options": {option: junk}}
-            events.broker.link.call("XADD", lane, "*", "m", json.dumps(wire))
-        events.broker.link.call("XADD", lane, "*", "s", "h", "e", envelope, "o", json.dumps({option: junk}))
+            add_entry(events.broker, lane, "m", json.dumps(wire))
+        add_entry(events.broker, lane, "s", "h", "e", envelope, "o", json.dumps({option: junk}))
     eventually(lambda: events.broker.link.call("XLEN", lane) == 0, timeout_s=20)
     assert events.dead_letters.list().items
     assert events.wait(events.publish("c.d").id, "10s").status is EventStatus.DELIVERED

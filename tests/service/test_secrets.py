@@ -21,6 +21,7 @@ from eventsys.errors import EventsysError
 from eventsys.model.masking import MASK, shown_payload
 from eventsys.runtime.exposition import prometheus_text
 from tests.service.test_encryption import everything_in
+from tests.support.entries import add_entry
 from tests.support.services import Services
 
 CANARY = "canary-4111111111111111"
@@ -58,7 +59,7 @@ def test_a_canary_is_found_nowhere(
         events.publish("payment.made", {"card": [CANARY], "amount": 1})
     assert events.wait(event.id).status is EventStatus.FAILED
     lane = events.broker.keys.lane("tests", 5)
-    events.broker.link.call("XADD", lane, "*", "m", '{"no":"signature"}')
+    add_entry(events.broker, lane, "m", '{"no":"signature"}')
     events.bus.system.flush(5)
     told = "".join(traceback.format_exception(refused.value)) + caplog.text + "".join(capfd.readouterr())
     told += prometheus_text(events) + repr(events.settings) + repr(vars(events.settings))

@@ -14,6 +14,7 @@ import pytest
 from eventsys import DeadLetter, DeadLetterFilter, DelayedEvent, Event, EventFilter, EventService, EventStatus
 from eventsys.errors import BadSignatureError, SettingsError
 from eventsys.store.keys import LOG_QUEUE
+from tests.support.entries import add_entry
 from tests.support.fixtures import SEALED
 from tests.support.services import Services
 from tests.support.waiting import eventually
@@ -43,7 +44,7 @@ def _stored(events: EventService, event_id: str) -> str:
 
 
 def _add(events: EventService, queue: str, *fields: str) -> None:
-    events.broker.link.call("XADD", events.broker.keys.lane(queue, 5), "*", *fields)
+    add_entry(events.broker, events.broker.keys.lane(queue, 5), *fields)
 
 
 def _refused(events: EventService, count: int) -> list[DeadLetter]:
