@@ -118,7 +118,10 @@ class Interrupts:
             self._is_watching = False
 
     def _wait_s(self) -> float | None:
-        return None if self._wakes_at == float("inf") else max(0.0, self._wakes_at - time.monotonic())
+        if self._wakes_at == float("inf"):
+            return None
+        # A message of a stranger may name a limit that no clock can wait for.
+        return min(max(0.0, self._wakes_at - time.monotonic()), threading.TIMEOUT_MAX / 2)
 
     def _strike(self, now: float) -> list[_Running]:
         """Interrupt what is over its limit, and return what was interrupted and goes on all the same."""

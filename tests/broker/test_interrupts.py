@@ -5,7 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from queue import SimpleQueue
+from types import SimpleNamespace
 from typing import Any, cast
+
+import pytest
+from dramatiq.middleware import TimeLimitExceeded
 
 from eventsys.broker.interrupts import Interrupts
 
@@ -38,3 +42,22 @@ def give_way_until_empty(queue: SimpleQueue[None]) -> None:
     while not queue.empty() and time.monotonic() < until:
         threading.Event().wait(0.001)
     threading.Event().wait(0.001)
+
+
+def test_a_limit_that_no_clock_can_wait_for_keeps_the_watcher_alive() -> None:
+    interrupts = Interrupts(lambda *_: None)
+    interrupts._wake = woken = CountedQueue()
+    message = cast("Any", SimpleNamespace(message_id="1", actor_name="a"))
+    interrupts.enter(message, 1e308)
+    give_way_until_empty(woken)
+    interrupts.leave()
+    with pytest.raises(TimeLimitExceeded):
+        run_on(interrupts, message)
+    interrupts.leave()
+
+
+def run_on(interrupts: Interrupts, message: Any) -> None:
+    """Handle a message for longer than its limit."""
+    interrupts.enter(message, 1)
+    for _ in range(1_000):
+        threading.Event().wait(0.005)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from eventsys.broker.joining import wait_until
+
 #: What is in the focus: its name as it is read aloud, and whether a person sees that it is.
 _FOCUS = """() => {
   const one = document.activeElement;
@@ -44,13 +46,22 @@ class Keyboard:
             focus = self.page.evaluate(_FOCUS)
             if focus is None:
                 continue
-            assert focus["isSeen"] or focus["name"] == "", f"the focus is not to be seen: {focus['html']}"
+            if focus["name"] and not focus["isSeen"]:
+                self._wait_to_see(focus["html"])
             if focus["name"].startswith(name):
                 return
             if passed.count(focus["name"]) > 60:
                 break
             passed.append(focus["name"])
         raise AssertionError(f"Tab leads to no {name!r}, but to {list(dict.fromkeys(passed))}")
+
+    def _wait_to_see(self, html: str) -> None:
+        # The browser draws, and scrolls to, what has the focus a moment after it has it.
+        def is_seen() -> bool:
+            focus = self.page.evaluate(_FOCUS)
+            return focus is not None and focus["isSeen"]
+
+        assert wait_until(is_seen, 5_000), f"the focus is not to be seen: {html}"
 
     def follow(self, name: str) -> None:
         """Use a link or a button, and wait for the page that it leads to."""
