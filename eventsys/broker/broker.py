@@ -247,8 +247,7 @@ class EventBroker(Broker):
             self._let_go_of(args[0])
         if self._is_inner(signal):
             return
-        if signal in {"worker_boot", "worker_shutdown"}:
-            self.work.is_stopping = signal == "worker_shutdown"
+        self.work.last_commits.hear(signal)
         self._hooks.call_before("before_" + signal, *args, **kwargs)
 
     def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
@@ -303,10 +302,8 @@ class EventBroker(Broker):
 
     def close(self) -> None:
         """Commit what is over, hand back what is not begun, and end this process's lease."""
-        self.work.is_stopping = True
         self.work.close()
         self.link.close()
-        self.work.is_stopping = False
 
     def flush(self, queue_name: str) -> None:
         """Drop all messages of a queue, those that wait for their time too; its deliveries end as cancelled."""

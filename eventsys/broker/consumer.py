@@ -121,8 +121,7 @@ class EventConsumer(Consumer):
         """Hand back what was fetched and not given out, and close the connection."""
         left, self._ready = list(self._ready), deque()
         self._channel.close()
-        if self._work.is_stopping:
-            self._work.committer.join(10.0)
+        self._work.last_commits.wait(self._work.committer)
         try:
             self.requeue(left)
         except ConnectionClosed:

@@ -30,6 +30,7 @@ from .finished import Finished
 from .gates import Gates
 from .hooks import Hooks
 from .in_flight import InFlight
+from .last_commits import LAST_COMMIT_S, LastCommits
 from .messages import DeliveryMessage, LogMessage, Place, Received
 from .presence import Lease, Presence
 from .queue_names import QueueNames
@@ -38,9 +39,6 @@ from .undispatched import end_undispatched, resolving_again
 
 #: Most messages handed back by one script.
 _RETURNED_AT_ONCE = 200
-
-#: Seconds that committing what is over may take when the process ends.
-_LAST_COMMIT_S = 10.0
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +84,7 @@ class Work:
         self.retention_ms = retention_ms
         self.room = MemoryRoom(link)
         self.in_flight = InFlight()
-        self.is_stopping = False
+        self.last_commits = LastCommits()
         self.is_ending = False
         self.by_hand = False
         self.gates = Gates()
@@ -227,7 +225,7 @@ class Work:
         if self._threads is None:
             return
         presence, committer = self._threads
-        committer.close(_LAST_COMMIT_S)
+        committer.close(LAST_COMMIT_S)
         try:
             presence.leave()
         except EventsysError as error:
