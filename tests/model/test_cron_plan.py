@@ -28,7 +28,7 @@ tasks = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=5_000, deadline=None)
+@settings(max_examples=2_000, deadline=None)
 @given(
     tasks,
     st.timedeltas(timedelta(0), timedelta(hours=18)),

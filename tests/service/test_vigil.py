@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from eventsys import EventFilter
 from tests.support.services import Services
 from tests.support.waiting import eventually
@@ -9,6 +11,7 @@ from tests.support.waiting import eventually
 _MINUTE_MS = 60_000
 
 
+@pytest.mark.usefixtures("rounds_come_soon")
 def test_a_subscription_without_a_host_for_an_hour_is_a_warning_that_ends_with_its_deploy(services: Services) -> None:
     events = services.make()
     gone = services.make(name=events.settings.name)
