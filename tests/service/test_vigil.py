@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from eventsys import EventFilter
 from tests.support.services import Services
 from tests.support.waiting import eventually
@@ -11,7 +9,6 @@ from tests.support.waiting import eventually
 _MINUTE_MS = 60_000
 
 
-@pytest.mark.usefixtures("rounds_come_soon")
 def test_a_subscription_without_a_host_for_an_hour_is_a_warning_that_ends_with_its_deploy(services: Services) -> None:
     events = services.make()
     gone = services.make(name=events.settings.name)
@@ -21,12 +18,14 @@ def test_a_subscription_without_a_host_for_an_hour_is_a_warning_that_ends_with_i
     start = clock.now_ms()
     clock.turn_to(start)
     services.work(events)
-    eventually(lambda: events.subscriptions.get("left-behind").unhosted_since is not None)
+    events.bus.tending.make_round()
+    assert events.subscriptions.get("left-behind").unhosted_since is not None
     clock.turn_to(start + 59 * _MINUTE_MS)
     events.bus.tending.make_round()
     assert events.bus.system.flush(10)
     assert [one.key for one in events.bus.system.troubles()] == []
     clock.turn_to(start + 61 * _MINUTE_MS)
+    events.bus.tending.make_round()
     eventually(lambda: [one.key for one in events.bus.system.troubles()] == ["unhosted:left-behind"])
     [warning] = events.get_event_records(EventFilter(types=("system.warning",))).items
     assert "no worker has had the handler of left-behind for 6" in warning.payload["message"]
@@ -34,4 +33,5 @@ def test_a_subscription_without_a_host_for_an_hour_is_a_warning_that_ends_with_i
     services.work(gone, queues={"tests"})
     eventually(lambda: events.subscriptions.get("left-behind").hosts)
     clock.turn_to(start + 63 * _MINUTE_MS)
+    events.bus.tending.make_round()
     eventually(lambda: events.bus.system.troubles() == [])
