@@ -79,6 +79,9 @@ def refuse_unknown(modules: list[str]) -> None:
     """Look for the top packages without importing them, which is left to the processes that need them."""
     path = [str(Path.cwd()), *sys.path]
     for module in modules:
+        if module.endswith(".py") or os.sep in module:
+            name = module.removesuffix(".py").strip(os.sep).replace(os.sep, ".")
+            refuse(f"{module!r} is a path; give the name that Python imports: {name}", MISUSED)
         if PathFinder.find_spec(module.partition(".")[0], path) is None:
             refuse(
                 f"there is no module {module!r} here or among the installed packages; start this in the directory"

@@ -37,6 +37,7 @@ def run(*arguments: str, stdin: str | None = None) -> Result:
         (["publish", "order.paid", "{}", "--delay", "5 parsecs"], "'5 parsecs' is not a duration"),
         (["publish", "order.paid", "{}", "--redis-url", "bogus://"], "this Redis URL is of no known kind"),
         (["worker", "no_such_module"], "there is no module 'no_such_module'"),
+        (["worker", "no_such/module.py"], "is a path; give the name that Python imports: no_such.module"),
         (["dev", "no_such_module"], "there is no module 'no_such_module'"),
         (
             ["worker", "eventsys", "--liveness-file", "/no/such/directory/alive"],

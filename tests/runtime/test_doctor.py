@@ -73,6 +73,7 @@ def test_messages_that_nobody_reads_are_a_problem_that_names_the_queue(events: E
     found = finding(events, "queue.readers")
     assert found.severity is Severity.PROBLEM
     assert found.said == "1 message waits on the event log and no process reads it"
+    assert "--queues eventsys.log" not in (found.remedy or ""), "such a worker would run no handler"
     assert finding(events, "workers").severity is Severity.PROBLEM
 
 

@@ -59,7 +59,7 @@ def _queues(patient: Patient) -> Iterator[Finding]:
             yield problem(
                 "queue.readers",
                 f"{many(state.waiting, 'message waits', 'messages wait')} on {name} and no process reads it",
-                f"start a worker for the modules whose handlers use it: eventsys worker MODULE --queues {state.name}",
+                _reader_of(state.name),
             )
         elif state.oldest_waiting is not None and state.oldest_waiting > LONG_WAIT:
             found = True
@@ -81,6 +81,13 @@ def _queues(patient: Patient) -> Iterator[Finding]:
             )
     if not found:
         yield fine("queues", f"{many(len(patient.queues), 'queue is', 'queues are')} read, and none is behind")
+
+
+def _reader_of(queue: str) -> str:
+    """Say how a queue gets somebody who reads it."""
+    if queue == LOG_QUEUE:  # every worker reads it; one that was started for it alone would handle nothing
+        return "start a worker, each dispatches: eventsys worker MODULE (if one runs, see its --queues)"
+    return f"start a worker for the modules whose handlers use it: eventsys worker MODULE --queues {queue}"
 
 
 def _slowest(patient: Patient, queue: str) -> str:
