@@ -173,7 +173,7 @@ class EventService(metaclass=Kept):
         return self.bus.subscribe(pattern, handler, options or SubscriptionOptions(), name=name)
 
     def unsubscribe(self, pattern: str, name: str) -> None:
-        """End a subscription, or raise `SubscriptionError` where there is none; cancel what it has not begun."""
+        """End a subscription or raise `SubscriptionError`; cancel what is not begun, of one made at run time all."""
         self.bus.unsubscribe(pattern, name)
 
     def type(self, event_type: str, model: type[BaseModel], *, version: int = 1) -> None:
@@ -336,7 +336,7 @@ class EventService(metaclass=Kept):
     # Running
 
     def start(self) -> None:
-        """Run the handlers that were subscribed at run time, in threads of this process."""
+        """Run here what was subscribed at run time; it gets what worker processes dispatch, so one has to run."""
         self.bus.start()
 
     def stop(self) -> None:

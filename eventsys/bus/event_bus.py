@@ -12,6 +12,7 @@ from typing import Any
 from dramatiq import Worker as DramatiqWorker
 
 from eventsys.broker.actor import HandlerActor
+from eventsys.broker.attempt import current_attempt
 from eventsys.broker.broker import EventBroker
 from eventsys.broker.worker import Worker
 from eventsys.bus.buffer import OnError
@@ -110,7 +111,7 @@ class EventBus:
         self._memory = MemoryWatch(broker.work.room, self.system)
         self.tending.duties += [one.make_round for one in (self.housekeeping, self._driver, self._memory)]
         self._workers, self._at_run_time = dict[str, Any](), list[HandlerActor]()
-        self._lock = threading.RLock()
+        self._ending, self._lock = list[threading.Thread](), threading.RLock()
         broker.work.after_scan, broker.work.look = self.tending.make_round, self.tending.look
         for part in (self.router, self.declarations, self.tending, self.system, self.housekeeping, self._memory):
             broker.work.when_rebound(part.forget)
@@ -205,6 +206,8 @@ class EventBus:
     def unsubscribe(self, pattern: str, name: str) -> None:
         """End a subscription; what was dispatched to it and not begun ends as cancelled.
 
+        Of one made at run time what runs ends so too: the handler goes on to its end, and what it publishes is dropped.
+
         Raises:
             SubscriptionError: If there is none of this name and pattern.
         """
@@ -244,7 +247,10 @@ class EventBus:
             self.housekeeping.declare()
 
     def start(self) -> None:
-        """Run the handlers that this process subscribed at run time, in threads of its own; later ones too."""
+        """Run the handlers that this process subscribed at run time, in threads of its own; later ones too.
+
+        Nothing is dispatched here: that is what worker processes do, whatever else they host.
+        """
         self.prepare()
         with self._lock:
             for actor in self._at_run_time:
@@ -262,9 +268,13 @@ class EventBus:
         with self._lock:
             workers, self._workers = self._workers, {}
             at_run_time, self._at_run_time = self._at_run_time, []
+            ending, self._ending = self._ending, []
         for worker in workers.values():
             if worker is not None:
                 worker.stop()
+        if current_attempt() is None:  # else the handler that they wait for may be this one
+            for thread in ending:
+                thread.join()
         mortal = self.declarations.mortal()
         self.declarations.leave(mortal)
         for actor in at_run_time:
@@ -290,7 +300,9 @@ class EventBus:
             self._at_run_time = [actor for actor in self._at_run_time if actor.queue_name != queue]
             worker = self._workers.pop(queue, None)
         if worker is not None:
-            threading.Thread(target=worker.stop, name="eventsys-unsubscribe", daemon=True).start()
+            thread = threading.Thread(target=worker.stop, name="eventsys-unsubscribe", daemon=True)
+            thread.start()
+            self._ending = [one for one in self._ending if one.is_alive()] + [thread]
 
     def _run(self, queue: str) -> None:
         if queue not in self._workers and not self.broker.work.by_hand:

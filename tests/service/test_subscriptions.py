@@ -92,6 +92,30 @@ def test_unsubscribe_cancels_what_was_not_begun(events: EventService, quick_work
     assert events.wait(events.publish("a.b", {}).id).deliveries == []
 
 
+def test_stop_waits_for_a_handler_that_was_unsubscribed_before(services: Services) -> None:
+    """Else its threads go on without their connections, and each tells that it has lost Redis."""
+    events = services.make()
+    twin = services.make(name=events.settings.name)
+    services.work(twin)
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def handle(event: Event) -> None:
+        begun.set()
+        goes_on.wait(10)
+
+    events.subscribe("a.b", handle, name="leaving")
+    events.start()
+    twin.publish("a.b", {})
+    assert begun.wait(10)
+    events.unsubscribe("a.b", "leaving")
+    stopping = threading.Thread(target=events.stop)
+    stopping.start()
+    stopping.join(0.2)
+    assert stopping.is_alive()
+    goes_on.set()
+    stopping.join()
+
+
 @pytest.mark.parametrize(("pattern", "name"), [("a.b", "nobody"), ("a.c", "h")])
 def test_only_what_is_subscribed_can_be_unsubscribed(events: EventService, pattern: str, name: str) -> None:
     events.on("a.b", name="h")(lambda event: None)
