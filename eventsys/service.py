@@ -74,7 +74,7 @@ class EventService(metaclass=Kept):
         self.replays, self.once = self.bus.replays, Once(self.broker)
         self.sweeps, self._draft = Sweeps(self.broker), self.bus.drafter.draft_for
         add_retention_sweeps(self.sweeps, self.bus.housekeeping, self.settings.scheduler)
-        self.cron = CronService(self.broker, self.bus, self.store, self.sweeps)
+        self.cron = CronService(self.broker, self.bus, self.store, self.sweeps, self.catalog)
         self.dead_letters, self.subscriptions = self.bus.dead_letters, Subscriptions(self.bus)
         self.delayed = scheduler_of(self.broker, self.store, settings.scheduler, self.bus.drafter, self.sweeps)
         self.machinery = Machinery(self.broker.link, self.broker.keys, self.broker.clock)

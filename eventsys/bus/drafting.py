@@ -296,8 +296,11 @@ def _headers(given: Mapping[str, str] | None, chain: Chain, secrets: tuple[str, 
     if given is not None and not isinstance(given, Mapping):
         raise InvalidEventError(f"headers are a dictionary of texts, not {type(given).__name__}")
     more = {} if chain.traceparent is None else {"traceparent": chain.traceparent}
-    if secrets:
-        more[SECRET_HEADER] = ",".join(dict.fromkeys(secrets))
-    if not more:
+    if not more and not secrets:
         return None if given is None else dict(given)
-    return {**more, **(given or {})}
+    headers = {**more, **(given or {})}
+    if secrets:
+        # What is given can name more, and takes nothing away.
+        named = filter(None, str(headers.get(SECRET_HEADER, "")).split(","))
+        headers[SECRET_HEADER] = ",".join(dict.fromkeys((*named, *secrets)))
+    return headers

@@ -12,7 +12,7 @@ import typer
 from eventsys.cli.cron_options import ClearOption, cleared, said, takes_task_options
 from eventsys.cli.faults import MISUSED, refuse
 from eventsys.cli.options import AsJson, Debug, Limit, RedisUrl, Yes, confirm, date_of
-from eventsys.cli.printing import Column, print_facts, print_model, print_table, shown, visible
+from eventsys.cli.printing import Column, masked, print_facts, print_model, print_table, shown, visible
 from eventsys.cli.session import service_of
 
 if TYPE_CHECKING:
@@ -88,10 +88,13 @@ def create_task(
         refuse("say when it runs, such as --schedule '0 6 * * *'", MISUSED)
     options, moment = said(given), None if at is None else date_of(at)
     if moment is None and delay is None:
-        _tell(lambda service: service.cron.create(name, **options), as_json, redis_url, debug=debug)
+        _tell(
+            lambda service: service.cron.create(name, **_whole(service, name, options)),
+            as_json, redis_url, debug=debug,
+        )  # fmt: skip
         return
     with service_of(redis_url, debug=debug) as service:
-        due = service.cron.create_later(name, at=moment, delay=delay, **options)
+        due = service.cron.create_later(name, at=moment, delay=delay, **_whole(service, name, options))
         _tell_when(due, f"{visible(name)} is created", as_json=as_json)
 
 
@@ -113,7 +116,9 @@ def update_task(
         changes[field] = None
     if not changes:
         refuse("say what is to change: eventsys cron update --help lists what can", MISUSED)
-    _tell(lambda service: service.cron.update(name, **changes), as_json, redis_url, debug=debug)
+    _tell(
+        lambda service: service.cron.update(name, **_whole(service, name, changes)), as_json, redis_url, debug=debug
+    )  # fmt: skip
 
 
 @cron.command("delete")
@@ -184,6 +189,15 @@ def list_runs(
             print_table(_RUNS, found.items, caption=f"{len(found.items)} of {found.total} runs")
 
 
+def _whole(service: EventService, name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Return what is said of a task; asterisks that were shown in place of a secret mean that it stays."""
+    if "payload" not in given:
+        return given
+    from eventsys.scheduling.cron_secrets import whole_payload
+
+    return {**given, "payload": whole_payload(service.cron, name, given["payload"])}
+
+
 def _tell(change: Callable[[EventService], CronTask], as_json: bool, redis_url: str | None, *, debug: bool) -> None:
     """Make a change, and show the task as it then is."""
     with service_of(redis_url, debug=debug) as service:
@@ -191,7 +205,7 @@ def _tell(change: Callable[[EventService], CronTask], as_json: bool, redis_url: 
         if as_json:
             print_model(task)
         else:
-            print_facts(_facts(task))
+            print_facts(_facts(masked(task)))
 
 
 def _tell_when(due: datetime, what: str, *, as_json: bool) -> None:

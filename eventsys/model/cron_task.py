@@ -102,6 +102,8 @@ class CronDefinition(BaseModel):
     event_type: Annotated[str | None, AfterValidator(_check_type)] = None
     """The type of the event that is published; None where an actor is sent a message."""
     payload: Annotated[dict[str, Any], AfterValidator(_check_payload)] = Field(default_factory=dict)
+    secret_fields: tuple[str, ...] | None = None
+    """Which fields of the payload are shown to nobody, dotted; None where nobody who said it knew the type's model."""
     source: str = ""
     priority: Priority = Priority.NORMAL
     actor: str | None = None

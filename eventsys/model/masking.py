@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 
+from eventsys.model.cron_task import CronDefinition
 from eventsys.model.event import Event
 from eventsys.model.misfits import misfits
 
@@ -60,9 +61,11 @@ def shown_payload(event: Event[Any], model: type[BaseModel] | None = None) -> An
 
 
 def shown_model(model: Model) -> Model:
-    """Return a model as it may be shown: the events in it, however deep, without what is secret in their payloads."""
+    """Return a model as it may be shown: what is in it of events and cron tasks, however deep, without secrets."""
     if isinstance(model, Event):
         return model.model_copy(update={"payload": shown_payload(model)})
+    if isinstance(model, CronDefinition):
+        return model.model_copy(update={"payload": masked_payload(model.secret_fields, model.payload)})
     changed: dict[str, Any] = {}
     for name in type(model).model_fields:
         value = getattr(model, name)
@@ -78,6 +81,25 @@ def _shown_value(value: Any) -> Any:
     if isinstance(value, list | tuple) and value and isinstance(value[0], BaseModel):
         return type(value)(shown_model(one) for one in value)
     return value
+
+
+def has_mask(value: Any) -> bool:
+    """Say whether asterisks stand somewhere in a payload where a secret is shown."""
+    if isinstance(value, dict | list):
+        return any(has_mask(one) for one in (value.values() if isinstance(value, dict) else value))
+    return bool(value == MASK)
+
+
+def unmasked(sent: Any, kept: Any) -> Any:
+    """Return a payload that was sent as it is to be kept: for asterisks, what stood there.
+
+    Who looks at a payload, changes something else of it and sends it back must not make asterisks of its secrets.
+    """
+    if isinstance(sent, dict) and isinstance(kept, dict):
+        return {name: unmasked(value, kept.get(name, value)) for name, value in sent.items()}
+    if isinstance(sent, list) and isinstance(kept, list):
+        return [unmasked(value, kept[at] if at < len(kept) else value) for at, value in enumerate(sent)]
+    return kept if sent == MASK else sent
 
 
 def fault_of(error: ValidationError, model: Any) -> str:

@@ -14,6 +14,7 @@ from eventsys.broker.broker import EventBroker
 from eventsys.bus.event_bus import EventBus
 from eventsys.clock import from_ms
 from eventsys.errors import CronTaskError, InvalidScheduleError
+from eventsys.model.catalog import Catalog
 from eventsys.model.cron_task import MOST_ROWS, CronDefinition, CronRun, CronTask
 from eventsys.model.durations import DurationLike
 from eventsys.model.queries import Page, page_of
@@ -43,13 +44,14 @@ class CronService:
         bus: Where functions are declared, and what makes events.
         store: What knows how events ended.
         sweeps: What looks for tasks that lost their tick, and for those that nobody declares any more.
+        catalog: The models that tell which fields of payloads are secret.
     """
 
-    def __init__(self, broker: EventBroker, bus: EventBus, store: EventStore, sweeps: Sweeps) -> None:
+    def __init__(self, broker: EventBroker, bus: EventBus, store: EventStore, sweeps: Sweeps, catalog: Catalog) -> None:
         self._broker = broker
         self._bus = bus
         self._tasks = CronTaskStore(broker.link, broker.keys, broker.work.seal)
-        self._editor = CronEditor(broker.clock, self._tasks)
+        self._editor = CronEditor(broker.clock, self._tasks, catalog)
         self._declarations = CronDeclarations(broker, bus.system, self._tasks, self._editor)
         self._declarations.tend(sweeps)
         CronActor(
@@ -150,8 +152,10 @@ class CronService:
         changes = with_actor(self._broker, changes)
 
         def decide(row: CronRow | None, now: datetime) -> Change:
-            said = {field: getattr(known(row, name).task, field) for field in CronDefinition.model_fields}
-            return changed(known(row, name), CronDefinition.make(**{**said, **changes}), now)
+            fields = CronDefinition.model_fields.keys() - {"secret_fields"}
+            said = {field: getattr(known(row, name).task, field) for field in fields}
+            definition = self._editor.marked(CronDefinition.make(**{**said, **changes}), row)
+            return changed(known(row, name), definition, now)
 
         return self._editor.edit(name, decide)
 
@@ -227,7 +231,7 @@ class CronService:
         definition = definition_of(self._broker, name, schedule, event_type, payload, actor, options)
         due_ms = due_ms_of(self._broker.clock.now_ms(), at, delay)
         entry_id = f"cron-create:{name}:{secrets.token_hex(6)}"
-        self._keep(cron_message_at(entry_id, due_ms, "create", definition.model_dump_json()))
+        self._keep(cron_message_at(entry_id, due_ms, "create", self._editor.marked(definition).model_dump_json()))
         return from_ms(due_ms)
 
     def get(self, name: str) -> CronTask:

@@ -9,7 +9,9 @@ from datetime import datetime
 from eventsys.clock import Clock, from_ms
 from eventsys.errors import NotFoundError
 from eventsys.model.builtin_payloads import CronTaskChanged
+from eventsys.model.catalog import Catalog
 from eventsys.model.cron_task import CronDefinition, CronTask
+from eventsys.model.masking import secret_fields
 from eventsys.scheduling.cron_changes import Change, created, declared
 from eventsys.store.cron_events import cron_event_step
 from eventsys.store.cron_tasks import CronRow, CronTaskStore
@@ -26,9 +28,11 @@ class CronEditor:
     Args:
         clock: The time.
         tasks: Where tasks are stored.
+        catalog: The models that tell which fields of payloads are secret.
     """
 
-    def __init__(self, clock: Clock, tasks: CronTaskStore) -> None:
+    def __init__(self, clock: Clock, tasks: CronTaskStore, catalog: Catalog) -> None:
+        self._catalog = catalog
         self._clock = clock
         self._tasks = tasks
 
@@ -64,11 +68,25 @@ class CronEditor:
         """
 
         def decide(row: CronRow | None, now: datetime) -> Change | None:
+            marked = self.marked(definition, row)
             if row is None:
-                return created(definition, now, is_declared=is_declared)
-            return declared(row, definition, now)
+                return created(marked, now, is_declared=is_declared)
+            return declared(row, marked, now)
 
         return self.edit(definition.name, decide)
+
+    def marked(self, definition: CronDefinition, row: CronRow | None = None) -> CronDefinition:
+        """Return a definition that names the secret fields of its payload, for those who show it without the model.
+
+        A process that does not know the model itself keeps what was known when the row was written.
+        """
+        event_type = definition.event_type
+        model = None if event_type is None else self._catalog.model_for(event_type)
+        if model is not None:
+            return definition.model_copy(update={"secret_fields": secret_fields(model)})
+        if definition.secret_fields is None and row is not None and row.task.event_type == event_type:
+            return definition.model_copy(update={"secret_fields": row.task.secret_fields})
+        return definition
 
     def read(self, name: str) -> CronRow | None:
         """Return a task's row, None when there is no such task."""

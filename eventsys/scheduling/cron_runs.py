@@ -16,6 +16,7 @@ from eventsys.model.builtin_payloads import CronTaskExecuted
 from eventsys.model.catalog import CRON_TASK_EXECUTED
 from eventsys.model.cron_task import RUN_ID_PREFIX, CronDefinition, CronRun, RunOutcome
 from eventsys.model.durations import to_milliseconds
+from eventsys.model.masking import SECRET_HEADER
 from eventsys.store.cron_events import cron_event_step
 from eventsys.store.keys import CRON_QUEUE
 from eventsys.store.steps import Step, delayed_step, message_step
@@ -98,6 +99,8 @@ def _event(task: CronDefinition, tick: datetime | None, run_id: str, target_id: 
     headers = {"cron-task": task.name, "cron-run": run_id}
     if tick is not None:
         headers["cron-tick"] = tick.isoformat()
+    if task.secret_fields:  # whoever begins the run may not know the model
+        headers[SECRET_HEADER] = ",".join(task.secret_fields)
     draft = drafter.draft(
         task.event_type, task.payload, source=task.source, priority=task.priority, id=target_id, headers=headers,
         correlation_id=target_id, max_retries=task.max_retries, retry_delay=task.retry_delay,

@@ -12,11 +12,11 @@ from starlette.responses import Response
 from eventsys.dashboard.api.answering import answer
 from eventsys.dashboard.context import Bus, Changes
 from eventsys.dashboard.cron_form import next_ticks
-from eventsys.dashboard.cron_secrets import shown_task, whole_payload
 from eventsys.errors import CronTaskError
 from eventsys.model.cron_task import CronRun, CronTask, Overlap
 from eventsys.model.priority import Priority
 from eventsys.model.queries import Page
+from eventsys.scheduling.cron_secrets import shown_task, whole_payload
 from eventsys.service import EventService
 
 cron = APIRouter(tags=["cron tasks"])
@@ -65,7 +65,8 @@ class CronFields(BaseModel):
         """Return what was said of a task; asterisks that were shown in place of a secret mean that it stays."""
         said = {field: getattr(self, field) for field in self.model_fields_set}
         return {
-            field: whole_payload(bus, name, value) if field == "payload" else value for field, value in said.items()
+            field: whole_payload(bus.cron, name, value) if field == "payload" else value
+            for field, value in said.items()
         }
 
     def told(self) -> dict[str, Any]:
@@ -77,7 +78,7 @@ class CronFields(BaseModel):
 def list_tasks(bus: Bus, page: PageNumber = 1, page_size: PageSize = 50) -> Response:
     """List all tasks, by name."""
     found = bus.cron.list(page=page, page_size=page_size)
-    return answer(found.model_copy(update={"items": [shown_task(bus, task) for task in found.items]}))
+    return answer(found.model_copy(update={"items": [shown_task(bus.catalog, task) for task in found.items]}))
 
 
 @cron.get("/cron-ticks", response_model=CronTicks)
@@ -99,13 +100,15 @@ def pause_task(desk: Changes, name: str) -> Response:
     """Let a task have no ticks until it is resumed."""
     reason = f"paused by {desk.caller.said}"
     paused = desk.change("cron.pause", name, lambda: desk.events.cron.pause(name, reason=reason))
-    return answer(shown_task(desk.events, paused))
+    return answer(shown_task(desk.events.catalog, paused))
 
 
 @cron.post("/cron/{name:path}/resume", response_model=CronTask)
 def resume_task(desk: Changes, name: str) -> Response:
     """Let a paused task go on with its next tick."""
-    return answer(shown_task(desk.events, desk.change("cron.resume", name, lambda: desk.events.cron.resume(name))))
+    return answer(
+        shown_task(desk.events.catalog, desk.change("cron.resume", name, lambda: desk.events.cron.resume(name)))
+    )
 
 
 @cron.post("/cron/{name:path}/run", response_model=CronRun)
@@ -117,7 +120,7 @@ def run_task(desk: Changes, name: str) -> Response:
 @cron.get("/cron/{name:path}", response_model=CronTask)
 def show_task(bus: Bus, name: str) -> Response:
     """Show one task as it stands."""
-    return answer(shown_task(bus, bus.cron.get(name)))
+    return answer(shown_task(bus.catalog, bus.cron.get(name)))
 
 
 @cron.put("/cron/{name:path}", response_model=CronTask)
@@ -127,7 +130,7 @@ def create_task(desk: Changes, name: str, fields: CronFields) -> Response:
     if not given.get("schedule"):
         raise CronTaskError(f"cron task {name!r} needs a schedule, such as '0 6 * * *'")
     made = desk.change("cron.create", name, lambda: desk.events.cron.create(name, **given), **fields.told())
-    return answer(shown_task(desk.events, made))
+    return answer(shown_task(desk.events.catalog, made))
 
 
 @cron.patch("/cron/{name:path}", response_model=CronTask)
@@ -135,10 +138,12 @@ def update_task(desk: Changes, name: str, fields: CronFields) -> Response:
     """Change what is given, and leave the rest."""
     given = fields.given(desk.events, name)
     changed = desk.change("cron.update", name, lambda: desk.events.cron.update(name, **given), **fields.told())
-    return answer(shown_task(desk.events, changed))
+    return answer(shown_task(desk.events.catalog, changed))
 
 
 @cron.delete("/cron/{name:path}", response_model=CronTask)
 def delete_task(desk: Changes, name: str) -> Response:
     """Delete a task with its history, and show it as it was."""
-    return answer(shown_task(desk.events, desk.change("cron.delete", name, lambda: desk.events.cron.delete(name))))
+    return answer(
+        shown_task(desk.events.catalog, desk.change("cron.delete", name, lambda: desk.events.cron.delete(name)))
+    )

@@ -10,13 +10,13 @@ from starlette.responses import Response
 
 from eventsys.dashboard.context import Bus, Changes
 from eventsys.dashboard.cron_form import fields_in, next_ticks, text_of
-from eventsys.dashboard.cron_secrets import shown_task, whole_payload
 from eventsys.dashboard.forms import OurForm
 from eventsys.dashboard.problems import status_of
 from eventsys.dashboard.rendering import go_to, render
 from eventsys.errors import CronTaskError, EventsysError, NotFoundError
 from eventsys.model.cron_task import Overlap
 from eventsys.model.priority import Priority
+from eventsys.scheduling.cron_secrets import shown_task, whole_payload
 
 cron = APIRouter()
 
@@ -69,7 +69,7 @@ def delete_task(request: Request, desk: Changes, form: OurForm, name: str) -> Re
 def show_form(request: Request, bus: Bus, name: str = "") -> Response:
     """Show the form for a new task, or with the task that is to be changed."""
     task = bus.cron.get(name) if name else None
-    asked = {} if task is None else text_of(shown_task(bus, task))
+    asked = {} if task is None else text_of(shown_task(bus.catalog, task))
     return render(request, "cron_form.html", task=task, asked=asked, fault="", ticks=[], **_CHOICES)
 
 
@@ -81,7 +81,7 @@ def save_task(request: Request, desk: Changes, form: OurForm) -> Response:
     try:
         task = desk.events.cron.get(editing) if editing else None
         given = fields_in(form.fields)
-        given["payload"] = whole_payload(desk.events, editing, given["payload"]) if editing else given["payload"]
+        given["payload"] = whole_payload(desk.events.cron, editing, given["payload"]) if editing else given["payload"]
         if form.text("only") == "ticks":
             ticks = next_ticks(given["schedule"], given["timezone"], desk.events.broker.clock.now())
             return render(
@@ -107,7 +107,7 @@ def save_task(request: Request, desk: Changes, form: OurForm) -> Response:
 def show_task(request: Request, bus: Bus, name: str) -> Response:
     """Show one task and its runs."""
     runs = bus.cron.history(name, page_size=100)
-    return render(request, "task.html", task=shown_task(bus, bus.cron.get(name)), runs=runs)
+    return render(request, "task.html", task=shown_task(bus.catalog, bus.cron.get(name)), runs=runs)
 
 
 _CHOICES: dict[str, Any] = {"overlaps": [one.value for one in Overlap], "priorities": Priority}

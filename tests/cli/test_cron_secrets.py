@@ -1,0 +1,84 @@
+"""What the payload of a cron task calls secret is printed by no command, and stays when asterisks are sent back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, Field
+
+from eventsys import EventService
+
+SECRETS = ("tr0ub4dor", "0penSesame")
+
+
+class Door(BaseModel):
+    name: str
+    code: str = Field(json_schema_extra={"secret": True})
+
+
+class Backup(BaseModel):
+    target: str
+    password: str = Field(json_schema_extra={"secret": True})
+    doors: list[Door] = []
+
+
+@pytest.fixture
+def kept(events: EventService) -> dict[str, Any]:
+    """The payload of a task, `backup`, of a type whose model the commands do not know."""
+    events.type("backup.due", Backup)
+    payload = {"target": "tape", "password": SECRETS[0], "doors": [{"name": "front", "code": SECRETS[1]}]}
+    events.cron.create("backup", "@daily", "backup.due", payload)
+    return payload
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+@pytest.mark.parametrize(
+    "command",
+    ["ls", "show backup", "update backup --schedule @hourly", "pause backup", "resume backup", "delete backup --yes"],
+)
+def test_no_command_prints_the_secrets_of_a_task(
+    run: Callable[..., str], kept: dict[str, Any], command: str, form: tuple[str, ...]
+) -> None:
+    printed = run("cron", *command.split(), *form)
+    assert not any(secret in printed for secret in SECRETS)
+    assert ("tape" in printed and "**********" in printed) is (command != "ls" or bool(form))
+
+
+@pytest.mark.parametrize("command", [("update",), ("create", "--schedule", "@daily", "--publish", "backup.due")])
+def test_asterisks_that_were_printed_keep_the_secret_that_stood_there(
+    run: Callable[..., str], events: EventService, kept: dict[str, Any], command: tuple[str, ...]
+) -> None:
+    shown = json.loads(run("cron", "show", "backup", "--json"))["payload"]
+    sent = json.dumps({**shown, "target": "disk"})
+    printed = run("cron", command[0], "backup", *command[1:], "--payload", sent)
+    assert events.cron.get("backup").payload == {**kept, "target": "disk"}
+    assert not any(secret in printed for secret in SECRETS)
+
+
+def test_a_task_of_another_type_forgets_what_was_secret(
+    run: Callable[..., str], events: EventService, kept: dict[str, Any]
+) -> None:
+    run("cron", "update", "backup", "--publish", "note.due", "--payload", '{"password": "of the day"}')
+    assert events.cron.get("backup").secret_fields is None
+    assert "of the day" in run("cron", "show", "backup")
+
+
+def test_a_process_without_the_model_begins_a_run_whose_event_is_masked(
+    run: Callable[..., str], kept: dict[str, Any]
+) -> None:
+    begun = json.loads(run("cron", "run", "backup", "--json"))
+    printed = run("events", "show", begun["target_id"])
+    assert "tape" in printed
+    assert not any(secret in printed for secret in SECRETS)
+
+
+def test_processes_with_and_without_the_model_declare_the_same_task(
+    events: EventService, kept: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = events.cron.get("backup")
+    monkeypatch.setattr(events.catalog, "model_for", lambda event_type: None)
+    assert events.cron.create("backup", "@daily", "backup.due", kept).revision == before.revision
+    assert events.cron.get("backup").secret_fields == ("password", "doors.code")
