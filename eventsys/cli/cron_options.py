@@ -47,6 +47,10 @@ _OPTIONS: dict[str, Any] = {
         str | None, typer.Option("--publish", metavar="TYPE", help="The type of event a tick publishes.")
     ],
     "payload": Annotated[str | None, typer.Option("--payload", metavar="JSON", help="Its payload, a JSON object.")],
+    "secret_fields": Annotated[
+        list[str] | None,
+        typer.Option("--secret", metavar="FIELD", help="A field of it, dotted, that nobody is shown; may be repeated."),
+    ],
     "source": Annotated[str | None, typer.Option("--source", help="Who publishes it.")],
     "priority": Annotated[Urgency | None, typer.Option("--priority", help="How urgent the event or message is.")],
     "actor": Annotated[
@@ -116,7 +120,7 @@ def said(given: dict[str, Any]) -> dict[str, Any]:
         "overlap": lambda overlap: overlap.value,
         "ends_at": date_of,
     }
-    return {name: read.get(name, _as_it_is)(value) for name, value in given.items() if value is not None}
+    return {name: read.get(name, _as_it_is)(value) for name, value in given.items() if value not in (None, [])}
 
 
 def cleared(options: Iterable[ClearOption]) -> list[str]:

@@ -103,7 +103,8 @@ class CronDefinition(BaseModel):
     """The type of the event that is published; None where an actor is sent a message."""
     payload: Annotated[dict[str, Any], AfterValidator(_check_payload)] = Field(default_factory=dict)
     secret_fields: tuple[str, ...] | None = None
-    """Which fields of the payload are shown to nobody, dotted; None where nobody who said it knew the type's model."""
+    """Fields of the payload, dotted, that nobody is shown: those of the type's model, or given where no model is known.
+    None: neither."""
     source: str = ""
     priority: Priority = Priority.NORMAL
     actor: str | None = None

@@ -125,7 +125,8 @@ class CronService:
             event_type: What a due tick publishes. Give this, or `actor`.
             payload: The payload of that event.
             actor: The Dramatiq actor that a due tick sends a message to.
-            **options: `timezone`; `actor_args`, `actor_kwargs` and `queue` of an actor; `source`, `priority`; `overlap`
+            **options: `timezone`; `actor_args`, `actor_kwargs` and `queue` of an actor; `source`, `priority`;
+                `secret_fields` of a payload whose model no process knows, which are shown to nobody; `overlap`
                 (`skip`, `buffer_one`, `allow`); `catch_up` (10m), `catch_up_all`; `jitter`; `ends_at`; `max_runs`;
                 `run_timeout` (1h); `max_retries`, `retry_delay`.
 

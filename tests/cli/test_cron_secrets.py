@@ -58,6 +58,15 @@ def test_asterisks_that_were_printed_keep_the_secret_that_stood_there(
     assert not any(secret in printed for secret in SECRETS)
 
 
+def test_a_command_can_say_what_is_secret_of_a_type_without_a_model(run: Callable[..., str]) -> None:
+    said = ("--schedule", "@daily", "--publish", "note.due", "--payload", '{"a": {"b": "0penSesame"}, "c": "tape"}')
+    printed = run("cron", "create", "notes", *said, "--secret", "a.b") + run("cron", "show", "notes", "--json")
+    assert SECRETS[1] not in printed
+    assert "tape" in printed
+    run("cron", "update", "notes", "--schedule", "@hourly")
+    assert SECRETS[1] not in run("cron", "show", "notes")
+
+
 def test_a_task_of_another_type_forgets_what_was_secret(
     run: Callable[..., str], events: EventService, kept: dict[str, Any]
 ) -> None:

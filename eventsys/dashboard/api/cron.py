@@ -45,6 +45,8 @@ class CronFields(BaseModel):
     timezone: str | None = None
     event_type: str | None = None
     payload: dict[str, Any] | None = None
+    secret_fields: list[str] | None = None
+    """Fields of the payload, dotted, that nobody is shown; where the model of the type is known, it says so instead."""
     source: str | None = None
     priority: Priority | None = None
     actor: str | None = None
