@@ -25,6 +25,18 @@ class PayloadEncryptedError(EventsysError):
     """A payload that is stored encrypted, and that no key of this process opens."""
 
 
+class UnreadableError(EventsysError):
+    """Something stored that cannot be read: nothing of ours wrote it so, or it is damaged.
+
+    Attributes:
+        key: Where it is stored.
+    """
+
+    def __init__(self, message: str, *, key: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
 # What the caller gave
 
 

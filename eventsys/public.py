@@ -34,6 +34,7 @@ from eventsys.errors import (
     SettingsError,
     SubscriptionConflictError,
     SubscriptionError,
+    UnreadableError,
     WaitTimeoutError,
 )
 from eventsys.model import catalog
@@ -151,6 +152,7 @@ __all__ = [  # noqa: RUF022 - reads as a table of contents
     "SettingsError",
     "SubscriptionConflictError",
     "SubscriptionError",
+    "UnreadableError",
     "WaitTimeoutError",
     # This package
     "__version__",

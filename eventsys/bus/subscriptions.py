@@ -40,8 +40,8 @@ class Subscriptions:
         return self._standings(self.declared(), look)
 
     def declared(self) -> Declarations:
-        """Return every subscription, by name, and nothing of how it stands: that takes one question, not six."""
-        return sorted(self._store.all()[1], key=lambda one: one.name)
+        """Return every subscription that can be read, by name, and nothing of how it stands: one question, not six."""
+        return sorted(self._store.readable(), key=lambda one: one.name)
 
     def get(self, name: str, look: MetricsLook | None = None) -> SubscriptionStanding:
         """Return one subscription, and how it stands now; `look` is as for `list`.

@@ -13,6 +13,7 @@ from periodiq import cron
 from eventsys.broker.broker import EventBroker
 from eventsys.errors import SettingsError
 from eventsys.store.keys import SWEEP_QUEUE
+from eventsys.store.oddities import read_or_pass_over, reply_of, text_of, whole_number
 from eventsys.store.scripts import script
 
 #: How long a sweep may be late before the leading poller's process runs it: two ticks of periodiq may be lost.
@@ -127,7 +128,8 @@ class Sweeps:
         ran: dict[str, int] = {}
         for name, (ended_ms, _, _) in zip(self._sweeps, self._facts("ended_ms", "did", "error"), strict=True):
             sweep = self._sweeps[name]
-            if ended_ms is not None and sweep.slot_at(int(ended_ms)) >= sweep.slot_at(late_ms):
+            ended_at_ms = whole_number(ended_ms)
+            if ended_at_ms is not None and sweep.slot_at(ended_at_ms) >= sweep.slot_at(late_ms):
                 continue
             did = self.run(name)
             if did is not None:
@@ -141,13 +143,18 @@ class Sweeps:
             {
                 "name": name,
                 "interval_ms": self._sweeps[name].interval_ms,
-                "ended_ms": None if ended_ms is None else int(ended_ms),
-                "did": int(did or 0),
-                "error": error.decode() if error else None,
+                "ended_ms": whole_number(ended_ms),
+                "did": whole_number(did) or 0,
+                "error": text_of(error) if error else None,
             }
             for name, (ended_ms, did, error) in zip(self._sweeps, facts, strict=True)
         ]
 
     def _facts(self, *names: str) -> list[list[Any]]:
         keys = self._broker.keys
-        return self._broker.link.pipeline([("HMGET", keys.sweep(name), *names) for name in self._sweeps])
+        replies = self._broker.link.pipeline([("HMGET", keys.sweep(name), *names) for name in self._sweeps])
+        nothing = [None] * len(names)
+        return [
+            read_or_pass_over(keys.sweep(name), reply_of, reply) or nothing
+            for name, reply in zip(self._sweeps, replies, strict=True)
+        ]

@@ -16,6 +16,7 @@ from eventsys.broker.broker import EventBroker
 from eventsys.clock import from_ms
 from eventsys.errors import EventsysError
 from eventsys.middleware.periodic import MINUTE_MS, OWN_ACTORS
+from eventsys.store.oddities import numbers_of
 from eventsys.store.redis_time import read_clock
 
 #: How long ago a tick may be that nobody sent, because no scheduler ran or Redis was away, and is sent all the same.
@@ -100,8 +101,8 @@ class Ticker(Scheduler):  # type: ignore[misc]
     def _last_ticks(self) -> dict[str, int]:
         if self._done_ms is not None:
             return {}
-        flat = self._broker.link.call("HGETALL", self._broker.keys.periodic_last)
-        return {name.decode(): int(ms) for name, ms in zip(flat[::2], flat[1::2], strict=True)}
+        key = self._broker.keys.periodic_last
+        return numbers_of(key, self._broker.link.call("HGETALL", key))
 
 
 def repaired(actor: Actor[..., Any]) -> CronSpec:

@@ -36,6 +36,10 @@ def greeting(keys: Keys) -> Callable[[Any], None]:
     return greet
 
 
+#: More digits than any number of a format will have.
+_MOST_DIGITS = 9
+
+
 def check_bus_format(stored: bytes | None) -> None:
     """Refuse a bus that a newer version wrote; one without a number is new.
 
@@ -44,7 +48,7 @@ def check_bus_format(stored: bytes | None) -> None:
     """
     if stored is None:
         return
-    if not stored.isdigit():
+    if not stored.isdigit() or len(stored) > _MOST_DIGITS:
         raise BusFormatError("the stored format of this bus is no number; name another bus with EVENTSYS_NAME")
     if int(stored) > FORMAT:
         raise BusFormatError(

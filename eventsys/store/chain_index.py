@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import overload
 
+from eventsys.errors import InvalidEventError
 from eventsys.model.envelope import decode_header
 from eventsys.store.index import Chunk
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
-from eventsys.store.places import NEWEST, OLDEST, PLACE_BYTES, Logged, Place, envelope_in, place_of_cursor, place_of_log
+from eventsys.store.places import (
+    NEWEST,
+    OLDEST,
+    PLACE_BYTES,
+    Logged,
+    Place,
+    envelope_in,
+    place_of_cursor,
+    places_of_logs,
+)
 
 #: Places read at once: a list of so many is read whole, a longer one in such parts.
 _BLOCK = 10_000
@@ -43,7 +54,8 @@ class _PlaceList(Sequence[Place]):
         if number not in self._blocks:
             first = number * _BLOCK * PLACE_BYTES
             packed = self._link.call("GETRANGE", self._key, first, first + _BLOCK * PLACE_BYTES - 1)
-            places = [Place.unpacked(packed[at : at + PLACE_BYTES]) for at in range(0, len(packed), PLACE_BYTES)]
+            whole = len(packed) - len(packed) % PLACE_BYTES
+            places = [Place.unpacked(packed[at : at + PLACE_BYTES]) for at in range(0, whole, PLACE_BYTES)]
             # The list grows at its end, and is cut at its beginning when events leave the history: since its length was
             # asked for, places may have moved up. Behind them nothing is found, and nothing is wrong.
             missing = min(_BLOCK, self._length - number * _BLOCK) - len(places)
@@ -122,8 +134,10 @@ class ChainIndex:
     def _lone_place(self, correlation_id: str) -> Place | None:
         """Return the place of the event that the chain is named after, if it is of that chain."""
         log = self._link.call("HGET", self._keys.record(correlation_id), "log")
-        if log is None:
+        [place] = places_of_logs([log])
+        if place is None:
             return None
-        place = place_of_log(log)
         envelope = envelope_in(self._link.call(*place.command(self._keys)))
-        return place if envelope and decode_header(envelope).chain_id == correlation_id else None
+        with suppress(InvalidEventError):
+            return place if envelope and decode_header(envelope).chain_id == correlation_id else None
+        return None

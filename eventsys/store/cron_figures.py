@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
+from eventsys.store.oddities import read_or_pass_over, reply_of, text_of, whole_number
 
 #: What a run, or a tick without one, can have come to.
 OUTCOMES = ("completed", "failed", "skipped", "missed")
@@ -33,16 +34,20 @@ def read_cron_figures(link: Link, keys: Keys) -> list[CronFigures]:
     """Return the figures of the first thousand cron tasks, in the order of their names."""
     names: list[bytes] = link.call("ZRANGE", keys.cron_tasks, 0, MOST_READ - 1)
     fields = (*(f"ended:{outcome}" for outcome in OUTCOMES), "completed_ms")
-    commands = [("HMGET", keys.cron_task(name.decode()), *fields) for name in names]
+    commands = [("HMGET", keys.cron_task(text_of(name)), *fields) for name in names]
     replies = [
         reply
         for start in range(0, len(commands), _AT_ONCE)
         for reply in link.pipeline(commands[start : start + _AT_ONCE])
     ]
-    return [_figures(name.decode(), reply) for name, reply in zip(names, replies, strict=True)]
+    found = [
+        read_or_pass_over(keys.cron_task(text_of(name)), _figures, text_of(name), reply)
+        for name, reply in zip(names, replies, strict=True)
+    ]
+    return [one for one in found if one is not None]
 
 
-def _figures(name: str, reply: list[bytes | None]) -> CronFigures:
-    *counts, completed_ms = reply
-    runs = {outcome: int(count or 0) for outcome, count in zip(OUTCOMES, counts, strict=True)}
-    return CronFigures(name, runs, None if completed_ms is None else int(completed_ms))
+def _figures(name: str, reply: Any) -> CronFigures:
+    *counts, completed_ms = reply_of(reply)
+    runs = {outcome: whole_number(count) or 0 for outcome, count in zip(OUTCOMES, counts, strict=True)}
+    return CronFigures(name, runs, whole_number(completed_ms))

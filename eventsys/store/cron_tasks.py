@@ -15,6 +15,7 @@ from eventsys.model.seal import CRON_TASK, Seal, without_signature
 from eventsys.model.stored_format import check_format
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
+from eventsys.store.oddities import numbers_of, read_or_pass_over, reading, reply_of, text_of
 from eventsys.store.scripts import script
 from eventsys.store.steps import Step, packed
 
@@ -69,20 +70,29 @@ class CronTaskStore:
         self._seal = seal
 
     def read(self, names: Sequence[str]) -> list[CronRow]:
-        """Return the tasks of these names that exist, in one round trip."""
-        found = self._link.pipeline([("HMGET", self._keys.cron_task(name), *_FIELDS) for name in names])
-        return [self._row(values) for values in found if values[0] is not None]
+        """Return the tasks of these names that exist, in one round trip.
+
+        Raises:
+            CronTaskError: If one of them cannot be read.
+        """
+        found = self._raw(names)
+        return [self._row(reply_of(values)) for values in found if isinstance(values, Exception) or any(values)]
 
     def names(self) -> list[str]:
         """Return the names of all tasks, in order."""
-        return [name.decode() for name in self._link.call("ZRANGE", self._keys.cron_tasks, 0, -1)]
+        return [text_of(name) for name in self._link.call("ZRANGE", self._keys.cron_tasks, 0, -1)]
 
     def page(self, start: int, count: int) -> tuple[list[CronRow], int]:
-        """Return tasks in the order of their names, and how many there are."""
-        names, total = self._link.pipeline(
+        """Return tasks in the order of their names, as far as they can be read, and how many there are."""
+        found, total = self._link.read(
             [("ZRANGE", self._keys.cron_tasks, start, start + count - 1), ("ZCARD", self._keys.cron_tasks)]
         )
-        return self.read([name.decode() for name in names]) if names else [], int(total)
+        names = [text_of(name) for name in found]
+        rows = [
+            read_or_pass_over(self._keys.cron_task(name), self._row_if_any, values)
+            for name, values in zip(names, self._raw(names), strict=True)
+        ]
+        return [row for row in rows if row is not None], int(total)
 
     def change(
         self,
@@ -121,12 +131,15 @@ class CronTaskStore:
 
     def open_runs(self, name: str) -> list[OpenRun]:
         """Return the runs that are on, the newest first."""
-        return _opened(name, self._link.call("HVALS", self._keys.cron_open(name)))
+        key = self._keys.cron_open(name)
+        return _opened(key, name, self._link.call("HVALS", key))
 
     def open_run(self, name: str, run_id: str) -> OpenRun | None:
         """Return a run that is on, or None."""
-        text = self._link.call("HGET", self._keys.cron_open(name), run_id)
-        return None if text is None else _open(name, text)
+        key = self._keys.cron_open(name)
+        text = self._link.call("HGET", key, run_id)
+        with reading(f"{key}, field {run_id}"):
+            return None if text is None else _open(name, text)
 
     def history(self, name: str, start: int, count: int) -> tuple[list[CronRun], int]:
         """Return runs, those that are on first, then the newest, and how many there are."""
@@ -134,8 +147,8 @@ class CronTaskStore:
         first = max(0, start - len(opened))
         over = max(0, count - len(opened[start : start + count]))
         key = self._keys.cron_history(name)
-        texts, length = self._link.pipeline([("LRANGE", key, first, first + over - 1), ("LLEN", key)])
-        closed = [_run(name, msgspec.json.decode(text)) for text in texts] if over else []
+        texts, length = self._link.read([("LRANGE", key, first, first + over - 1), ("LLEN", key)])
+        closed = _closed(key, name, texts) if over else []
         return [*opened[start : start + count], *closed], len(opened) + int(length)
 
     def newest_runs(self, names: Sequence[str], count: int) -> dict[str, list[CronRun]]:
@@ -149,9 +162,8 @@ class CronTaskStore:
         replies = self._link.pipeline(commands) if commands else []
         found: dict[str, list[CronRun]] = {}
         for name, opened, closed in zip(names, replies[::2], replies[1::2], strict=True):
-            runs = [one.run for one in _opened(name, opened)]
-            runs += [_run(name, msgspec.json.decode(text)) for text in closed]
-            found[name] = runs[:count]
+            runs = [one.run for one in _opened(keys.cron_open(name), name, opened)]
+            found[name] = [*runs, *_closed(keys.cron_history(name), name, closed)][:count]
         return found
 
     def letter_error(self, message_id: str) -> str | None:
@@ -175,12 +187,19 @@ class CronTaskStore:
     def declared(self) -> dict[str, int]:
         """Return when each declared task was last declared, in real milliseconds."""
         flat = self._link.call("HGETALL", self._keys.cron_declared)
-        return {name.decode(): int(ms) for name, ms in zip(flat[::2], flat[1::2], strict=True)}
+        return numbers_of(self._keys.cron_declared, flat)
+
+    def _raw(self, names: Sequence[str]) -> Sequence[Any]:
+        commands = [("HMGET", self._keys.cron_task(name), *_FIELDS) for name in names]
+        return self._link.pipeline(commands) if commands else []
+
+    def _row_if_any(self, values: Any) -> CronRow | None:
+        return self._row(values) if any(reply_of(values)) else None
 
     def _row(self, values: Sequence[bytes | None]) -> CronRow:
         definition = values[0] or b""
         if self._seal is not None:
-            definition = self._seal.body_of(CRON_TASK, definition.decode()).encode()
+            definition = self._seal.body_of(CRON_TASK, text_of(definition)).encode()
         definition = without_signature(definition)
         check_format(definition, "a cron task")
         try:
@@ -215,8 +234,19 @@ def _row(values: Sequence[bytes | None], definition: bytes) -> CronRow:
     return CronRow(task, armed, tick_ms, "waiting" in texts, texts.get("declared_hash", b"").decode())
 
 
-def _opened(name: str, texts: Sequence[bytes]) -> list[OpenRun]:
-    return sorted((_open(name, text) for text in texts), key=lambda one: str(one.run.started_at), reverse=True)
+def _opened(key: str, name: str, texts: Any) -> list[OpenRun]:
+    found = [read_or_pass_over(key, _open, name, text) for text in read_or_pass_over(key, reply_of, texts) or ()]
+    opened = [one for one in found if one is not None]
+    return sorted(opened, key=lambda one: str(one.run.started_at), reverse=True)
+
+
+def _closed(key: str, name: str, texts: Any) -> list[CronRun]:
+    found = [read_or_pass_over(key, _decoded, name, text) for text in read_or_pass_over(key, reply_of, texts) or ()]
+    return [one for one in found if one is not None]
+
+
+def _decoded(name: str, text: bytes) -> CronRun:
+    return _run(name, msgspec.json.decode(text))
 
 
 def _open(name: str, text: bytes) -> OpenRun:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 from eventsys.clock import Clock
 from eventsys.errors import NotFoundError, RedriveRefusedError
@@ -14,9 +14,10 @@ from eventsys.model.queries import Page, page_of
 from eventsys.model.rates import RateLike, interval_of_rate
 from eventsys.model.seal import Seal
 from eventsys.store.keys import Keys
-from eventsys.store.letter_index import Found, LetterIndex
-from eventsys.store.letters import Fields, read_letter, revived_message
+from eventsys.store.letter_index import Found, LetterIndex, stored_id
+from eventsys.store.letters import read_letter, revived_message
 from eventsys.store.link import Link
+from eventsys.store.oddities import read_or_pass_over, reading, reply_of, text_of, texts_of
 from eventsys.store.renamed import present_names
 from eventsys.store.scripts import script
 
@@ -86,10 +87,11 @@ class DeadLetters:
         Raises:
             NotFoundError: If there is none of this id.
         """
-        found = self._read([letter_id])
-        if not found:
+        [flat] = self._raw([letter_id])
+        if not reply_of(flat):
             raise NotFoundError(f"no dead letter {letter_id!r} is kept; {_WHY['gone'].partition('; ')[2]}")
-        return found[0]
+        with reading(self._keys.letter(letter_id)):
+            return read_letter(text_of(stored_id(letter_id)), texts_of(flat), present_names(self._link, self._keys))
 
     def redrive(self, letter_id: str, *, force: bool = False) -> DeadLetter:
         """Send one dead letter again, and return it as it was: its delivery goes on, with its retries anew.
@@ -178,15 +180,15 @@ class DeadLetters:
         return dropped
 
     def _purge(self, found: Sequence[Found]) -> int:
-        arguments = [value for one in found for value in (one.id, one.died_ms)]
+        arguments = [value for one in found for value in (stored_id(one.id), one.died_ms)]
         return int(self._link.run(script("purge_letters"), self._keys.prefix, self._clock.now_ms(), *arguments))
 
     def _redrive(self, letter_ids: Sequence[str], turn: _Turn, *, force: bool) -> Sequence[str]:
-        letters = [_fields(flat) for flat in self._raw(letter_ids)]
-        arguments: list[str] = []
+        letters = [{} if isinstance(flat, Exception) else texts_of(flat) for flat in self._raw(letter_ids)]
+        arguments: list[str | bytes] = []
         for letter_id, letter in zip(letter_ids, letters, strict=True):
             message = revived_message(letter, self._seal)
-            arguments += [letter_id, letter.get("died_ms", ""), message]
+            arguments += [stored_id(letter_id), letter.get("died_ms", ""), message]
         outcomes, is_repeated = self._link.run_telling(
             script("redrive_letters"), self._keys.prefix, self._clock.now_ms(), _cap(force), *turn, *arguments,
         )  # fmt: skip
@@ -199,11 +201,16 @@ class DeadLetters:
     def _read(self, letter_ids: Sequence[str]) -> _Letters:
         names = present_names(self._link, self._keys)
         replies = zip(letter_ids, self._raw(letter_ids), strict=True)
-        return [read_letter(letter_id, _fields(flat), names) for letter_id, flat in replies if flat]
+        found = [read_or_pass_over(self._keys.letter(one), _letter, one, flat, names) for one, flat in replies if flat]
+        return [one for one in found if one is not None]
 
     def _raw(self, letter_ids: Sequence[str]) -> Sequence[Sequence[bytes]]:
-        commands = [("HGETALL", self._keys.letter(letter_id)) for letter_id in letter_ids]
+        commands = [("HGETALL", stored_id(self._keys.letter(letter_id))) for letter_id in letter_ids]
         return self._link.pipeline(commands) if commands else []
+
+
+def _letter(letter_id: str, flat: Any, names: Mapping[str, str]) -> DeadLetter:
+    return read_letter(text_of(stored_id(letter_id)), texts_of(flat), names)
 
 
 def _cap(force: bool) -> int:
@@ -216,10 +223,3 @@ def _result(outcomes: Counter[str], *, interval_ms: float = 0.0) -> RedriveResul
     return RedriveResult(
         matched=redriven + outcomes.total(), redriven=redriven, refused=dict(outcomes), takes_s=takes_s
     )
-
-
-def _fields(flat: Sequence[bytes]) -> Fields:
-    return {
-        name.decode("utf-8", "replace"): value.decode("utf-8", "replace")
-        for name, value in zip(flat[::2], flat[1::2], strict=True)
-    }

@@ -13,6 +13,7 @@ from eventsys.store.delayed_entries import USUAL_RETRIES, read_delayed, read_ent
 from eventsys.store.history import MOST_SCANNED, History
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
+from eventsys.store.oddities import whole_number
 
 
 def delayed_of_record(record: EventRecord[Any]) -> DelayedEvent[Any]:
@@ -61,10 +62,11 @@ def list_ended(
 ) -> Page[DelayedEvent[Any]]:
     """Return a page of the delayed events that ended with the wanted status, by due time, among the newest 10,000."""
     ids, is_exact = _newest(history, wanted)
-    due = link.pipeline([("HGET", keys.record(one), "due_ms") for one in ids]) if ids else []
+    replies = link.pipeline([("HGET", keys.record(one), "due_ms") for one in ids]) if ids else []
+    due = [None if isinstance(reply, Exception) else whole_number(reply) for reply in replies]
     low = float("-inf") if wanted.start_time is None else wanted.start_time.timestamp() * 1000
     high = float("inf") if wanted.end_time is None else wanted.end_time.timestamp() * 1000
-    known = sorted((int(ms), one) for one, ms in zip(ids, due, strict=True) if ms and low <= int(ms) < high)
+    known = sorted((ms, one) for one, ms in zip(ids, due, strict=True) if ms and low <= ms < high)
     first = (wanted.page - 1) * wanted.page_size
     records = get_events([one for _, one in known[first : first + wanted.page_size]])
     return page_of(DelayedEvent[Any])(

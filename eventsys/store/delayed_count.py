@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from eventsys.store.keys import Keys
+from eventsys.store.oddities import whole_number
 
 
 def count_commands(keys: Keys) -> list[tuple[str, ...]]:
@@ -16,4 +17,4 @@ def count_commands(keys: Keys) -> list[tuple[str, ...]]:
 def counted(answers: Sequence[Any]) -> int:
     """Return how many delayed events wait; retries and delayed messages, which wait with them, are none."""
     near, far, messages = answers
-    return max(0, int(near) + int(far) - sum(int(one) for one in messages))
+    return max(0, int(near) + int(far) - sum(whole_number(one) or 0 for one in messages))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,6 +17,7 @@ from eventsys.model.status import EventStatus
 from eventsys.store.delayed_bodies import read_body
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
+from eventsys.store.oddities import moment_of, read_or_pass_over, read_strictly
 from eventsys.store.scripts import script
 
 #: What is shown as the retries of an event that says nothing about them: what subscriptions do that say nothing.
@@ -124,6 +125,12 @@ def read_delayed(
     )
 
 
+def readable_delayed(entries: Iterable[Entry]) -> list[DelayedEvent[Any]]:
+    """Return the delayed events that entries are; what is odd in one of them does not hide the others."""
+    found = [read_or_pass_over(f"the delayed store, id {one.id}", read_delayed, one) for one in entries]
+    return [one for one in found if one is not None]
+
+
 def retries_of(header: EventHeader) -> int:
     """Return how often the deliveries of an event are tried again, as far as its publisher said."""
     return USUAL_RETRIES if header.max_retries is None else header.max_retries
@@ -136,7 +143,7 @@ def bucket_of(name: str) -> str:
 
 def find_entries(link: Link, keys: Keys, entry_ids: list[str]) -> list[Entry | None]:
     """Return the entries of these ids, None for each of which none waits, in two round trips."""
-    members = link.pipeline([("HGET", keys.delayed_ids(bucket_of(one)), one) for one in entry_ids])
+    members = link.read([("HGET", keys.delayed_ids(bucket_of(one)), one) for one in entry_ids])
     known = [member for member in members if member is not None]
     found = dict(zip(known, _read_members(link, keys, known), strict=True))
     return [None if member is None else found[member] for member in members]
@@ -160,7 +167,7 @@ def positions(
 
 
 def entries_at(link: Link, keys: Keys, wanted: list[Position]) -> list[tuple[Position, Entry]]:
-    """Return the entries at these positions; those that left meanwhile are left out."""
+    """Return the entries at these positions; those that left meanwhile, or cannot be read, are left out."""
     found = _read_members(link, keys, [one.member for one in wanted], [one.due_ms for one in wanted])
     return [(position, entry) for position, entry in zip(wanted, found, strict=True) if entry is not None]
 
@@ -181,13 +188,13 @@ def _tier_positions(
     link: Link, keys: Keys, tier: str, low_ms: int | None, high_ms: int | None, after: Position | None
 ) -> Iterator[Position]:
     bounds = ("-inf" if low_ms is None else low_ms, "+inf" if high_ms is None else high_ms)
+    last: tuple[Any, Any] = ("", "") if after is None else after
     is_whole = False
     while not is_whole:
-        last = ("", "") if after is None else after
         flat = link.run(script("follow_delayed"), keys.prefix, tier, *bounds, *last, _CHUNK)
         for member, due in zip(flat[::2], flat[1::2], strict=True):
-            after = Position(int(float(due)), member)
-            yield after
+            last = due, member  # as it is stored, which is a whole number unless somebody else wrote it
+            yield Position(moment_of(due), member)
         is_whole = not flat
 
 
@@ -196,17 +203,20 @@ def _read_members(
 ) -> list[Entry | None]:
     if not members:
         return []
-    near, far = link.pipeline([("HMGET", keys.delayed_bodies, *members), ("HMGET", keys.delayed_far_bodies, *members)])
+    near, far = link.read([("HMGET", keys.delayed_bodies, *members), ("HMGET", keys.delayed_far_bodies, *members)])
     bodies = [first if first is not None else second for first, second in zip(near, far, strict=True)]
     if due_times is None:
-        scores = link.pipeline(
+        scores = link.read(
             [(("ZSCORE", tier, member)) for tier in (keys.delayed_due, keys.delayed_far_due) for member in members]
         )
         pairs = zip(scores[: len(members)], scores[len(members) :], strict=True)
         due = [first if first is not None else second for first, second in pairs]
     else:
         due = list(due_times)
+    read = read_strictly if due_times is None else read_or_pass_over
     return [
-        None if body is None or moment is None else read_entry(body, int(float(moment)))
-        for body, moment in zip(bodies, due, strict=True)
+        None
+        if body is None or moment is None
+        else read(f"{keys.delayed_bodies}, field {member!r}", read_entry, body, moment_of(moment))
+        for member, body, moment in zip(members, bodies, due, strict=True)
     ]

@@ -20,10 +20,11 @@ from eventsys.store.delayed_entries import (
     find_entries,
     in_chunks,
     positions,
-    read_delayed,
+    readable_delayed,
 )
 from eventsys.store.keys import CRON_QUEUE, Keys
 from eventsys.store.link import Link
+from eventsys.store.oddities import moment_of, numbers_of, read_or_pass_over, text_of
 from eventsys.store.renamed import present_names
 
 #: A query that has to read entries to judge them stops after so many, or after so many seconds, and tells where.
@@ -72,7 +73,7 @@ def list_delayed(link: Link, keys: Keys, wanted: EventFilter, waiting: int) -> P
             items = items[: wanted.page_size]
             end = items[-1][0]
     return page_of(DelayedEvent[Any]).model_construct(
-        items=[read_delayed(entry) for _, entry in items],
+        items=readable_delayed(entry for _, entry in items),
         total=total,
         page=wanted.page,
         page_size=wanted.page_size,
@@ -89,7 +90,7 @@ def _page_of_ids(link: Link, keys: Keys, wanted: EventFilter) -> Page[DelayedEve
     known = sorted((one for one in found if _is_within(one, low_ms, high_ms)), key=lambda one: one.due_ms)
     first = (wanted.page - 1) * wanted.page_size
     return page_of(DelayedEvent[Any]).model_construct(
-        items=[read_delayed(one) for one in known[first : first + wanted.page_size]],
+        items=readable_delayed(known[first : first + wanted.page_size]),
         total=len(known), page=wanted.page, page_size=wanted.page_size, total_is_exact=True, next_cursor=None,
     )  # fmt: skip
 
@@ -106,11 +107,15 @@ def list_retries(
     present = subscription and renamed.get(subscription, subscription)
 
     def fits(entry: Entry) -> bool:
-        return _is_retry(entry) and present in {None, renamed.get(entry.step[3][1], entry.step[3][1])}
+        return _is_retry(entry) and (present is None or renamed.get(entry.step[3][1], entry.step[3][1]) == present)
 
     items, total, end = _scan(link, keys, wanted, fits, first=(page - 1) * page_size, most=most)
     return page_of(WaitingRetry[Any])(
-        items=[_read_retry(entry, renamed) for _, entry in items[:page_size]],
+        items=[
+            retry
+            for _, entry in items[:page_size]
+            if (retry := read_or_pass_over(_place_of(entry), _read_retry, entry, renamed)) is not None
+        ],
         total=total,
         page=page,
         page_size=page_size,
@@ -142,7 +147,7 @@ def _of_chain(link: Link, keys: Keys, correlation_id: str) -> Iterator[list[Entr
     cursor = None
     while cursor != b"0":
         cursor, found = link.call("SSCAN", keys.delayed_chain(correlation_id), cursor or b"0", "COUNT", 500)
-        yield _found(link, keys, [one.decode() for one in found])
+        yield _found(link, keys, [text_of(one) for one in found])
 
 
 def _found(link: Link, keys: Keys, entry_ids: list[str]) -> list[Entry]:
@@ -207,7 +212,7 @@ def _counted_page(
     """Return how many entries there are within the bounds, and those of a page, found by their number."""
     near, far = keys.delayed_due, keys.delayed_far_due
     low, high = "-inf" if low_ms is None else low_ms, "+inf" if high_ms is None else high_ms
-    in_near, in_far, head = link.pipeline(
+    in_near, in_far, head = link.read(
         [
             ("ZCOUNT", near, low, high),
             ("ZCOUNT", far, low, high),
@@ -241,13 +246,13 @@ def _by_number(link: Link, tier: str, low: Any, high: Any, first: int, size: int
         flat = link.call("ZRANGE", tier, first, first + size - 1, "WITHSCORES")
     else:
         flat = link.call("ZRANGE", tier, low, high, "BYSCORE", "LIMIT", first, size, "WITHSCORES")
-    return [Position(int(float(due)), member) for member, due in zip(flat[::2], flat[1::2], strict=True)]
+    return [Position(moment_of(due), member) for member, due in zip(flat[::2], flat[1::2], strict=True)]
 
 
 def _messages(link: Link, keys: Keys, *, ticks: bool = True) -> int:
     """Return how many messages wait: deliveries tried again, those of plain actors, and ticks of cron tasks."""
     flat = link.call("HGETALL", keys.delayed_queues)
-    counts = {queue.decode(): int(count) for queue, count in zip(flat[::2], flat[1::2], strict=True)}
+    counts = numbers_of(keys.delayed_queues, flat)
     return sum(count for queue, count in counts.items() if ticks or queue != CRON_QUEUE)
 
 
@@ -271,7 +276,9 @@ def _judge_of(wanted: EventFilter) -> Judge | None:
         )
 
     asked = (wanted.types, wanted.sources, wanted.priority, wanted.correlation_id, wanted.text)
-    return None if not any(asked) else lambda entry: fits(decode_header(entry.envelope))
+    if not any(asked):
+        return None
+    return lambda entry: bool(read_or_pass_over(_place_of(entry), lambda: fits(decode_header(entry.envelope))))
 
 
 def _any(entry: Entry) -> bool:  # noqa: ARG001 - a judge that is content with everything
@@ -279,7 +286,15 @@ def _any(entry: Entry) -> bool:  # noqa: ARG001 - a judge that is content with e
 
 
 def _is_retry(entry: Entry) -> bool:
-    return bool(entry.step[0] == "message" and entry.step[3][0] == "s")
+    """Say whether it is a delivery; what has another shape than ours is none."""
+    step = entry.step
+    if len(step) < 4 or step[0] != "message" or not isinstance(step[3], list) or len(step[3]) < 2:
+        return False
+    return bool(step[3][0] == "s" and isinstance(step[3][1], str))
+
+
+def _place_of(entry: Entry) -> str:
+    return f"the delayed store, id {entry.id}"
 
 
 def _read_retry(entry: Entry, renamed: Mapping[str, str]) -> WaitingRetry[Any]:

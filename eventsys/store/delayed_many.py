@@ -56,7 +56,7 @@ class DelayedMany:
         tiers = (self._keys.delayed_due, self._keys.delayed_far_due)
         spans = list(pairwise(edges_ms))
         commands = [("ZCOUNT", tier, low, f"({high}") for low, high in spans for tier in tiers]
-        counts = [int(one) for one in self._link.pipeline(commands)] if commands else []
+        counts = [int(one) for one in self._link.read(commands)] if commands else []
         return [near + far for near, far in zip(counts[::2], counts[1::2], strict=True)]
 
     def cancel(self, wanted: EventFilter, now_ms: int) -> int:

@@ -22,11 +22,13 @@ from eventsys.store.delayed_entries import (
     positions,
     read_delayed,
     read_entry,
+    readable_delayed,
 )
 from eventsys.store.delayed_listing import list_delayed, list_retries, ready_positions
 from eventsys.store.delayed_many import DelayedMany
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
+from eventsys.store.oddities import moment_of, text_of
 from eventsys.store.scripts import script
 from eventsys.store.steps import Step, delayed_step, event_step
 
@@ -73,7 +75,7 @@ class DelayedStore:
     def id_under(self, key: str) -> str | None:
         """Return the id of the event that waits under a key, or None."""
         found = self._link.call("HGET", self._keys.delayed_keys(bucket_of(key)), key)
-        return None if found is None else str(found.decode())
+        return None if found is None else text_of(found)
 
     def entries(self) -> Iterator[Entry]:
         """Give everything that waits, events, retries and messages, the next one due first."""
@@ -106,7 +108,7 @@ class DelayedStore:
     def get_ready_events(self, now_ms: int, limit: int) -> list[DelayedEvent[Any]]:
         """Return delayed events whose time has come and that the poller has not let go yet, the first due first."""
         found = entries_at(self._link, self._keys, ready_positions(self._link, self._keys, now_ms, limit))
-        return [read_delayed(entry) for _, entry in found if entry.is_event]
+        return readable_delayed(entry for _, entry in found if entry.is_event)
 
     def cancel(self, event_ids: Sequence[str], now_ms: int) -> list[Any]:
         """Take events back, and return for each what `cancel_event` answers; `=` and a key name the one under it."""
@@ -215,7 +217,7 @@ def _waiting_entry(event_id: str, outcome: Any) -> Entry:
     if outcome[0] == b"refused":
         said = outcome[1].decode("utf-8", "replace")
         raise InvalidEventError(f"delayed event {event_id!r} cannot be let go: {said}; cancel it, and publish it anew")
-    return read_entry(outcome[2], int(float(outcome[1])))
+    return read_entry(outcome[2], moment_of(outcome[1]))
 
 
 def _own(outcome: Any) -> Any:

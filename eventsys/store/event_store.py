@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 from eventsys.clock import Clock
-from eventsys.errors import NotFoundError
+from eventsys.errors import InvalidEventError, NotFoundError
 from eventsys.model.cipher import Cipher
 from eventsys.model.event import DelayedEvent, Event, EventRecord
 from eventsys.model.expecting import expect, expect_id
@@ -25,6 +26,7 @@ from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.memory_room import MemoryRoom
 from eventsys.store.metrics import MetricsStore
+from eventsys.store.oddities import read_or_pass_over, read_strictly, reading, reply_of, text_of, texts_of
 from eventsys.store.places import envelope_in, place_of_log
 from eventsys.store.records import read_record
 from eventsys.store.scripts import script
@@ -98,7 +100,7 @@ class EventStore:
         Raises:
             NotFoundError: If there is none of this id, or its history is over.
         """
-        found = self.get_events([expect_id(event_id)])
+        found = self._records([(expect_id(event_id), None)], must_be_readable=True)
         if not found:
             raise NotFoundError(
                 f"no event {event_id!r} is recorded; it was never published on this bus, or its history is over:"
@@ -167,13 +169,16 @@ class EventStore:
         """
         return follow_log(self._link, self._keys, patterns, is_wanted=is_wanted)
 
-    def _records(self, events: Sequence[tuple[str, bytes | None]]) -> list[EventRecord[Any]]:
+    def _records(
+        self, events: Sequence[tuple[str, bytes | None]], *, must_be_readable: bool = False
+    ) -> list[EventRecord[Any]]:
         """Return the records of events whose ids, and perhaps envelopes, are known."""
         if not events:
             return []
         flats = self._link.pipeline([("HGETALL", self._keys.record(event_id)) for event_id, _ in events])
+        read = read_strictly if must_be_readable else read_or_pass_over
         records = [
-            _fields(flat) or self._fields_of_delayed(event_id)
+            read(self._keys.record(event_id), self._fields_of, event_id, flat) or {}
             for (event_id, _), flat in zip(events, flats, strict=True)
         ]
         *envelopes, names, workers = self._link.pipeline(
@@ -186,13 +191,18 @@ class EventStore:
                 ("HGETALL", self._keys.workers),
             ]
         )
-        known = {int(number): name for number, name in _fields(names).items()}
-        hosts = _fields(workers)
-        return [
-            read_record(fields, envelope, known, hosts)
-            for (_, given), fields, reply in zip(events, records, envelopes, strict=True)
-            if fields and (envelope := given or _envelope_in(fields, reply)) is not None
+        known = {int(number): name for number, name in texts_of(names).items() if number.isdecimal()}
+        hosts = texts_of(workers)
+
+        def record(fields: dict[str, str], given: bytes | None, reply: Any) -> EventRecord[Any] | None:
+            envelope = given or _envelope_in(fields, reply) if fields else None
+            return None if envelope is None else read_record(fields, envelope, known, hosts)
+
+        found = [
+            read(self._keys.record(event_id), record, fields, given, reply)
+            for (event_id, given), fields, reply in zip(events, records, envelopes, strict=True)
         ]
+        return [one for one in found if one is not None]
 
     def get_metrics(self) -> EventMetrics:
         """Return the figures of all events and deliveries together."""
@@ -202,7 +212,8 @@ class EventStore:
         """Return an event's status, or None when there is no such event."""
         status, opened, log = self._link.call("HMGET", self._keys.record(event_id), "status", "open", "log")
         if status is not None:
-            return EventStatus(status.decode())
+            with reading(self._keys.record(event_id)):
+                return EventStatus(text_of(status))
         if opened == b"0":
             return EventStatus.DELIVERED
         return EventStatus.PENDING if log is not None or self.delayed.find(event_id) is not None else None
@@ -258,7 +269,7 @@ class EventStore:
 
     def _delayed_of(self, chain: str) -> list[str]:
         """Return the ids of the events of a chain that wait for their time, as far as they still do."""
-        return sorted(one.decode() for one in self._link.call("SMEMBERS", self._keys.delayed_chain(chain)))
+        return sorted(map(text_of, self._link.call("SMEMBERS", self._keys.delayed_chain(chain))))
 
     def get_delayed_events(self, wanted: EventFilter) -> Page[DelayedEvent[Any]]:
         """Return a page of delayed events: those that wait, or with another status those that ended so.
@@ -269,6 +280,9 @@ class EventStore:
         if expect(EventFilter, wanted).status in {None, EventStatus.PENDING}:
             return self.delayed.get_delayed_events(wanted)
         return list_ended(self._link, self._keys, wanted, self.history, self.get_events)
+
+    def _fields_of(self, event_id: str, flat: Any) -> dict[str, str]:
+        return texts_of(flat) or self._fields_of_delayed(event_id)
 
     def _fields_of_delayed(self, event_id: str) -> dict[str, str]:
         """Return what the record of an event that has not fired would say, empty when there is none."""
@@ -281,7 +295,11 @@ class EventStore:
 
     def _envelope_command(self, fields: dict[str, str]) -> tuple[str, ...]:
         log = fields.get("log", "")
-        return place_of_log(log).command(self._keys) if log and "envelope" not in fields else _no_command()
+        if not log or "envelope" in fields:
+            return _no_command()
+        with suppress(InvalidEventError):
+            return place_of_log(log).command(self._keys)
+        return _no_command()
 
 
 def own_result(step: Step, result: Any) -> Any:
@@ -292,14 +310,10 @@ def own_result(step: Step, result: Any) -> Any:
     return [b"stored", result[1]] if is_own else result
 
 
-def _fields(flat: list[bytes]) -> dict[str, str]:
-    return {name.decode(): value.decode("utf-8", "replace") for name, value in zip(flat[::2], flat[1::2], strict=True)}
-
-
 def _no_command() -> tuple[str, ...]:
     return ("ECHO", "")
 
 
 def _envelope_in(fields: dict[str, str], reply: Any) -> bytes | str | None:
     """Return a record's own envelope, which it has when the log has not: not yet, or not any more."""
-    return fields.get("envelope") or envelope_in(reply)
+    return fields.get("envelope") or envelope_in(reply_of(reply))

@@ -9,6 +9,7 @@ from eventsys.clock import Clock
 from eventsys.model.priority import LANES
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
+from eventsys.store.oddities import numbers_of, reply_of, whole_number
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,14 @@ def read_gauges(link: Link, keys: Keys, clock: Clock) -> Gauges:
             *(("MEMORY", "USAGE", keys.log(lane)) for lane in LANES),
         ]
     )
+    pending, dead_letters, scheduled, first, leader = map(reply_of, (pending, dead_letters, scheduled, first, leader))
     late_ms = clock.now_ms() - float(first[1]) if first else 0.0
-    lag_ms = clock.real_ms() - int(leader.partition(b" ")[0]) if leader else None
+    lag_ms = clock.real_ms() - (whole_number(leader.partition(b" ")[0]) or 0) if leader else None
     refused = any(isinstance(size, Exception) for size in sizes)  # a user without the command MEMORY
     return Gauges(
         pending=int(pending),
         dead_letters=int(dead_letters),
-        scheduled={one.decode(): int(count) for one, count in zip(scheduled[::2], scheduled[1::2], strict=True)},
+        scheduled=numbers_of(keys.delayed_priorities, scheduled),
         oldest_due_s=max(0.0, late_ms / 1000),
         poller_lag_s=None if lag_ms is None else max(0.0, lag_ms / 1000),
         history_bytes=None if refused else sum(int(size or 0) for size in sizes),

@@ -12,6 +12,7 @@ from eventsys.store.index import Index
 from eventsys.store.judging import Judge
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
+from eventsys.store.oddities import text_of
 from eventsys.store.places import Logged
 from eventsys.store.planning import Planner
 
@@ -87,15 +88,18 @@ class History:
         """
         if not found:
             return []
-        dispatched = self._link.pipeline(
-            [("HMGET", self._keys.record(header.id), "log", "open") for _, header in found]
-        )
+        dispatched = [
+            (None, None) if isinstance(reply, Exception) else reply
+            for reply in self._link.pipeline(
+                [("HMGET", self._keys.record(header.id), "log", "open") for _, header in found]
+            )
+        ]
         fields = self._link.pipeline([("HKEYS", self._keys.record(header.id)) for _, header in found])
         own = str(number).encode()
         return [
             one
             for one, (log, opened), names in zip(found, dispatched, fields, strict=True)
-            if log is not None and log.decode() == one[0].log and opened is not None
+            if log is not None and text_of(log) == one[0].log and opened is not None
             if not only_new or all(name.partition(b"#")[0] != own for name in names)
         ]
 

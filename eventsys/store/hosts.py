@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
 
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
+from eventsys.store.oddities import numbers_of, read_or_pass_over, reply_of, text_of
 from eventsys.store.scripts import script
 
 _OF_A_HOST = ("host", "pid", "subscriptions")
@@ -54,13 +55,14 @@ class HostStore:
         living, flat = self._link.read(
             [("ZRANGEBYSCORE", self._keys.processes, f"({now_ms}", "+inf"), ("HGETALL", self._keys.unhosted)]
         )
-        names = [name.decode() for name in living]
-        replies = self._link.read([("HMGET", self._keys.process(name), *_OF_A_HOST) for name in names])
+        names = [text_of(name) for name in living]
+        commands = [("HMGET", self._keys.process(name), *_OF_A_HOST) for name in names]
+        replies = self._link.pipeline(commands) if commands else []
         found: dict[int, list[Host]] = {}
-        for name, (host, pid, numbers) in zip(names, replies, strict=True):
-            for number in (numbers or b"").split(b",") if numbers else ():
-                found.setdefault(int(number), []).append(Host(name, f"{host.decode()}:{pid.decode()}"))
-        return found, _since(flat)
+        for name, reply in zip(names, replies, strict=True):
+            for number, host in read_or_pass_over(self._keys.process(name), _hosted, name, reply) or ():
+                found.setdefault(number, []).append(host)
+        return found, numbers_of(self._keys.unhosted, flat)
 
     def note_unhosted(self, now_ms: int, hosted: Collection[str], unhosted: Collection[str]) -> Mapping[str, int]:
         """Note which subscriptions somebody hosts and which nobody does; return since when, in ms, nobody does.
@@ -79,8 +81,11 @@ class HostStore:
 
     def unhosted(self) -> dict[str, int]:
         """Return the subscriptions that nobody hosted when somebody last looked, and since when, in ms."""
-        return _since(self._link.call("HGETALL", self._keys.unhosted))
+        return numbers_of(self._keys.unhosted, self._link.call("HGETALL", self._keys.unhosted))
 
 
-def _since(flat: Sequence[bytes]) -> dict[str, int]:
-    return {name.decode(): int(since) for name, since in zip(flat[::2], flat[1::2], strict=True)}
+def _hosted(process: str, reply: Any) -> list[tuple[int, Host]]:
+    """Return the numbers of the subscriptions that a process says it hosts, each with that process."""
+    host, pid, numbers = reply_of(reply)
+    own = Host(process, f"{text_of(host or b'')}:{text_of(pid or b'')}")
+    return [(int(number), own) for number in numbers.split(b",")] if numbers else []

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from eventsys.store.index import Chunk
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
-from eventsys.store.places import Logged, Place, envelope_in, place_of_cursor, place_of_log
+from eventsys.store.places import Logged, Place, envelope_in, place_of_cursor, places_of_logs
 
 
 class IdIndex:
@@ -37,7 +37,7 @@ class IdIndex:
         self._keys = keys
         self._newest_first = newest_first
         logs = link.pipeline([("HGET", keys.record(one), "log") for one in dict.fromkeys(ids)])
-        places = sorted(place_of_log(log) for log in logs if log is not None)
+        places = sorted(place for place in places_of_logs(logs) if place is not None)
         low = bisect_left(places, Place(first_ms, 0))
         high = len(places) if last_ms is None else bisect_left(places, Place(last_ms + 1, 0))
         self._places = places[low:high]

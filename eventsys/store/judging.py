@@ -59,7 +59,7 @@ class Judge:
         """Return those of the events that fit."""
         fit = [one for one in found if all(test(one[1]) for test in self._tests)]
         if fit and self._index is not None:
-            scores = self._link.pipeline([("ZSCORE", self._index, header.id) for _, header in fit])
+            scores = self._link.read([("ZSCORE", self._index, header.id) for _, header in fit])
             fit = [one for one, score in zip(fit, scores, strict=True) if score is not None]
         return self._by_record(fit) if fit and self._needs_records else fit
 
@@ -72,7 +72,10 @@ class Judge:
                 return []
         commands = [("HMGET", self._keys.record(header.id), "open", "status", number, "replays") for _, header in found]
         fit: list[tuple[Readable, bool]] = []
-        for one, (opened, status, delivery, replays) in zip(found, self._link.pipeline(commands), strict=True):
+        for one, reply in zip(found, self._link.pipeline(commands), strict=True):
+            if isinstance(reply, Exception):
+                continue  # no record stands where its own should
+            opened, status, delivery, replays = reply
             stands = not self._is_delivered or (opened == b"0" and status in {None, b"delivered"})
             if stands and (delivery is not None or replays is not None):
                 fit.append((one, delivery is not None))

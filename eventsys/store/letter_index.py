@@ -12,6 +12,7 @@ from eventsys.model.dead_letter import FORGED, JUNK, DeadLetterFilter
 from eventsys.model.patterns import pattern_matches
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
+from eventsys.store.oddities import moment_of, reply_of, text_of, whole_number
 from eventsys.store.renamed import present_names
 
 #: Letters looked at in one round trip.
@@ -84,9 +85,9 @@ class LetterIndex:
 
     def find(self, letter_ids: Sequence[str]) -> list[Found]:
         """Return those of these letters that there are."""
-        commands = [("ZSCORE", self._keys.dead, letter_id) for letter_id in letter_ids]
-        scores = self._link.pipeline(commands) if commands else []
-        return [Found(int(float(score)), one) for one, score in zip(letter_ids, scores, strict=True) if score]
+        commands = [("ZSCORE", self._keys.dead, stored_id(letter_id)) for letter_id in letter_ids]
+        scores = self._link.read(commands) if commands else []
+        return [Found(moment_of(score), one) for one, score in zip(letter_ids, scores, strict=True) if score]
 
     def refusals(self, letter_ids: Sequence[str], cap: int) -> Counter[str]:
         """Count by cause which of these letters would not be sent again, as `lua/redrive_letters.lua` decides.
@@ -95,19 +96,20 @@ class LetterIndex:
             letter_ids: The letters.
             cap: Those that were sent again so often stay; 0: none do.
         """
-        letters = [("HMGET", self._keys.letter(one), "reason", "redrives", "owner") for one in letter_ids]
+        letters = [("HMGET", stored_id(self._keys.letter(one)), "reason", "redrives", "owner") for one in letter_ids]
         living, *facts = self._link.pipeline([("HKEYS", self._keys.subscriptions), *letters])
-        present, names = present_names(self._link, self._keys), {one.decode() for one in living}
+        present, names = present_names(self._link, self._keys), {text_of(one) for one in reply_of(living)}
         causes: Counter[str] = Counter()
-        for reason, redrives, owner in facts:
+        for reply in facts:
+            reason, redrives, owner = (None, None, None) if isinstance(reply, Exception) else reply
             kind, _, name = (owner or b"").decode("utf-8", "replace").partition(":")
             if reason is None:
                 causes["gone"] += 1
-            elif reason.decode() in JUNK:
+            elif text_of(reason) in JUNK:
                 causes["junk"] += 1
-            elif reason.decode() == FORGED:
+            elif text_of(reason) == FORGED:
                 continue
-            elif 0 < cap <= int(redrives or 0):
+            elif 0 < cap <= (whole_number(redrives) or 0):
                 causes["capped"] += 1
             elif kind == "subscription" and present.get(name, name) not in names:
                 causes["no_subscription"] += 1
@@ -136,7 +138,7 @@ class LetterIndex:
             else:
                 flat = self._link.call("ZRANGEBYSCORE", index, low, high, *limit)
             read = [
-                Found(int(float(score)), one.decode("utf-8", "surrogateescape"))
+                Found(moment_of(score), one.decode("utf-8", "surrogateescape"))
                 for one, score in zip(flat[::2], flat[1::2], strict=True)
             ]
             new = [one for one in read if after is None or _is_behind(one, after, is_newest=is_newest)]
@@ -153,18 +155,25 @@ class LetterIndex:
         if not wanted.types and wanted.reason is None:
             return list(part)
         replies: list[Any] = self._link.pipeline(
-            [("HMGET", self._keys.letter(one.id), "reason", "type") for one in part]
+            [("HMGET", stored_id(self._keys.letter(one.id)), "reason", "type") for one in part]
         )
         return [
             one
-            for one, (reason, event_type) in zip(part, replies, strict=True)
+            for one, reply in zip(part, replies, strict=True)
+            if not isinstance(reply, Exception)
+            for reason, event_type in [reply]
             if (wanted.reason is None or reason == wanted.reason.encode())
             and (not wanted.types or _is_one_of(event_type, wanted.types))
         ]
 
 
+def stored_id(letter_id: str) -> bytes:
+    """Return an id, or a key with one, as it is stored: one that is no text is read so that it can be written again."""
+    return letter_id.encode("utf-8", "surrogateescape")
+
+
 def _is_one_of(event_type: bytes | None, patterns: Sequence[str]) -> bool:
-    return event_type is not None and any(pattern_matches(one, event_type.decode()) for one in patterns)
+    return event_type is not None and any(pattern_matches(one, text_of(event_type)) for one in patterns)
 
 
 def _bounds(wanted: DeadLetterFilter, until_ms: int | None) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from eventsys.store.index import Chunk
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
+from eventsys.store.oddities import reading, text_of
 from eventsys.store.places import HIGHEST, NEWEST, OLDEST, Logged, Place, envelope_in, place_of_cursor
 from eventsys.store.scripts import script
 
@@ -90,7 +91,7 @@ class LogIndex:
         if cursor is not None and self._is_past(cursor):
             return Chunk([], None)
         commands = [self._command(stream, cursor, size) for stream in self._streams]
-        newest, *replies = self._link.pipeline([("GET", self._keys.clock), *commands])
+        newest, *replies = self._link.read([("GET", self._keys.clock), *commands])
         entries: list[tuple[Place, list[bytes]]] = []
         read_to: list[Place] = []
         for stream, reply in zip(self._streams, replies, strict=True):
@@ -98,7 +99,10 @@ class LogIndex:
             entries += places
             if len(places) == size:
                 read_to.append(places[-1][0])
-        whole_to = OLDEST if newest is None or self._newest_first else Place.of(newest.decode())
+        whole_to = OLDEST
+        if newest is not None and not self._newest_first:
+            with reading(self._keys.clock):
+                whole_to = Place.of(newest.decode())
         if whole_to > (cursor or OLDEST) and any(place[:2] > whole_to[:2] for place, _ in entries):
             read_to.append(whole_to)
         entries.sort(key=lambda one: one[0], reverse=self._newest_first)
@@ -118,7 +122,7 @@ class LogIndex:
             return []
         if self._streams[0].home:
             return [Logged(place.entry, None, fields[1], place.log) for place, fields in listed]
-        homes = [place._replace(home=fields[1].decode()) for place, fields in listed]
+        homes = [place._replace(home=text_of(fields[1])) for place, fields in listed]
         replies = self._link.pipeline([place.command(self._keys) for place in homes])
         return [Logged(one.entry, None, envelope_in(reply), one.log) for one, reply in zip(homes, replies, strict=True)]
 
@@ -166,7 +170,7 @@ class LogIndex:
     def _ends(self) -> tuple[int, int] | None:
         """Return the milliseconds of the oldest and the newest entry; None when there is none."""
         outer = [command for stream in self._streams for command in self._outermost(stream)]
-        found = [Place.of(reply[0][0].decode()).ms for reply in self._link.pipeline(outer) if reply]
+        found = [Place.of(reply[0][0].decode()).ms for reply in self._link.read(outer) if reply]
         return (min(found), max(found)) if found else None
 
     def _outermost(self, stream: Stream) -> list[tuple[Any, ...]]:

@@ -13,6 +13,7 @@ from eventsys.model.machinery import InHand, QueueState, WorkerProcess
 from eventsys.model.priority import LANES
 from eventsys.store.keys import GROUP, INLINE_QUEUE, LOG_QUEUE, RETURNED, SUSPECTS, Keys
 from eventsys.store.link import Link
+from eventsys.store.oddities import moment_of, numbers_of, read_or_pass_over, reply_of, text_of, texts_of
 
 #: Most undispatched events of a lane that are counted where Redis cannot tell (before 7.0).
 MOST_COUNTED = 1_000
@@ -24,7 +25,7 @@ class _Heads(NamedTuple):
     queues: list[str]
     lease_ends: Mapping[str, int]
     leader: str
-    delayed: Mapping[str, str]
+    delayed: Mapping[str, int]
     paused: frozenset[str]
 
 
@@ -63,8 +64,12 @@ class MachineryLook:
         held: dict[str, int] = {}
         for name, count in (holder for own in lanes.values() for lane in own for holder in lane.holders):
             held[name] = held.get(name, 0) + count
-        found = [self._process(name, of_it, held.get(name, 0)) for name, of_it in facts.items() if of_it]
-        return sorted(found, key=lambda one: one.number)
+        found = [
+            read_or_pass_over(self._keys.process(name), self._process, name, of_it, held.get(name, 0))
+            for name, of_it in facts.items()
+            if of_it
+        ]
+        return sorted((one for one in found if one is not None), key=lambda one: one.number)
 
     @cached_property
     def queues(self) -> list[QueueState]:
@@ -82,17 +87,17 @@ class MachineryLook:
         lanes = [(queue, lane.key) for queue, own in self._states[1].items() for lane in own if lane.holders]
         replies = self._pipeline([("XPENDING", key, GROUP, "-", "+", limit) for _, key in lanes])
         held = [
-            (queue, key, entry, process.decode(), int(idle_ms))
+            (queue, key, entry, text_of(process), int(idle_ms))
             for (queue, key), reply in zip(lanes, replies, strict=True)
             if not isinstance(reply, Exception)
             for entry, process, idle_ms, _ in reply
-            if process.decode() not in {RETURNED, SUSPECTS}
+            if text_of(process) not in {RETURNED, SUSPECTS}
         ]
         entries = self._pipeline([("XRANGE", key, entry, entry) for _, key, entry, *_ in held])
         found = [
             InHand(handler=handler_of(entry[0][1]), queue=queue, process=process, since=timedelta(milliseconds=idle_ms))
             for (queue, _, _, process, idle_ms), entry in zip(held, entries, strict=True)
-            if entry
+            if entry and not isinstance(entry, Exception) and entry[0][1]
         ]
         return sorted(found, key=lambda one: one.since, reverse=True)
 
@@ -105,14 +110,14 @@ class MachineryLook:
                 ("HGETALL", keys.delayed_queues), ("SMEMBERS", keys.queues_paused),
             ]
         )  # fmt: skip
-        ends = {name.decode(): int(float(end)) for name, end in zip(leases[::2], leases[1::2], strict=True)}
-        known = {name.decode() for name in queues} - {LOG_QUEUE, INLINE_QUEUE}
+        ends = {text_of(name): moment_of(end) for name, end in zip(leases[::2], leases[1::2], strict=True)}
+        known = {text_of(name) for name in queues} - {LOG_QUEUE, INLINE_QUEUE}
         return _Heads(
             queues=[LOG_QUEUE, *sorted(known)],
             lease_ends={name: end for name, end in ends.items() if end > 0},
-            leader=(leader or b"").decode().partition(" ")[2],
-            delayed=_fields(delayed),
-            paused=frozenset(name.decode() for name in paused),
+            leader=text_of(leader or b"").partition(" ")[2],
+            delayed=numbers_of(keys.delayed_queues, delayed),
+            paused=frozenset(map(text_of, paused)),
         )
 
     @cached_property
@@ -127,9 +132,15 @@ class MachineryLook:
             ]
         )
         at = len(heads.lease_ends)
-        facts = {name: _fields(flat) for name, flat in zip(heads.lease_ends, replies[:at], strict=True)}
+        facts = {
+            name: read_or_pass_over(self._keys.process(name), texts_of, flat) or {}
+            for name, flat in zip(heads.lease_ends, replies[:at], strict=True)
+        }
         answers = zip(keys, replies[at::3], replies[at + 1 :: 3], replies[at + 2 :: 3], strict=True)
-        lanes = [_Lane(key, _consumers(held), _group(groups), length) for key, held, groups, length in answers]
+        lanes = [
+            _Lane(key, _consumers(held), _group(groups), read_or_pass_over(key, reply_of, length) or 0)
+            for key, held, groups, length in answers
+        ]
         by_queue = {name: lanes[4 * number : 4 * number + 4] for number, name in enumerate(heads.queues)}
         return facts, by_queue
 
@@ -140,7 +151,9 @@ class MachineryLook:
         now_ms = self._clock.now_ms()
         found: dict[str, timedelta | None] = {}
         for number, name in enumerate(lanes):
-            stored = [int(one[0][0].partition(b"-")[0]) for one in firsts[4 * number : 4 * number + 4] if one]
+            stored = [
+                int(one[0][0].partition(b"-")[0]) for one in firsts[4 * number : 4 * number + 4] if _is_entries(one)
+            ]
             found[name] = timedelta(milliseconds=max(0, now_ms - min(stored))) if stored else None
         return found
 
@@ -177,7 +190,7 @@ class MachineryLook:
             waiting=max(0, unread) + returned,
             running=held - returned - suspects,
             suspects=suspects,
-            delayed=int(self._heads.delayed.get(name, 0)),
+            delayed=self._heads.delayed.get(name, 0),
             oldest_waiting=oldest_waiting,
             readers=readers,
             is_paused=name in self._heads.paused,
@@ -191,7 +204,7 @@ class MachineryLook:
         entries = self._pipeline(
             [("XRANGE", lane.key, lane.unread_from, "+", "COUNT", MOST_COUNTED + 1) for lane in untold]
         )
-        counted = [len(found) for found in entries]
+        counted = [len(found) if _is_entries(found) else 0 for found in entries]
         return sum(lag or 0 for lag in lags) + sum(counted), all(count <= MOST_COUNTED for count in counted)
 
     def _pipeline(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
@@ -206,7 +219,7 @@ def _consumers(reply: Any) -> list[tuple[str, int]]:
     """Return who holds how many, from the summary of XPENDING; nothing for a lane that is not there yet."""
     if isinstance(reply, Exception) or not reply[3]:
         return []
-    return [(name.decode(), int(count)) for name, count in reply[3]]
+    return [(text_of(name), int(count)) for name, count in reply[3]]
 
 
 def handler_of(fields: Sequence[bytes]) -> str:
@@ -229,5 +242,5 @@ def _group(reply: Any) -> dict[str, Any]:
     return next((group for group in groups if group.get("name") == GROUP.encode()), {})
 
 
-def _fields(flat: Sequence[bytes]) -> dict[str, str]:
-    return {key.decode(): value.decode() for key, value in zip(flat[::2], flat[1::2], strict=True)}
+def _is_entries(reply: Any) -> bool:
+    return isinstance(reply, list) and bool(reply)

@@ -16,6 +16,7 @@ from eventsys.model.histogram import Histogram
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.measure_journal import fold
+from eventsys.store.oddities import numbers_of, text_of, texts_of, whole_number
 
 #: What is counted together because there was no room for it.
 OTHER = "*"
@@ -30,6 +31,9 @@ _MS, _US = timedelta(milliseconds=1), timedelta(microseconds=1)
 
 #: Where waits and durations begin in a string of times, and where they end; `lua/fold_measures.lua` writes them.
 _WAITS, _DURATIONS, _END = 2, 30, 66
+
+#: What no sum of milliseconds comes to; more cannot be told as a duration.
+_MOST = 2**53
 
 Counts = Mapping[str, int]
 
@@ -105,7 +109,7 @@ class Measurements:
         """What was counted of events, by their type."""
         names = self._heads.types
         flats = self._read([("HGETALL", self._keys.type_metrics(name)) for name in names])
-        return {name: _counts(flat) for name, flat in zip(names, flats, strict=True)}
+        return {name: numbers_of(self._keys.type_metrics(name), flat) for name, flat in zip(names, flats, strict=True)}
 
     @cached_property
     def pairs(self) -> list[Pair]:
@@ -114,7 +118,7 @@ class Measurements:
         commands = [(("HGETALL", keys.delivery_metrics(pair)), ("GET", keys.delivery_times(pair))) for pair in pairs]
         replies = self._read([command for both in commands for command in both])
         return [
-            _pair(pair, names, _counts(flat), stored or b"")
+            _pair(pair, names, numbers_of(keys.delivery_metrics(pair), flat), stored or b"")
             for pair, flat, stored in zip(pairs, replies[::2], replies[1::2], strict=True)
         ]
 
@@ -137,7 +141,7 @@ class Measurements:
                 ("HGETALL", keys.subscription_names), ("GET", keys.lateness),
             ]
         )  # fmt: skip
-        return _Heads(_counts(totals), _sorted(types), _sorted(pairs), _texts(names), lateness or b"")
+        return _Heads(numbers_of(keys.counts, totals), _sorted(types), _sorted(pairs), texts_of(names), lateness or b"")
 
     def _settle(self) -> None:
         if self._is_settled:
@@ -194,7 +198,7 @@ def _numbers(stored: bytes) -> Mapping[int, int]:
     """Return the numbers of a string by their place; those beyond its end are 0."""
     whole = len(stored) // 8
     found = struct.unpack(f">{whole}q", stored[: 8 * whole])
-    return defaultdict(int, enumerate(found))
+    return defaultdict(int, ((at, one) for at, one in enumerate(found) if 0 <= one < _MOST))
 
 
 def _read_minutes(flats: Sequence[Sequence[bytes]]) -> list[dict[str, int]]:
@@ -202,20 +206,13 @@ def _read_minutes(flats: Sequence[Sequence[bytes]]) -> list[dict[str, int]]:
     names: dict[bytes, str] = {}
     return [
         {
-            names.get(name) or names.setdefault(name, name.decode()): int(value)
+            names.get(name) or names.setdefault(name, text_of(name)): number
             for name, value in zip(flat[::2], flat[1::2], strict=True)
+            if (number := whole_number(value)) is not None
         }
         for flat in flats
     ]
 
 
-def _counts(flat: Sequence[bytes]) -> dict[str, int]:
-    return {name.decode(): int(value) for name, value in zip(flat[::2], flat[1::2], strict=True)}
-
-
 def _sorted(members: Sequence[bytes]) -> list[str]:
-    return sorted(member.decode() for member in members)
-
-
-def _texts(flat: Sequence[bytes]) -> dict[str, str]:
-    return {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
+    return sorted(map(text_of, members))

@@ -14,6 +14,7 @@ from eventsys.store.delayed_count import count_commands, counted
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.measurements import OTHER, Measurements, Pair, pending_of_application, rate
+from eventsys.store.oddities import moment_of, text_of
 from eventsys.store.scripts import script
 
 #: Most events that have not ended which are looked at for the oldest of each type and subscription.
@@ -89,7 +90,7 @@ class MetricsLook:
             ]
         )
         stored = pending_of_application(int(pending), counts)
-        oldest_ms = self._oldest_of_application(stored, int(pending), int(float(oldest[1]))) if stored else None
+        oldest_ms = self._oldest_of_application(stored, int(pending), moment_of(oldest[1])) if stored else None
         return EventMetrics(
             **_figures(self.measurements.pairs, oldest_ms, self._now_ms),
             **{f"{name}_events": counts.get(f"{name}_events", 0) for name in _TOTALS},
@@ -275,4 +276,4 @@ def _is_published_by_application(name: str) -> bool:
 
 
 def _stored(flat: Sequence[bytes]) -> dict[str, int]:
-    return {name.decode(): int(float(ms)) for name, ms in zip(flat[::2], flat[1::2], strict=True)}
+    return {text_of(name): moment_of(ms) for name, ms in zip(flat[::2], flat[1::2], strict=True)}

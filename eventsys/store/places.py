@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from eventsys.errors import InvalidCursorError
+from eventsys.errors import InvalidCursorError, InvalidEventError
 from eventsys.store.keys import Keys
 
 #: How a place is written in the list of a chain: milliseconds, number, log; see `lua/includes/chain_place.lua`.
@@ -96,9 +97,15 @@ def place_of_cursor(cursor: str) -> Place:
 
 
 def place_of_log(log: bytes | str) -> Place:
-    """Return the place that the field `log` of a record tells."""
-    text = log if isinstance(log, str) else log.decode()
+    """Return the place that the field `log` of a record tells.
+
+    Raises:
+        InvalidEventError: If it tells none.
+    """
+    text = log if isinstance(log, str) else log.decode("utf-8", "replace")
     home, _, entry = text.partition(":")
+    if _ENTRY.fullmatch(entry) is None:
+        raise InvalidEventError(f"a record says that its event stands at {text[:80]!r}, which is no place in the log")
     return Place.of(entry, home)
 
 
@@ -112,3 +119,17 @@ def invalid_cursor(cursor: str) -> InvalidCursorError:
 def envelope_in(reply: Any) -> bytes | None:
     """Return the envelope in the reply to a `Place.command`, None when the entry is gone."""
     return reply[0][1][1] if isinstance(reply, list) and reply else None
+
+
+def places_of_logs(logs: Sequence[Any]) -> list[Place | None]:
+    """Return the places that such fields tell; None for what tells none, or could not be read."""
+    return [_place_or_none(log) for log in logs]
+
+
+def _place_or_none(log: Any) -> Place | None:
+    if not isinstance(log, bytes):
+        return None
+    try:
+        return place_of_log(log)
+    except InvalidEventError:
+        return None

@@ -16,6 +16,7 @@ from eventsys.store.judging import Judge
 from eventsys.store.keys import CLASSES, Keys
 from eventsys.store.link import Link
 from eventsys.store.log_index import LogIndex, Stream
+from eventsys.store.oddities import reading, text_of
 from eventsys.store.places import OLDEST, Place
 from eventsys.store.status_index import StatusIndex, is_cursor_of_status
 from eventsys.store.two_part_index import TwoPartIndex
@@ -134,16 +135,17 @@ class Planner:
         """Return where the history begins, by class; "" for what is in no class."""
         fields = ("begins", *(f"begins:{one}" for one in CLASSES))
         places = self._link.call("HMGET", self._keys.history, *fields)
-        return {
-            home: OLDEST if place is None else Place.of(place.decode())
-            for home, place in zip(("", *CLASSES), places, strict=True)
-        }
+        with reading(self._keys.history):
+            return {
+                home: OLDEST if place is None else Place.of(place.decode())
+                for home, place in zip(("", *CLASSES), places, strict=True)
+            }
 
     def _types_of(self, wanted: EventFilter) -> list[str]:
         """Return the types of the history that fit; those given without a wildcard need not be there."""
         exact = [pattern for pattern in wanted.types if not has_wildcard(pattern)]
         wildcards = [pattern for pattern in wanted.types if has_wildcard(pattern)]
-        known = [one.decode() for one in self._link.call("HKEYS", self._keys.types)] if wildcards else []
+        known = [text_of(one) for one in self._link.call("HKEYS", self._keys.types)] if wildcards else []
         fitting = [one for one in known if any(pattern_matches(pattern, one) for pattern in wildcards)]
         return list(dict.fromkeys([*exact, *fitting]))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from eventsys.errors import NotFoundError
 from eventsys.store.keys import INLINE_QUEUE, LOG_QUEUE, Keys
 from eventsys.store.link import Link
+from eventsys.store.oddities import text_of
 
 
 class QueueControl:
@@ -43,7 +44,7 @@ class QueueControl:
 
     def paused(self) -> set[str]:
         """Return the queues that are paused."""
-        return {name.decode() for name in self._link.call("SMEMBERS", self._keys.queues_paused)}
+        return {text_of(name) for name in self._link.call("SMEMBERS", self._keys.queues_paused)}
 
     def check(self, queue: str) -> None:
         """See that there is a queue of this name.
@@ -51,7 +52,7 @@ class QueueControl:
         Raises:
             NotFoundError: If no process knows one.
         """
-        known = {name.decode() for name in self._link.call("SMEMBERS", self._keys.queues)} - {INLINE_QUEUE} | {
+        known = {text_of(name) for name in self._link.call("SMEMBERS", self._keys.queues)} - {INLINE_QUEUE} | {
             LOG_QUEUE
         }
         if queue not in known:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
+from eventsys.store.oddities import texts_of
 
 
 def present_names(link: Link, keys: Keys) -> dict[str, str]:
     """Return the present name behind every former name of a subscription."""
     flat = link.call("HGETALL", keys.renamed)
-    names = {old.decode(): new.decode() for old, new in zip(flat[::2], flat[1::2], strict=True)}
+    names = texts_of(flat)
     return {old: _last_name(names, new) for old, new in names.items()}
 
 

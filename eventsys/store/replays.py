@@ -10,6 +10,7 @@ from eventsys.model.queries import EventFilter
 from eventsys.model.replay import Replay, ReplayState
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
+from eventsys.store.oddities import read_or_pass_over, reading, text_of, texts_of
 from eventsys.store.scripts import script
 from eventsys.store.steps import Step, packed
 
@@ -99,26 +100,33 @@ class ReplayStore:
 
     def running(self) -> list[str]:
         """Return the ids of the replays that run."""
-        return sorted(one.decode() for one in self._link.call("SMEMBERS", self._keys.replays_running))
+        return sorted(text_of(one) for one in self._link.call("SMEMBERS", self._keys.replays_running))
 
     def get(self, replay_id: str) -> Standing | None:
-        """Return a replay, None when there is none of this id, or no more."""
-        return self._read([replay_id])[0]
+        """Return a replay, None when there is none of this id, or no more.
+
+        Raises:
+            UnreadableError: If what is stored of it is odd.
+        """
+        key = self._keys.replay(replay_id)
+        flat = self._link.call("HGETALL", key)
+        with reading(key):
+            return _standing(replay_id, flat) if flat else None
 
     def newest(self, count: int) -> list[Standing]:
-        """Return the newest replays, the newest first."""
-        ids = [one.decode() for one in self._link.call("ZREVRANGE", self._keys.replays, 0, count - 1)]
-        return [one for one in self._read(ids) if one is not None]
+        """Return the newest replays that can be read, the newest first."""
+        ids = [text_of(one) for one in self._link.call("ZREVRANGE", self._keys.replays, 0, count - 1)]
+        flats = self._link.pipeline([("HGETALL", self._keys.replay(one)) for one in ids]) if ids else []
+        found = [
+            read_or_pass_over(self._keys.replay(one), _standing, one, flat)
+            for one, flat in zip(ids, flats, strict=True)
+            if flat
+        ]
+        return [one for one in found if one is not None]
 
-    def _read(self, replay_ids: list[str]) -> list[Standing | None]:
-        if not replay_ids:
-            return []
-        flats = self._link.pipeline([("HGETALL", self._keys.replay(one)) for one in replay_ids])
-        return [_standing(one, flat) if flat else None for one, flat in zip(replay_ids, flats, strict=True)]
 
-
-def _standing(replay_id: str, flat: list[bytes]) -> Standing:
-    facts: dict[str, Any] = {name.decode(): value.decode() for name, value in zip(flat[::2], flat[1::2], strict=True)}
+def _standing(replay_id: str, flat: Any) -> Standing:
+    facts = texts_of(flat)
     cursor = facts.get("cursor") or None
     replay = Replay(
         id=replay_id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from eventsys.clock import from_ms
@@ -11,6 +11,7 @@ from eventsys.model.priority import LANES
 from eventsys.store.keys import CLASSES, Keys
 from eventsys.store.link import Link
 from eventsys.store.measure_journal import fold
+from eventsys.store.oddities import text_of, texts_of, whole_number
 from eventsys.store.scripts import script
 
 #: Events that each class of system events keeps.
@@ -106,7 +107,7 @@ class Retention:
 
     def trim_names(self, now_ms: int) -> int:
         """Forget the numbers of subscriptions and processes that are gone for as long as any record may last."""
-        names, rows, workers, living = self._link.pipeline(
+        names, rows, workers, living = self._link.read(
             [
                 ("HGETALL", self._keys.subscription_names),
                 ("HKEYS", self._keys.subscriptions),
@@ -114,7 +115,7 @@ class Retention:
                 ("ZRANGE", self._keys.processes, 0, -1),
             ]
         )
-        kept = self._link.pipeline([("HGET", self._keys.process(one.decode()), "number") for one in living])
+        kept = self._link.read([("HGET", self._keys.process(text_of(one)), "number") for one in living])
         gone_workers = sorted(set(workers) - set(kept) - {b"next"})
         subscribed = set(rows)
         numbers = [number for number, name in zip(names[::2], names[1::2], strict=True) if name not in subscribed]
@@ -131,34 +132,38 @@ class Retention:
     def size(self) -> HistorySize:
         """Return how much history there is."""
         lanes = [str(lane) for lane in LANES]
-        facts, trimmed, young = self._link.pipeline(
+        facts, trimmed, young = self._link.read(
             [
                 ("HGETALL", self._keys.history),
                 ("HGET", self._keys.counts, "trimmed_events"),
                 ("HGET", self._keys.counts, "trimmed_young_events"),
             ]
         )
-        kept = {name.decode(): value for name, value in zip(facts[::2], facts[1::2], strict=True)}
+        kept = texts_of(facts)
         counts = {
-            home: max(0, int(kept.get(f"number:{home}", 0)) - int(kept.get(f"trimmed:{home}", 0)))
+            home: max(0, _number(kept, f"number:{home}") - _number(kept, f"trimmed:{home}"))
             for home in (*lanes, *CLASSES)
         }
-        added = int(kept.get("added_bytes", 0))
+        added = _number(kept, "added_bytes")
         return HistorySize(
             events=sum(counts[lane] for lane in lanes),
-            bytes=max(0, added - int(kept.get("trimmed_bytes", 0))),
-            undispatched_bytes=max(0, added - int(kept.get("dispatched_bytes", 0))),
+            bytes=max(0, added - _number(kept, "trimmed_bytes")),
+            undispatched_bytes=max(0, added - _number(kept, "dispatched_bytes")),
             system_events=counts["system"],
             cron_events=counts["cron"],
-            oldest_at=self._oldest_at(kept.get("begins", b"-").decode()),
-            trimmed_events=int(trimmed or 0),
-            trimmed_young_events=int(young or 0),
+            oldest_at=self._oldest_at(kept.get("begins", "-")),
+            trimmed_events=whole_number(trimmed) or 0,
+            trimmed_young_events=whole_number(young) or 0,
         )
 
     def _oldest_at(self, begins: str) -> Any:
         commands = [("XRANGE", self._keys.log(lane), begins, "+", "COUNT", 1) for lane in LANES]
-        found = [int(reply[0][0].partition(b"-")[0]) for reply in self._link.pipeline(commands) if reply]
+        found = [int(reply[0][0].partition(b"-")[0]) for reply in self._link.read(commands) if reply]
         return from_ms(min(found)) if found else None
+
+
+def _number(kept: Mapping[str, str], name: str) -> int:
+    return whole_number(kept.get(name)) or 0
 
 
 def _parts(numbers: Sequence[bytes], size: int) -> list[Sequence[bytes]]:

@@ -10,7 +10,8 @@ from eventsys.model.status import EventStatus
 from eventsys.store.index import Chunk
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
-from eventsys.store.places import Logged, envelope_in, invalid_cursor, place_of_log
+from eventsys.store.oddities import text_of
+from eventsys.store.places import Logged, envelope_in, invalid_cursor, places_of_logs
 from eventsys.store.scripts import script
 
 #: A score, or what stands before or behind all of them, and an id.
@@ -79,12 +80,12 @@ class StatusIndex:
             script("page_status"), self._keys.prefix, self._key.removeprefix(f"{self._keys.prefix}:"), *self._range,
             int(self._newest_first), score, event_id, offset, size,
         )  # fmt: skip
-        return [(score.decode(), member.decode()) for member, score in zip(flat[::2], flat[1::2], strict=True)]
+        return [(score.decode(), text_of(member)) for member, score in zip(flat[::2], flat[1::2], strict=True)]
 
     def _choose(self, ids: Sequence[str]) -> list[tuple[str, str]]:
         """Return scores and ids of those that have the status, in the order asked for."""
         ids = list(dict.fromkeys(ids))
-        scores = self._link.pipeline([("ZSCORE", self._key, one) for one in ids])
+        scores = self._link.read([("ZSCORE", self._key, one) for one in ids])
         there = [(score.decode(), one) for one, score in zip(ids, scores, strict=True) if score is not None]
         low, high = float(self._range[0]), float(self._range[1])
         within = [one for one in there if low <= float(one[0]) <= high]
@@ -99,12 +100,14 @@ class StatusIndex:
         if not found:
             return []
         records = self._link.pipeline([("HMGET", self._keys.record(one), "log", "envelope") for _, one in found])
-        places = {at: place_of_log(log) for at, (log, kept) in enumerate(records) if log and not kept}
+        records = [(None, None) if isinstance(one, Exception) else one for one in records]
+        told = places_of_logs([None if kept else log for log, kept in records])
+        places = {at: place for at, place in enumerate(told) if place is not None}
         replies = self._link.pipeline([place.command(self._keys) for place in places.values()]) if places else []
         envelopes: dict[int, Any] = {at: kept for at, (_, kept) in enumerate(records) if kept}
         envelopes |= {at: envelope_in(reply) for at, reply in zip(places, replies, strict=True)}
         return [
-            Logged(cursor_of_status(score, event_id), event_id, envelopes.get(at), (records[at][0] or b"").decode())
+            Logged(cursor_of_status(score, event_id), event_id, envelopes.get(at), text_of(records[at][0] or b""))
             for at, (score, event_id) in enumerate(found)
         ]
 

@@ -10,6 +10,7 @@ from eventsys.model.priority import LANES
 from eventsys.model.subscription import DECLARED, Subscription, SubscriptionState
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
+from eventsys.store.oddities import read_or_pass_over, reply_of, text_of, texts_of, whole_number
 from eventsys.store.scripts import script
 
 #: Most deliveries that one script moves or ends.
@@ -98,7 +99,7 @@ class SubscriptionStore:
 
     def get(self, name: str) -> Subscription | None:
         """Return the subscription of this name, or None."""
-        row, *states = self._link.pipeline(
+        row, *states = self._link.read(
             [
                 ("HGET", self._keys.subscriptions, name),
                 ("HGET", self._keys.subscription_states, name),
@@ -113,7 +114,7 @@ class SubscriptionStore:
         The version is read first: should the set change in between, the version is too old, and a dispatch computed
         with it is refused and computed again.
         """
-        version, rows, *standing = self._link.pipeline(
+        version, rows, *standing = self._link.read(
             [
                 ("GET", self._keys.subscriptions_version),
                 ("HVALS", self._keys.subscriptions),
@@ -125,12 +126,35 @@ class SubscriptionStore:
         read = [self._read(row) for row in rows]
         subscriptions = [_standing(one, states.get(one.name.encode()), opened.get(one.name.encode())) for one in read]
         self._rows = dict(zip(rows, read, strict=True))
-        return (version or b"0").decode(), sorted(subscriptions, key=lambda one: one.number)
+        return text_of(version or b"0"), sorted(subscriptions, key=lambda one: one.number)
+
+    def readable(self) -> list[Subscription]:
+        """Return the set for somebody who looks at it: a row that cannot be read is passed over, with a warning.
+
+        Whoever dispatches asks `all`, which raises: an event that passed over a subscription would never reach it.
+        """
+        rows, *standing = self._link.read(
+            [
+                ("HGETALL", self._keys.subscriptions),
+                ("HGETALL", self._keys.subscription_states),
+                ("HGETALL", self._keys.open_breakers),
+            ]
+        )
+        states, opened = (dict(zip(flat[::2], flat[1::2], strict=True)) for flat in standing)
+        read = [
+            read_or_pass_over(f"{self._keys.subscriptions}, field {text_of(name)}", self._read, row)
+            for name, row in zip(rows[::2], rows[1::2], strict=True)
+        ]
+        return [
+            _standing(one, states.get(one.name.encode()), opened.get(one.name.encode()))
+            for one in read
+            if one is not None
+        ]
 
     def names(self) -> dict[int, str]:
         """Return the name behind every number ever given."""
         flat = self._link.call("HGETALL", self._keys.subscription_names)
-        return {int(number): name.decode() for number, name in zip(flat[::2], flat[1::2], strict=True)}
+        return {int(number): name for number, name in texts_of(flat).items() if number.isdecimal()}
 
     def version(self) -> str:
         """Return the version of the set."""
@@ -139,7 +163,7 @@ class SubscriptionStore:
     def version_and_news(self) -> tuple[str, bytes]:
         """Return the version of the set, and what changes whenever an idle process has something to look at."""
         version, news = self._link.call("MGET", self._keys.subscriptions_version, self._keys.news)
-        return (version or b"0").decode(), news or b""
+        return text_of(version or b"0"), news or b""
 
     def unhosted(self, names: Sequence[str], now_ms: int) -> list[str]:
         """Return those of these subscriptions that no living process hosts."""
@@ -154,7 +178,7 @@ class SubscriptionStore:
     def ended(self) -> dict[str, str]:
         """Return the subscriptions that have ended and may have open deliveries, each with its queue."""
         flat = self._link.call("HGETALL", self._keys.subscriptions_ended)
-        return {name.decode(): queue.decode() for name, queue in zip(flat[::2], flat[1::2], strict=True)}
+        return texts_of(flat)
 
     def cancel_waiting(self, name: str, now_ms: int, retention_ms: int) -> None:
         """Cancel the deliveries that wait for a host of a subscription, if that has ended and is not settled."""
@@ -168,7 +192,7 @@ class SubscriptionStore:
 
     def waiting(self) -> set[str]:
         """Return the subscriptions that have deliveries in their waiting room."""
-        return {name.decode() for name in self._link.call("SMEMBERS", self._keys.waiting)}
+        return {text_of(name) for name in self._link.call("SMEMBERS", self._keys.waiting)}
 
     def release_waiting(self, name: str, now_ms: int) -> int:
         """Put deliveries that waited back on their queue, as many as may run now; return how many, at most 500."""
@@ -190,7 +214,11 @@ class SubscriptionStore:
             commands += [("XRANGE", room, "-", "+", "COUNT", 1) for room in rooms]
             commands += [("ZCARD", self._keys.slots(name)), ("ZCARD", self._keys.letters_of(name))]
         replies = self._link.pipeline(commands) if commands else []
-        return {name: _figures(replies[per_name * at : per_name * (at + 1)]) for at, name in enumerate(names)}
+        found = {}
+        for at, name in enumerate(names):
+            own = replies[per_name * at : per_name * (at + 1)]
+            found[name] = read_or_pass_over(f"the keys of subscription {name}", _figures, own) or _NO_FIGURES.copy()
+        return found
 
     def _read(self, row: bytes) -> Subscription:
         """Return what is in a row; a bus may have thousands, of which a change concerns one."""
@@ -209,10 +237,15 @@ def was_closed(link: Link, keys: Keys, name: str, first_ms: int, last_ms: int) -
         last_ms: The last one.
     """
     closings = link.call("HGET", keys.gate(name), "closings") or b""
-    return any(first_ms <= int(closed_ms) <= last_ms for closed_ms in closings.split())
+    return any(first_ms <= (whole_number(closed_ms) or 0) <= last_ms for closed_ms in closings.split())
+
+
+#: What is said of a subscription whose figures cannot be read.
+_NO_FIGURES: dict[str, Any] = {"waiting": 0, "oldest_ms": None, "let_in": 0, "dead_letters": 0}
 
 
 def _figures(replies: Sequence[Any]) -> dict[str, Any]:
+    replies = [reply_of(reply) for reply in replies]
     lengths, heads = replies[: len(LANES)], replies[len(LANES) : 2 * len(LANES)]
     since = [int(entries[0][0].partition(b"-")[0]) for entries in heads if entries]
     let_in, dead_letters = replies[-2:]

@@ -11,6 +11,7 @@ from eventsys.clock import from_ms
 from eventsys.model.trouble import Trouble
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
+from eventsys.store.oddities import read_or_pass_over, text_of
 from eventsys.store.scripts import script
 from eventsys.store.steps import packed
 
@@ -44,8 +45,11 @@ class TroubleStore:
     def all(self, now_ms: int) -> list[Trouble]:
         """Return what goes on, the oldest first."""
         flat = self._link.call("HGETALL", self._keys.troubles)
-        found = [_read(key.decode(), facts) for key, facts in zip(flat[::2], flat[1::2], strict=True)]
-        going_on = [trouble for trouble, until_ms in found if not 0 < until_ms <= now_ms]
+        found = [
+            read_or_pass_over(f"{self._keys.troubles}, field {text_of(key)}", _read, text_of(key), facts)
+            for key, facts in zip(flat[::2], flat[1::2], strict=True)
+        ]
+        going_on = [trouble for trouble, until_ms in filter(None, found) if not 0 < until_ms <= now_ms]
         return sorted(going_on, key=lambda trouble: (trouble.began_at, trouble.key))
 
 
@@ -74,4 +78,4 @@ def _read(key: str, stored: bytes) -> tuple[Trouble, int]:
         details=facts["details"],
         began_at=from_ms(facts["began_ms"]),
     )
-    return trouble, facts["until_ms"]
+    return trouble, int(facts["until_ms"])

@@ -10,6 +10,7 @@ from eventsys.errors import NotFoundError
 from eventsys.model.diagnosis import Finding, fine, warning
 from eventsys.readable import many
 from eventsys.store.machinery_look import handler_of
+from eventsys.store.oddities import text_of
 
 from .patient import Patient, some
 
@@ -68,8 +69,7 @@ def _last_error(patient: Patient, name: str) -> str:
 
 
 def _retries(patient: Patient) -> Finding:
-    flat = patient.answer("delayed messages")
-    waiting = {name.decode(): int(count) for name, count in zip(flat[::2], flat[1::2], strict=True)}
+    waiting = patient.numbers("delayed messages")
     total = sum(waiting.values())
     if total < MANY_RETRIES:
         return fine("retries", f"{total:,} retries and delayed messages wait")
@@ -82,10 +82,9 @@ def _retries(patient: Patient) -> Finding:
 
 
 def _crashes(patient: Patient) -> Finding:
-    marks = patient.answer("crashes")
-    if not marks:
+    counts = patient.numbers("crashes")
+    if not counts:
         return fine("crashes", "no message is suspected of killing its process")
-    counts = {mark.decode(): int(count) for mark, count in zip(marks[::2], marks[1::2], strict=True)}
     handlers = _handlers_of(patient, list(counts)[:_LOOKED_AT])
     of_whom = f", of {some([name for name, _ in handlers.most_common()])}" if handlers else ""
     worst = max(counts.values())
@@ -107,7 +106,7 @@ def _dead_letters(patient: Patient) -> Finding:
     count, newest = patient.answer("dead letters"), patient.answer("newest dead letter")
     if not newest:
         return fine("dead", "there are no dead letters")
-    facts = patient.link.call("HMGET", patient.keys.letter(newest[0].decode()), "reason", "error", "actor")
+    facts = patient.link.call("HMGET", patient.keys.letter(text_of(newest[0])), "reason", "error", "actor")
     reason, error, actor = (value.decode("utf-8", "replace") if value else "?" for value in facts)
     return warning(
         "dead",

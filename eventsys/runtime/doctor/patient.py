@@ -13,6 +13,7 @@ from eventsys.service import EventService
 from eventsys.store.keys import Keys
 from eventsys.store.link import Command, Link
 from eventsys.store.metrics_look import MetricsLook
+from eventsys.store.oddities import numbers_of
 
 Facts = dict[str, str]
 
@@ -43,6 +44,10 @@ class Patient:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def numbers(self, question: str) -> dict[str, int]:
+        """Return the fields of a hash that is the answer to a question, as far as they are whole numbers."""
+        return numbers_of(question, self.answer(question))
 
     @cached_property
     def _answers(self) -> dict[str, Any]:

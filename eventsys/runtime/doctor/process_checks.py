@@ -9,6 +9,7 @@ from eventsys.model.diagnosis import Finding, fine, problem, warning
 from eventsys.readable import many
 from eventsys.scheduling.sweeps import OVERDUE_MS
 from eventsys.store.keys import LOG_QUEUE
+from eventsys.store.oddities import moment_of, text_of, whole_number
 
 from .patient import Patient
 
@@ -107,9 +108,9 @@ def _slowest(patient: Patient, queue: str) -> str:
 def _poller(patient: Patient) -> Finding:
     head, lead = patient.answer("first due"), patient.answer("poller")
     now_ms = patient.now_ms
-    late_ms = now_ms - int(float(head[1])) if head else 0
-    lease_end, _, leader = (lead or b"0 nobody").decode().partition(" ")
-    leads = int(lease_end) > now_ms
+    late_ms = now_ms - moment_of(head[1]) if head else 0
+    lease_end, _, leader = text_of(lead or b"0 nobody").partition(" ")
+    leads = (whole_number(lease_end) or 0) > now_ms
     if late_ms > LATE_MS:
         waiting = patient.link.call("ZCOUNT", patient.keys.delayed_due, "-inf", now_ms)
         who = f"{leader} leads" if leads else "no poller leads"

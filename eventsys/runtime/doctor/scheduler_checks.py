@@ -23,7 +23,7 @@ _NAMED = 5
 def check_scheduler(patient: Patient) -> Iterator[Finding]:
     """Look at the ticks of actors declared with `periodic=cron(...)`; cron tasks need no scheduler."""
     now_ms = patient.now_ms
-    last, doubled = _by_actor(patient.answer("last ticks")), _by_actor(patient.answer("doubled ticks"))
+    last, doubled = patient.numbers("last ticks"), patient.numbers("doubled ticks")
     missed = sorted(
         name for name, ms in last.items() if not name.startswith(OWN_ACTORS) and now_ms - ms < _MISSED_MS
     )  # fmt: skip
@@ -43,10 +43,6 @@ def check_scheduler(patient: Patient) -> Iterator[Finding]:
         )
     else:
         yield fine("scheduler", f"none has run for {_minutes(now_ms - newest_ms)}, and no periodic actor misses it")
-
-
-def _by_actor(flat: list[bytes]) -> dict[str, int]:
-    return {name.decode(): int(tick_ms) for name, tick_ms in zip(flat[::2], flat[1::2], strict=True)}
 
 
 def _minutes(length_ms: int) -> str:
