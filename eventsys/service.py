@@ -170,7 +170,7 @@ class EventService(metaclass=Kept):
             options: How its deliveries are handled.
             name: The name of the subscription; None: the handler's. `SubscriptionConflictError` if another one has it.
         """
-        return self.bus.subscribe(pattern, handler, options or SubscriptionOptions(), name=name)
+        return self.bus.subscribe(pattern, handler, options, name=name)
 
     def unsubscribe(self, pattern: str, name: str) -> None:
         """End a subscription or raise `SubscriptionError`; cancel what is not begun, of one made at run time all."""

@@ -122,19 +122,21 @@ class EventBus:
 
     # Publishing
 
-    def publish(self, draft: Draft, *, immediately: bool = False) -> Event[Any]:
+    def publish(self, event: Event[Any] | Draft, *, immediately: bool = False) -> Event[Any]:
         """Store an event, and run the handlers that this process hosts with `async_=False`."""
+        draft = self._drafted(event)
         self.prepare()
         if self.inline.may_handle(draft):
             return self.inline.publish(draft)
         return self.publisher.publish(draft, immediately=immediately)
 
-    def publish_async(self, draft: Draft) -> Receipt:
+    def publish_async(self, event: Event[Any] | Draft) -> Receipt:
         """Take an event to be stored soon."""
-        return self.publisher.publish_async(draft)
+        return self.publisher.publish_async(self._drafted(event))
 
-    async def apublish(self, draft: Draft, *, immediately: bool = False) -> Event[Any]:
+    async def apublish(self, event: Event[Any] | Draft, *, immediately: bool = False) -> Event[Any]:
         """Store an event without blocking the event loop."""
+        draft = self._drafted(event)
         if not self.declarations.is_complete:
             await asyncio.to_thread(self.prepare)
         if self.inline.may_handle(draft):
@@ -170,7 +172,9 @@ class EventBus:
         )
         return self._declare(handler, subscription, retry_on=retry_on, give_up_on=give_up_on)
 
-    def subscribe(self, pattern: str, handler: Any, options: SubscriptionOptions, *, name: str | None) -> Subscription:
+    def subscribe(
+        self, pattern: str, handler: Any, options: SubscriptionOptions | None = None, *, name: str | None = None
+    ) -> Subscription:
         """Subscribe a handler at run time; it gets every event dispatched after this returned.
 
         It has a queue of its own, which the processes that host it read once they are started. Unless it is persistent
@@ -180,7 +184,7 @@ class EventBus:
             SubscriptionConflictError: If code declares a subscription of this name, or another living process has made
                 one, and it is not the same: what has that name goes on as it is.
         """
-        expect(SubscriptionOptions, options)
+        options = SubscriptionOptions() if options is None else expect(SubscriptionOptions, options)
         own_name = name_of(handler) if name is None else name
         subscription = Subscription.declare(
             own_name,
@@ -287,6 +291,9 @@ class EventBus:
     def get_metrics(self) -> EventMetrics:
         """Return the totals of the bus."""
         return self.store.get_metrics()
+
+    def _drafted(self, event: Event[Any] | Draft) -> Draft:
+        return event if isinstance(event, Draft) else self.drafter.adopt(expect(Event, event))
 
     def _declare(self, handler: Any, subscription: Subscription, **rules: ExceptionTypes) -> HandlerActor:
         actor = make_actor(handler, subscription, self.broker, **rules)

@@ -290,3 +290,19 @@ def memory_limit(url: str) -> Iterator[None]:
             yield
         finally:
             client.config_set("maxmemory", 0)
+
+
+def test_the_bus_takes_events_as_the_service_does(events: EventService) -> None:
+    """`events.bus` is public, with the verbs of the service; what it publishes is an event, whoever made it."""
+    moment = datetime(2026, 11, 26, tzinfo=UTC)
+    made = [Event(id=f"my-{n}", type="a.b", payload={"n": n}, time=moment) for n in range(3)]
+    events.bus.subscribe("a.b", lambda event: None, name="h")
+    published = [
+        events.bus.publish(made[0]),
+        events.bus.publish_async(made[1]).result(10),
+        asyncio.run(events.bus.apublish(made[2])),
+    ]
+    assert published == made
+    assert [events.get_event(one.id).payload for one in made] == [one.payload for one in made]
+    with pytest.raises(TypeError, match=r"Event\(\.\.\.\) is wanted here, not str"):
+        events.bus.publish("a.b")  # type: ignore[arg-type]
