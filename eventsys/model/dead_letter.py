@@ -25,7 +25,7 @@ class DeadLetter(BaseModel):
     """`<event id>:<subscription>` of a delivery, the message id of a plain actor's message."""
     reason: str
     """`failed`, `timeout`, `rejected`, `invalid_payload`, `unknown_actor`, `crash_loop`, `undecodable`,
-    `bad_signature` or `commit_failed`."""
+    `bad_signature`, `commit_failed` or `unfired`."""
     subscription: str | None = None
     """Whose delivery it was; None for the message of a plain actor, and for what could not be read."""
     actor: str | None = None
