@@ -133,6 +133,15 @@ def test_dead_letters_are_told_with_the_newest_error(services: Services, events:
     )
 
 
+def test_a_dead_letter_that_was_meant_for_nobody_is_told_as_that(services: Services) -> None:
+    """An event that is not signed is refused before it has a handler."""
+    signed = services.make(signing_keys="k1:a-secret-of-some-length")
+    services.work(signed)
+    services.make(name=signed.settings.name).publish("order.paid", {})
+    eventually(lambda: finding(signed, "dead").severity is Severity.WARNING)
+    assert "the newest is of no handler: bad_signature: this event is not signed" in finding(signed, "dead").said
+
+
 def minutes_ago(events: EventService, minutes: int) -> int:
     """Return a moment; the tick of its minute was up to a minute before."""
     return events.broker.clock.now_ms() - minutes * 60_000

@@ -107,10 +107,11 @@ def _dead_letters(patient: Patient) -> Finding:
     if not newest:
         return fine("dead", "there are no dead letters")
     facts = patient.link.call("HMGET", patient.keys.letter(text_of(newest[0])), "reason", "error", "actor")
-    reason, error, actor = (value.decode("utf-8", "replace") if value else "?" for value in facts)
+    reason, error, actor = (value.decode("utf-8", "replace") if value else "" for value in facts)
+    whose = f"{actor}'s" if actor else "of no handler"  # refused before anybody was looked for
     return warning(
         "dead",
-        f"{many(count, 'dead letter waits', 'dead letters wait')} for a decision; the newest is {actor}'s: {reason}:"
+        f"{many(count, 'dead letter waits', 'dead letters wait')} for a decision; the newest is {whose}: {reason}:"
         f" {error[:_LONGEST_ERROR]}",
         "see them: eventsys dead ls; after mending the cause: eventsys dead redrive; or drop them: eventsys dead purge",
     )
