@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
@@ -18,10 +20,8 @@ from starlette.responses import HTMLResponse, RedirectResponse
 
 from eventsys.dashboard.context import caller_of, may_change
 from eventsys.dashboard.forms import FIELD, keep_cookie, token_for
+from eventsys.dashboard.room import MOST_OF_ONE, Room, brief
 from eventsys.readable import shown, visible
-
-#: Letters of a payload or traceback that a page shows; the API gives all.
-MOST_LETTERS = 20_000
 
 #: What a page says after a change, by the word in its address; a word that is not here says nothing.
 DONE = {
@@ -66,7 +66,7 @@ def render(request: Request, template: str, *, status: int = 200, **facts: Any) 
     text = _templates.get_template(template).render(
         path=path, navigation=_NAVIGATION, caller=caller_of(request), may_change=is_changing, form_field=FIELD,
         form_token=token_for(request) if is_changing else "", done=DONE.get(request.query_params.get("done", "")),
-        bus=request.app.state.events.settings.name, **facts,
+        bus=request.app.state.events.settings.name, room=Room(), **facts,
     )  # fmt: skip
     response = HTMLResponse(text, status)
     keep_cookie(request, response)
@@ -105,22 +105,38 @@ def _when(moment: datetime | None) -> Markup:
     return parts.format(moment.isoformat(), f"{moment:%Y-%m-%d}", f"{moment:%H:%M:%S}")
 
 
-def _pretty(value: Any) -> str:
+@pass_context
+def _pretty(context: Context, value: Any, command: str) -> str:
     """Return JSON on several lines; what could hide or reorder text is escaped."""
     plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else to_jsonable_python(value)
-    return _lines(json.dumps(plain, indent=2, ensure_ascii=False))
+    return _lines(context, json.dumps(plain, indent=2, ensure_ascii=False), command)
 
 
-def _lines(text: str) -> str:
-    """Return text of several lines, with everything else that is not printable as an escape."""
-    cut = text[:MOST_LETTERS]
-    lines = [visible(line.replace("\t", "    ")) for line in cut.split("\n")]
-    rest = "" if len(text) <= MOST_LETTERS else f"\n… and {len(text) - MOST_LETTERS:,} letters more: the API gives all"
-    return "\n".join(lines) + rest
+@pass_context
+def _lines(context: Context, text: str, command: str) -> str:
+    """Return text of several lines, with everything else that is not printable as an escape.
+
+    Args:
+        context: Of the template, with the room that is left on its page.
+        text: What is shown as far as there is room for it.
+        command: What shows the whole; the line behind what was cut names it.
+    """
+    # An escape has up to ten letters: what is looked at is bounded before each of them is.
+    looked_at = text[:MOST_OF_ONE]
+    written = "\n".join(visible(line.replace("\t", "    ")) for line in looked_at.split("\n"))
+    cut = context["room"].cut(written)
+    if len(cut) == len(written) and len(looked_at) == len(text):
+        return written
+    return f"{cut}\n… cut here, of {len(text):,} letters: {command} shows all"
 
 
 def _compact(value: Any) -> str:
     return visible(json.dumps(value, ensure_ascii=False))
+
+
+def _quoted(text: str) -> str:
+    """Return text as a word of a command."""
+    return shlex.quote(visible(text))
 
 
 def _seconds(value: float) -> str:
@@ -138,7 +154,7 @@ def _environment() -> Environment:
     )  # fmt: skip
     filters: Mapping[str, Any] = {
         "when": _when, "shown": shown, "pretty": _pretty, "lines": _lines, "ratio": _ratio, "visible": visible,
-        "compact": _compact, "seconds": _seconds,
+        "compact": _compact, "seconds": _seconds, "brief": brief, "quoted": _quoted,
     }  # fmt: skip
     made.filters.update(filters)
     return made
