@@ -11,6 +11,9 @@ from dramatiq.middleware.time_limit import TimeLimitExceeded
 from .interrupts import GRACE_S
 from .messages import Received
 
+#: The longest that anything waits for, in seconds.
+_LONGEST_S = threading.TIMEOUT_MAX / 4
+
 
 class HardLimits:
     """Watches, from a thread of its own, when coroutines should have ended at the latest.
@@ -33,7 +36,8 @@ class HardLimits:
 
     def enter(self, message: Received, limit_ms: float) -> None:
         """Begin to watch the handler of `message`, which may run for `limit_ms`."""
-        at = time.monotonic() + limit_ms / 1000 + GRACE_S
+        # What no clock can wait for is no limit, and must not end the thread that waits.
+        at = time.monotonic() + min(limit_ms / 1000 if limit_ms == limit_ms else _LONGEST_S, _LONGEST_S) + GRACE_S
         with self._changed:
             self._limits[id(message)] = (at, message)
             self._publish()

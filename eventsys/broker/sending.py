@@ -7,6 +7,7 @@ from typing import Any
 
 from dramatiq import Message
 
+from eventsys.errors import InvalidDurationError
 from eventsys.model.seal import MESSAGE, Seal
 from eventsys.store.steps import Step, delayed_step, message_step, tick_step
 
@@ -28,6 +29,9 @@ def step_of(
         attempt: The attempt it is sent from. A delivery under attempt that is sent again is its own retry.
         usual_lane: The lane of its actor, for a message that names none.
         seal: What signs it; None: it is not signed.
+
+    Raises:
+        InvalidDurationError: If it is due at no time that can be told.
     """
     lane = LANE_NAMES.get(message.options.get("lane") or usual_lane or "normal", 5)
     options = dict(message.options)
@@ -43,11 +47,25 @@ def step_of(
         fields = {"m": plain_text(_with_options(message, options), seal)}
     step = message_step(message.queue_name, lane, fields)
     if due_ms is not None:
-        step = delayed_step(message.message_id, int(due_ms), lane, step, queue=message.queue_name)
+        step = delayed_step(message.message_id, _moment(due_ms, message), lane, step, queue=message.queue_name)
     if claim is None:
         return step
     step = tick_step(message.actor_name, step=step, **claim)
     return step if seal is None else seal.signed_step(step)
+
+
+def _moment(due_ms: Any, message: Message[Any]) -> int:
+    """Return when a message is due, in whole milliseconds since 1970."""
+    if not isinstance(due_ms, (int, float)) or not abs(due_ms) < _NEVER_MS:
+        raise InvalidDurationError(
+            f"{message.actor_name}({message.message_id}) is to wait until a moment that no clock tells; give a delay in"
+            " milliseconds, below a thousand years"
+        )
+    return int(due_ms)
+
+
+#: Beyond all times that Redis's scores tell to the millisecond.
+_NEVER_MS = 2**53
 
 
 def plain_text(message: Any, seal: Seal | None) -> str:

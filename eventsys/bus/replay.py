@@ -201,10 +201,10 @@ class Replays:
         return sum(self._step_of(replay_id) for replay_id in self._store.running())
 
     def _step_of(self, replay_id: str) -> int:
-        now_ms, standing = self._clock.now_ms(), self._store.get(replay_id)
+        now_ms, standing = self._clock.now_ms(), self._store.get_if_readable(replay_id)
         if standing is None or standing.replay.state is not ReplayState.RUNNING:
             return 0
-        if standing.driver_until_ms > now_ms and standing.driver != self._driver():
+        if now_ms < standing.driver_until_ms <= now_ms + _DRIVING_MS and standing.driver != self._driver():
             return 0
         if standing.is_over:
             self._end(standing.replay, ReplayState.COMPLETED)

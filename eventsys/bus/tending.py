@@ -17,6 +17,7 @@ from eventsys.bus.vigil import Vigil
 from eventsys.errors import EventsysError, SettingsError, SubscriptionConflictError
 from eventsys.model.subscription import Subscription
 from eventsys.store.hosts import HostStore
+from eventsys.store.oddities import whole_number
 from eventsys.store.subscriptions import SubscriptionStore
 
 #: Seconds between tries to declare subscriptions while Redis is away and a worker starts.
@@ -155,7 +156,7 @@ class Tending:
         if version == self._version:
             return
         gates = self._broker.work.gates
-        if int(version) < int(self._version or 0):
+        if (whole_number(version) or 0) < (whole_number(self._version) or 0):
             gates.forget()  # Redis was emptied: what was known of it is of no use
         # Before the set is read: what another thread declares meanwhile may not be in what was read.
         declared = [actor for actor in self._declarations.hosted() if self._declarations.is_declared(actor)]

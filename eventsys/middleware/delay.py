@@ -17,4 +17,4 @@ class Delay(Middleware):
         """Note when the message is due, in milliseconds since 1970."""
         eta = message.options.get("eta")
         if isinstance(eta, (int, float)):
-            message.options["due_ms"] = int(eta)
+            message.options["due_ms"] = int(eta) if abs(eta) < float("inf") else eta

@@ -43,9 +43,23 @@ class Retries(DramatiqRetries):
     def after_process_message(
         self, broker: Broker, message: MessageProxy, *, result: Any = None, exception: BaseException | None = None
     ) -> None:
-        """Enqueue the message again, or mark it as failed, when its handler raised."""
+        """Enqueue the message again, or mark it as failed, when its handler raised.
+
+        What goes wrong in that, with numbers in the message that are no times, gives the message up: it would count as
+        a success, since what a hook raises is logged and passed over.
+        """
         if exception is None or isinstance(message, (LogMessage, Batch)):
             return
+        try:
+            self._decide(broker, message, result, exception)
+        except Exception:
+            logger.exception(
+                "no other attempt at %s can be planned; it is given up", message,
+                extra={"action": "retry_impossible", "message_id": message.message_id},
+            )  # fmt: skip
+            message.fail()
+
+    def _decide(self, broker: Broker, message: MessageProxy, result: Any, exception: BaseException) -> None:
         if isinstance(message, DeliveryMessage) and isinstance(exception, ActorNotFound):
             message.fail()  # its handler is gone: it waits for a process that has it, or is cancelled
         elif isinstance(exception, Reject) or (isinstance(message, DeliveryMessage) and message.is_inline):

@@ -56,5 +56,10 @@ def time_limit_ms(message: Received, *, usual_ms: float = PLAIN_LIMIT_MS) -> flo
     if isinstance(actor, HandlerActor):
         return actor.timeout_ms
     limit = message.options.get("time_limit") or (actor.options.get("time_limit") if actor else None)
-    limit = usual_ms if limit is None else limit
-    return None if limit == float("inf") else float(limit)
+    if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not limit > 0:
+        limit = usual_ms  # none is said, or a stranger wrote what is no time
+    return None if limit == float("inf") else float(min(limit, _LONGEST_MS))
+
+
+#: The longest that anything waits for, in milliseconds: thirty years, which every clock can tell.
+_LONGEST_MS = 30 * 365 * 24 * 3600 * 1000

@@ -20,6 +20,7 @@ from eventsys.scheduling.sweeps import Sweeps
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link, run_script
 from eventsys.store.measure_journal import fold_steps
+from eventsys.store.oddities import whole_number
 from eventsys.store.redis_time import read_clock
 from eventsys.store.scripts import script
 
@@ -174,9 +175,10 @@ class Poller:
         self._stopping.wait(min(2 * self._figures.renew_s, left_s))
 
     def _lease_end(self) -> int:
-        """Return the end of the lease of whoever leads, in real ms; 0 when nobody does."""
+        """Return the end of the lease of whoever leads, in real ms; 0 when nobody does, or it is none of a poller."""
         leader: bytes | None = self._commands.call("GET", self._keys.poller)
-        return int(leader.partition(b" ")[0]) if leader else 0
+        lease_end = whole_number((leader or b"").partition(b" ")[0]) or 0
+        return lease_end if lease_end <= self._clock.real_ms() + 20 * self._figures.lead_ms else 0
 
     def _serve(self, due_ms: int | None) -> None:
         renew_at = self._clock.monotonic() + self._figures.renew_s
@@ -231,7 +233,7 @@ def _announced_ms(message: Any) -> int:
     """Return what a wake-up says; 0, which is due now, when it is not to be understood."""
     try:
         return int(float(message[2]))
-    except (IndexError, TypeError, ValueError):
+    except (IndexError, TypeError, ValueError, OverflowError):
         return 0
 
 

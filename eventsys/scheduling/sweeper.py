@@ -50,3 +50,5 @@ class Sweeper:
                 self._sweeps.run_overdue()
             except EventsysError as error:
                 logger.warning("overdue sweeps wait for Redis: %s", error, extra={"action": "sweeps_wait"})
+            except Exception:
+                logger.exception("overdue sweeps could not be begun", extra={"action": "sweeps_failed"})

@@ -11,7 +11,7 @@ import dramatiq
 from periodiq import cron
 
 from eventsys.broker.broker import EventBroker
-from eventsys.errors import SettingsError
+from eventsys.errors import RedisRefusedError, SettingsError
 from eventsys.store.keys import SWEEP_QUEUE
 from eventsys.store.oddities import read_or_pass_over, reply_of, text_of, whole_number
 from eventsys.store.scripts import script
@@ -106,7 +106,16 @@ class Sweeps:
         sweep = self._sweeps[name]
         now_ms = self._broker.clock.now_ms()
         link, prefix = self._broker.link, self._broker.keys.prefix
-        if not link.run(script("claim_sweep"), prefix, now_ms, name, sweep.slot_at(now_ms)):
+        try:
+            is_mine = link.run(script("claim_sweep"), prefix, now_ms, name, sweep.slot_at(now_ms))
+        except RedisRefusedError as error:
+            # Its row is of another kind than ours. The other sweeps must go on.
+            logger.error(
+                "sweep %s cannot be begun: %s; delete %s", name, error, self._broker.keys.sweep(name),
+                extra={"action": "sweep_refused", "sweep": name},
+            )  # fmt: skip
+            return None
+        if not is_mine:
             return None
         did, problem = 0, ""
         try:

@@ -113,6 +113,10 @@ class ReplayStore:
         with reading(key):
             return _standing(replay_id, flat) if flat else None
 
+    def get_if_readable(self, replay_id: str) -> Standing | None:
+        """Return what `get` does, and None where that is odd, with a warning: the other replays go on."""
+        return read_or_pass_over(self._keys.replay(replay_id), self.get, replay_id)
+
     def newest(self, count: int) -> list[Standing]:
         """Return the newest replays that can be read, the newest first."""
         ids = [text_of(one) for one in self._link.call("ZREVRANGE", self._keys.replays, 0, count - 1)]
@@ -134,7 +138,7 @@ def _standing(replay_id: str, flat: Any) -> Standing:
         number=int(facts["number"]),
         is_backfill=facts.get("is_backfill") == "1",
         filter=EventFilter.model_validate_json(facts["filter"]),
-        rate=float(facts["rate"]),
+        rate=_finite(facts["rate"], low=_SLOWEST),
         requested_by=facts.get("requested_by", ""),
         state=ReplayState(facts["state"]),
         created_at=from_ms(int(facts["created_ms"])),
@@ -147,9 +151,20 @@ def _standing(replay_id: str, flat: Any) -> Standing:
         error=facts.get("error"),
     )
     return Standing(
-        replay, cursor, facts.get("until", "0-0"), facts.get("is_over") == "1", float(facts.get("paid_ms", 0)),
+        replay, cursor, facts.get("until", "0-0"), facts.get("is_over") == "1", _finite(facts.get("paid_ms", "0")),
         facts.get("driver", ""), int(facts.get("driver_until_ms", 0)),
     )  # fmt: skip
+
+
+def _finite(text: str, *, low: float = 0.0) -> float:
+    number = float(text)
+    if not low <= number < _MOST:
+        raise ValueError(f"{text[:40]!r} is no number of a replay")
+    return number
+
+
+#: The rate below which a replay would never come to its end, and what no rate or time comes to.
+_SLOWEST, _MOST = 1e-9, 2.0**53
 
 
 def _time_of(cursor: str | None) -> Any:

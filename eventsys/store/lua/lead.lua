@@ -20,7 +20,9 @@ redis.call("DEL", KEYS[1] .. ":scratch")
 local leader = redis.call("GET", key)
 if leader then
   local lease_end, name = string.match(leader, "^(%d+) (.+)$")
-  if name ~= ARGV[3] and tonumber(lease_end) > now_ms then return { 0, tonumber(lease_end), -1, 0 } end
+  -- A lease that ends later than its key may live is none of a poller, and nobody would lead till then.
+  local is_lease = name and (lease_ms == 0 or tonumber(lease_end) <= now_ms + 20 * lease_ms)
+  if is_lease and name ~= ARGV[3] and tonumber(lease_end) > now_ms then return { 0, tonumber(lease_end), -1, 0 } end
 end
 if lease_ms == 0 then
   redis.call("DEL", key)
