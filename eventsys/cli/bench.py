@@ -22,7 +22,8 @@ def bench(quick: Quick = False, as_json: AsJson = False, redis_url: RedisUrl = N
     """Measure this machine and its Redis, with one publisher and one worker process, in less than a minute.
 
     It works on a bus of a new name, beside what else Redis holds, and deletes it afterwards. Other work of the machine
-    and of Redis meanwhile shows in the figures, and feels them.
+    and of Redis meanwhile shows in the figures, and feels them. A Redis user who may do only what
+    `eventsys redis-acl` prints is told what else this needs.
     """
     with service_of(redis_url, debug=debug) as service:
         from eventsys.runtime.bench import measure

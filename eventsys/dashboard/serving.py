@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
+from eventsys.broker.allocator import give_back, settle_allocator
 from eventsys.broker.garbage import settle_garbage
 from eventsys.dashboard.access import Access
 from eventsys.dashboard.app import application
@@ -25,6 +26,9 @@ MOST_AT_ONCE = 250
 
 #: Seconds that open requests get at the end.
 _ENDS_WITHIN_S = 5
+
+#: Ticks of uvicorn, of a tenth of a second each, between two looks at what memory is free.
+_GIVE_BACK_TICKS = 40
 
 _EVERYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - these are told apart, not listened on
 
@@ -53,6 +57,7 @@ def serve(
         ListenError: If the address cannot be listened on.
     """
     refuse_open_door(host, access)
+    settle_allocator()  # each request has a thread, and each thread would keep what its largest page needed
     names = [*hosts, *(() if host in _EVERYWHERE else (host,))]
     server, listeners = Server(events, access, hosts=names), listen(host, port)
     # What is loaded is a hundred thousand objects: whoever asked for a page while they are looked through would wait.
@@ -81,6 +86,12 @@ class Server(uvicorn.Server):
             timeout_keep_alive=15,
         )  # fmt: skip
         super().__init__(config)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Give memory back that large pages have left free, every few seconds; then do what uvicorn does."""
+        if counter % _GIVE_BACK_TICKS == 0:
+            give_back()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, which would go on for ever, and serve what else was asked."""

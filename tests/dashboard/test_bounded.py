@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from eventsys import EventService
-from eventsys.dashboard import live, rate_limit, tailing
+from eventsys.dashboard import live, rate_limit, serving, tailing
 from eventsys.dashboard.access import Access
 from eventsys.dashboard.app import application
 from eventsys.dashboard.gate import MOST_BYTES, Gate
@@ -238,3 +238,19 @@ def _follow(events: EventService, monkeypatch: pytest.MonkeyPatch, found: Iterat
             threading.Event().wait(0.01)
 
     monkeypatch.setattr(events.store, "follow", follow)
+
+
+def test_a_server_gives_free_memory_back_every_few_seconds(
+    events: EventService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    monkeypatch.setattr(serving, "give_back", lambda: looks.append(1))
+    server = serving.Server(events, Access())
+    server.config.load()
+
+    async def tick() -> None:
+        for counter in range(1, 81):
+            await server.on_tick(counter)
+
+    asyncio.run(tick())
+    assert len(looks) == 2

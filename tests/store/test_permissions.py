@@ -14,7 +14,10 @@ from typer.testing import CliRunner
 import eventsys.store
 from eventsys import Event, EventFilter
 from eventsys.cli.commands import app
+from eventsys.errors import BenchError
+from eventsys.runtime.bench.bench_bus import bench_bus
 from eventsys.runtime.doctor import examine
+from eventsys.settings import load_settings
 from eventsys.store.keys import Keys
 from eventsys.store.permissions import ON_KEYS, acl_rule
 from tests.support.services import Services
@@ -115,3 +118,16 @@ def _refusals(admin: redis.Redis) -> list[str]:
 
 def _text(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value
+
+
+def test_measuring_says_what_such_a_user_lacks_and_runs_once_it_is_given(limited: tuple[redis.Redis, str]) -> None:
+    admin, url = limited
+    settings = load_settings(redis_url=url)
+    with pytest.raises(BenchError) as refused, bench_bus(settings):
+        pass
+    assert "ACL SETUSER NAME ~es:{bench-* &es:{bench-* +scan +unlink" in str(refused.value)
+    admin.execute_command("ACL", "SETUSER", "eventsys", "~es:{bench-*", "&es:{bench-*", "+scan", "+unlink")
+    with bench_bus(settings) as bus:
+        bus.events.publish("bench.done", {})
+        assert list(admin.scan_iter("*bench*"))
+    assert not list(admin.scan_iter("*bench*"))

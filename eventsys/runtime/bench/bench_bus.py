@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
-from eventsys.errors import BenchError
+from eventsys.errors import BenchError, RedisRefusedError
 from eventsys.service import EventService
 from eventsys.settings import Settings
 from eventsys.store.location import redis_url_of
@@ -52,6 +52,27 @@ class BenchBus:
     def call(self, *command: Any) -> Any:
         """Ask Redis."""
         return self.events.broker.link.call(*command)
+
+    def check_permissions(self) -> None:
+        """Try what measuring needs beyond `eventsys redis-acl`, whose user has one bus and cannot list keys.
+
+        Raises:
+            BenchError: If Redis refuses some of it; it says how to allow it.
+        """
+        key = f"{self._prefix}:format"
+        needed = [
+            ("SCAN", "0", "MATCH", key, "COUNT", 1),
+            ("UNLINK", key),
+            ("GET", key),
+            ("PUBLISH", f"{key}:none", ""),
+        ]
+        try:
+            self.events.broker.link.read(needed)
+        except RedisRefusedError as error:
+            raise BenchError(
+                f"measuring works on a bus of a new name, which this Redis user may not ({error}); let it do so for"
+                " now: ACL SETUSER NAME ~es:{bench-* &es:{bench-* +scan +unlink, or name another user with --redis-url"
+            ) from error
 
     def notes(self, name: str, count: int) -> list[str]:
         """Return the notes of the handlers of `name`, once there are so many.
@@ -117,8 +138,17 @@ class BenchBus:
 
 @contextmanager
 def bench_bus(settings: Settings) -> Iterator[BenchBus]:
-    """Give a bus for measuring, and leave nothing of it behind."""
+    """Give a bus for measuring, and leave nothing of it behind.
+
+    Raises:
+        BenchError: If the Redis user may not use a bus of a new name, or may not clean up behind it.
+    """
     bus = BenchBus(settings)
+    try:
+        bus.check_permissions()
+    except BaseException:
+        bus.events.stop()
+        raise
     try:
         yield bus
     finally:
