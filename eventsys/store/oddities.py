@@ -19,6 +19,12 @@ _ODD = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, Rec
 #: Most places a process warns of, each once: lists are read again and again, by every page that is open.
 _MOST_TOLD = 1_000
 
+#: The last whole second that a datetime can name, in milliseconds since 1970.
+_LAST_MS = 253_402_300_799_000.0
+
+#: Most characters of a number of 64 bits: what Redis counts with.
+_DIGITS = 20
+
 _told: set[str] = set()
 
 Read = TypeVar("Read")
@@ -107,20 +113,12 @@ def moment_of(score: bytes | float) -> int:
     return int(max(0.0, min(float(score), _LAST_MS)))
 
 
-#: The last whole second that a datetime can name, in milliseconds since 1970.
-_LAST_MS = 253_402_300_799_000.0
-
-
 def whole_number(value: bytes | str | None) -> int | None:
     """Return a stored whole number of at most 64 bits; None where it is none."""
     text = value.decode("latin-1") if isinstance(value, bytes) else value
     if text is None or not text.removeprefix("-").isdecimal() or not text.isascii() or len(text) > _DIGITS:
         return None
     return int(text)
-
-
-#: Most characters of a number of 64 bits: what Redis counts with.
-_DIGITS = 20
 
 
 def _warn(key: str, error: Exception) -> None:
