@@ -17,6 +17,7 @@ from .batch import Batch
 from .batch_ends import end_batch
 from .broker import EventBroker
 from .messages import DeliveryMessage, PlainMessage, Received
+from .time_limits import name_limit
 
 #: Seconds between tries to end an attempt while Redis is away: the first, and the longest.
 RETRY_S = (0.2, 2.0)
@@ -116,6 +117,7 @@ def skipped(broker: EventBroker, message: Received, skip: SkipMessage) -> None:
 
 def failed(broker: EventBroker, message: Received, error: BaseException) -> None:
     """Call the hooks after a handler, or a hook before it, that raised."""
+    name_limit(message, error)
     message.stuff_exception(error)
     throws = message.options.get("throws") or (message.actor and message.actor.options.get("throws"))
     if isinstance(error, RateLimitExceeded):

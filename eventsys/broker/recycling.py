@@ -11,6 +11,7 @@ from .attempt import enter_attempt
 from .batch import Batch, deliveries_of
 from .batch_ends import end_batch
 from .messages import Received
+from .time_limits import name_limit
 
 if TYPE_CHECKING:
     from .broker import EventBroker
@@ -35,6 +36,7 @@ def recycle(broker: EventBroker, message: MessageProxy, error: BaseException) ->
         if isinstance(message, Received):
             # What the hooks decide belongs to the attempt, though this is the watcher's thread.
             message.token = enter_attempt(message.attempt)
+            name_limit(message, error)
             message.stuff_exception(error)
             broker.emit_after("process_message", message, exception=error)
             if isinstance(message, Batch):

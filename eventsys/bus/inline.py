@@ -16,6 +16,7 @@ from eventsys.broker.broker import EventBroker
 from eventsys.broker.endings import described
 from eventsys.broker.messages import DeliveryMessage, Place
 from eventsys.broker.presence import Presence
+from eventsys.broker.time_limits import name_limit
 from eventsys.bus.drafting import Draft
 from eventsys.bus.outcomes import stored_event, unavailable
 from eventsys.bus.router import Route, Router
@@ -284,6 +285,7 @@ class InlineHandlers:
         if error is None:
             self._broker.emit_after("process_message", message, result=None)
         else:
+            name_limit(message, error)
             message.stuff_exception(error)
             self._broker.emit_after("process_message", message, exception=error)
         if message.attempt is not None:

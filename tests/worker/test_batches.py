@@ -23,6 +23,7 @@ from eventsys import (
 )
 from tests.support.waiting import eventually
 from tests.worker.batching import Calls, declare, kinds, publish
+from tests.worker.test_time_limits import SAID
 
 Start = Callable[..., Any]
 
@@ -197,6 +198,7 @@ def test_the_timeout_of_the_call_ends_the_attempt_of_each_and_nothing_goes_out(
     assert {events.wait(one.id).status for one in made} == {EventStatus.FAILED}
     letters = events.dead_letters.list(DeadLetterFilter()).items
     assert [letter.reason for letter in letters] == ["timeout", "timeout"]
+    assert {letter.error for letter in letters} == {SAID.format("100 ms")}
     with pytest.raises(NotFoundError):
         events.get_event("sum")
 
