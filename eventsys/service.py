@@ -233,10 +233,10 @@ class EventService(metaclass=Kept):
             immediately: As for `publish`; without it all commit with a handler's success, up to 1,000, or none is kept.
 
         Raises:
-            InvalidEventError: If one of them breaks a rule; nothing was stored.
+            InvalidEventError: If one of them breaks a rule: `item 3 of publish_many: ...`; nothing was stored.
             PartialPublishError: If a later chunk failed, or an id is taken by other content; it tells which are stored.
         """
-        drafts = [self.bus.drafter.draft_any(one) for one in events]
+        drafts = self.bus.drafter.draft_many(events)
         self.bus.prepare()
         return self.bus.publisher.publish_many(drafts, immediately=immediately)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
@@ -179,6 +179,23 @@ class Drafter:
             )
         return chain
 
+    def draft_many(self, many: Iterable[Any]) -> list[Draft]:
+        """Return the events that `publish_many` is asked for; the error of one that is refused says which it is.
+
+        Raises:
+            InvalidEventError: As `draft_any`; likewise all others.
+        """
+        drafts: list[Draft] = []
+        at, draft, add = -1, self.draft_any, drafts.append
+        try:
+            for at, one in enumerate(many):  # noqa: B007 - read where one is refused
+                add(draft(one))
+        except Exception as error:
+            if len(drafts) == at:  # otherwise it was the caller's own generator that raised
+                _name_item(error, at + 1)
+            raise
+        return drafts
+
     def draft_any(self, one: Any) -> Draft:
         """Return the event that one of `publish_many` is: a mapping of arguments, type and payload, model, or event.
 
@@ -224,6 +241,15 @@ class Drafter:
         lane = int(event.priority)
         step = event_step(event.id, event.type, lane, envelope, key=key, window_ms=window_ms, chain=chain)
         return Draft(event, envelope, step)
+
+
+def _name_item(error: Exception, position: int) -> None:
+    """Let an error begin with the position of the item that it is about; its class and its facts stay."""
+    place = f"item {position} of publish_many"
+    if len(error.args) == 1 and isinstance(error.args[0], str):
+        error.args = (f"{place}: {error.args[0]}",)
+    else:
+        error.add_note(place)
 
 
 def _nothing_beside(whole: M, more: Sequence[Any]) -> M:

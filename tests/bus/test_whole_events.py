@@ -39,6 +39,33 @@ def test_one_of_many_that_is_no_event_is_refused_with_what_it_may_be(events: Eve
     assert events.get_metrics().total_events == 0
 
 
+@pytest.mark.parametrize(
+    ("one", "kind", "says"),
+    [
+        (("Not a type", {}), InvalidEventError, "Not a type"),
+        (("a.b", {"s": {1, 2}}), InvalidEventError, "a.b|set"),
+        ({"event_type": "a.b", "paylaod": {}}, TypeError, r"publish_many\(\) takes no argument 'paylaod'"),
+        ({"event_type": "a.b", "priority": "urgent"}, ValueError, "priority|urgent"),
+    ],
+    ids=str,
+)
+def test_one_of_many_that_is_refused_is_named_by_its_position(
+    events: EventService, one: Any, kind: type[Exception], says: str
+) -> None:
+    with pytest.raises(kind, match=rf"^item 3 of publish_many: .*({says})"):
+        events.publish_many(iter([("a.b", {}), ("a.b", {}), one, ("a.b", {})]))
+    assert events.get_metrics().total_events == 0
+
+
+def test_an_error_of_the_generator_of_many_stays_as_it_is(events: EventService) -> None:
+    def rows() -> Any:
+        yield ("a.b", {})
+        raise TypeError("no such row")
+
+    with pytest.raises(TypeError, match=r"^no such row$"):
+        events.publish_many(rows())
+
+
 def test_an_event_made_by_a_handler_takes_its_place_in_the_chain(harness: EventHarness) -> None:
     events = harness.events
 
