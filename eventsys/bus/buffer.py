@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from eventsys.bus.drafting import Draft
+from eventsys.bus.outage_log import OutageLog
 from eventsys.bus.receipt import Receipt
 from eventsys.errors import (
     BackpressureError,
@@ -57,6 +59,7 @@ class Buffer:
         self._changed = threading.Condition()
         self._closing = False
         self._thread: threading.Thread | None = None
+        self._outage = OutageLog()
         self.failed = 0
 
     def put(self, draft: Draft) -> Receipt:
@@ -126,11 +129,12 @@ class Buffer:
                 outcomes = self._publish([draft for draft, _ in batch], may_be_stored)
             except (RedisUnavailableError, BackpressureError) as error:
                 may_be_stored = may_be_stored or getattr(error, "may_have_run", False)
-                self._wait(len(batch), error, next(waits))
+                self._wait(error, next(waits))
             except Exception as error:
                 self._refused(batch, error)
                 return
             else:
+                self._outage.ends(len(batch), len(self._waiting), time.monotonic())
                 for (draft, receipt), outcome in zip(batch, outcomes, strict=True):
                     if isinstance(outcome, EventConflictError):
                         self._fail(draft, receipt, outcome)
@@ -138,10 +142,8 @@ class Buffer:
                         receipt.resolve(outcome)
                 return
 
-    def _wait(self, count: int, error: EventsysError, wait_s: float) -> None:
-        logger.warning(
-            "%d buffered events wait: %s", count, error, extra={"action": "flush_waits", "count": count}
-        )  # fmt: skip
+    def _wait(self, error: EventsysError, wait_s: float) -> None:
+        self._outage.goes_on(self._held(), error, time.monotonic())
         with self._changed:
             self._changed.wait_for(lambda: self._closing, wait_s)
 
