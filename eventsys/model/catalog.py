@@ -196,7 +196,7 @@ class Catalog:
         """Return `payload` as the registered model, or as it is where none is registered.
 
         Raises:
-            InvalidPayloadError: If it does not fit; the message carries pydantic's own.
+            InvalidPayloadError: If it does not fit; the message names each field, what was expected and what came.
         """
         model = self._models.get(event_type)
         if model is None or type(payload) is model:

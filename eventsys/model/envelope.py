@@ -165,7 +165,7 @@ def decode_event(envelope: bytes | str, payload_type: type[P], *, is_replay: boo
 
     Raises:
         InvalidEventError: As `decode_header`.
-        InvalidPayloadError: If the payload does not fit; the message carries pydantic's own.
+        InvalidPayloadError: If the payload does not fit; the message names each field, what was expected and what came.
         PayloadEncryptedError: If it is stored encrypted, and no key of this process opens it.
     """
     return open_event(decode_header(envelope), payload_type, is_replay=is_replay)

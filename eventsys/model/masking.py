@@ -16,7 +16,7 @@ from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 
 from eventsys.model.cron_task import CronDefinition
 from eventsys.model.event import Event
-from eventsys.model.misfits import misfits
+from eventsys.model.misfits import misfits, misfits_with_values
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -105,7 +105,7 @@ def unmasked(sent: Any, kept: Any) -> Any:
 def fault_of(error: ValidationError, model: Any) -> str:
     """Return what is wrong with a payload; what was given is left out where the model has secret fields."""
     if not has_secrets(model):
-        return str(error)
+        return misfits_with_values(error)
     return misfits(error)
 
 

@@ -98,7 +98,7 @@ def test_a_payload_nested_too_deep_is_refused(events: EventService) -> None:
 
 def test_a_registered_type_refuses_what_does_not_fit(events: EventService) -> None:
     events.type("user.notification", Notification, version=2)
-    with pytest.raises(InvalidPayloadError, match=r"user_id\n  Field required"):
+    with pytest.raises(InvalidPayloadError, match=r"user_id: Field required$"):
         events.publish("user.notification", {"title": "x"})
     assert events.publish("user.notification", {"user_id": "1"}).version == 2
 

@@ -102,9 +102,13 @@ def test_a_time_with_another_zone_is_turned_into_utc():
 
 
 @pytest.mark.parametrize("payload", [b'{"user_id":5}', b"{}", b"[]", b"5", b"null"])
-def test_a_payload_that_does_not_fit_is_refused_in_pydantics_words(payload):
-    with pytest.raises(InvalidPayloadError, match=r"(?s)e-1 \(user.login\) does not fit Login: .*validation error"):
+def test_a_payload_that_does_not_fit_is_refused_in_one_line(payload):
+    with pytest.raises(
+        InvalidPayloadError, match=r"^.*e-1 \(user.login\) does not fit Login: .*(Input should be|Field required).*$"
+    ) as raised:
         decode_event(STORED.replace(b'{"user_id":"1"}', payload), Login)
+    assert "\n" not in str(raised.value)
+    assert "https:" not in str(raised.value)
 
 
 @pytest.mark.parametrize("payload", [b"[]", b"5", b'"x"', b"null"])
