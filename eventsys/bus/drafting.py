@@ -245,11 +245,13 @@ class Drafter:
 
 def _name_item(error: Exception, position: int) -> None:
     """Let an error begin with the position of the item that it is about; its class and its facts stay."""
-    place = f"item {position} of publish_many"
-    if len(error.args) == 1 and isinstance(error.args[0], str):
-        error.args = (f"{place}: {error.args[0]}",)
-    else:
-        error.add_note(place)
+    of = "publish_many"
+    said = error.args[0] if len(error.args) == 1 else None
+    if not isinstance(said, str):
+        error.add_note(f"item {position} of {of}")
+        return
+    place = f"item {position}" if said.startswith(f"{of}()") else f"item {position} of {of}"
+    error.args = (f"{place}: {said}",)
 
 
 def _nothing_beside(whole: M, more: Sequence[Any]) -> M:

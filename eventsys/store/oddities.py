@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from eventsys.errors import EventsysError, RedisUnavailableError, UnreadableError
+from eventsys.errors import EventsysError, RedisUnavailableError, SettingsError, UnreadableError
 
 logger = logging.getLogger(__name__)
 
@@ -60,11 +60,12 @@ def read_or_pass_over(key: str, read: Callable[..., Read], *arguments: Any) -> R
 
     Raises:
         RedisUnavailableError: If it asks Redis, and that does not answer.
+        SettingsError: If a newer eventsys has written it: this one is to be upgraded, and not to overlook it.
     """
     try:
         with reading(key):
             return read(*arguments)
-    except RedisUnavailableError:
+    except (RedisUnavailableError, SettingsError):
         raise
     except EventsysError as error:
         _warn(key, error)

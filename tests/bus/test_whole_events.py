@@ -52,7 +52,7 @@ def test_one_of_many_that_is_no_event_is_refused_with_what_it_may_be(events: Eve
 def test_one_of_many_that_is_refused_is_named_by_its_position(
     events: EventService, one: Any, kind: type[Exception], says: str
 ) -> None:
-    with pytest.raises(kind, match=rf"^item 3 of publish_many: .*({says})"):
+    with pytest.raises(kind, match=rf"^item 3( of publish_many)?: .*({says})"):
         events.publish_many(iter([("a.b", {}), ("a.b", {}), one, ("a.b", {})]))
     assert events.get_metrics().total_events == 0
 

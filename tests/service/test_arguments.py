@@ -38,7 +38,8 @@ def test_a_slip_is_told_with_the_call_and_the_argument_that_was_meant(events: Ev
     more = {"delay": "1h"} if "schedule" in name else {}
     with pytest.raises(TypeError) as caught:
         CALLS[name](events)("a.b", prioirty=8, **more)
-    assert str(caught.value) == f"{name}() takes no argument 'prioirty'; did you mean 'priority'?"
+    place = "item 1: " if name == "publish_many" else ""
+    assert str(caught.value) == f"{place}{name}() takes no argument 'prioirty'; did you mean 'priority'?"
     assert events.get_metrics().total_events == events.delayed.get_pending_count() == 0
 
 
