@@ -10,7 +10,7 @@ from benchmarks.fanout import EventsysFanout
 from benchmarks.harness import drain, flow, parse_options, race
 from benchmarks.report import report
 
-_BARE = [sys.executable, "-m", "benchmarks.floor_app"]
+_BARE = [sys.executable, "-c", "from benchmarks.floor_app import run; run()"]
 
 
 def main() -> None:

@@ -75,5 +75,6 @@ class Floor:
         assert len(told) == 1, told
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """Work on the Redis at REDIS_URL until killed."""
     Floor(own_app.declare(os.environ["REDIS_URL"]).events).run()
