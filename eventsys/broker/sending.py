@@ -18,6 +18,10 @@ from .messages import DeliveryMessage
 LANE_NAMES = {"low": 1, "normal": 5, "high": 8, "critical": 10}
 
 
+#: Beyond all times that Redis's scores tell to the millisecond.
+_NEVER_MS = 2**53
+
+
 def step_of(
     message: Message[Any], attempt: Attempt | None, *, usual_lane: str | None, seal: Seal | None = None
 ) -> Step:
@@ -62,10 +66,6 @@ def _moment(due_ms: Any, message: Message[Any]) -> int:
             " milliseconds, below a thousand years"
         )
     return int(due_ms)
-
-
-#: Beyond all times that Redis's scores tell to the millisecond.
-_NEVER_MS = 2**53
 
 
 def plain_text(message: Any, seal: Seal | None) -> str:

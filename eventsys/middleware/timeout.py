@@ -13,6 +13,9 @@ from eventsys.broker.messages import LogMessage, Received
 #: The limit of a plain actor that names none, in milliseconds; Dramatiq's own default.
 PLAIN_LIMIT_MS = 600_000
 
+#: The longest that anything waits for, in milliseconds: thirty years, which every clock can tell.
+_LONGEST_MS = 30 * 365 * 24 * 3600 * 1000
+
 
 class Timeout(Middleware):
     """Ends an attempt when its limit is over; it counts as failed.
@@ -59,7 +62,3 @@ def time_limit_ms(message: Received, *, usual_ms: float = PLAIN_LIMIT_MS) -> flo
     if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not limit > 0:
         limit = usual_ms  # none is said, or a stranger wrote what is no time
     return None if limit == float("inf") else float(min(limit, _LONGEST_MS))
-
-
-#: The longest that anything waits for, in milliseconds: thirty years, which every clock can tell.
-_LONGEST_MS = 30 * 365 * 24 * 3600 * 1000

@@ -7,31 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, Field
 
 from eventsys import EventService
-
-SECRETS = ("tr0ub4dor", "0penSesame")
-
-
-class Door(BaseModel):
-    name: str
-    code: str = Field(json_schema_extra={"secret": True})
-
-
-class Backup(BaseModel):
-    target: str
-    password: str = Field(json_schema_extra={"secret": True})
-    doors: list[Door] = []
+from tests.support.backups import SECRETS, create_backup
 
 
 @pytest.fixture
 def kept(events: EventService) -> dict[str, Any]:
     """The payload of a task, `backup`, of a type whose model the commands do not know."""
-    events.type("backup.due", Backup)
-    payload = {"target": "tape", "password": SECRETS[0], "doors": [{"name": "front", "code": SECRETS[1]}]}
-    events.cron.create("backup", "@daily", "backup.due", payload)
-    return payload
+    return create_backup(events)
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)])

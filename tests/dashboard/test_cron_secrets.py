@@ -5,36 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, Field
 from starlette.testclient import TestClient
 
 from eventsys import EventService
 from tests.dashboard.browser import Browser
 from tests.dashboard.conftest import JSON
 from tests.dashboard.test_page_forms import _filled_in
+from tests.support.backups import SECRETS, create_backup
 
 API = "/api/v1/cron"
-SECRETS = ("tr0ub4dor", "0penSesame")
-
-
-class Door(BaseModel):
-    name: str
-    code: str = Field(json_schema_extra={"secret": True})
-
-
-class Backup(BaseModel):
-    target: str
-    password: str = Field(json_schema_extra={"secret": True})
-    doors: list[Door] = []
 
 
 @pytest.fixture
 def kept(events: EventService) -> dict[str, Any]:
     """The payload of a task, `backup`, with a secret and another one deeper."""
-    events.type("backup.due", Backup)
-    payload = {"target": "tape", "password": SECRETS[0], "doors": [{"name": "front", "code": SECRETS[1]}]}
-    events.cron.create("backup", "@daily", "backup.due", payload)
-    return payload
+    return create_backup(events)
 
 
 def test_secrets_of_a_task_are_shown_on_no_page_and_in_no_answer(

@@ -83,7 +83,7 @@ def test_the_payload_of_a_cron_task_is_cut(client: TestClient, events: EventServ
 def test_the_schema_of_a_type_is_cut(client: TestClient, events: EventService) -> None:
     model: Any = create_model("Wide", **{f"field_{number}": (int, ...) for number in range(500)})
     events.type("wide.sent", model)
-    assert "GET /api/v1/types/wide.sent shows all" in client.get("/types/wide.sent").text
+    assert "eventsys schema export MODULE shows all" in client.get("/types/wide.sent").text
 
 
 def test_alerts_of_the_past_are_cut(client: TestClient, events: EventService) -> None:
