@@ -12,6 +12,7 @@ import redis
 from hypothesis import settings
 
 from eventsys import EventService
+from eventsys.broker.attempt import current_attempt, enter_attempt, leave_attempt
 from eventsys.runtime.embedded import EmbeddedRedis
 from eventsys.runtime.file_lock import FileLock
 from eventsys.runtime.server_binary import ServerBinary
@@ -78,6 +79,16 @@ def scans_take_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no look through events be cut short because the machine is busy; tests of that say when."""
     monkeypatch.setattr(history, "LONGEST_SCAN_MS", 60_000)
     monkeypatch.setattr(delayed_listing, "LONGEST_SCAN_S", 60.0)
+
+
+@pytest.fixture(autouse=True)
+def no_attempt_is_left_open() -> Iterator[None]:
+    """Fail the test that leaves an attempt open: what the tests after it publish would wait for that to commit."""
+    token = enter_attempt(None)
+    yield
+    left = current_attempt()
+    leave_attempt(token)
+    assert left is None, f"the test left the attempt at {left.message_id!r} open"
 
 
 @pytest.fixture(scope="session")

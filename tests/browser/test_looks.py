@@ -76,7 +76,8 @@ def test_nothing_sticks_out_is_cut_off_or_keeps_anybody_out(
 def test_lists_fit_on_a_telephone_without_being_pushed_about(shop_url: str, new_page: Callable[..., Any]) -> None:
     """Where a list is too wide it scrolls, and whoever does not know sees a part: the lesser columns have to go."""
     page, wide = new_page(width=360), []
-    for name in ("overview", "events", "dead-letters", "cron", "subscriptions", "workers", "catalogue", "alerts"):
+    lists = ("overview", "events", "dead-letters", "cron", "subscriptions", "workers", "catalogue", "alerts")
+    for name in (*lists, "task"):
         page.goto(shop_url + PLACES[name])
         over = page.locator(".scroll").evaluate_all("(all) => all.map((one) => one.scrollWidth - one.clientWidth)")
         wide += [f"{name}: {over} pixels"] * (max(over) > 0)
