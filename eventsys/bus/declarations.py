@@ -8,12 +8,13 @@ from collections.abc import Iterable, Sequence
 from eventsys.broker.actor import HandlerActor
 from eventsys.broker.broker import EventBroker
 from eventsys.broker.staging import current_staging
+from eventsys.bus.displacing import tell_of_replaced
 from eventsys.bus.settling import settle
 from eventsys.errors import SubscriptionConflictError, SubscriptionError
 from eventsys.model.subscription import Subscription
 from eventsys.store.bus_format import check_bus_format
 from eventsys.store.keys import FORMAT
-from eventsys.store.subscriptions import SubscriptionStore, UnsettledError
+from eventsys.store.subscriptions import Saved, SubscriptionStore, UnsettledError
 
 #: Handlers that Redis is told of in one round trip.
 _AT_ONCE = 100
@@ -156,7 +157,7 @@ class Declarations:
         with self._lock:
             return actor not in self._undeclared and actor not in self._unhosted
 
-    def _save_some(self, actors: Sequence[HandlerActor]) -> Sequence[tuple[int, list[str]] | None]:
+    def _save_some(self, actors: Sequence[HandlerActor]) -> Sequence[Saved | None]:
         """Declare handlers in one round trip, and return what came of each; None where it has to be tried by itself."""
         if len(actors) == 1:
             return [None]
@@ -174,13 +175,15 @@ class Declarations:
         self._mortal[actor.actor_name] = actor
         return self._broker.presence.name
 
-    def _save(self, actor: HandlerActor, saved: tuple[int, list[str]] | None = None) -> None:
+    def _save(self, actor: HandlerActor, saved: Saved | None = None) -> None:
         subscription = actor.subscription
-        number, former = self._declared(subscription, self._host_of(actor)) if saved is None else saved
-        self._broker.work.successors.update(dict.fromkeys(former, actor))
-        actor.subscription = subscription.model_copy(update={"number": number})
+        saved = self._declared(subscription, self._host_of(actor)) if saved is None else saved
+        self._broker.work.successors.update(dict.fromkeys(saved.former, actor))
+        actor.subscription = subscription.model_copy(update={"number": saved.number})
+        if saved.replaced is not None:
+            tell_of_replaced(saved.replaced, subscription)
 
-    def _declared(self, subscription: Subscription, host: str) -> tuple[int, list[str]]:
+    def _declared(self, subscription: Subscription, host: str) -> Saved:
         """Declare a subscription; where one of this name has ended and is not settled, that comes first."""
         while True:
             try:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from dramatiq import Broker, Middleware
 from dramatiq.middleware import MiddlewareError
 
 from eventsys.broker.broker import EventBroker
 from eventsys.bus.declarations import Declarations
+from eventsys.bus.displacing import Displacements
 from eventsys.bus.inline import InlineHandlers
 from eventsys.bus.settling import settle
 from eventsys.bus.vigil import Vigil
@@ -72,7 +74,9 @@ class Tending:
         self._version: str | None = None
         self._news = b""
         self._known: list[Subscription] = []
-        self._hosted: tuple[str, frozenset[int]] | None = None
+        self._rows: dict[str, Subscription] = {}
+        self._displacements = Displacements()
+        self._said: tuple[Any, ...] | None = None
         self._vigil.forget()
 
     def make_round(self) -> None:
@@ -97,18 +101,17 @@ class Tending:
     def release(self) -> bool:
         """Put deliveries that waited for a host back on their queue, where this process handles them; say if any did.
 
-        Some of each; whoever lets go what is due goes on with the rest.
+        Some of each; whoever lets go what is due goes on with the rest. What another application declared otherwise is
+        not handled here unless its queue is read, whatever queue it has in the declaration of this process.
         """
-        presence = self._broker.presence
-        hosted = {
-            actor.actor_name: actor.subscription.number
-            for actor in self._declarations.hosted()
-            if presence.reads(actor.queue_name) and self._declarations.is_declared(actor)
-        }
-        said = (presence.name, frozenset(hosted.values()))
-        if said != self._hosted:
+        presence, rows = self._broker.presence, self._rows
+        own = [actor.subscription for actor in self._declarations.hosted() if self._declarations.is_declared(actor)]
+        hosted = {one.name: one.number for one in own if presence.reads(rows.get(one.name, one).queue)}
+        displaced = self._displacements.among([one for one in own if presence.reads(one.queue)], rows)
+        said = (presence.name, frozenset(hosted.values()), displaced)
+        if said != self._said:
             self._hosts.say(*said)
-            self._hosted = said
+            self._said = said
         names = sorted((self._subscriptions.waiting() & set(hosted)) - self._broker.work.gates.closed)
         for name in names:
             self._subscriptions.release_waiting(name, self._broker.clock.now_ms())
@@ -161,11 +164,11 @@ class Tending:
         # Before the set is read: what another thread declares meanwhile may not be in what was read.
         declared = [actor for actor in self._declarations.hosted() if self._declarations.is_declared(actor)]
         self._version, self._known = self._subscriptions.all()
+        self._rows = {one.name: one for one in self._known}
         gates.learn(self._version, self._known)
         self._vigil.watch_breakers(self._known)
-        names = {one.name for one in self._known}
         for actor in declared:
-            if actor.actor_name not in names:
+            if actor.actor_name not in self._rows:
                 logger.info("%s was unsubscribed elsewhere", actor.actor_name, extra={"action": "subscription_ended"})
                 self._declarations.drop(actor.actor_name)
 

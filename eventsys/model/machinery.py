@@ -31,6 +31,18 @@ class QueueState(BaseModel):
     is_exact: bool = True
 
 
+class Displaced(BaseModel):
+    """A declaration of a process that does not hold: its subscription was declared otherwise after it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    subscription: str
+    declared_by: str = ""
+    """The application of the process; empty for what was made at run time."""
+    differ: list[str] = Field(default_factory=list)
+    """What it says otherwise than the declaration that holds: `pattern`, `queue` and so on."""
+
+
 class WorkerProcess(BaseModel):
     """One process that handles messages."""
 
@@ -54,6 +66,8 @@ class WorkerProcess(BaseModel):
     """Why it could not be, and the old code goes on."""
     running: int = Field(default=0, ge=0)
     """Messages it holds now."""
+    displaced: list[Displaced] = Field(default_factory=list)
+    """What it declares and does not hold, so that its handler may get nothing."""
     is_leader: bool = False
     """Whether its poller lets go what is due."""
 

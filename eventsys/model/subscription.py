@@ -218,6 +218,8 @@ class Subscription(BaseModel):
     created_ms: int = Field(default=0, ge=0)
     owner: str | None = None
     """The process that made it at run time; None for one declared in code."""
+    declared_by: str = ""
+    """The application whose code declares it; empty for one made at run time."""
 
     @classmethod
     def declare(
@@ -237,7 +239,7 @@ class Subscription(BaseModel):
             name: Its name, unique on the bus.
             pattern: The types it wants.
             options: How its deliveries are handled.
-            queue: Its queue, unless the options name one.
+            queue: Its queue, unless the options name one; for code that of the application, which names it.
             persistent: Whether it stays while nobody hosts it, unless the options say.
             created_ms: The clock's time.
             owner: The process it belongs to, for one made at run time.
@@ -267,9 +269,8 @@ class Subscription(BaseModel):
             "was": [one for one in options.was if one != name],
         }
         _check_inline(name, options)
-        return cls.model_validate(
-            {**declared, "declaration_hash": _hash(declared), "created_ms": created_ms, "owner": owner}
-        )
+        by = {"declaration_hash": _hash(declared), "owner": owner, "declared_by": queue if owner is None else ""}
+        return cls.model_validate({**declared, **by, "created_ms": created_ms})
 
     @classmethod
     def from_row(cls, text: str | bytes) -> Subscription:

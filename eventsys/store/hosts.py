@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
+from eventsys.model.machinery import Displaced
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.oddities import numbers_of, read_or_pass_over, reply_of, text_of
@@ -37,10 +40,29 @@ class HostStore:
         self._link = link
         self._keys = keys
 
-    def say(self, process: str, numbers: Collection[int]) -> None:
-        """Say which subscriptions, by number, a process hosts: it has their handlers, and reads their queues."""
+    def say(self, process: str, numbers: Collection[int], displaced: Sequence[Displaced] = ()) -> None:
+        """Say which subscriptions a process hosts, and which it would, had nobody declared them otherwise.
+
+        Args:
+            process: Its lease name.
+            numbers: Of those it hosts: it has their handlers, and reads their queues.
+            displaced: Those of its declarations that do not hold.
+        """
         text = ",".join(str(number) for number in sorted(numbers))
-        self._link.run(script("host_subscriptions"), self._keys.prefix, process, text)
+        others = msgspec.json.encode([one.model_dump() for one in displaced]) if displaced else b""
+        self._link.run(script("host_subscriptions"), self._keys.prefix, process, text, others)
+
+    def is_read(self, queue: str, now_ms: int) -> bool:
+        """Say whether a living process reads a queue.
+
+        Args:
+            queue: The queue.
+            now_ms: Real time, which leases are measured in.
+        """
+        living = self._link.call("ZRANGEBYSCORE", self._keys.processes, f"({now_ms}", "+inf")
+        commands = [("HGET", self._keys.process(text_of(name)), "queues") for name in living]
+        replies = self._link.pipeline(commands) if commands else []
+        return any(queue in text_of(reply_of(reply) or b"").split(",") for reply in replies)
 
     def hosts(self, now_ms: int) -> dict[int, list[Host]]:
         """Return the hosts of every subscription that has any, by its number.

@@ -8,8 +8,10 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from pydantic import TypeAdapter
+
 from eventsys.clock import Clock, from_ms
-from eventsys.model.machinery import InHand, QueueState, WorkerProcess
+from eventsys.model.machinery import Displaced, InHand, QueueState, WorkerProcess
 from eventsys.model.priority import LANES
 from eventsys.store.keys import GROUP, INLINE_QUEUE, LOG_QUEUE, RETURNED, SUSPECTS, Keys
 from eventsys.store.link import Link
@@ -17,6 +19,8 @@ from eventsys.store.oddities import moment_of, numbers_of, read_or_pass_over, re
 
 #: Most undispatched events of a lane that are counted where Redis cannot tell (before 7.0).
 MOST_COUNTED = 1_000
+
+_DISPLACED = TypeAdapter(list[Displaced])
 
 
 class _Heads(NamedTuple):
@@ -171,6 +175,7 @@ class MachineryLook:
             reloaded_at=from_ms(int(facts["reloaded_ms"])) if "reloaded_ms" in facts else None,
             reload_problem=facts.get("reload_problem", ""),
             running=held,
+            displaced=_DISPLACED.validate_json(facts.get("displaced", "[]")),
             is_leader=name == self._heads.leader,
         )
 

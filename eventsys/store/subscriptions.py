@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from eventsys.errors import EventsysError, RedisUnavailableError, SubscriptionConflictError
 from eventsys.model.priority import LANES
@@ -29,6 +29,20 @@ class UnsettledError(EventsysError):
         self.queue = queue
 
 
+class Saved(NamedTuple):
+    """What came of a declaration.
+
+    Attributes:
+        number: The subscription's number.
+        former: The former names that lead to it.
+        replaced: The declaration that gave way to this one; None where there was none, or it was the same.
+    """
+
+    number: int
+    former: list[str]
+    replaced: Subscription | None = None
+
+
 class SubscriptionStore:
     """The set of subscriptions, and its version, which grows with every change.
 
@@ -42,8 +56,8 @@ class SubscriptionStore:
         self._keys = keys
         self._rows: dict[bytes, Subscription] = {}
 
-    def save(self, subscription: Subscription, now_ms: int, *, host: str = "") -> tuple[int, list[str]]:
-        """Declare a subscription, and return its number and the former names that lead to it.
+    def save(self, subscription: Subscription, now_ms: int, *, host: str = "") -> Saved:
+        """Declare a subscription, and return what came of it.
 
         Nothing is written when the declaration is known already.
 
@@ -59,9 +73,7 @@ class SubscriptionStore:
         told = self._link.run(script("save_subscription"), *self._declaring(subscription, now_ms, host))
         return _saved(subscription, told)
 
-    def save_some(
-        self, declared: Sequence[tuple[Subscription, str]], now_ms: int
-    ) -> list[tuple[int, list[str]] | None]:
+    def save_some(self, declared: Sequence[tuple[Subscription, str]], now_ms: int) -> list[Saved | None]:
         """Declare subscriptions, each with its host, in one round trip, and return what `save` does of each.
 
         None stands where one is not declared, for whatever reason: `save` tells it.
@@ -254,18 +266,26 @@ def _figures(replies: Sequence[Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _saved(subscription: Subscription, outcome: Sequence[Any]) -> tuple[int, list[str]]:
+def _saved(subscription: Subscription, outcome: Sequence[Any]) -> Saved:
     if outcome[0] == b"unsettled":
         raise UnsettledError(subscription.name, outcome[1].decode())
     if outcome[0] == b"conflict":
         raise _conflict(subscription, Subscription.from_row(outcome[1]))
-    number, _version, _changed, former = outcome
-    return int(number), [name.decode() for name in former]
+    number, _version, _changed, former, row = outcome
+    place = f"the former row of {subscription.name}"
+    replaced = read_or_pass_over(place, Subscription.from_row, row) if row else None
+    return Saved(int(number), [name.decode() for name in former], replaced)
+
+
+def differing(one: Subscription, other: Subscription) -> list[str]:
+    """Return in what two declarations of one subscription that are not the same differ."""
+    said, there = one.model_dump(mode="json"), other.model_dump(mode="json")
+    found = [field for field in DECLARED if said[field] != there[field]]
+    return found or ["where"]  # 1 and 1.0 in a filter are equal here, and written differently
 
 
 def _conflict(wanted: Subscription, present: Subscription) -> SubscriptionConflictError:
-    said, there = wanted.model_dump(mode="json"), present.model_dump(mode="json")
-    differ = [field for field in DECLARED if said[field] != there[field]]
+    differ = differing(wanted, present)
     whose = "code declares" if present.owner is None else f"the process {present.owner} subscribed"
     return SubscriptionConflictError(
         f"{wanted.name!r} is the name of a subscription that {whose} with another {', '.join(differ)}; give this one"

@@ -12,6 +12,7 @@ from eventsys.store.redis_time import read_clock
 
 from .event_checks import check_events
 from .handler_checks import check_handlers
+from .hosting_checks import check_hosting
 from .patient import Patient
 from .process_checks import check_processes
 from .redis_checks import check_reached, check_redis, is_new_enough
@@ -19,7 +20,9 @@ from .scheduler_checks import check_scheduler
 
 Check = Callable[[Patient], Iterator[Finding]]
 
-CHECKS: tuple[Check, ...] = (check_redis, check_processes, check_scheduler, check_events, check_handlers)
+CHECKS: tuple[Check, ...] = (
+    check_redis, check_processes, check_scheduler, check_hosting, check_events, check_handlers,
+)  # fmt: skip
 
 
 def examine(events: EventService, metrics: MetricsLook | None = None) -> Diagnosis:

@@ -27,9 +27,9 @@ ARGV
   5    now_ms  real time, which leases are measured in
   6..  was: names it had before
 RETURNS
-  {number, version of the set, 1 when it changed, those of the former names that lead to it}; {"unsettled", queue} when
-  one of this name has ended, had that queue, and may have open deliveries; {"conflict", row} when this one, made at run
-  time, is refused: nothing is written
+  {number, version of the set, 1 when it changed, those of the former names that lead to it, the row that gave way to
+  this one or ""}; {"unsettled", queue} when one of this name has ended, had that queue, and may have open deliveries;
+  {"conflict", row} when this one, made at run time, is refused: nothing is written
 ]]
 local prefix, name = KEYS[1], ARGV[1]
 local rows, renamed = prefix .. ":subscriptions", prefix .. ":subscriptions:renamed"
@@ -132,7 +132,7 @@ if owner and owner ~= cjson.null and is_taken(before, owner) then return { "conf
 if ARGV[4] ~= "" then redis.call("SADD", prefix .. ":subscriptions:hosts:" .. name, ARGV[4]) end
 
 if is_known then
-  return { before.number, redis.call("GET", version_key) or "0", 0, former_names() }
+  return { before.number, redis.call("GET", version_key) or "0", 0, former_names(), "" }
 end
 
 local is_new = not before
@@ -148,4 +148,4 @@ number = tonumber(number or new_number())
 local revision = (before and before.revision or 0) + 1
 local row = ARGV[3] .. string.format(',"number":%d,"revision":%d}', number, revision)
 redis.call("HSET", rows, name, row)
-return { number, tostring(redis.call("INCR", version_key)), 1, former_names() }
+return { number, tostring(redis.call("INCR", version_key)), 1, former_names(), stored or "" }

@@ -1,0 +1,68 @@
+"""The doctor names those who declare a subscription differently, and says when nobody dispatches."""
+
+from __future__ import annotations
+
+import pytest
+
+from eventsys import Event, EventService
+from eventsys.model.diagnosis import Severity
+from tests.runtime.findings import finding, findings
+from tests.support.services import Services
+from tests.support.waiting import eventually
+
+
+def _handle(event: Event) -> None:
+    """Do nothing."""
+
+
+@pytest.mark.redis62
+def test_a_name_that_two_applications_declare_is_a_problem_that_names_both(services: Services) -> None:
+    shop = services.make(app="shop")
+    crm = services.make(app="crm", name=shop.settings.name)
+    shop.on("order.paid", name="mail")(_handle)
+    services.work(shop)
+    eventually(lambda: shop.subscriptions.get("mail").hosts)
+    assert finding(crm, "declarations").severity is Severity.OK
+    [address] = shop.subscriptions.get("mail").hosts
+
+    crm.on("user.login", name="mail")(_handle)
+    crm.bus.prepare()
+    shop.bus.tending.make_round()
+    found = finding(crm, "declarations")
+    assert found.severity is Severity.PROBLEM
+    assert found.said == (
+        f"shop ({address}) declares mail with another pattern, queue than crm, whose declaration is the later one and"
+        " holds: the handlers of shop may get nothing; no living process reads crm, where the deliveries go"
+    )
+    assert "another name=" in (found.remedy or "")
+    services.work(crm)
+    eventually(lambda: "no living process" not in finding(crm, "declarations").said)
+    assert finding(crm, "declarations").severity is Severity.PROBLEM
+
+
+def test_old_and_new_code_side_by_side_is_something_to_look_at(services: Services) -> None:
+    old = services.make(app="shop")
+    new = services.make(app="shop", name=old.settings.name)
+    old.on("order.paid", name="mail")(_handle)
+    services.work(old)
+    eventually(lambda: old.subscriptions.get("mail").hosts)
+    new.on("order.paid", name="mail", max_retries=7)(_handle)
+    new.bus.prepare()
+    old.bus.tending.make_round()
+    found = finding(new, "declarations")
+    assert found.severity is Severity.WARNING
+    assert found.said.endswith(" declared mail with another max_retries than shop does now")
+
+
+def test_processes_of_which_none_dispatches_are_a_problem(services: Services, events: EventService) -> None:
+    assert findings(events, "dispatcher") == []
+    events.subscribe("a.b", _handle, name="mine")
+    events.start()
+    found = finding(events, "dispatcher")
+    assert found.severity is Severity.PROBLEM
+    assert (
+        found.said
+        == "1 process that runs handlers is alive, and none dispatches: events are stored, and reach no handler"
+    )
+    services.work(services.make(name=events.settings.name))
+    eventually(lambda: finding(events, "dispatcher").severity is Severity.OK)
