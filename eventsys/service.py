@@ -336,7 +336,7 @@ class EventService(metaclass=Kept):
     # Running
 
     def start(self) -> None:
-        """Run here what was subscribed at run time; it gets what worker processes dispatch, so one has to run."""
+        """Run here what was subscribed at run time, not what `on` declares; a worker has to run too: it dispatches."""
         self.bus.start()
 
     def stop(self) -> None:

@@ -17,6 +17,7 @@ from eventsys.broker.broker import EventBroker
 from eventsys.broker.worker import Worker
 from eventsys.bus.buffer import OnError
 from eventsys.bus.declarations import Declarations
+from eventsys.bus.dispatch_watch import DispatchWatch
 from eventsys.bus.dispatcher import Dispatcher
 from eventsys.bus.drafting import Draft, Drafter
 from eventsys.bus.handlers import ExceptionTypes, home_of, make_actor, name_of
@@ -104,12 +105,12 @@ class EventBus:
             driver=lambda: broker.presence.name, prepare=self.prepare,
         )  # fmt: skip
         self._driver = ReplayDriver(
-            self.replays,
+            self.replays, by_hand=lambda: broker.work.by_hand,
             works=lambda: broker.work.by_hand or broker.presence.reads(LOG_QUEUE),
-            by_hand=lambda: broker.work.by_hand,
-        )
+        )  # fmt: skip
         self._memory = MemoryWatch(broker.work.room, self.system)
-        self.tending.duties += [one.make_round for one in (self.housekeeping, self._driver, self._memory)]
+        watch = DispatchWatch(self.hosts, broker.clock, lambda: bool(self._workers) and not broker.work.by_hand)
+        self.tending.duties += [one.make_round for one in (self.housekeeping, self._driver, self._memory, watch)]
         self._workers, self._at_run_time = dict[str, Any](), list[HandlerActor]()
         self._ending, self._lock = list[threading.Thread](), threading.RLock()
         broker.work.after_scan, broker.work.look = self.tending.make_round, self.tending.look
@@ -253,9 +254,10 @@ class EventBus:
     def start(self) -> None:
         """Run the handlers that this process subscribed at run time, in threads of its own; later ones too.
 
-        Nothing is dispatched here: that is what worker processes do, whatever else they host.
+        Nothing is dispatched here, nor is what code declares run: that is what worker processes do. None: a warning.
         """
         self.prepare()
+        self.broker.presence.appear()
         with self._lock:
             for actor in self._at_run_time:
                 self._run(actor.queue_name)
@@ -273,9 +275,8 @@ class EventBus:
             workers, self._workers = self._workers, {}
             at_run_time, self._at_run_time = self._at_run_time, []
             ending, self._ending = self._ending, []
-        for worker in workers.values():
-            if worker is not None:
-                worker.stop()
+        for worker in filter(None, workers.values()):
+            worker.stop()
         if current_attempt() is None:  # else the handler that they wait for may be this one
             for thread in ending:
                 thread.join()
