@@ -173,7 +173,7 @@ class EventService(metaclass=Kept):
         return self.bus.subscribe(pattern, handler, options, name=name)
 
     def unsubscribe(self, pattern: str, name: str) -> None:
-        """End a subscription or raise `SubscriptionError`; cancel what is not begun, of one made at run time all."""
+        """End a subscription or raise `SubscriptionError`; cancel what is not begun; what runs goes on."""
         self.bus.unsubscribe(pattern, name)
 
     def type(self, event_type: str, model: type[BaseModel], *, version: int = 1) -> None:

@@ -56,9 +56,11 @@ def wait_until(is_so: Callable[[], bool], timeout_ms: int | None) -> bool:
     return True
 
 
-def flush(link: Link, keys: Keys, queue: str, *, now_ms: int, retention_ms: int, ended: str = "") -> None:
+def flush(
+    link: Link, keys: Keys, queue: str, *, now_ms: int, retention_ms: int, ended: str = "", real_ms: int = 0
+) -> bool:
     """Drop all messages of a queue, those that wait for their time or in a waiting room too; its deliveries end as
-    cancelled.
+    cancelled. Return whether any were spared.
 
     Args:
         link: The way to Redis.
@@ -67,16 +69,22 @@ def flush(link: Link, keys: Keys, queue: str, *, now_ms: int, retention_ms: int,
         now_ms: The time.
         retention_ms: How long the record of a finished event is kept.
         ended: The subscription whose queue it is, if that must have ended and not be settled; else nothing is dropped.
+        real_ms: Real time, which leases are measured in, if what living processes hold is to be spared; 0: it is not.
     """
+    arguments = (keys.prefix, now_ms, retention_ms)
     for name in [] if ended else _waiting(link, keys, queue):
-        while link.run(script("cancel_waiting"), keys.prefix, now_ms, retention_ms, name, _FLUSH_AT_ONCE, 0):
+        while link.run(script("cancel_waiting"), *arguments, name, _FLUSH_AT_ONCE, 0):
             pass
         # Its room is empty now, which may end its resuming.
         link.run(script("release_waiting"), keys.prefix, now_ms, name)
+    is_any_spared = False
     for lane in LANES:
-        while link.run(
-            script("flush_queue"), keys.prefix, now_ms, retention_ms, keys.lane(queue, lane), _FLUSH_AT_ONCE, ended
-        ):
-            pass
-    while link.run(script("flush_delayed"), keys.prefix, now_ms, retention_ms, queue, _FLUSH_AT_ONCE, ended):
+        dropped = 1
+        while dropped:
+            given = (keys.lane(queue, lane), _FLUSH_AT_ONCE, ended, real_ms)
+            dropped, spared = link.run(script("flush_queue"), *arguments, *given)
+            # Of the first look too: what ended since may have left a retry, which is not looked for again here.
+            is_any_spared = is_any_spared or spared > 0
+    while link.run(script("flush_delayed"), *arguments, queue, _FLUSH_AT_ONCE, ended):
         pass
+    return is_any_spared

@@ -184,12 +184,20 @@ class Declarations:
             tell_of_replaced(saved.replaced, subscription)
 
     def _declared(self, subscription: Subscription, host: str) -> Saved:
-        """Declare a subscription; where one of this name has ended and is not settled, that comes first."""
+        """Declare a subscription; where one of this name has ended and is not settled, that comes first.
+
+        What still runs of that one is the new one's where it has the same queue, and is cancelled where it has not.
+        """
+        taken_over = ""
         while True:
+            now_ms = self._broker.clock.real_ms()
             try:
-                return self._subscriptions.save(subscription, self._broker.clock.real_ms(), host=host)
+                return self._subscriptions.save(subscription, now_ms, host=host, taken_over=taken_over)
             except UnsettledError as ended:
-                settle(self._broker, self._subscriptions, subscription.name, ended.queue)
+                is_same = ended.queue == subscription.queue
+                name = subscription.name
+                if not settle(self._broker, self._subscriptions, name, ended.queue, spares=is_same):
+                    taken_over = ended.queue
 
     def _check_format(self) -> None:
         link, key = self._broker.link, self._broker.keys.format

@@ -211,7 +211,7 @@ class EventBus:
     def unsubscribe(self, pattern: str, name: str) -> None:
         """End a subscription; what was dispatched to it and not begun ends as cancelled.
 
-        Of one made at run time what runs ends so too: the handler goes on to its end, and what it publishes is dropped.
+        What runs goes on to its end: if it succeeds what it published goes out, if it fails it is not tried again.
 
         Raises:
             SubscriptionError: If there is none of this name and pattern.
@@ -285,7 +285,7 @@ class EventBus:
         for actor in at_run_time:
             self.declarations.drop(actor.actor_name)
         self.inline.look_again()
-        if mortal:
+        if mortal or ending:
             self.tending.settle_ended()
         self.system.close()
 

@@ -9,8 +9,13 @@ from eventsys.store.subscriptions import SubscriptionStore
 OWN_QUEUE = "run."
 
 
-def settle(broker: EventBroker, subscriptions: SubscriptionStore, name: str, queue: str) -> None:
+def settle(
+    broker: EventBroker, subscriptions: SubscriptionStore, name: str, queue: str, *, spares: bool = True
+) -> bool:
     """Cancel the open deliveries of a subscription that has ended; any process may, and several at once.
+
+    What runs is spared: it goes on to its end, and what it publishes goes out if it succeeds. So is what a living
+    process has fetched for that; once it is handed back, or tried in vain, it is cancelled by who settles again.
 
     Until it is settled nobody can declare the name anew, and from then on nothing is cancelled any more: what a new
     subscription of this name is given is safe from whoever comes late. Deliveries on a queue that it shared with
@@ -21,14 +26,19 @@ def settle(broker: EventBroker, subscriptions: SubscriptionStore, name: str, que
         subscriptions: Where the set is stored.
         name: The subscription.
         queue: The queue it had.
+        spares: Whether what living processes hold is left to them.
+
+    Returns:
+        Whether it is settled; else living processes hold some of it still.
     """
     own_queue = queue if is_own_queue(queue) else ""
-    is_settled = False
-    while not is_settled:
-        if own_queue:
-            broker.flush_ended(own_queue, name)
+    while True:
+        is_any_spared = own_queue and broker.flush_ended(own_queue, name, spares=spares)
         subscriptions.cancel_waiting(name, broker.clock.now_ms(), broker.work.retention_ms)
-        is_settled = subscriptions.settled(name, own_queue)
+        if is_any_spared:
+            return False
+        if subscriptions.settled(name, own_queue):
+            return True
 
 
 def is_own_queue(queue: str) -> bool:

@@ -73,7 +73,7 @@ class Subscriptions:
         return self._set(name, "active")
 
     def delete(self, name: str) -> None:
-        """End a subscription, whether or not it is persistent; its open deliveries end as cancelled.
+        """End a subscription, whether or not it is persistent; its open deliveries end as cancelled, but for what runs.
 
         Those on a queue that it shares with others, and those that wait for their next attempt there, end when a worker
         comes to them; declared anew by then, the subscription handles them. A process that still has its handler does

@@ -117,16 +117,17 @@ class Tending:
             self._subscriptions.release_waiting(name, self._broker.clock.now_ms())
         return bool(names)
 
-    def settle(self, name: str, queue: str) -> None:
-        """Cancel the open deliveries of a subscription that has ended."""
-        settle(self._broker, self._subscriptions, name, queue)
+    def settle(self, name: str, queue: str) -> bool:
+        """Cancel the open deliveries of a subscription that has ended, but for what runs; say whether that was all."""
+        return settle(self._broker, self._subscriptions, name, queue)
 
     def settle_ended(self) -> bool:
-        """Cancel the open deliveries of every subscription that has ended, and say whether any had."""
-        ended = self._subscriptions.ended()
-        for name, queue in ended.items():
-            self.settle(name, queue)
-        return bool(ended)
+        """Cancel the open deliveries of every subscription that has ended, and say whether any could be settled.
+
+        Of one that runs somewhere nothing can be done before that is over, which has the next round made soon.
+        """
+        are_settled = [self.settle(name, queue) for name, queue in self._subscriptions.ended().items()]
+        return any(are_settled)
 
     def _renew(self) -> None:
         name = self._broker.presence.name

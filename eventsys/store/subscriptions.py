@@ -56,7 +56,7 @@ class SubscriptionStore:
         self._keys = keys
         self._rows: dict[bytes, Subscription] = {}
 
-    def save(self, subscription: Subscription, now_ms: int, *, host: str = "") -> Saved:
+    def save(self, subscription: Subscription, now_ms: int, *, host: str = "", taken_over: str = "") -> Saved:
         """Declare a subscription, and return what came of it.
 
         Nothing is written when the declaration is known already.
@@ -65,12 +65,13 @@ class SubscriptionStore:
             subscription: What is declared.
             now_ms: Real time, which leases are measured in.
             host: The process it lives as long as, one of perhaps several; empty when it outlives them all.
+            taken_over: The queue of one of this name that has ended, if what runs of it may be the new one's.
 
         Raises:
             UnsettledError: If one of this name has ended and may have open deliveries; nothing is written.
             SubscriptionConflictError: If it is made at run time, and is another one already; nothing is written.
         """
-        told = self._link.run(script("save_subscription"), *self._declaring(subscription, now_ms, host))
+        told = self._link.run(script("save_subscription"), *self._declaring(subscription, now_ms, host, taken_over))
         return _saved(subscription, told)
 
     def save_some(self, declared: Sequence[tuple[Subscription, str]], now_ms: int) -> list[Saved | None]:
@@ -90,10 +91,12 @@ class SubscriptionStore:
             for (subscription, _), outcome in zip(declared, outcomes, strict=True)
         ]
 
-    def _declaring(self, subscription: Subscription, now_ms: int, host: str) -> tuple[str | int, ...]:
+    def _declaring(
+        self, subscription: Subscription, now_ms: int, host: str, taken_over: str = ""
+    ) -> tuple[str | int, ...]:
         row = subscription.model_dump_json(exclude={"number", "revision", "state"}).removesuffix("}")
         name, declaration_hash = subscription.name, subscription.declaration_hash
-        return (self._keys.prefix, name, declaration_hash, row, host, now_ms, *subscription.was)
+        return (self._keys.prefix, name, declaration_hash, row, host, now_ms, taken_over, *subscription.was)
 
     def remove(self, name: str) -> bool:
         """End a subscription, and say whether there was one. `settle_ended` cancels what is open."""

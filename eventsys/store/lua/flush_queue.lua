@@ -5,7 +5,7 @@ A dropped delivery ends as cancelled, so its event does not stay pending for eve
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: the lane given, crashes, subscriptions:numbers, subscriptions:ended,
+     Reads and writes below it: the lane given, processes, crashes, subscriptions:numbers, subscriptions:ended,
      slots:<subscription>, event:<id>, pending, expiring, counts, metrics:<...>, status:cancelled
 ARGV
   1  now_ms          the caller's clock
@@ -13,8 +13,9 @@ ARGV
   3  lane            its key
   4  limit           most entries to drop
   5  ended           the subscription that must have ended and not be settled, else nothing is dropped; empty: none must
+  6  real_ms         real time, which leases are measured in: what living processes hold is spared; 0: nothing is
 RETURNS
-  how many were dropped
+  how many were dropped, and how many were spared
 ]]
 local prefix, stream = KEYS[1], ARGV[3]
 local now_ms, retention_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -25,15 +26,26 @@ local now_ms, retention_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
 -- include: cancel_delivery
 
 redis.call("DEL", prefix .. ":scratch")
-if ARGV[5] ~= "" and redis.call("HEXISTS", prefix .. ":subscriptions:ended", ARGV[5]) == 0 then return 0 end
+if ARGV[5] ~= "" and redis.call("HEXISTS", prefix .. ":subscriptions:ended", ARGV[5]) == 0 then return { 0, 0 } end
 
-local entries = redis.call("XRANGE", stream, "-", "+", "COUNT", tonumber(ARGV[4]))
-for _, entry in ipairs(entries) do
+-- include: held_by_living
+
+local function drop(entry)
   cancel_delivery(entry[2])
   redis.pcall("XACK", stream, "workers", entry[1])
   redis.call("XDEL", stream, entry[1])
   redis.call("HDEL", prefix .. ":crashes", stream .. "|" .. entry[1])
   if entry[2][1] == "s" then redis.call("ZREM", prefix .. ":slots:" .. entry[2][2], stream .. "|" .. entry[1]) end
 end
+
+local held, spared = {}, 0
+if ARGV[6] ~= "0" then held, spared = held_by_living(stream, tonumber(ARGV[6])) end
+local entries, dropped = redis.call("XRANGE", stream, "-", "+", "COUNT", ARGV[4] + spared), 0
+for _, entry in ipairs(entries) do
+  if not held[entry[1]] then
+    drop(entry)
+    dropped = dropped + 1
+  end
+end
 keep_counts()
-return #entries
+return { dropped, spared }

@@ -14,7 +14,7 @@ is taken over: the two have numbers of their own.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: subscriptions, subscriptions:names, subscriptions:numbers, subscriptions:version,
+     Reads and writes below it: queue:<queue>:<lane>, subscriptions, subscriptions:names, subscriptions:numbers, subscriptions:version,
      subscriptions:hosts:<name>, subscriptions:renamed, subscriptions:states, subscriptions:open,
      subscriptions:ended, subscriptions:unhosted, waiting, waiting:<subscription>:<lane>, gate:<name>, slots:<name>, releases,
      letters:subscription:<name>, processes, process:<name>
@@ -25,7 +25,9 @@ ARGV
        is kept beside it
   4    host: the process the subscription lives as long as, one of perhaps several; empty when it outlives them all
   5    now_ms  real time, which leases are measured in
-  6..  was: names it had before
+  6    taken_over  the queue of one of this name that has ended, where what living processes hold of it, if nothing else
+       is left, goes on as this one's; empty: it is to be settled first
+  7..  was: names it had before
 RETURNS
   {number, version of the set, 1 when it changed, those of the former names that lead to it, the row that gave way to
   this one or ""}; {"unsettled", queue} when one of this name has ended, had that queue, and may have open deliveries;
@@ -83,7 +85,7 @@ end
 
 local function former_names()
   local found = {}
-  for at = 6, #ARGV do
+  for at = 7, #ARGV do
     if redis.call("HGET", renamed, ARGV[at]) == name then found[#found + 1] = ARGV[at] end
   end
   return found
@@ -120,9 +122,25 @@ local function is_taken(before, own)
   return not before.owner or before.owner == cjson.null or is_hosted_by_another(before, own)
 end
 
+-- include: held_by_living
+
+-- Whether there is something of one that has ended which nobody holds.
+local function is_anything_left(queue)
+  for _, lane in ipairs({ 10, 8, 5, 1 }) do
+    local stream = prefix .. ":queue:" .. queue .. ":" .. lane
+    local _, held = held_by_living(stream, tonumber(ARGV[5]))
+    if redis.call("XLEN", stream) > held then return true end
+    if redis.call("XLEN", prefix .. ":waiting:" .. name .. ":" .. lane) > 0 then return true end
+  end
+  return false
+end
+
 local stored = redis.call("HGET", rows, name)
 local ended = not stored and redis.call("HGET", rows .. ":ended", name)
-if ended then return { "unsettled", ended } end
+if ended then
+  if ARGV[6] == "" or ARGV[6] ~= ended or is_anything_left(ended) then return { "unsettled", ended } end
+  redis.call("HDEL", rows .. ":ended", name)
+end
 
 local before = stored and cjson.decode(stored)
 local is_known = before and before.declaration_hash == ARGV[2]
@@ -136,7 +154,7 @@ if is_known then
 end
 
 local is_new = not before
-for at = 6, #ARGV do
+for at = 7, #ARGV do
   if is_new and redis.call("HEXISTS", rows, ARGV[at]) == 1 then
     take_over(ARGV[at])
     is_new = false
