@@ -56,6 +56,9 @@ class Rig:
 
     def work(self) -> None:
         """Handle all messages there are, without letting go what is due."""
+        # As a worker does before it fetches: nobody else publishes here, and the rounds that would do it are another
+        # thread's, so the event of a first tick might find no subscription yet.
+        self.events.bus.prepare()
         while sum(map(self._handle, self.events.broker.get_declared_queues())):
             assert self.events.broker.work.committer.join(10)
 

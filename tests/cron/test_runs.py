@@ -37,6 +37,16 @@ def test_a_due_task_publishes_its_event_at_each_tick(rig: Rig) -> None:
     assert events.cron.get("reports").next_tick_at == datetime(2026, 11, 25, 12, 15, tzinfo=UTC)
 
 
+def test_the_first_tick_finds_its_subscription_whatever_other_threads_have_done_by_then(rig: Rig) -> None:
+    """The event of a run is no call of `publish`, which would declare what this process subscribed."""
+    events, ran = rig.events, []
+    events.broker.work.after_scan = lambda: None
+    events.on("report.due", name="reports")(lambda event: ran.append(rig.now.minute))
+    events.cron.create("reports", "* * * * *", "report.due")
+    rig.advance(minutes=2)
+    assert ran == [1, 2]
+
+
 def test_seconds_are_kept(rig: Rig) -> None:
     rig.events.cron.create("often", "*/7 * * * * *", "tick")
     rig.advance(seconds=60)
