@@ -114,6 +114,7 @@ def test_a_subscription_whose_worker_does_not_run_is_named(services: Services, e
 
 def test_a_delayed_entry_that_nobody_lets_go_is_a_problem(events: EventService) -> None:
     now_ms = events.broker.clock.now_ms()
+    events.broker.clock.turn_to(now_ms)
     step = delayed_step("late", now_ms - 60_000, 5, message_step("default", 5, {"m": "late"}), queue="default")
     events.broker.link.run(script("add"), events.broker.keys.prefix, now_ms, packed(step))
     found = finding(events, "poller")
