@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -11,6 +10,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 import typer
 
 from eventsys.cli.faults import MISUSED, refuse
+from eventsys.cli.json_given import STDIN, json_given
 from eventsys.cli.options import date_of
 from eventsys.cli.publish import Urgency
 
@@ -46,10 +46,17 @@ _OPTIONS: dict[str, Any] = {
     "event_type": Annotated[
         str | None, typer.Option("--publish", metavar="TYPE", help="The type of event a tick publishes.")
     ],
-    "payload": Annotated[str | None, typer.Option("--payload", metavar="JSON", help="Its payload, a JSON object.")],
+    "payload": Annotated[
+        str | None,
+        typer.Option("--payload", metavar="JSON", help="Its payload, a JSON object; - reads it from stdin."),
+    ],
     "secret_fields": Annotated[
         list[str] | None,
-        typer.Option("--secret", metavar="FIELD", help="A field of it, dotted, that nobody is shown; may be repeated."),
+        typer.Option(
+            "--secret",
+            metavar="FIELD",
+            help="A field of it, dotted, or an argument, by name or place, that nobody is shown; may be repeated.",
+        ),
     ],
     "source": Annotated[str | None, typer.Option("--source", help="Who publishes it.")],
     "priority": Annotated[Urgency | None, typer.Option("--priority", help="How urgent the event or message is.")],
@@ -58,10 +65,10 @@ _OPTIONS: dict[str, Any] = {
     ],
     "queue": Annotated[str | None, typer.Option("--queue", metavar="NAME", help="The actor's queue; else default.")],
     "actor_args": Annotated[
-        str | None, typer.Option("--actor-args", metavar="JSON", help="What the actor is given, a JSON list.")
+        str | None, typer.Option("--actor-args", metavar="JSON", help="What the actor is given, a JSON list; or -.")
     ],
     "actor_kwargs": Annotated[
-        str | None, typer.Option("--actor-kwargs", metavar="JSON", help="What it is given by name, a JSON object.")
+        str | None, typer.Option("--actor-kwargs", metavar="JSON", help="What it is given by name, an object; or -.")
     ],
     "timezone": Annotated[
         str | None, typer.Option("--timezone", metavar="ZONE", help="Such as Europe/Berlin; else UTC.")
@@ -96,6 +103,9 @@ _OPTIONS: dict[str, Any] = {
     ],
 }
 
+#: Of these one may be on standard input.
+_MAY_BE_PIPED = ("payload", "actor_args", "actor_kwargs")
+
 
 def takes_task_options(command: Command) -> Command:
     """Give a command all of these options, behind its argument; what was given comes to it as keywords."""
@@ -120,6 +130,9 @@ def said(given: dict[str, Any]) -> dict[str, Any]:
         "overlap": lambda overlap: overlap.value,
         "ends_at": date_of,
     }
+    piped = [f"--{name.replace('_', '-')}" for name in _MAY_BE_PIPED if given.get(name) == STDIN]
+    if len(piped) > 1:
+        refuse(f"standard input has one thing, and {' and '.join(piped)} ask for it; give all but one as JSON", MISUSED)
     return {name: read.get(name, _as_it_is)(value) for name, value in given.items() if value not in (None, [])}
 
 
@@ -133,23 +146,15 @@ def _as_it_is(value: Any) -> Any:
 
 
 def _object(what: str, text: str) -> dict[str, Any]:
-    content = _json(what, text)
-    return content if isinstance(content, dict) else _refuse(what, "object", '{"days": 7}')
+    example = '{"days": 7}'
+    content = json_given(what, text, example)
+    return content if isinstance(content, dict) else _refuse(what, "object", example)
 
 
 def _list(text: str) -> list[Any]:
-    what = "what the actor is given"
-    content = _json(what, text)
-    return content if isinstance(content, list) else _refuse(what, "list", '["north", 7]')
-
-
-def _json(what: str, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        refuse(f"{what} is no JSON: {error.msg} at column {error.colno}", MISUSED)
-    except RecursionError:
-        refuse(f"{what} is nested too deeply", MISUSED)
+    what, example = "what the actor is given", '["north", 7]'
+    content = json_given(what, text, example)
+    return content if isinstance(content, list) else _refuse(what, "list", example)
 
 
 def _refuse(what: str, kind: str, example: str) -> NoReturn:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from eventsys.cli.faults import MISUSED, refuse, told_in_a_sentence
+from eventsys.cli.faults import told_in_a_sentence
+from eventsys.cli.json_given import json_given
 from eventsys.cli.options import AsJson, Debug, RedisUrl, use_redis
 from eventsys.cli.printing import print_model
 
@@ -65,17 +64,8 @@ def publish(
 
 
 def read_payload(text: str) -> Any:
-    """Return the payload that an option gives as JSON, or `-` on standard input; refuse what is none."""
-    if text == "-":
-        text = sys.stdin.read()
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        refuse(
-            f"the payload is no JSON: {error.msg} at line {error.lineno}, column {error.colno};"
-            """ write an object in quotes of the shell, such as '{"user_id": "12345"}'""",
-            MISUSED,
-        )
+    """Return the payload that an argument gives as JSON, or `-` on standard input; refuse what is none."""
+    return json_given("the payload", text, '{"user_id": "12345"}')
 
 
 def _publish(event_type: str, content: Any, priority: Urgency, delay: str | None, **fields: Any) -> Event[Any]:
