@@ -16,7 +16,7 @@ from eventsys.model.cron_schedule import CronSchedule
 from eventsys.model.durations import TEN_YEARS, Duration
 from eventsys.model.event_types import check_event_type
 from eventsys.model.misfits import misfits
-from eventsys.model.payloads import encode_payload
+from eventsys.model.payloads import ANY_LENGTH, encode_payload
 from eventsys.model.priority import Priority
 
 LONGEST_TASK_NAME = 90
@@ -71,7 +71,7 @@ def check_task_name(text: Any) -> str:
 
 
 def _check_payload(payload: dict[str, Any]) -> dict[str, Any]:
-    encode_payload(payload)
+    encode_payload(payload, max_bytes=ANY_LENGTH)
     return payload
 
 
@@ -104,7 +104,7 @@ class CronDefinition(BaseModel):
     payload: Annotated[dict[str, Any], AfterValidator(_check_payload)] = Field(default_factory=dict)
     secret_fields: tuple[str, ...] | None = None
     """Fields of the payload, dotted, that nobody is shown: those of the type's model, or given where no model is known.
-    None: neither."""
+    Of what an actor is given, names of arguments, or their places from 0 on. None: neither."""
     source: str = ""
     priority: Priority = Priority.NORMAL
     actor: str | None = None
@@ -149,7 +149,7 @@ class CronDefinition(BaseModel):
         if task.run_timeout <= timedelta(0):
             raise CronTaskError(f"cron task {task.name!r}: run_timeout must be longer than nothing; the default is 1h")
         try:
-            encode_payload({"args": list(task.actor_args), "kwargs": task.actor_kwargs})
+            encode_payload({"args": list(task.actor_args), "kwargs": task.actor_kwargs}, max_bytes=ANY_LENGTH)
         except InvalidEventError as error:
             raise CronTaskError(f"cron task {task.name!r}: what its actor is given is no JSON: {error}") from error
         return task
@@ -158,6 +158,13 @@ class CronDefinition(BaseModel):
     def ticks(self) -> CronSchedule:
         """When it is due, jitter left out."""
         return CronSchedule(self.schedule, self.timezone)
+
+    @property
+    def what_is_sent(self) -> dict[str, Any]:
+        """What a run hands over: the payload of its event, or what its actor is given."""
+        if self.actor is None:
+            return self.payload
+        return {"args": list(self.actor_args), "kwargs": self.actor_kwargs}
 
     @property
     def declaration_hash(self) -> str:

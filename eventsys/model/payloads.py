@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -25,6 +26,9 @@ READABLE_DEPTH = 190
 """No setting allows more: pydantic's reader stops at 200 levels."""
 LONGEST_INTEGER = 640
 """Digits an integer may have: the lowest limit that a Python process can set (PYTHONINTMAXSTRDIGITS)."""
+
+ANY_LENGTH = sys.maxsize
+"""No limit: for what was judged by the settings of whoever wrote it."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode

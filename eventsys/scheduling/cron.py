@@ -51,7 +51,7 @@ class CronService:
         self._broker = broker
         self._bus = bus
         self._tasks = CronTaskStore(broker.link, broker.keys, broker.work.seal)
-        self._editor = CronEditor(broker.clock, self._tasks, catalog)
+        self._editor = CronEditor(broker.clock, self._tasks, catalog, bus.settings.max_payload_bytes)
         self._declarations = CronDeclarations(broker, bus.system, self._tasks, self._editor)
         self._declarations.tend(sweeps)
         CronActor(
@@ -126,7 +126,8 @@ class CronService:
             payload: The payload of that event.
             actor: The Dramatiq actor that a due tick sends a message to.
             **options: `timezone`; `actor_args`, `actor_kwargs` and `queue` of an actor; `source`, `priority`;
-                `secret_fields` of a payload whose model no process knows, which are shown to nobody; `overlap`
+                `secret_fields` of a payload whose model no process knows, or of what an actor is given, by name or by
+                place from 0 on, which are shown to nobody; `overlap`
                 (`skip`, `buffer_one`, `allow`); `catch_up` (10m), `catch_up_all`; `jitter`; `ends_at`; `max_runs`;
                 `run_timeout` (1h); `max_retries`, `retry_delay`.
 
@@ -155,7 +156,7 @@ class CronService:
         def decide(row: CronRow | None, now: datetime) -> Change:
             fields = CronDefinition.model_fields.keys() - {"secret_fields"}
             said = {field: getattr(known(row, name).task, field) for field in fields}
-            definition = self._editor.marked(CronDefinition.make(**{**said, **changes}), row)
+            definition = self._editor.accepted(CronDefinition.make(**{**said, **changes}), row)
             return changed(known(row, name), definition, now)
 
         return self._editor.edit(name, decide)
@@ -232,7 +233,7 @@ class CronService:
         definition = definition_of(self._broker, name, schedule, event_type, payload, actor, options)
         due_ms = due_ms_of(self._broker.clock.now_ms(), at, delay)
         entry_id = f"cron-create:{name}:{secrets.token_hex(6)}"
-        self._keep(cron_message_at(entry_id, due_ms, "create", self._editor.marked(definition).model_dump_json()))
+        self._keep(cron_message_at(entry_id, due_ms, "create", self._editor.accepted(definition).model_dump_json()))
         return from_ms(due_ms)
 
     def get(self, name: str) -> CronTask:

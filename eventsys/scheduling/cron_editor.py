@@ -7,11 +7,12 @@ from collections.abc import Callable
 from datetime import datetime
 
 from eventsys.clock import Clock, from_ms
-from eventsys.errors import NotFoundError
+from eventsys.errors import CronTaskError, NotFoundError
 from eventsys.model.builtin_payloads import CronTaskChanged
 from eventsys.model.catalog import Catalog
 from eventsys.model.cron_task import CronDefinition, CronTask
 from eventsys.model.masking import secret_fields
+from eventsys.model.payloads import ANY_LENGTH, encode_payload
 from eventsys.scheduling.cron_changes import Change, created, declared
 from eventsys.store.cron_events import cron_event_step
 from eventsys.store.cron_tasks import CronRow, CronTaskStore
@@ -29,10 +30,12 @@ class CronEditor:
         clock: The time.
         tasks: Where tasks are stored.
         catalog: The models that tell which fields of payloads are secret.
+        most_bytes: The longest payload that is published here, as JSON.
     """
 
-    def __init__(self, clock: Clock, tasks: CronTaskStore, catalog: Catalog) -> None:
+    def __init__(self, clock: Clock, tasks: CronTaskStore, catalog: Catalog, most_bytes: int) -> None:
         self._catalog = catalog
+        self._most_bytes = most_bytes
         self._clock = clock
         self._tasks = tasks
 
@@ -64,27 +67,39 @@ class CronEditor:
         """Create a task, or change it if this definition is not the one that was declared last.
 
         Raises:
-            CronTaskError: If it would never be due.
+            CronTaskError: If it would never be due, or its payload is too long.
         """
 
         def decide(row: CronRow | None, now: datetime) -> Change | None:
-            marked = self.marked(definition, row)
+            accepted = self.accepted(definition, row)
             if row is None:
-                return created(marked, now, is_declared=is_declared)
-            return declared(row, marked, now)
+                return created(accepted, now, is_declared=is_declared)
+            return declared(row, accepted, now)
 
         return self.edit(definition.name, decide)
 
-    def marked(self, definition: CronDefinition, row: CronRow | None = None) -> CronDefinition:
-        """Return a definition that names the secret fields of its payload, for those who show it without the model.
+    def accepted(self, definition: CronDefinition, row: CronRow | None = None) -> CronDefinition:
+        """Return a definition as it is kept: it names the secret fields, for those who show it without the model.
 
-        A process that does not know the model itself keeps what was known when the row was written.
+        A process that does not know the model itself keeps what was known when the row was written. What stood in the
+        row before is not measured again, since whoever wrote that may have other settings.
+
+        Raises:
+            CronTaskError: If what its runs would hand over is too long.
         """
+        sent = definition.what_is_sent
+        if row is None or row.task.what_is_sent != sent:
+            length = len(encode_payload(sent, max_bytes=ANY_LENGTH))
+            if length > self._most_bytes:
+                raise CronTaskError(
+                    f"cron task {definition.name!r} would hand over {length:,} bytes of JSON, and max_payload_bytes is"
+                    f" {self._most_bytes:,}; store the bulk elsewhere and say where it is"
+                )
         event_type = definition.event_type
         model = None if event_type is None else self._catalog.model_for(event_type)
         if model is not None:
             return definition.model_copy(update={"secret_fields": secret_fields(model)})
-        if definition.secret_fields is None and row is not None and row.task.event_type == event_type:
+        if definition.secret_fields is None and row is not None and _target(row.task) == _target(definition):
             return definition.model_copy(update={"secret_fields": row.task.secret_fields})
         return definition
 
@@ -103,6 +118,10 @@ def known(row: CronRow | None, name: str) -> CronRow:
     if row is None:
         raise NotFoundError(f"there is no cron task {name!r}; eventsys cron ls shows all")
     return row
+
+
+def _target(definition: CronDefinition) -> tuple[str | None, str | None]:
+    return definition.event_type, definition.actor
 
 
 def _told(change: Change, now_ms: int) -> list[Step]:

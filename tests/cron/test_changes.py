@@ -247,6 +247,24 @@ def test_a_task_can_be_given_another_actor_and_sends_to_its_queue(rig: Rig) -> N
     assert ran == ["hello"]
 
 
+@pytest.mark.parametrize("given", [{"event_type": "report.due"}, {"actor": "mail"}])
+def test_what_a_task_hands_over_is_as_long_as_settings_allow(services: Services, given: dict[str, Any]) -> None:
+    roomy = services.make(max_payload_bytes=2_000_000)
+    usual = services.make(name=roomy.settings.name)
+    field = "payload" if "event_type" in given else "actor_kwargs"
+    roomy.cron.create("reports", "@daily", **given, **{field: {"text": "x" * 1_500_000}})
+    for one, length in ((roomy, 2_000_000), (usual, 300_000)):
+        with pytest.raises(CronTaskError, match=r"max_payload_bytes is [0-9,]+; store the bulk elsewhere"):
+            one.cron.update("reports", **{field: {"text": "x" * length}})
+        with pytest.raises(CronTaskError, match="cron task 'others' would hand over"):
+            one.cron.create("others", "@daily", **given, **{field: {"text": "x" * length}})
+        with pytest.raises(CronTaskError):
+            one.cron.create_later("others", "@daily", delay="1h", **given, **{field: {"text": "x" * length}})
+    assert usual.cron.update("reports", schedule="@hourly").schedule == "@hourly"
+    assert len(getattr(usual.cron.get("reports"), field)["text"]) == 1_500_000
+    assert usual.cron.update("reports", **{field: {"text": "x"}}).revision == 3
+
+
 def test_an_update_that_cannot_be_changes_nothing(rig: Rig) -> None:
     rig.events.cron.create("reports", "0 * * * *", "report.due")
     with pytest.raises(CronTaskError):
