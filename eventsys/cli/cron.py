@@ -191,11 +191,9 @@ def list_runs(
 
 def _whole(service: EventService, name: str, given: dict[str, Any]) -> dict[str, Any]:
     """Return what is said of a task; asterisks that were shown in place of a secret mean that it stays."""
-    if "payload" not in given:
-        return given
-    from eventsys.scheduling.cron_secrets import whole_payload
+    from eventsys.scheduling.cron_secrets import whole_fields
 
-    return {**given, "payload": whole_payload(service.cron, name, given["payload"])}
+    return whole_fields(service.cron, name, given)
 
 
 def _tell(change: Callable[[EventService], CronTask], as_json: bool, redis_url: str | None, *, debug: bool) -> None:

@@ -2,19 +2,22 @@
 
 A field is secret when its type is `SecretStr` or `SecretBytes`, or when it is declared with
 `Field(json_schema_extra={"secret": True})`. An event whose payload has such fields names them in a header, so that
-whoever shows it masks them without knowing the model.
+whoever shows it masks them without knowing the model. What a plain actor is given has no model: a cron task names what
+of it is secret, and so does the message that it sends, in an option.
 """
 
 from __future__ import annotations
 
+import json
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 
 from eventsys.model.cron_task import CronDefinition
+from eventsys.model.dead_letter import DeadLetter
 from eventsys.model.event import Event
 from eventsys.model.misfits import misfits, misfits_with_values
 
@@ -25,6 +28,9 @@ MASK = "**********"
 
 #: The header that names the secret fields of a payload: dotted, parted by commas.
 SECRET_HEADER = "eventsys-secret"  # noqa: S105 - the name of a header
+
+#: The option of a plain message that names which of its arguments are secret.
+SECRET_OPTION = "secret_fields"  # noqa: S105 - the name of an option
 
 
 @lru_cache(maxsize=1024)
@@ -51,6 +57,12 @@ def masked_payload(secrets: type[BaseModel] | Iterable[str] | None, payload: Any
     return payload
 
 
+def masked_arguments(secrets: Iterable[str] | None, arguments: Sequence[Any]) -> tuple[Any, ...]:
+    """Return what is given by place as it may be shown; names are its places, `0` for the first, or within them."""
+    by_place = {str(place): one for place, one in enumerate(arguments)}
+    return tuple(masked_payload(secrets, by_place).values())
+
+
 def shown_payload(event: Event[Any], model: type[BaseModel] | None = None) -> Any:
     """Return the payload of an event as it may be shown: without what its header, or its model, calls secret."""
     payload = event.payload
@@ -61,11 +73,14 @@ def shown_payload(event: Event[Any], model: type[BaseModel] | None = None) -> An
 
 
 def shown_model(model: Model) -> Model:
-    """Return a model as it may be shown: what is in it of events and cron tasks, however deep, without secrets."""
+    """Return a model as it may be shown: events, cron tasks and messages in it, however deep, without secrets."""
     if isinstance(model, Event):
         return model.model_copy(update={"payload": shown_payload(model)})
     if isinstance(model, CronDefinition):
-        return model.model_copy(update={"payload": masked_payload(model.secret_fields, model.payload)})
+        return model.model_copy(update=_shown_arguments(model))
+    if isinstance(model, DeadLetter) and "m" in model.content:
+        shown_content = {**model.content, "m": _shown_message(model.content["m"])}
+        model = model.model_copy(update={"content": shown_content})
     changed: dict[str, Any] = {}
     for name in type(model).model_fields:
         value = getattr(model, name)
@@ -73,6 +88,28 @@ def shown_model(model: Model) -> Model:
         if shown is not value:
             changed[name] = shown
     return model.model_copy(update=changed) if changed else model
+
+
+def _shown_arguments(task: CronDefinition) -> dict[str, Any]:
+    secrets = task.secret_fields
+    return {
+        "payload": masked_payload(secrets, task.payload),
+        "actor_args": masked_arguments(secrets, task.actor_args),
+        "actor_kwargs": masked_payload(secrets, task.actor_kwargs),
+    }
+
+
+def _shown_message(text: str) -> str:
+    """Return a plain message as it may be shown; what is no message, or names nothing as secret, as it is."""
+    if SECRET_OPTION not in text:
+        return text
+    try:
+        message = json.loads(text)
+        secrets = message["options"][SECRET_OPTION]
+        args, kwargs = masked_arguments(secrets, message["args"]), masked_payload(secrets, message["kwargs"])
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        return text
+    return json.dumps({**message, "args": args, "kwargs": kwargs}, separators=(",", ":"))
 
 
 def _shown_value(value: Any) -> Any:

@@ -16,7 +16,7 @@ from eventsys.model.builtin_payloads import CronTaskExecuted
 from eventsys.model.catalog import CRON_TASK_EXECUTED
 from eventsys.model.cron_task import RUN_ID_PREFIX, CronDefinition, CronRun, RunOutcome
 from eventsys.model.durations import to_milliseconds
-from eventsys.model.masking import SECRET_HEADER
+from eventsys.model.masking import SECRET_HEADER, SECRET_OPTION
 from eventsys.store.cron_events import cron_event_step
 from eventsys.store.keys import CRON_QUEUE
 from eventsys.store.steps import Step, delayed_step, message_step
@@ -113,6 +113,8 @@ def _message(task: CronDefinition, tick: datetime | None, run_id: str, target_id
     scheduled_ms = None if tick is None else to_ms(tick)
     options: dict[str, Any] = {"cron": {"task": task.name, "run_id": run_id, "scheduled_ms": scheduled_ms}}
     options["chain"] = [target_id, None, 0]
+    if task.secret_fields:
+        options[SECRET_OPTION] = list(task.secret_fields)
     if task.max_retries is not None:
         options["max_retries"] = task.max_retries
     if task.retry_delay is not None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from eventsys import EventService
-from tests.support.backups import SECRETS, create_backup
+from tests.support.backups import ARGUMENTS, SECRETS, create_backup
 
 
 @pytest.fixture
@@ -75,3 +75,34 @@ def test_processes_with_and_without_the_model_declare_the_same_task(
     monkeypatch.setattr(events.catalog, "model_for", lambda event_type: None)
     assert events.cron.create("backup", "@daily", "backup.due", kept).revision == before.revision
     assert events.cron.get("backup").secret_fields == ("password", "doors.code")
+
+
+GIVEN = (
+    "--actor", "store", "--actor-args", json.dumps(ARGUMENTS["actor_args"]),
+    "--actor-kwargs", json.dumps(ARGUMENTS["actor_kwargs"]),
+    *(word for name in ARGUMENTS["secret_fields"] for word in ("--secret", name)),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_no_command_prints_arguments_of_an_actor_that_are_called_secret(
+    run: Callable[..., str], events: EventService, form: tuple[str, ...]
+) -> None:
+    printed = run("cron", "create", "backup", "--schedule", "@daily", *GIVEN, *form)
+    for command in ("show backup", "ls", "update backup --schedule @hourly", "pause backup"):
+        printed += run("cron", *command.split(), *form)
+    assert not any(secret in printed for secret in SECRETS)
+    assert printed.count("front") >= 3
+    shown = json.loads(run("cron", "show", "backup", "--json"))
+    for option in ("actor_args", "actor_kwargs"):
+        run("cron", "update", "backup", f"--{option.replace('_', '-')}", json.dumps(shown[option]))
+    task = events.cron.get("backup")
+    assert (list(task.actor_args), task.actor_kwargs) == (ARGUMENTS["actor_args"], ARGUMENTS["actor_kwargs"])
+
+
+def test_another_actor_is_given_no_secrets_by_the_names_of_the_last(
+    run: Callable[..., str], events: EventService
+) -> None:
+    run("cron", "create", "backup", "--schedule", "@daily", *GIVEN)
+    run("cron", "update", "backup", "--actor", "print", "--actor-args", '["tape", "label"]')
+    assert events.cron.get("backup").secret_fields is None

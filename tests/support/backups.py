@@ -26,6 +26,14 @@ class Backup(BaseModel):
     doors: list[Door] = []
 
 
+#: What the actor of `tape` is given: a secret by place, one by name, one deeper.
+ARGUMENTS: dict[str, Any] = {
+    "actor_args": ["tape", SECRETS[0]],
+    "actor_kwargs": {"door": {"code": SECRETS[1], "name": "front"}, "token": SECRETS[0]},
+    "secret_fields": ["1", "token", "door.code"],
+}
+
+
 def create_backup(events: EventService) -> dict[str, Any]:
     """Create the task `backup`, register its model, and return its payload."""
     events.type("backup.due", Backup)

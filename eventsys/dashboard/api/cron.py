@@ -16,7 +16,7 @@ from eventsys.errors import CronTaskError
 from eventsys.model.cron_task import CronRun, CronTask, Overlap
 from eventsys.model.priority import Priority
 from eventsys.model.queries import Page
-from eventsys.scheduling.cron_secrets import shown_task, whole_payload
+from eventsys.scheduling.cron_secrets import shown_task, whole_fields
 from eventsys.service import EventService
 
 cron = APIRouter(tags=["cron tasks"])
@@ -46,7 +46,8 @@ class CronFields(BaseModel):
     event_type: str | None = None
     payload: dict[str, Any] | None = None
     secret_fields: list[str] | None = None
-    """Fields of the payload, dotted, that nobody is shown; where the model of the type is known, it says so instead."""
+    """Fields of the payload, dotted, that nobody is shown; where the model of the type is known, it says so instead. Of
+    what an actor is given, names of arguments, or their places from 0 on."""
     source: str | None = None
     priority: Priority | None = None
     actor: str | None = None
@@ -65,11 +66,7 @@ class CronFields(BaseModel):
 
     def given(self, bus: EventService, name: str) -> dict[str, Any]:
         """Return what was said of a task; asterisks that were shown in place of a secret mean that it stays."""
-        said = {field: getattr(self, field) for field in self.model_fields_set}
-        return {
-            field: whole_payload(bus.cron, name, value) if field == "payload" else value
-            for field, value in said.items()
-        }
+        return whole_fields(bus.cron, name, {field: getattr(self, field) for field in self.model_fields_set})
 
     def told(self) -> dict[str, Any]:
         """Return what was said, as JSON, without what may be private."""

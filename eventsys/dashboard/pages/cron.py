@@ -16,7 +16,7 @@ from eventsys.dashboard.rendering import go_to, render
 from eventsys.errors import CronTaskError, EventsysError, NotFoundError
 from eventsys.model.cron_task import Overlap
 from eventsys.model.priority import Priority
-from eventsys.scheduling.cron_secrets import shown_task, whole_payload
+from eventsys.scheduling.cron_secrets import shown_task, whole_fields
 
 cron = APIRouter()
 
@@ -81,7 +81,7 @@ def save_task(request: Request, desk: Changes, form: OurForm) -> Response:
     try:
         task = desk.events.cron.get(editing) if editing else None
         given = fields_in(form.fields)
-        given["payload"] = whole_payload(desk.events.cron, editing, given["payload"]) if editing else given["payload"]
+        given = whole_fields(desk.events.cron, editing, given) if editing else given
         if form.text("only") == "ticks":
             ticks = next_ticks(given["schedule"], given["timezone"], desk.events.broker.clock.now())
             return render(
