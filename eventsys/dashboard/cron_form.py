@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from eventsys.dashboard.room import MOST_OF_ALL
 from eventsys.dashboard.schema_form import object_in
 from eventsys.errors import CronTaskError, InvalidPayloadError
 from eventsys.model.cron_schedule import CronSchedule
@@ -21,6 +22,9 @@ _PLAIN = ("schedule", "timezone", "event_type", "source", "actor", "queue", "ove
 _LENGTHS = ("catch_up", "jitter", "run_timeout")
 _PERHAPS = ("max_runs", "max_retries")
 
+#: Fields of a task that may be longer than a page has room for; `keeps` names those that its form was shown without.
+MAY_BE_LONG = ("payload", "secret_fields", "source", "actor_args", "actor_kwargs")
+
 
 def text_of(task: CronTask) -> dict[str, str]:
     """Return a task as the fields of its form."""
@@ -31,23 +35,35 @@ def text_of(task: CronTask) -> dict[str, str]:
         **plain, **lengths, **perhaps,
         "name": task.name,
         "priority": task.priority.name.lower(),
-        "payload": _written(task.payload) if task.payload else "",
-        "actor_args": json.dumps(list(task.actor_args)) if task.actor_args else "",
-        "actor_kwargs": json.dumps(task.actor_kwargs) if task.actor_kwargs else "",
+        "payload": _written(task.payload, indent=2) if task.payload else "",
+        "actor_args": _written(list(task.actor_args)) if task.actor_args else "",
+        "actor_kwargs": _written(task.actor_kwargs) if task.actor_kwargs else "",
+        "secret_fields": ", ".join(task.secret_fields or ()),
         "catch_up_all": "yes" if task.catch_up_all else "",
-        "ends_at": "" if task.ends_at is None else f"{task.ends_at.astimezone(UTC):%Y-%m-%dT%H:%M}",
+        "ends_at": "" if task.ends_at is None else _shown_moment(task.ends_at),
         "retry_delay": "" if task.retry_delay is None else format_duration(task.retry_delay),
     }  # fmt: skip
 
 
-def _written(payload: Any) -> str:
+def _written(value: Any, indent: int | None = None) -> str:
     """Return JSON to be edited: letters that hide or reorder others are escapes, which mean the same in JSON."""
-    text = json.dumps(payload, indent=2, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False)
+    if len(text) > MOST_OF_ALL:
+        return text  # no form has room for it, and making it readable takes as long as it is
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
     return "".join(one if one.isprintable() or one == "\n" else json.dumps(one)[1:-1] for one in text)
+
+
+def _shown_moment(moment: datetime) -> str:
+    """Return a moment as an input for date and time takes it, with seconds where it has some."""
+    there = moment.astimezone(UTC).replace(tzinfo=None)
+    return there.isoformat(timespec="milliseconds" if there.microsecond else "seconds" if there.second else "minutes")
 
 
 def fields_in(sent: Mapping[str, str]) -> dict[str, Any]:
     """Return what `CronService.create` and `update` are given: all that the form has, set or back to its default.
+
+    What the form was shown without is not given, so that it stays what it is.
 
     Raises:
         CronTaskError: If a field cannot be read.
@@ -67,6 +83,7 @@ def fields_in(sent: Mapping[str, str]) -> dict[str, Any]:
         "payload": object_in(text["payload"]) if text.get("payload") else {},
         "actor_args": _list(text.get("actor_args", "")),
         "actor_kwargs": object_in(text["actor_kwargs"]) if text.get("actor_kwargs") else {},
+        "secret_fields": _names(text.get("secret_fields", "")),
     }
     if text.get("priority"):
         given["priority"] = _priority(text["priority"])
@@ -75,7 +92,13 @@ def fields_in(sent: Mapping[str, str]) -> dict[str, Any]:
     if given["event_type"] is not None:
         # What an actor is sent is nothing that an event has.
         given = {name: value for name, value in given.items() if name not in {"actor_args", "actor_kwargs", "queue"}}
-    return given
+    kept = kept_in(sent)
+    return {name: value for name, value in given.items() if name not in kept}
+
+
+def kept_in(sent: Mapping[str, str]) -> set[str]:
+    """Return which fields a form was shown without, as they were too long for it."""
+    return set(sent.get("keeps", "").split()).intersection(MAY_BE_LONG)
 
 
 def next_ticks(expression: str, timezone: str, now: datetime, count: int = SHOWN_TICKS) -> list[datetime]:
@@ -91,6 +114,10 @@ def next_ticks(expression: str, timezone: str, now: datetime, count: int = SHOWN
             break
         found.append(following)
     return found[1:]
+
+
+def _names(text: str) -> list[str] | None:
+    return [name.strip() for name in text.split(",") if name.strip()] or None
 
 
 def _list(text: str) -> list[Any]:

@@ -109,7 +109,17 @@ def _when(moment: datetime | None) -> Markup:
 def _pretty(context: Context, value: Any, command: str) -> str:
     """Return JSON on several lines; what could hide or reorder text is escaped."""
     plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else to_jsonable_python(value)
-    return _lines(context, json.dumps(plain, indent=2, ensure_ascii=False), command)
+    parts, length = [], 0
+    for part in _indented.iterencode(plain):
+        parts.append(part)
+        length += len(part)
+        if length > MOST_OF_ONE:  # the rest of a large one is not shown, and takes longer than all else on the page
+            length = max(length, len(json.dumps(plain, ensure_ascii=False)))
+            break
+    return _fitting_lines(context, "".join(parts), length, command)
+
+
+_indented = json.JSONEncoder(indent=2, ensure_ascii=False)
 
 
 @pass_context
@@ -121,13 +131,18 @@ def _lines(context: Context, text: str, command: str) -> str:
         text: What is shown as far as there is room for it.
         command: What shows the whole; the line behind what was cut names it.
     """
+    return _fitting_lines(context, text, len(text), command)
+
+
+def _fitting_lines(context: Context, text: str, length: int, command: str) -> str:
+    """Return the same for the beginning of a text; `length` is that of the whole."""
     # An escape has up to ten letters: what is looked at is bounded before each of them is.
     looked_at = text[:MOST_OF_ONE]
     written = "\n".join(visible(line.replace("\t", "    ")) for line in looked_at.split("\n"))
     cut = context["room"].cut(written)
-    if len(cut) == len(written) and len(looked_at) == len(text):
+    if len(cut) == len(written) and len(looked_at) == length:
         return written
-    return f"{cut}\n… cut here, of {len(text):,} letters: {command} shows all"
+    return f"{cut}\n… cut here, of {length:,} letters: {command} shows all"
 
 
 def _compact(value: Any) -> str:

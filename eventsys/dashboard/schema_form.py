@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from eventsys.dashboard.room import size_of
 from eventsys.errors import InvalidPayloadError
+from eventsys.readable import visible
 
 Schema = Mapping[str, Any]
+
+#: Bytes of a page that the fields of a form may take before anything is filled in; of more, the payload is one field.
+MOST_OF_FIELDS = 40_000
+
+#: Bytes around the texts of a field, and around each of its choices: tags, names of attributes.
+_AROUND_A_FIELD, _AROUND_A_CHOICE = 250, 40
 
 #: Objects within objects that have fields of their own; deeper ones are written as JSON.
 _DEEPEST = 4
@@ -51,11 +59,29 @@ class Field(NamedTuple):
         """What a person calls it."""
         return ".".join(self.path)
 
+    @property
+    def size(self) -> int:
+        """The bytes that it takes on a page at most, before anything is filled in."""
+        around = _AROUND_A_FIELD + _AROUND_A_CHOICE * len(self.choices)
+        as_they_are = [self.name, self.default, *self.choices, *map(str, self.limits.values())]
+        escaped = [self.label, self.said, *self.choices]
+        return around + sum(map(size_of, as_they_are)) + sum(size_of(visible(text)) for text in escaped)
+
 
 def fields_of(schema: Schema) -> list[Field]:
     """Return the fields of an object, those of the objects in it too; what is of no simple kind is written as JSON."""
     known = schema.get("$defs", {})
     return list(_fields(_resolved(schema, known), known, (), is_required=True))
+
+
+def has_room(fields: Iterable[Field]) -> bool:
+    """Say whether a page has room for a form with so many fields."""
+    left = MOST_OF_FIELDS
+    for one in fields:
+        left -= one.size
+        if left < 0:
+            return False
+    return True
 
 
 def payload_of(fields: list[Field], sent: Mapping[str, str]) -> dict[str, Any]:

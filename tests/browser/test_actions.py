@@ -218,6 +218,32 @@ def test_an_event_is_published_from_the_form_of_its_type_and_as_json(page: Any, 
     assert [one.payload for one in events.get_delayed_events().items] == [{"n": 1}]
 
 
+def test_a_payload_is_written_as_json_beside_the_fields_that_a_type_needs(
+    page: Any, url: str, events: EventService
+) -> None:
+    page.goto(f"{url}/types/user.login")
+    page.get_by_text("Write the payload as JSON instead").click()
+    page.get_by_label("Payload (JSON)").fill('{"user_id": "grace"}')
+    _click(page, "Send as JSON")
+    _says(page, "It was published.")
+    [event] = events.get_event_records(EventFilter(types=("user.login",))).items
+    assert event.payload == {"user_id": "grace"}
+
+
+def test_a_task_is_edited_whose_payload_no_form_has_room_for(page: Any, url: str, events: EventService) -> None:
+    payload = {"text": "<&" * 60_000}
+    events.cron.create("nightly", "0 6 * * *", "report.due", payload)
+    page.goto(f"{url}/cron-form?name=nightly")
+    _says(page, "too long for a form")
+    page.get_by_label("Schedule").fill("61 * * * *")
+    _click(page, "Save")
+    page.get_by_role("alert").wait_for()
+    page.get_by_label("Schedule").fill("@hourly")
+    _click(page, "Save")
+    _says(page, "The task was changed.")
+    assert (events.cron.get("nightly").payload, events.cron.get("nightly").schedule) == (payload, "@hourly")
+
+
 def test_a_delivery_that_is_to_be_tried_again_is_cancelled(
     page: Any, url: str, events: EventService, quick_work: Work
 ) -> None:

@@ -8,10 +8,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from eventsys import EventService
-from tests.dashboard.browser import Browser
+from tests.dashboard.browser import Browser, Elements
 from tests.dashboard.conftest import JSON
 from tests.dashboard.test_page_forms import _filled_in
-from tests.support.backups import SECRETS, create_backup
+from tests.support.backups import ARGUMENTS, SECRETS, create_backup
 
 API = "/api/v1/cron"
 
@@ -65,3 +65,52 @@ def test_asterisks_of_a_task_that_is_new_are_what_they_are(client: TestClient, e
     sent = {"schedule": "@hourly", "event_type": "note.due", "payload": {"stars": "**********"}}
     assert client.put(f"{API}/new", json=sent).status_code == 200
     assert events.cron.get("new").payload == {"stars": "**********"}
+
+
+@pytest.fixture
+def sends(events: EventService) -> None:
+    """A task, `backup`, that sends an actor secrets."""
+    events.cron.create("backup", "@daily", actor="store", **ARGUMENTS)
+
+
+def test_secret_arguments_of_an_actor_are_shown_on_no_page_and_in_no_answer(client: TestClient, sends: None) -> None:
+    texts = {path: client.get(path, headers={"accept": "text/html"}).text
+             for path in ("/cron", "/cron/backup", "/cron-form?name=backup")}  # fmt: skip
+    texts |= {path: client.get(path).text for path in (API, f"{API}/backup")}
+    texts["PATCH"] = client.patch(f"{API}/backup", json={"schedule": "@hourly"}).text
+    for where, text in texts.items():
+        assert not any(secret in text for secret in SECRETS), where
+        assert ("front" in text) is (where != "/cron"), where
+
+
+def test_secret_arguments_stay_what_they_are_when_a_task_is_saved_from_its_form(
+    browser: Browser, events: EventService, sends: None
+) -> None:
+    text = browser.client.get("/cron-form?name=backup", headers={"accept": "text/html"}).text
+    given = {one["name"]: one.get("value") or "" for one in Elements(text).of("input") if one.get("name")}
+    filled = {**_filled_in(text), "actor_args": given["actor_args"].replace("tape", "disk")}
+    assert given["secret_fields"] == "1, token, door.code"
+    assert browser.send("/cron-form?name=backup", "/cron-form", **filled).status_code == 303
+    task = events.cron.get("backup")
+    assert task.actor_args == ("disk", SECRETS[0])
+    assert task.actor_kwargs == ARGUMENTS["actor_kwargs"]
+    assert task.secret_fields == ("1", "token", "door.code")
+
+
+def test_a_form_can_say_what_is_secret(browser: Browser, events: EventService) -> None:
+    fields = {"name": "notes", "schedule": "@daily", "event_type": "note.due", "payload": '{"a": {"b": "0penSesame"}}'}
+    browser.send("/cron-form", "/cron-form", **fields, secret_fields="a.b, with space,")
+    assert events.cron.get("notes").secret_fields == ("a.b", "with space")
+    assert SECRETS[1] not in browser.client.get("/cron/notes", headers={"accept": "text/html"}).text
+
+
+def test_a_program_sends_back_the_arguments_that_it_was_shown(
+    client: TestClient, events: EventService, sends: None
+) -> None:
+    shown = client.get(f"{API}/backup").json()
+    sent = {name: shown[name] for name in ("actor_args", "actor_kwargs")}
+    sent["actor_kwargs"]["door"]["name"] = "back"
+    assert client.patch(f"{API}/backup", json=sent).status_code == 200
+    task = events.cron.get("backup")
+    assert list(task.actor_args) == ARGUMENTS["actor_args"]
+    assert task.actor_kwargs == {"door": {"code": SECRETS[1], "name": "back"}, "token": SECRETS[0]}

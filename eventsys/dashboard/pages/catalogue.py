@@ -14,7 +14,8 @@ from eventsys.dashboard.forms import Form, OurForm
 from eventsys.dashboard.problems import status_of
 from eventsys.dashboard.profiles import profile_of, standings_of
 from eventsys.dashboard.rendering import go_to, render
-from eventsys.dashboard.schema_form import Field, fields_of, object_in, payload_of
+from eventsys.dashboard.room import fitting
+from eventsys.dashboard.schema_form import Field, fields_of, has_room, object_in, payload_of
 from eventsys.errors import EventsysError, InvalidEventError
 from eventsys.model.identifiers import new_event_id
 from eventsys.model.metrics import TypeMetrics
@@ -62,7 +63,8 @@ def _publish(request: Request, desk: Changes, form: Form, event_type: str, field
     if form.text("priority"):
         given["priority"] = _priority(form.text("priority"))
     written = form.text("json")
-    payload = object_in(written) if written or not fields else payload_of(fields, form.fields)
+    is_written = bool(written) or not fields or form.text("only") == "json"
+    payload = object_in(written) if is_written else payload_of(fields, form.fields)
     delay = form.text("delay")
     if delay:
         later = desk.change(
@@ -80,7 +82,7 @@ def _list_page(
     look = bus.store.metrics.look()
     return render(
         request, "types.html", status=status, rows=standings_of(bus, look), figures=look.by_type(with_oldest=False),
-        asked=asked or _fresh(bus), fault=fault, priorities=Priority,
+        fault=fault, **_filled(bus, asked),
     )  # fmt: skip
 
 
@@ -90,20 +92,31 @@ def _type_page(
 ) -> Response:  # fmt: skip
     look = bus.store.metrics.look()
     figures = look.by_type(with_oldest=False).get(event_type) or TypeMetrics(event_type=event_type)
+    profile = profile_of(bus, look, event_type)
     return render(
-        request, "type.html", status=status, profile=profile_of(bus, look, event_type), figures=figures,
-        fields=_form_fields(bus, event_type), asked=asked or _fresh(bus), fault=fault, priorities=Priority,
+        request, "type.html", status=status, profile=profile, figures=figures, fields=_fields_in(profile.payload),
+        fault=fault, **_filled(bus, asked),
     )  # fmt: skip
 
 
 def _form_fields(bus: EventService, event_type: str) -> list[Field]:
     model = bus.catalog.model_for(event_type)
-    return [] if model is None else fields_of(model.model_json_schema())
+    return _fields_in(None if model is None else model.model_json_schema())
 
 
-def _fresh(bus: EventService) -> dict[str, str]:
-    """Return what a form says before anything is filled in: the id, so that sending it twice publishes once."""
-    return {"id": new_event_id(bus.broker.clock.now_ms())}
+def _fields_in(schema: Mapping[str, Any] | None) -> list[Field]:
+    """Return the fields of a form; none where a page has no room for all of them: the payload is then one field."""
+    fields = [] if schema is None else fields_of(schema)
+    return fields if has_room(fields) else []
+
+
+def _filled(bus: EventService, asked: Mapping[str, str] | None) -> dict[str, Any]:
+    """Return what the form is filled in with, and which of its fields a page has no room for.
+
+    Before anything is filled in it has the id, so that sending it twice publishes once.
+    """
+    filled, left_out = fitting(asked or {"id": new_event_id(bus.broker.clock.now_ms())})
+    return {"asked": filled, "left_out": left_out, "priorities": Priority}
 
 
 def _fault(error: EventsysError) -> str:

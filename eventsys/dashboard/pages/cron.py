@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter
@@ -9,19 +11,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from eventsys.dashboard.context import Bus, Changes
-from eventsys.dashboard.cron_form import fields_in, next_ticks, text_of
+from eventsys.dashboard.cron_form import fields_in, kept_in, next_ticks, text_of
 from eventsys.dashboard.forms import OurForm
 from eventsys.dashboard.problems import status_of
 from eventsys.dashboard.rendering import go_to, render
+from eventsys.dashboard.room import fitting
 from eventsys.errors import CronTaskError, EventsysError, NotFoundError
-from eventsys.model.cron_task import Overlap
+from eventsys.model.cron_task import CronTask, Overlap
 from eventsys.model.priority import Priority
 from eventsys.scheduling.cron_secrets import shown_task, whole_fields
 
 cron = APIRouter()
 
 #: Tasks on a page, and runs of each in its strip.
-MOST_TASKS, MOST_RUNS = 100, 20
+MOST_TASKS, MOST_RUNS = 20, 20
 
 
 @cron.get("/cron")
@@ -70,7 +73,7 @@ def show_form(request: Request, bus: Bus, name: str = "") -> Response:
     """Show the form for a new task, or with the task that is to be changed."""
     task = bus.cron.get(name) if name else None
     asked = {} if task is None else text_of(shown_task(bus.catalog, task))
-    return render(request, "cron_form.html", task=task, asked=asked, fault="", ticks=[], **_CHOICES)
+    return _form_page(request, task, asked)
 
 
 @cron.post("/cron-form")
@@ -84,9 +87,7 @@ def save_task(request: Request, desk: Changes, form: OurForm) -> Response:
         given = whole_fields(desk.events.cron, editing, given) if editing else given
         if form.text("only") == "ticks":
             ticks = next_ticks(given["schedule"], given["timezone"], desk.events.broker.clock.now())
-            return render(
-                request, "cron_form.html", task=task, asked=form.fields, fault="", ticks=ticks, **_CHOICES
-            )  # fmt: skip
+            return _form_page(request, task, form.fields, ticks=ticks)
         told = {key: value for key, value in given.items() if key in {"schedule", "timezone", "event_type", "actor"}}
         if task is not None:
             desk.change("cron.update", editing, lambda: desk.events.cron.update(editing, **given), **told)
@@ -97,9 +98,7 @@ def save_task(request: Request, desk: Changes, form: OurForm) -> Response:
         if status_of(error) >= 500:
             raise
         said = " ".join(str(error).split())
-        return render(
-            request, "cron_form.html", status=422, task=task, asked=form.fields, fault=said, ticks=[], **_CHOICES
-        )  # fmt: skip
+        return _form_page(request, task, form.fields, fault=said, status=422)
     return go_to(request, "cron", name, done="created")
 
 
@@ -111,6 +110,17 @@ def show_task(request: Request, bus: Bus, name: str) -> Response:
 
 
 _CHOICES: dict[str, Any] = {"overlaps": [one.value for one in Overlap], "priorities": Priority}
+
+
+def _form_page(
+    request: Request, task: CronTask | None, asked: Mapping[str, str], *, fault: str = "",
+    ticks: Sequence[datetime] = (), status: int = 200,
+) -> Response:  # fmt: skip
+    filled, left_out = fitting(asked)
+    return render(
+        request, "cron_form.html", status=status, task=task, asked=filled, fault=fault, ticks=ticks,
+        left_out=left_out | kept_in(asked), **_CHOICES,
+    )  # fmt: skip
 
 
 def _refuse_taken(desk: Changes, name: str) -> None:
