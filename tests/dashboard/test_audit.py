@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import inspect
 import logging
+import re
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -12,7 +15,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.testclient import TestClient
 
 from eventsys import EventService
-from eventsys.dashboard import dashboard
+from eventsys.dashboard import api, dashboard, pages
 from eventsys.dashboard.access import Access
 from eventsys.dashboard.app import application
 from tests.dashboard.conftest import TOKEN, client_of
@@ -45,6 +48,18 @@ def test_what_a_route_changes_is_changed_at_the_desk(route: str) -> None:
     parts = [part for name, part in vars(inspect.getmodule(CHANGING[route])).items() if f"{name}(" in text]
     called = [inspect.getsource(part) for part in parts if inspect.isfunction(part)]
     assert any("desk.change(" in one for one in (text, *called))
+
+
+def _actions(package: ModuleType) -> set[str]:
+    """Return what the modules of a package change at the desk, by the names under which that is on record."""
+    text = "".join(one.read_text() for one in Path(package.__file__ or "").parent.glob("*.py"))
+    named = set(re.findall(r'desk\.change\(\s*f?"([a-z_.{}]+)"', text))
+    assert len(named) >= 15
+    return {name.replace("{verb}", verb) for name in named for verb in ("run", "cancel")}
+
+
+def test_whatever_a_page_changes_a_program_can_change_too() -> None:
+    assert _actions(pages) - _actions(api) == set()
 
 
 def test_who_changed_what_is_logged_and_published_without_the_payload(

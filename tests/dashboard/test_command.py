@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -12,10 +13,13 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from typer.main import get_command
 
+from eventsys.cli.commands import app
 from eventsys.dashboard import Access
 from eventsys.dashboard.serving import serve
 from eventsys.dashboard.web_settings import load_web_settings, refuse_open_door
@@ -56,6 +60,15 @@ def test_tokens_come_from_the_environment_or_from_files(monkeypatch: pytest.Monk
     monkeypatch.setenv("EVENTSYS_WEB_TOKEN_FILE", str(tmp_path / "absent"))
     with pytest.raises(SettingsError, match="cannot be read"):
         load_web_settings().access()
+
+
+@pytest.mark.parametrize("command", ["web", "dev"])
+def test_no_option_takes_a_token(command: str) -> None:
+    """Every user of a machine can read the command lines of all processes."""
+    found: Any = get_command(app)
+    options = {option for one in found.commands[command].params for option in one.opts}
+    assert "--port" in options
+    assert not [one for one in options if re.search("token|password|secret|credential", one)]
 
 
 def test_a_token_that_can_be_guessed_is_refused_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,6 +86,15 @@ def test_the_schema_of_a_type_is_cut(client: TestClient, events: EventService) -
     assert "eventsys schema export MODULE shows all" in client.get("/types/wide.sent").text
 
 
+def test_a_source_is_cut_wherever_it_is_shown(client: TestClient, events: EventService) -> None:
+    source, key = WORST * 5_000, WORST * 160
+    for number in range(20):
+        events.publish("order.paid", {}, source=f"{number}{source}", id=f"one-{number}")
+        events.schedule("order.due", {}, delay="1h", source=source, key=f"{number}{key}")
+    for path in ("/events", "/events/one-1", "/types/order.paid", "/delayed"):
+        assert "…" in _page(client, path)
+
+
 def test_alerts_of_the_past_are_cut(client: TestClient, events: EventService) -> None:
     for _ in range(10):
         events.publish("system.warning", {"message": "<" * 50_000, "key": "k"})

@@ -135,6 +135,28 @@ def test_an_event_is_found_and_shown(browser: Browser, events: EventService, let
     browser.open("/events/unknown", 404)
 
 
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("status=failed", 2), ("status=delivered", 1), ("status=pending", 0), ("types=order.paid", 2),
+        ("types=order.*,note.taken", 3), ("subscription=ship", 2), ("sources=desk", 1), ("text=needle", 1),
+        ("correlation_id=chain-1", 1), ("start_time=2999-01-01T00:00", 0), ("end_time=2001-01-01T00:00", 0),
+        ("start_time=2001-01-01T00:00&end_time=2999-01-01T00:00&types=order.*,note.*", 3),
+        ("status=failed&sources=desk", 0),
+    ],
+)  # fmt: skip
+def test_events_are_searched_for_by_every_field_of_the_form(
+    browser: Browser, events: EventService, letters: list[str], asked: str, found: int
+) -> None:
+    note = events.publish("note.taken", {"deep": {"needle": 1}}, source="desk", correlation_id="chain-1")
+    events.wait(note.id)
+    page = browser.open(f"/events?{asked}")
+    rows = [one for one in page.of("a") if str(one["href"]).startswith("/events/") and "title" in one]
+    assert len(rows) == found
+    names = {one["name"] for kind in ("input", "select") for one in page.of(kind) if one.get("name")}
+    assert {part.partition("=")[0] for part in asked.split("&")} <= names
+
+
 def test_secret_fields_are_masked(browser: Browser, events: EventService, quick_work: Callable[..., Any]) -> None:
     class Login(BaseModel):
         user: str

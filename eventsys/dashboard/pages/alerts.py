@@ -17,6 +17,9 @@ alerts = APIRouter()
 #: Warnings and errors of the past that are listed.
 _MOST_LISTED = 50
 
+#: Troubles that are shown.
+_MOST_TROUBLES = 25
+
 
 @alerts.get("/alerts")
 def list_alerts(request: Request, bus: Bus) -> Response:
@@ -25,4 +28,5 @@ def list_alerts(request: Request, bus: Bus) -> Response:
     return render(
         request, "alerts.html", troubles=bus.bus.system.troubles(), rules=rules_of(bus.settings.alerts),
         past=bus.get_event_records(newest).items, posts=bus.settings.alerts.webhook_url is not None,
+        most_troubles=_MOST_TROUBLES,
     )  # fmt: skip

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from eventsys.dashboard.context import Bus, Changes
 from eventsys.dashboard.forms import Form, OurForm
+from eventsys.dashboard.paging import rows_on
 from eventsys.dashboard.problems import status_of
 from eventsys.dashboard.profiles import profile_of, standings_of
 from eventsys.dashboard.rendering import go_to, render
@@ -24,14 +25,17 @@ from eventsys.service import EventService
 
 catalogue = APIRouter()
 
+#: Types on a page.
+MOST_TYPES = 100
+
 #: What else a form says of an event, by the names of `publish`.
 _FIELDS = ("id", "source", "correlation_id", "idempotency_key")
 
 
 @catalogue.get("/types")
-def list_types(request: Request, bus: Bus) -> Response:
+def list_types(request: Request, bus: Bus, page: int = 1) -> Response:
     """List the types that this process knows, and those that were ever published."""
-    return _list_page(request, bus)
+    return _list_page(request, bus, page=page)
 
 
 @catalogue.post("/publish")
@@ -77,12 +81,13 @@ def _publish(request: Request, desk: Changes, form: Form, event_type: str, field
 
 
 def _list_page(
-    request: Request, bus: EventService, asked: Mapping[str, str] | None = None, fault: str = "", status: int = 200
-) -> Response:
+    request: Request, bus: EventService, asked: Mapping[str, str] | None = None, fault: str = "", status: int = 200,
+    page: int = 1,
+) -> Response:  # fmt: skip
     look = bus.store.metrics.look()
     return render(
-        request, "types.html", status=status, rows=standings_of(bus, look), figures=look.by_type(with_oldest=False),
-        fault=fault, **_filled(bus, asked),
+        request, "types.html", status=status, rows=rows_on(page, standings_of(bus, look), MOST_TYPES),
+        figures=look.by_type(with_oldest=False), fault=fault, **_filled(bus, asked),
     )  # fmt: skip
 
 

@@ -13,6 +13,9 @@ from eventsys.model.machinery import InHand
 
 machines = APIRouter()
 
+#: Processes that are shown, messages that are named of each, and queues.
+MOST_PROCESSES, MOST_HELD, MOST_QUEUES = 40, 16, 60
+
 
 @machines.get("/workers")
 def list_workers(request: Request, bus: Bus) -> Response:
@@ -21,7 +24,10 @@ def list_workers(request: Request, bus: Bus) -> Response:
     look = bus.machinery.look()
     for one in look.in_hand():
         in_hand.setdefault(one.process, []).append(one)
-    return render(request, "workers.html", processes=look.processes, queues=look.queues, in_hand=in_hand)
+    return render(
+        request, "workers.html", processes=look.processes, queues=look.queues, in_hand=in_hand,
+        most_processes=MOST_PROCESSES, most_held=MOST_HELD, most_queues=MOST_QUEUES,
+    )  # fmt: skip
 
 
 @machines.post("/queues/{name}/pause")

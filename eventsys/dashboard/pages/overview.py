@@ -16,6 +16,9 @@ from eventsys.runtime.doctor import examine
 
 overview = APIRouter()
 
+#: Troubles that are shown; the page of alerts has more of them.
+MOST_TROUBLES = 10
+
 
 @overview.get("/")
 def show_overview(request: Request, bus: Bus) -> Response:
@@ -26,7 +29,7 @@ def show_overview(request: Request, bus: Bus) -> Response:
     found = [one for one in diagnosis.findings if one.severity is not Severity.OK]
     return render(
         request, "overview.html", figures=figures_of(look.totals()), charts=charts,
-        findings=found, checks=len(diagnosis.findings), troubles=bus.bus.system.troubles(),
+        findings=found, checks=len(diagnosis.findings), troubles=bus.bus.system.troubles(), most_troubles=MOST_TROUBLES,
         types=sorted(look.by_type(with_oldest=False).values(), key=lambda one: -one.total_events)[:8],
     )  # fmt: skip
 

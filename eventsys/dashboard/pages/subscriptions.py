@@ -9,19 +9,24 @@ from starlette.responses import Response
 from eventsys.bus.replay import USUAL_RATE
 from eventsys.dashboard.context import Bus, Changes
 from eventsys.dashboard.forms import OurForm
+from eventsys.dashboard.paging import rows_on
 from eventsys.dashboard.rendering import go_to, render
 
 subscriptions = APIRouter()
+
+#: Subscriptions on a page.
+MOST_SUBSCRIPTIONS = 60
 
 #: Replays of all subscriptions among which those of one are looked for.
 _LOOKED_AT = 50
 
 
 @subscriptions.get("/subscriptions")
-def list_subscriptions(request: Request, bus: Bus) -> Response:
+def list_subscriptions(request: Request, bus: Bus, page: int = 1) -> Response:
     """List the subscriptions with their figures."""
     look = bus.store.metrics.look()
-    return render(request, "subscriptions.html", standings=bus.subscriptions.list(look), figures=look.by_subscription())
+    standings = rows_on(page, bus.subscriptions.list(look), MOST_SUBSCRIPTIONS)
+    return render(request, "subscriptions.html", standings=standings, figures=look.by_subscription())
 
 
 @subscriptions.post("/subscriptions/{name:path}/pause")
