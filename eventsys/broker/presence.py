@@ -19,6 +19,7 @@ from eventsys.store.redis_time import read_clock
 from eventsys.store.scripts import script
 
 from .allocator import give_back
+from .garbage import FullLooks
 
 
 class Lease(NamedTuple):
@@ -300,13 +301,14 @@ class Presence:
     def _run(self) -> None:
         next_beat = time.monotonic() + self._lease.beat_s
         # The first look at once: where processes end often, none would live to take its second.
-        pause_s = 0.0
+        pause_s, garbage = 0.0, FullLooks()
         while not self._is_stopped_after(pause_s):
             pause_s = min(self._lease.scan_s, LOOK_S)
             try:
                 if time.monotonic() >= next_beat:
                     self.beat()
                     next_beat = time.monotonic() + self._lease.beat_s
+                    garbage.look()
                     give_back()
                 self._look()
                 if self._is_round_due():

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from eventsys.broker.allocator import give_back, settle_allocator
-from eventsys.broker.garbage import settle_garbage
+from eventsys.broker.garbage import FullLooks, settle_garbage
 from eventsys.dashboard.access import Access
 from eventsys.dashboard.app import application
 from eventsys.dashboard.gate import Gate
@@ -78,6 +78,7 @@ class Server(uvicorn.Server):
     def __init__(self, events: EventService, access: Access, *, hosts: Sequence[str] = ()) -> None:
         app = application(events, access)
         self._live: Live = app.state.live
+        self._garbage = FullLooks()
         gate = Gate(app, access, allowed_names(hosts), events.broker.clock.monotonic)
         config = uvicorn.Config(
             # The address of whoever asks is that of the connection: what a header claims may be anybody's.
@@ -88,8 +89,9 @@ class Server(uvicorn.Server):
         super().__init__(config)
 
     async def on_tick(self, counter: int) -> bool:
-        """Give memory back that large pages have left free, every few seconds; then do what uvicorn does."""
+        """Give memory back that nobody uses any more, every few seconds; then do what uvicorn does."""
         if counter % _GIVE_BACK_TICKS == 0:
+            self._garbage.look()
             give_back()
         return await super().on_tick(counter)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -34,6 +35,15 @@ def make_broker(redis_client: redis.Redis, redis_url: str) -> Iterator[Callable[
     yield make
     for made in brokers:
         made.close()
+
+
+@pytest.fixture
+def garbage_as_it_was() -> Iterator[None]:
+    """Give the collector of this process back what it had, after a test that boots it as a worker process."""
+    thresholds = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
 
 
 @pytest.fixture

@@ -169,15 +169,6 @@ def test_a_running_handler_is_told_of_the_shutdown_and_its_message_comes_back(ma
     assert running_again.wait(10)
 
 
-@pytest.fixture
-def garbage_as_it_was() -> Iterator[None]:
-    """Give the collector of this process back what it had, after a test that boots it as a worker process."""
-    thresholds = gc.get_threshold()
-    yield
-    gc.unfreeze()
-    gc.set_threshold(*thresholds)
-
-
 def test_a_process_that_boots_leaves_what_it_loaded_out_of_the_collectors_sight(make_broker, garbage_as_it_was) -> None:
     broker = make_broker()
     broker.emit_after("process_boot")
