@@ -18,19 +18,24 @@ IMAGES = Path(__file__).parents[2] / "docs" / "images"
 
 WIDTH, HEIGHT = 1280, 860
 
+#: The path of each page that is shown, by the name of its picture.
+PLACES = {
+    "overview": "/", "events": "/events", "event": "/events/{order}", "delayed": "/delayed",
+    "dead-letters": "/dead-letters", "dead-letter": "/dead-letters/{letter}", "cron": "/cron",
+    "cron-task": "/cron/stock-check", "cron-form": "/cron-form?name=stock-check",
+    "subscriptions": "/subscriptions", "subscription": "/subscriptions/payments.charge", "workers": "/workers",
+    "catalogue": "/types", "type": "/types/order.placed", "alerts": "/alerts", "live": "/tail",
+    "replay": "/replays/confirm?subscription=audit.log&types=order.placed",
+}  # fmt: skip
+
+THEMES = ("light", "dark")
+
 
 def places(events: EventService) -> dict[str, str]:
-    """Return the path of each page that is shown, by the name of its picture."""
+    """Return the path of each page that is shown, with an order and a dead letter that there are."""
     [order] = events.get_event_records(EventFilter(types=("order.placed",), status="delivered", page_size=1)).items
     letter = events.dead_letters.list().items[0]
-    return {
-        "overview": "/", "events": "/events", "event": f"/events/{order.id}", "delayed": "/delayed",
-        "dead-letters": "/dead-letters", "dead-letter": f"/dead-letters/{letter.id}", "cron": "/cron",
-        "cron-task": "/cron/stock-check", "cron-form": "/cron-form?name=stock-check",
-        "subscriptions": "/subscriptions", "subscription": "/subscriptions/payments.charge", "workers": "/workers",
-        "catalogue": "/types", "type": "/types/order.placed", "alerts": "/alerts", "live": "/tail",
-        "replay": "/replays/confirm?subscription=audit.log&types=order.placed",
-    }  # fmt: skip
+    return {name: path.format(order=order.id, letter=letter.id) for name, path in PLACES.items()}
 
 
 def main() -> None:
@@ -60,7 +65,7 @@ def _take(url: str, shop: Shop, wanted: dict[str, str], given: argparse.Namespac
     with browser() as started:
         # Orders come while the live page is watched, so it is the last of both themes.
         for is_live in (False, True):
-            for theme in ("light", "dark"):
+            for theme in THEMES:
                 size = {"width": given.width, "height": HEIGHT}
                 context = started.new_context(color_scheme=theme, viewport=size, locale="en-GB", timezone_id="UTC")
                 for name in (one for one in names if (one == "live") is is_live):

@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from eventsys import AlreadyFiredError, Event, EventService, NotFoundError, RunOutcome
 from eventsys.dashboard import dashboard
+from tests.browser import screenshots
 from tests.dashboard.browser import HTML, Browser, Elements, token_of
 from tests.dashboard.conftest import HOME, TOKEN, VIEWER_TOKEN, client_of
 from tests.support.waiting import eventually
@@ -319,3 +320,11 @@ def test_mounted_below_a_path_every_address_leads_there(events: EventService, le
 
 def test_a_word_in_the_address_says_nothing_of_its_own(browser: Browser) -> None:
     assert "pwned" not in browser.open("/?done=pwned").words
+
+
+def test_there_is_a_picture_of_every_page_of_the_menu_in_both_themes_and_no_other() -> None:
+    """They are made by `python -m tests.browser.screenshots`."""
+    assert {one.name for one in screenshots.IMAGES.glob("*.png")} == {
+        f"{name}-{theme}.png" for name in screenshots.PLACES for theme in screenshots.THEMES
+    }
+    assert set(PAGES) <= set(screenshots.PLACES.values())
