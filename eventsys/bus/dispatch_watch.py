@@ -38,6 +38,7 @@ class DispatchWatch:
     def make_round(self) -> bool:
         """Look, and say whether to look again soon."""
         if not self._runs():
+            self._since, self._is_told = None, False  # who starts anew is as patient as the first time
             return False
         if self._hosts.is_read(LOG_QUEUE, self._clock.real_ms()):
             self._end()

@@ -13,6 +13,7 @@ from dramatiq.errors import ConnectionClosed, QueueJoinTimeout
 
 from eventsys.broker.broker import EventBroker
 from eventsys.errors import SettingsError
+from eventsys.store.scripts import script
 from tests.broker.letters import letters_of
 from tests.support.waiting import eventually
 
@@ -197,6 +198,29 @@ def test_flush_drops_what_waits_and_what_is_delayed_in_one_queue_only(broker) ->
     broker.join("dropped", timeout=100)
     assert broker.link.call("XLEN", broker.keys.lane("kept", 5)) == 700
     assert int(broker.link.call("HGET", broker.keys.delayed_queues, "kept")) == 700
+
+
+def test_queues_that_are_flushed_at_once_leave_nothing_delayed(broker) -> None:
+    """How far one of them has come says nothing of the other."""
+
+    @dramatiq.actor(queue_name="one")
+    def one():
+        pass
+
+    @dramatiq.actor(queue_name="other")
+    def other():
+        pass
+
+    def step(queue: str) -> int:
+        return broker.link.run(script("flush_delayed"), broker.keys.prefix, broker.clock.now_ms(), 60_000, queue, 1, "")
+
+    other.send_with_options(delay=60_000)
+    one.send_with_options(delay=60_000)
+    assert step("one") == 1  # it has looked at what is the other's, and is to go on behind that
+    while step("other"):
+        pass
+    assert broker.link.call("HGET", broker.keys.delayed_queues, "other") is None
+    assert int(broker.link.call("HGET", broker.keys.delayed_queues, "one")) == 1
 
 
 def test_close_commits_what_was_handled_and_leaves_nothing_behind(broker) -> None:

@@ -18,7 +18,7 @@ from eventsys.broker import processing
 from eventsys.broker.consumer import CRASH_LIMIT
 from eventsys.broker.presence import Lease
 from eventsys.model.priority import LANES
-from eventsys.store.keys import GROUP, RETURNED, SUSPECTS
+from eventsys.store.keys import GROUP, INLINE_QUEUE, RETURNED, SUSPECTS
 from eventsys.store.scripts import script
 from tests.broker import crash_app
 from tests.broker.letters import letters_of
@@ -284,3 +284,16 @@ def test_what_is_handed_back_all_the_time_starves_no_suspect_and_is_not_starved(
     start_worker(broker, threads=1)
     eventually(lambda: len(handled) == 80)
     assert set(handled[:4]) == {"returned", "suspect"}
+
+
+def test_a_stray_inline_delivery_leaves_the_queue_of_its_ended_subscription_known(broker) -> None:
+    """What that queue holds still has to be cancelled, by whoever settles what has ended."""
+    link, keys = broker.link, broker.keys
+    lane = keys.lane(INLINE_QUEUE, 5)
+    link.call("HSET", keys.subscriptions_ended, "mine", "run.mine")
+    link.call("XGROUP", "CREATE", lane, GROUP, "0", "MKSTREAM")
+    link.call("XADD", lane, "*", "s", "mine", "e", "{}")
+    [[_, [[entry, _]]]] = link.call("XREADGROUP", "GROUP", GROUP, "publisher", "STREAMS", lane, ">")
+    given = link.run(script("requeue_inline"), keys.prefix, broker.clock.now_ms(), "publisher", lane, entry)
+    assert (given, link.call("XLEN", keys.room("mine", 5))) == (1, 1)
+    assert link.call("HGET", keys.subscriptions_ended, "mine") == b"run.mine"

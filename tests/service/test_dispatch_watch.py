@@ -70,3 +70,19 @@ def test_nothing_is_told_of_a_process_that_starts_none_nor_under_a_harness(
     for one in (events, events, harness.events, harness.events):
         one.bus.tending.make_round()
     assert _told(caplog) == []
+
+
+def test_a_process_that_starts_anew_waits_anew_before_it_is_told(
+    events: EventService, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [True]
+    watch = DispatchWatch(events.bus.hosts, events.broker.clock, lambda: runs[0])
+    monkeypatch.setattr(dispatch_watch, "_PATIENCE_S", 0.0)
+    watch.make_round()
+    assert _told(caplog) == ["nobody_dispatches"]
+    runs[0] = False
+    assert not watch.make_round()
+    monkeypatch.setattr(dispatch_watch, "_PATIENCE_S", 3600.0)
+    runs[0] = True
+    assert watch.make_round(), "a worker may be about to start"
+    assert _told(caplog) == ["nobody_dispatches"]

@@ -6,7 +6,7 @@ A delivery that waits for its next attempt ends as cancelled.
 KEYS
   1  prefix of the bus
      Reads and writes below it: delayed:due, delayed:bodies, delayed:far:due, delayed:far:bodies, delayed:ids:<bucket>,
-     delayed:keys:<bucket>, delayed:chain:<correlation id>, delayed:queues, delayed:priorities, delayed:flush, subscriptions:numbers, subscriptions:ended, event:<id>, pending, expiring, counts,
+     delayed:keys:<bucket>, delayed:chain:<correlation id>, delayed:queues, delayed:priorities, delayed:flush:<queue>, subscriptions:numbers, subscriptions:ended, event:<id>, pending, expiring, counts,
      metrics:<...>, status:cancelled
 ARGV
   1  now_ms          the caller's clock
@@ -30,7 +30,8 @@ if ARGV[5] ~= "" and redis.call("HEXISTS", prefix .. ":subscriptions:ended", ARG
 -- include: forget_cancelled
 -- include: add_delayed
 
-local place = prefix .. ":delayed:flush"
+-- Each queue has its own: several are flushed at once, and one must not go on where another is.
+local place = prefix .. ":delayed:flush:" .. queue
 if redis.call("HEXISTS", prefix .. ":delayed:queues", queue) == 0 then
   redis.call("DEL", place)
   return 0

@@ -16,7 +16,8 @@ local function requeue_inline(stream, id)
     else
       redis.call("XADD", prefix .. ":waiting:" .. fields[2] .. ":" .. lane, next_entry(), unpack(fields))
       redis.call("SADD", prefix .. ":waiting", fields[2])
-      redis.call("HSET", prefix .. ":subscriptions:ended", fields[2], "")
+      -- Where it is listed with a queue of its own, that is emptied too.
+      redis.call("HSETNX", prefix .. ":subscriptions:ended", fields[2], "")
       redis.call("INCR", prefix .. ":news")
     end
   end
