@@ -79,12 +79,13 @@ def flush(
         link.run(script("release_waiting"), keys.prefix, now_ms, name)
     is_any_spared = False
     for lane in LANES:
-        dropped = 1
-        while dropped:
-            given = (keys.lane(queue, lane), _FLUSH_AT_ONCE, ended, real_ms)
-            dropped, spared = link.run(script("flush_queue"), *arguments, *given)
+        begin: str = "-"
+        while begin:
+            given = (keys.lane(queue, lane), _FLUSH_AT_ONCE, ended, real_ms, begin)
+            last, spared = link.run(script("flush_queue"), *arguments, *given)
             # Of the first look too: what ended since may have left a retry, which is not looked for again here.
             is_any_spared = is_any_spared or spared > 0
+            begin = f"({last.decode()}" if last else ""
     while link.run(script("flush_delayed"), *arguments, queue, _FLUSH_AT_ONCE, ended):
         pass
     return is_any_spared

@@ -9,8 +9,9 @@ from eventsys.clock import Clock
 from eventsys.store.hosts import HostStore
 from eventsys.store.keys import LOG_QUEUE
 
-#: Seconds in which nobody is found before that is told: workers are often started beside the application.
-_PATIENCE_S = 3.0
+#: Seconds in which nobody is found before that is told: workers are often started beside the application, and after an
+#: outage of Redis all of them come back with their next heartbeat.
+_PATIENCE_S = 15.0
 
 logger = logging.getLogger(__name__)
 
@@ -57,5 +58,5 @@ class DispatchWatch:
 
     def _end(self) -> None:
         if self._is_told:
-            logger.info("events are dispatched again", extra={"action": "dispatched_again"})
+            logger.info("events are dispatched now", extra={"action": "dispatched_now"})
         self._since, self._is_told = None, False

@@ -211,7 +211,8 @@ class EventBus:
     def unsubscribe(self, pattern: str, name: str) -> None:
         """End a subscription; what was dispatched to it and not begun ends as cancelled.
 
-        What runs goes on to its end: if it succeeds what it published goes out, if it fails it is not tried again.
+        What runs goes on to its end: if it succeeds what it published goes out, if it fails it is not tried again. Who
+        subscribes again under this name at once may get what a process had fetched and not begun.
 
         Raises:
             SubscriptionError: If there is none of this name and pattern.

@@ -23,7 +23,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _told(caplog: pytest.LogCaptureFixture) -> list[str]:
     actions = [getattr(one, "action", "") for one in caplog.records]
-    return [one for one in actions if one in {"nobody_dispatches", "dispatched_again"}]
+    return [one for one in actions if one in {"nobody_dispatches", "dispatched_now"}]
 
 
 @pytest.mark.usefixtures("impatient")
@@ -59,7 +59,7 @@ def test_what_is_missing_is_told_once_and_that_it_is_over(
     services.work(services.make(name=events.settings.name), queues={LOG_QUEUE})
     eventually(lambda: events.bus.hosts.is_read(LOG_QUEUE, events.broker.clock.real_ms()))
     assert [watch.make_round() for _ in range(2)] == [False] * 2
-    assert _told(caplog) == ["nobody_dispatches", "dispatched_again"]
+    assert _told(caplog) == ["nobody_dispatches", "dispatched_now"]
 
 
 @pytest.mark.usefixtures("impatient")

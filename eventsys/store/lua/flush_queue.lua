@@ -1,5 +1,5 @@
 --[[
-flush_queue: drop what waits on one lane, some of it; call again until nothing is left.
+flush_queue: drop what waits on one lane, some of it; call again from behind that until nothing is left.
 
 A dropped delivery ends as cancelled, so its event does not stay pending for ever.
 
@@ -11,11 +11,12 @@ ARGV
   1  now_ms          the caller's clock
   2  retention_ms    how long the record of a finished event is kept
   3  lane            its key
-  4  limit           most entries to drop
+  4  limit           most entries to look at
   5  ended           the subscription that must have ended and not be settled, else nothing is dropped; empty: none must
   6  real_ms         real time, which leases are measured in: what living processes hold is spared; 0: nothing is
+  7  from            where on the lane to begin, as XRANGE takes it
 RETURNS
-  how many were dropped, and how many were spared
+  the last entry that was looked at, empty when there are no more behind it; and how many were spared
 ]]
 local prefix, stream = KEYS[1], ARGV[3]
 local now_ms, retention_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -26,7 +27,7 @@ local now_ms, retention_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
 -- include: cancel_delivery
 
 redis.call("DEL", prefix .. ":scratch")
-if ARGV[5] ~= "" and redis.call("HEXISTS", prefix .. ":subscriptions:ended", ARGV[5]) == 0 then return { 0, 0 } end
+if ARGV[5] ~= "" and redis.call("HEXISTS", prefix .. ":subscriptions:ended", ARGV[5]) == 0 then return { "", 0 } end
 
 -- include: held_by_living
 
@@ -38,14 +39,16 @@ local function drop(entry)
   if entry[2][1] == "s" then redis.call("ZREM", prefix .. ":slots:" .. entry[2][2], stream .. "|" .. entry[1]) end
 end
 
-local held, spared = {}, 0
-if ARGV[6] ~= "0" then held, spared = held_by_living(stream, tonumber(ARGV[6])) end
-local entries, dropped = redis.call("XRANGE", stream, "-", "+", "COUNT", ARGV[4] + spared), 0
+local entries, spared = redis.call("XRANGE", stream, ARGV[7], "+", "COUNT", ARGV[4]), 0
+local last = #entries > 0 and entries[#entries][1] or ""
+local held = {}
+if ARGV[6] ~= "0" and last ~= "" then held = held_by_living(stream, tonumber(ARGV[6]), entries[1][1], last) end
 for _, entry in ipairs(entries) do
-  if not held[entry[1]] then
+  if held[entry[1]] then
+    spared = spared + 1
+  else
     drop(entry)
-    dropped = dropped + 1
   end
 end
 keep_counts()
-return { dropped, spared }
+return { #entries == tonumber(ARGV[4]) and last or "", spared }

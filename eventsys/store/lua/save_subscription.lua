@@ -128,7 +128,7 @@ end
 local function is_anything_left(queue)
   for _, lane in ipairs({ 10, 8, 5, 1 }) do
     local stream = prefix .. ":queue:" .. queue .. ":" .. lane
-    local _, held = held_by_living(stream, tonumber(ARGV[5]))
+    local _, held = held_by_living(stream, tonumber(ARGV[5]), "-", "+")
     if redis.call("XLEN", stream) > held then return true end
     if redis.call("XLEN", prefix .. ":waiting:" .. name .. ":" .. lane) > 0 then return true end
   end

@@ -303,10 +303,14 @@ local function turn_back(former, lane, fields, is_hosted, entry)
   if is_spared(name, entry, fields) then drop_limit(fields) end
   wait_in_room(name, lane, fields)
   local gate = gate_of(name)
-  if gate and not is_hosted then
+  if not gate then
+    -- It has ended meanwhile, and is settled perhaps: whoever settles it comes by once more, and cancels this too.
+    redis.call("HSETNX", prefix .. ":subscriptions:ended", name, "")
+    redis.call("INCR", prefix .. ":news")
+  elseif not is_hosted then
     -- Whoever has its handler takes this mark away; until then nothing is let go in vain.
     redis.call("HSET", gate.key, "unhosted", 1)
-  elseif gate and not gate.is_paused and not gate.opened_ms then
+  elseif not gate.is_paused and not gate.opened_ms then
     look_again(name, now_ms)
   end
 end

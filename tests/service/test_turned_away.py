@@ -1,0 +1,54 @@
+"""A delivery is turned away, as its subscription is paused, and that ends before the turning away is committed."""
+
+from __future__ import annotations
+
+import pytest
+
+from eventsys import Event, EventService, EventStatus
+from eventsys.store.commit_batch import CommitBatch
+from eventsys.store.keys import GROUP, LOG_QUEUE
+from eventsys.store.scripts import script
+from tests.support.services import Services
+from tests.support.waiting import eventually
+
+
+def _handle(event: Event) -> None:
+    """Do nothing."""
+
+
+@pytest.mark.redis62
+def test_what_comes_to_the_waiting_room_of_what_has_ended_is_cancelled(services: Services) -> None:
+    events = services.make()
+    services.work(services.make(name=events.settings.name), queues={LOG_QUEUE})
+    events.on("a.b", name="h", queue="shared")(_handle)
+    events.bus.prepare()
+    events.broker.presence.appear()
+    event = events.publish("a.b", {})
+    stream = events.broker.keys.lane("shared", 5)
+    eventually(lambda: int(events.broker.link.call("XLEN", stream)) == 1)
+
+    ending, entry = _fetched(events, stream)
+    events.unsubscribe("a.b", "h")
+    events.bus.tending.make_round()
+    assert events.bus.subscriptions.ended() == {}, "it is settled, since others may use its queue too"
+    _commit(events, CommitBatch([(stream, entry, ending, [], None)]))
+
+    events.bus.tending.make_round()
+    record = events.get_event(event.id)
+    assert (record.status, events.bus.subscriptions.ended()) == (EventStatus.CANCELLED, {})
+
+
+def _fetched(events: EventService, stream: str) -> tuple[tuple[object, ...], str]:
+    """Fetch the delivery, and return how it ends when it is turned away, and its entry."""
+    events.broker.link.run(script("create_groups"), events.broker.keys.prefix, stream)
+    reply = events.broker.link.call(
+        "XREADGROUP", "GROUP", GROUP, events.broker.presence.name, "COUNT", 1, "STREAMS", stream, ">"
+    )
+    [(entry, fields)] = reply[0][1]
+    return ("waiting", "h", 5, [one.decode() for one in fields], True), entry.decode()
+
+
+def _commit(events: EventService, batch: CommitBatch) -> None:
+    prefix, now_ms = events.broker.keys.prefix, events.broker.clock.now_ms()
+    arguments = (events.broker.presence.name, events.broker.work.retention_ms, *batch.arguments())
+    events.broker.link.run(script("commit"), prefix, now_ms, *arguments)
