@@ -8,6 +8,9 @@ from eventsys.store.subscriptions import SubscriptionStore
 #: How the queues of subscriptions made at run time begin.
 OWN_QUEUE = "run."
 
+#: Times that everything is looked through in one go, before it is left to the next round: others add to it meanwhile.
+_MOST_PASSES = 3
+
 
 def settle(
     broker: EventBroker, subscriptions: SubscriptionStore, name: str, queue: str, *, spares: bool = True
@@ -29,16 +32,17 @@ def settle(
         spares: Whether what living processes hold is left to them.
 
     Returns:
-        Whether it is settled; else living processes hold some of it still.
+        Whether it is settled; else living processes hold some of it still, or something is left.
     """
     own_queue = queue if is_own_queue(queue) else ""
-    while True:
+    for _ in range(_MOST_PASSES):
         is_any_spared = own_queue and broker.flush_ended(own_queue, name, spares=spares)
         subscriptions.cancel_waiting(name, broker.clock.now_ms(), broker.work.retention_ms)
         if is_any_spared:
             return False
         if subscriptions.settled(name, own_queue):
             return True
+    return False
 
 
 def is_own_queue(queue: str) -> bool:

@@ -1,4 +1,4 @@
-"""A delivery is turned away, as its subscription is paused, and that ends before the turning away is committed."""
+"""What is left of a subscription that has ended: what is turned away late, and what waits for its next try."""
 
 from __future__ import annotations
 
@@ -36,6 +36,18 @@ def test_what_comes_to_the_waiting_room_of_what_has_ended_is_cancelled(services:
     events.bus.tending.make_round()
     record = events.get_event(event.id)
     assert (record.status, events.bus.subscriptions.ended()) == (EventStatus.CANCELLED, {})
+
+
+def test_what_waits_for_its_next_try_keeps_what_has_ended_from_being_settled(services: Services) -> None:
+    events = services.make()
+    keys, link = events.broker.keys, events.broker.link
+    events.subscribe("a.b", _handle, name="mine")
+    events.unsubscribe("a.b", "mine")
+    link.call("HSET", f"{keys.prefix}:subscriptions:ended", "mine", "run.mine")
+    link.call("HSET", f"{keys.prefix}:delayed:queues", "run.mine", 1)
+    assert not events.bus.tending.settle("mine", "run.mine"), "a look that passed one over is made again"
+    link.call("HDEL", f"{keys.prefix}:delayed:queues", "run.mine")
+    assert events.bus.tending.settle("mine", "run.mine")
 
 
 def _fetched(events: EventService, stream: str) -> tuple[tuple[object, ...], str]:
