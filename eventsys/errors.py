@@ -160,7 +160,10 @@ class BufferFullError(EventsysError):
 
 
 class PublishUnknownError(RedisUnavailableError):
-    """The reply was lost twice, so the event may or may not be stored; the same call again is safe."""
+    """The reply was lost, and the second try brought none or was refused: the event may or may not be stored.
+
+    The same call again is safe.
+    """
 
     may_have_run = True
 

@@ -202,8 +202,8 @@ class EventService(metaclass=Kept):
             InvalidEventError: If a part of the event breaks a rule; nothing was stored.
             EventConflictError: If another event of this id is stored.
             RedisUnavailableError: If Redis does not answer; nothing was stored.
-            PublishUnknownError: If the reply was lost twice; the same call again, with the error's `event_id` as `id`,
-                is safe.
+            PublishUnknownError: If the reply was lost and the second try brought no other; the same call again, with
+                the error's `event_id` as `id`, is safe.
             BackpressureError: If Redis is full; nothing was stored.
             InlineHandlerError: If a handler with `async_=False` failed; the event is stored.
         """

@@ -53,7 +53,7 @@ class Publisher:
 
         Raises:
             EventConflictError: If another event of this id is stored.
-            PublishUnknownError: If the reply was lost twice; the same call again is safe.
+            PublishUnknownError: If the reply was lost and the second try brought no other; the same call again is safe.
             RedisUnavailableError: If Redis does not answer. Nothing was stored.
             BackpressureError: If Redis is full. Nothing was stored.
         """

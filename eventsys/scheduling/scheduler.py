@@ -114,7 +114,8 @@ class DelayedEventScheduler:
         Raises:
             InvalidEventError: If neither or both times are given, or the time or the key will not do.
             EventConflictError: If an event of this id waits already, or one of this key and it is refused.
-            PublishUnknownError: If the reply was lost twice; the same call again, with this id, is safe.
+            PublishUnknownError: If the reply was lost and the second try brought no other; the same call again, with
+                this id, is safe.
             RedisUnavailableError: If Redis does not answer. Nothing is kept.
         """
         now_ms = self._broker.clock.now_ms()

@@ -307,7 +307,8 @@ def run_script(
 ) -> Any:
     """Run `script` on `channel`, load it first where Redis lost it, and once more after a broken connection.
 
-    `on_repeat` is called before the second time, if the first one may have run, with its error.
+    `on_repeat` is called before the second time, if the first one may have run, with its error. That error is raised
+    where the second time is refused: whoever is told of a refusal relies on it that nothing was done.
     """
     try:
         return _evaluate(channel, script, arguments)
@@ -321,6 +322,10 @@ def run_script(
         except RedisUnavailableError as second:
             second.may_have_run = second.may_have_run or first.may_have_run
             raise
+        except (BackpressureError, RedisRefusedError) as refusal:
+            if not first.may_have_run:
+                raise
+            raise first from refusal
 
 
 def _evaluate(channel: Channel, script: Script, arguments: Sequence[Any]) -> Any:

@@ -7,10 +7,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from eventsys import (
+    BackpressureError,
     EventConflictError,
     EventService,
     EventStatus,
@@ -18,6 +20,7 @@ from eventsys import (
     RedisUnavailableError,
     SettingsError,
 )
+from eventsys.store import link
 from tests.conftest import FreshRedis
 from tests.support.proxy import CuttingProxy
 from tests.support.services import Services
@@ -54,6 +57,26 @@ def test_a_reply_lost_twice_is_unknown_and_the_same_call_again_is_safe(far: Even
     assert caught.value.event_id == "mine"
     assert far.publish("a.b", {"n": 1}, id="mine").duplicate
     assert far.get_metrics().total_events == 2
+
+
+def test_a_refusal_after_a_lost_reply_is_unknown_too(
+    far: EventService, proxy: CuttingProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refusal says that nothing was stored, and the first time may have stored it before Redis was full."""
+    evaluate, tries = link._evaluate, list[str]()
+
+    def full_the_second_time(channel: Any, script: Any, arguments: Any) -> Any:
+        tries.append(script.name)
+        if tries.count("add") == 2 and script.name == "add":
+            raise BackpressureError("Redis is full by now")
+        return evaluate(channel, script, arguments)
+
+    monkeypatch.setattr(link, "_evaluate", full_the_second_time)
+    proxy.lose_replies(1)
+    with pytest.raises(PublishUnknownError, match="may or may not be stored"):
+        far.publish("a.b", {"n": 1}, id="mine")
+    assert far.publish("a.b", {"n": 1}, id="mine").duplicate
+    assert tries.count("add") == 3
 
 
 def test_a_buffered_event_whose_reply_was_lost_is_no_duplicate(far: EventService, proxy: CuttingProxy) -> None:
