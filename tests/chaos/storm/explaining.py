@@ -41,7 +41,12 @@ POISONED_WITHIN_S = 30.0
 """Seconds within which a handler that does not end has ended its process, or memory is there again: its limit, the
 grace, and what a loaded machine adds."""
 
-_LACKS_MEMORY = ("can't start new thread", "Cannot allocate memory")
+_LACKS_MEMORY = (
+    "can't start new thread",
+    "Cannot allocate memory",
+    "Redis refused: Out of memory",  # what the parser of replies says
+    "Failed to serialize the command",
+)
 
 Moment = tuple[float, int]
 """When something happened, and in which process."""

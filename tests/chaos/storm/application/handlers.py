@@ -19,8 +19,11 @@ VERSION = 0
 STUMBLES = 0.1
 """The share of attempts that `stumble` fails."""
 
+# Redis is full again and again, and what a handler wants to publish then is refused: that attempt has failed. In an
+# hour of it some fail four times in a row, so whoever publishes is given more tries.
 
-@events.on(MADE, name="follow")
+
+@events.on(MADE, name="follow", max_retries=50)
 def follow(event: Event) -> None:
     """Publish an event that commits with this handler."""
     with noted(event, "follow", VERSION) as pause_s:
@@ -28,7 +31,7 @@ def follow(event: Event) -> None:
         time.sleep(pause_s)
 
 
-@events.on(MADE, name="put_off")
+@events.on(MADE, name="put_off", max_retries=50)
 def put_off(event: Event) -> None:
     """Schedule an event that commits with this handler."""
     with noted(event, "put_off", VERSION) as pause_s:
