@@ -79,7 +79,7 @@ def flush(
         link.run(script("release_waiting"), keys.prefix, now_ms, name)
     is_any_spared = False
     for lane in LANES:
-        begin: str = "-"
+        begin = "-"
         while begin:
             given = (keys.lane(queue, lane), _FLUSH_AT_ONCE, ended, real_ms, begin)
             last, spared = link.run(script("flush_queue"), *arguments, *given)
