@@ -18,11 +18,12 @@ from eventsys.model.durations import DurationLike, kept_milliseconds, to_millise
 from eventsys.model.envelope import encode_event
 from eventsys.model.event import Event
 from eventsys.model.event_types import check_event_type
-from eventsys.model.masking import SECRET_HEADER, secret_fields
+from eventsys.model.masking import secret_fields
 from eventsys.model.new_events import new_event
 from eventsys.model.payloads import encode_payload
 from eventsys.model.priority import Priority
 from eventsys.model.seal import EVENT, Seal
+from eventsys.model.texts import SECRET_HEADER
 from eventsys.settings import Settings
 from eventsys.store.steps import Step, event_step, with_expiry
 

@@ -12,6 +12,7 @@ from eventsys.broker.messages import DeliveryMessage
 from eventsys.errors import SettingsError
 from eventsys.model.event import Event
 from eventsys.model.event_types import is_system_type
+from eventsys.model.texts import LONGEST_HEADER
 
 P = TypeVar("P", bound=dict[str, Any] | BaseModel)
 
@@ -62,6 +63,8 @@ class Tracing(Middleware):
         span.end()
         carried = {name: value for name, value in event.headers.items() if name not in _CARRIED}
         self._propagator.inject(carried, self._trace.set_span_in_context(span))
+        if len(carried.get("tracestate", "")) > LONGEST_HEADER:
+            del carried["tracestate"]  # a trace makes no event too large; the span is told of by the other header
         return event.model_copy(update={"headers": carried})
 
     def before_process_message(self, broker: Broker, message: MessageProxy) -> None:  # noqa: ARG002

@@ -18,6 +18,7 @@ from eventsys.model.event_types import check_event_type
 from eventsys.model.misfits import misfits
 from eventsys.model.payloads import ANY_LENGTH, encode_payload
 from eventsys.model.priority import Priority
+from eventsys.model.texts import LONGEST_HEADER, LONGEST_SOURCE
 
 LONGEST_TASK_NAME = 90
 """Letters a task's name may have: it is a part of the ids of its runs' events, which have 128."""
@@ -79,6 +80,14 @@ def _check_type(event_type: str | None) -> str | None:
     return None if event_type is None else check_event_type(event_type)
 
 
+def _check_secrets(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    # A header of each run's event names them; what does not fit there would fail at each tick, and not when it is said.
+    length = 0 if names is None else len(",".join(names))
+    if length > LONGEST_HEADER:
+        raise ValueError(f"{length:,} characters with commas, and at most {LONGEST_HEADER:,} can be named")
+    return names
+
+
 def _check_length(duration: timedelta) -> timedelta:
     # Ticks are counted on and back by it: what leaves the calendar would fail at each of them, and not when it is said.
     if duration > TEN_YEARS:
@@ -102,10 +111,10 @@ class CronDefinition(BaseModel):
     event_type: Annotated[str | None, AfterValidator(_check_type)] = None
     """The type of the event that is published; None where an actor is sent a message."""
     payload: Annotated[dict[str, Any], AfterValidator(_check_payload)] = Field(default_factory=dict)
-    secret_fields: tuple[str, ...] | None = None
+    secret_fields: Annotated[tuple[str, ...] | None, AfterValidator(_check_secrets)] = None
     """Fields of the payload, dotted, that nobody is shown: those of the type's model, or given where no model is known.
     Of what an actor is given, names of arguments, or their places from 0 on. None: neither."""
-    source: str = ""
+    source: str = Field(default="", max_length=LONGEST_SOURCE)
     priority: Priority = Priority.NORMAL
     actor: str | None = None
     """The Dramatiq actor that is sent a message."""

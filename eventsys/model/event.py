@@ -12,6 +12,7 @@ from eventsys.model.event_types import check_event_type
 from eventsys.model.identifiers import check_event_id
 from eventsys.model.priority import Priority
 from eventsys.model.status import DeliveryStatus, EventStatus
+from eventsys.model.texts import LONGEST_SOURCE, check_headers
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -46,8 +47,8 @@ class Event(BaseModel, Generic[P]):
     type: Annotated[str, AfterValidator(check_event_type)]
     """Dotted lower-case segments: `service.entity.action`."""
     payload: P
-    source: str = ""
-    """Who published it, for people and filters."""
+    source: str = Field(default="", max_length=LONGEST_SOURCE)
+    """Who published it, for people and filters; at most 512 characters."""
     time: UtcTime
     """When it was published."""
     version: int = Field(default=1, ge=1)
@@ -57,8 +58,9 @@ class Event(BaseModel, Generic[P]):
     """Shared by all events of one chain; the id of its first event unless the caller gave another."""
     causation_id: Annotated[str, AfterValidator(_check_causation_id)] | None = None
     """The event whose handler published this one."""
-    headers: dict[str, str] = Field(default_factory=dict)
-    """What travels along, `traceparent` for one."""
+    headers: Annotated[dict[str, str], AfterValidator(check_headers)] = Field(default_factory=dict)
+    """What travels along, `traceparent` for one: at most 64, names of 1 to 128 characters, values of at most 8,192, and
+    16,384 in all."""
     idempotency_key: str | None = Field(default=None, min_length=1, max_length=LONGEST_KEY)
     """A second publish with this key returns this event; 1 to 512 characters."""
     depth: int = Field(default=0, ge=0)

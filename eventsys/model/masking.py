@@ -20,14 +20,12 @@ from eventsys.model.cron_task import CronDefinition
 from eventsys.model.dead_letter import DeadLetter
 from eventsys.model.event import Event
 from eventsys.model.misfits import misfits, misfits_with_values
+from eventsys.model.texts import SECRET_HEADER
 
 Model = TypeVar("Model", bound=BaseModel)
 
 #: What stands in place of a secret.
 MASK = "**********"
-
-#: The header that names the secret fields of a payload: dotted, parted by commas.
-SECRET_HEADER = "eventsys-secret"  # noqa: S105 - the name of a header
 
 #: The option of a plain message that names which of its arguments are secret.
 SECRET_OPTION = "secret_fields"  # noqa: S105 - the name of an option

@@ -13,6 +13,7 @@ from eventsys.model.event import LONGEST_KEY, Event
 from eventsys.model.event_types import check_event_type
 from eventsys.model.identifiers import check_event_id, new_event_id
 from eventsys.model.priority import Priority
+from eventsys.model.texts import check_headers, check_source, check_text
 
 
 def new_event(
@@ -40,12 +41,12 @@ def new_event(
         payload: A dictionary or a pydantic model.
         now_ms: The clock's time in milliseconds; it becomes the event's, and part of a new id.
         event_id: The caller's own id; None makes a new one.
-        source: Who publishes.
+        source: Who publishes, at most 512 characters.
         version: Of the payload's shape, from 1.
         priority: One of `Priority`.
         correlation_id: The chain it belongs to; None begins a chain.
         causation_id: The event whose handler publishes it.
-        headers: What travels along; copied.
+        headers: What travels along, at most 64; copied.
         idempotency_key: What makes a second publish return the first event.
         depth: How many events led to this one.
 
@@ -59,13 +60,13 @@ def new_event(
         "id": own_id,
         "type": check_event_type(event_type),
         "payload": payload,
-        "source": _check_text("source", source) if source else "",
+        "source": check_source(source) if source else "",
         "time": from_ms(now_ms),
         "version": _check_count("version", version, least=1),
         "priority": priority if type(priority) is Priority else _check_priority(priority),
         "correlation_id": own_id if correlation_id is None else check_event_id(correlation_id, "correlation_id"),
         "causation_id": causation_id if causation_id is None else check_event_id(causation_id, "causation_id"),
-        "headers": _check_headers(headers) if headers else {},
+        "headers": check_headers(headers) if headers else {},
         "idempotency_key": None if idempotency_key is None else _check_key(idempotency_key),
         "depth": _check_count("depth", depth, least=0),
         "is_replay": False,
@@ -74,19 +75,8 @@ def new_event(
     return assemble_event(event_class, fields)
 
 
-def _check_text(name: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise InvalidEventError(f"{name} is text, not {type(value).__name__}; use str(...)")
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise InvalidEventError(f"{name} {value[:80]!a} has a lone surrogate; it must be valid Unicode") from error
-    return value
-
-
 def _check_key(value: Any) -> str:
-    key = _check_text("idempotency_key", value)
+    key = check_text("idempotency_key", value)
     if not 0 < len(key) <= LONGEST_KEY:
         raise InvalidEventError(f"idempotency_key has {len(key)} characters, and must have 1 to {LONGEST_KEY}; hash it")
     return key
@@ -104,9 +94,3 @@ def _check_priority(value: Any) -> Priority:
     except ValueError as error:
         known = ", ".join(f"{int(one)} ({one.name})" for one in Priority)
         raise InvalidEventError(f"priority {ascii(value)[:40]} is unknown; use one of {known}") from error
-
-
-def _check_headers(headers: Any) -> dict[str, str]:
-    if not isinstance(headers, dict):
-        raise InvalidEventError(f"headers are a dictionary of texts, not {type(headers).__name__}")
-    return {_check_text("a header's name", key): _check_text(f"header {key!a}", text) for key, text in headers.items()}

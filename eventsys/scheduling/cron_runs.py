@@ -16,7 +16,8 @@ from eventsys.model.builtin_payloads import CronTaskExecuted
 from eventsys.model.catalog import CRON_TASK_EXECUTED
 from eventsys.model.cron_task import RUN_ID_PREFIX, CronDefinition, CronRun, RunOutcome
 from eventsys.model.durations import to_milliseconds
-from eventsys.model.masking import SECRET_HEADER, SECRET_OPTION
+from eventsys.model.masking import SECRET_OPTION
+from eventsys.model.texts import SECRET_HEADER
 from eventsys.store.cron_events import cron_event_step
 from eventsys.store.keys import CRON_QUEUE
 from eventsys.store.steps import Step, delayed_step, message_step

@@ -34,6 +34,7 @@ def run(*arguments: str, stdin: str | None = None) -> Result:
         (["publish", "user.login", "{}"], "the payload does not fit UserSession: user_id: Field required"),
         (["publish", "order.paid", '{"amount": NaN}'], "payload.amount is nan"),
         (["publish", "User.Login", "{}"], "did you mean 'user.login'?"),
+        (["publish", "order.paid", "{}", "--source", "s" * 513], "source has 513 characters, and may have at most 512"),
         (["publish", "order.paid", "{}", "--delay", "5 parsecs"], "'5 parsecs' is not a duration"),
         (["publish", "order.paid", "{}", "--redis-url", "bogus://"], "this Redis URL is of no known kind"),
         (["worker", "no_such_module"], "there is no module 'no_such_module'"),

@@ -211,6 +211,8 @@ def test_a_repeated_create_changes_nothing_that_an_operator_edited_until_it_says
         ({"event_type": None}, CronTaskError, "needs either event_type= or actor="),
         ({"actor": "tidy"}, CronTaskError, "needs either event_type= or actor=, and not both"),
         ({"event_type": "Report Due"}, CronTaskError, "event_type"),
+        ({"source": "s" * 513}, CronTaskError, "source: String should have at most 512 characters"),
+        ({"secret_fields": ["s" * 4_096, "t" * 4_096]}, CronTaskError, "secret_fields: 8,193 characters with commas"),
         ({"overlap": "queue"}, CronTaskError, "overlap: Input should be 'skip', 'buffer_one' or 'allow'"),
         ({"catch_up": "soon"}, CronTaskError, "catch_up"),
         ({"catch_up": "9999999d"}, CronTaskError, "catch_up: longer than ten years"),

@@ -14,6 +14,7 @@ from tests.dashboard.conftest import JSON
 
 API = "/api/v1"
 CLOUDEVENT = {"specversion": "1.0", "id": "c-1", "source": "/shop", "type": "order.paid", "data": {"amount": 7}}
+CLOUD = {"content-type": "application/cloudevents+json"}
 
 
 def test_plain_json_is_published(client: TestClient, events: EventService) -> None:
@@ -93,7 +94,12 @@ def test_the_same_id_with_other_content_is_a_conflict(client: TestClient) -> Non
         (b'{"type": "order.paid", "unknown": 1}', JSON, 422),
         (b'{"type": "order.paid", "idempotency_key": "a"}', {**JSON, "idempotency-key": "b"}, 422),
         (b'{"type": "order.paid"}', {**JSON, "idempotency-key": "k" * 513}, 422),
-        (b"{}", {"content-type": "application/cloudevents+json"}, 422),
+        (b'{"type": "order.paid", "source": "%s"}' % (b"s" * 513), JSON, 422),
+        (b'{"type": "order.paid", "headers": {"a": "%s"}}' % (b"v" * 8_193), JSON, 422),
+        (b'{"specversion": "1.0", "id": "1", "source": "%s", "type": "a.b"}' % (b"s" * 513), CLOUD, 422),
+        (b'{"specversion": "1.0", "id": "1", "source": "s", "type": "a.b", "%s": "a"}' % (b"n" * 129), CLOUD, 422),
+        (b"{}", {**JSON, "ce-specversion": "1.0", "ce-id": "1", "ce-source": "s" * 513, "ce-type": "a.b"}, 422),
+        (b"{}", CLOUD, 422),
         (b"{}", {"content-type": "application/cloudevents-batch+json"}, 422),
         (b"[1]", {"content-type": "application/cloudevents-batch+json"}, 422),
         (b"[" * 100_000, {"content-type": "application/cloudevents-batch+json"}, 422),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from eventsys import Event, EventService
 from eventsys.dashboard.room import MOST_OF_ALL, MOST_OF_ONE, Room, brief
 from eventsys.model.event import Attempt, DeliveryRecord
 from eventsys.model.status import DeliveryStatus
+from eventsys.readable import visible
 
 #: What the pages promise.
 MOST_BYTES = 150 * 1024
@@ -86,13 +88,14 @@ def test_the_schema_of_a_type_is_cut(client: TestClient, events: EventService) -
     assert "eventsys schema export MODULE shows all" in client.get("/types/wide.sent").text
 
 
-def test_a_source_is_cut_wherever_it_is_shown(client: TestClient, events: EventService) -> None:
-    source, key = WORST * 5_000, WORST * 160
+def test_a_source_is_cut_in_every_list_and_whole_beside_its_event(client: TestClient, events: EventService) -> None:
+    source, key = WORST * 160, WORST * 160
     for number in range(20):
         events.publish("order.paid", {}, source=f"{number}{source}", id=f"one-{number}")
         events.schedule("order.due", {}, delay="1h", source=source, key=f"{number}{key}")
-    for path in ("/events", "/events/one-1", "/types/order.paid", "/delayed"):
+    for path in ("/events", "/types/order.paid", "/delayed"):
         assert "…" in _page(client, path)
+    assert f"<dt>source</dt><dd>{escape(visible(f'1{source}'))}</dd>" in _page(client, "/events/one-1")
 
 
 def test_alerts_of_the_past_are_cut(client: TestClient, events: EventService) -> None:

@@ -43,7 +43,7 @@ def events(draw: st.DrawFn) -> Event:
         "causation_id": ids,
         "headers": st.dictionaries(
             st.sampled_from(["traceparent", "subject", "dataschema", "datacontenttype", "id", "priority", "X-Y"])
-            | text,
+            | text.filter(bool),
             st.sampled_from(["", "application/json", "text/json", "https://a.example/b"]) | text,
             max_size=4,
         ),

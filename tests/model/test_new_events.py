@@ -5,6 +5,8 @@ from pydantic import BaseModel
 from eventsys.clock import from_ms, to_ms
 from eventsys.errors import InvalidEventError
 from eventsys.model import Event, Priority, new_event
+from eventsys.model.cloudevents import from_cloudevent, to_cloudevent_json
+from eventsys.model.envelope import decode_event, encode_event
 
 from .strategies import events
 
@@ -53,6 +55,7 @@ def test_headers_are_copied():
     [
         ({"event_id": ""}, "event id"),
         ({"source": 5}, "source is text"),
+        ({"source": "s" * 513}, "source has 513 characters, and may have at most 512"),
         ({"source": "\ud800"}, "source .* has a lone surrogate"),
         ({"version": 0}, "whole number from 1"),
         ({"version": True}, "whole number from 1"),
@@ -66,6 +69,12 @@ def test_headers_are_copied():
         ({"headers": {"a": 1}}, "header 'a' is text"),
         ({"headers": {1: "a"}}, "header's name is text"),
         ({"headers": {"a": "\udfff"}}, "header 'a' .* lone surrogate"),
+        ({"headers": {"": "a"}}, "a header's name has 0 characters, and must have 1 to 128"),
+        ({"headers": {"n" * 129: "a"}}, "a header's name has 129 characters, and must have 1 to 128: 'nnn"),
+        ({"headers": {"a": "v" * 8_193}}, "header 'a' has 8,193 characters, and may have at most 8,192"),
+        ({"headers": {"traceparent": "v" * 8_193}}, "header 'traceparent' has 8,193 characters"),
+        ({"headers": {str(number): "" for number in range(65)}}, "has 65 headers, and may have at most 64"),
+        ({"headers": {"a": "v" * 8_192, "b": "v" * 8_191}}, "16,385 characters with their names, .* at most 16,384"),
         ({"idempotency_key": 5}, "idempotency_key is text"),
         ({"idempotency_key": ""}, "idempotency_key has 0 characters"),
         ({"idempotency_key": "k" * 513}, "idempotency_key has 513 characters"),
@@ -74,6 +83,22 @@ def test_headers_are_copied():
 def test_what_cannot_be_is_refused_by_name(wrong, reason):
     with pytest.raises(InvalidEventError, match=reason):
         new_event("a.b", {}, now_ms=NOW_MS, **wrong)
+
+
+@pytest.mark.parametrize(
+    "long",
+    [
+        {"source": "é" * 512},
+        {"headers": {"n" * 128: "é" * 8_192}},
+        {"headers": {f"{number:03}": "v" * 253 for number in range(64)}},
+        {"headers": {f"{number:03}": "v" * 253 for number in range(64)} | {"traceparent": "t", "eventsys-secret": "s"}},
+    ],
+    ids=["source", "one header", "all headers", "those that are not counted"],
+)
+def test_the_longest_that_can_be_is_taken_and_comes_back_from_what_is_stored_and_from_a_cloudevent(long):
+    made = new_event("a.b", {}, now_ms=NOW_MS, **long)
+    assert decode_event(encode_event(made, b"{}"), dict) == made == Event.model_validate(made.model_dump())
+    assert from_cloudevent(to_cloudevent_json(made)) == made
 
 
 def test_a_wrong_type_is_refused():

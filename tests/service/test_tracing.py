@@ -159,6 +159,17 @@ def test_a_trace_that_comes_in_a_header_goes_on(traced: EventService, exporter: 
     assert event.headers["traceparent"] == f"00-{trace_id}-{span.context.span_id:016x}-01"
 
 
+def test_a_trace_makes_no_event_too_large(traced: EventService) -> None:
+    """The application may have put as much into the state of its trace as the specification has room for."""
+    state = trace.TraceState([(f"v{number}", "x" * 256) for number in range(32)])
+    context = trace.SpanContext(1, 1, is_remote=False, trace_flags=trace.TraceFlags(1), trace_state=state)
+    headers = {f"{number:03}": "v" * 253 for number in range(64)}
+    with trace.use_span(trace.NonRecordingSpan(context)):
+        event = traced.publish("first.one", {}, headers=headers)
+    assert event.headers.keys() == {*headers, "traceparent"}
+    assert traced.publish(traced.get_event(event.id).model_copy(update={"id": "copy"})).id == "copy"
+
+
 def test_what_the_system_says_is_not_traced(traced: EventService, exporter: InMemorySpanExporter) -> None:
     traced.bus.system.warn("disk:a", "full")
     assert traced.bus.system.flush(5.0)
