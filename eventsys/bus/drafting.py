@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel
@@ -19,7 +19,7 @@ from eventsys.model.envelope import encode_event
 from eventsys.model.event import Event
 from eventsys.model.event_types import check_event_type
 from eventsys.model.masking import secret_fields
-from eventsys.model.new_events import new_event
+from eventsys.model.new_events import check_event, new_event, time_in_utc
 from eventsys.model.payloads import encode_payload
 from eventsys.model.priority import Priority
 from eventsys.model.seal import EVENT, Seal
@@ -167,7 +167,7 @@ class Drafter:
 
     def _adjusted(self, event: Event[Any], time: datetime | None) -> Event[Any]:
         if time is not None:
-            event = event.model_copy(update={"time": _aware(time)})
+            event = event.model_copy(update={"time": time_in_utc(time)})
         return event if self.when_drafted is None else self.when_drafted(event)
 
     def _chain_of(self, event_type: str, caused_by: Event[Any] | None) -> Chain:
@@ -220,12 +220,13 @@ class Drafter:
         )
 
     def adopt(self, event: Event[Any]) -> Draft:
-        """Return an event that somebody else made, ready to be published; its payload is checked again.
+        """Return an event that somebody else made, ready to be published; all of it is checked again.
 
         Raises:
-            InvalidEventError: If its payload cannot be published.
+            InvalidEventError: If it breaks a rule, as a copy may, or its payload cannot be published.
             CausationDepthError: As `draft`.
         """
+        check_event(event)
         self._catalog.check_payload(event.type, event.payload)
         if secrets := self._secrets_of(event.type, event.payload):
             event = event.model_copy(update={"headers": {**event.headers, SECRET_HEADER: ",".join(secrets)}})
@@ -281,17 +282,6 @@ def _chain_behind(cause: Event[Any]) -> Chain:
     if not isinstance(cause, Event):
         raise InvalidEventError(f"caused_by is the event that led to this one, not {type(cause).__name__}")
     return Chain(cause.correlation_id, cause.id, cause.depth, cause.headers.get("traceparent"))
-
-
-def _aware(moment: datetime) -> datetime:
-    if not isinstance(moment, datetime):
-        raise InvalidEventError(f"time is an aware datetime, not {type(moment).__name__}")
-    if moment.tzinfo is None:
-        raise InvalidEventError(f"time {moment.isoformat()} has no time zone; use datetime.now(timezone.utc)")
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError as error:
-        raise InvalidEventError(f"time {moment.isoformat()} is outside the years 1 to 9999 in UTC") from error
 
 
 def _whole(max_retries: Any) -> int:

@@ -1,7 +1,8 @@
-"""New events, made from what a publisher says about them."""
+"""New events, made from what a publisher says about them, and the rules that every event keeps."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel
@@ -9,7 +10,7 @@ from pydantic import BaseModel
 from eventsys.clock import from_ms
 from eventsys.errors import InvalidEventError
 from eventsys.model.assembly import assemble_event, event_class_for
-from eventsys.model.event import LONGEST_KEY, Event
+from eventsys.model.event import LONGEST_KEY, DelayedEvent, Event
 from eventsys.model.event_types import check_event_type
 from eventsys.model.identifiers import check_event_id, new_event_id
 from eventsys.model.priority import Priority
@@ -73,6 +74,49 @@ def new_event(
         "duplicate": False,
     }
     return assemble_event(event_class, fields)
+
+
+def check_event(event: Event[Any]) -> None:
+    """Refuse an event that breaks a rule: pydantic does not look at what `model_copy(update=...)` changes.
+
+    Everything is checked but the payload, which `encode_payload` judges.
+
+    Raises:
+        InvalidEventError: If it does; the message says how.
+    """
+    check_event_id(event.id)
+    check_event_type(event.type)
+    check_source(event.source)
+    time_in_utc(event.time)
+    _check_count("version", event.version, least=1)
+    if type(event.priority) is not Priority:
+        _check_priority(event.priority)
+    check_event_id(event.correlation_id, "correlation_id")
+    if event.causation_id is not None:
+        check_event_id(event.causation_id, "causation_id")
+    if event.headers or not isinstance(event.headers, dict):
+        check_headers(event.headers)
+    if event.idempotency_key is not None:
+        _check_key(event.idempotency_key)
+    _check_count("depth", event.depth, least=0)
+    if isinstance(event, DelayedEvent):
+        _check_count("max_retries", event.max_retries, least=0)
+
+
+def time_in_utc(moment: Any) -> datetime:
+    """Return the time of an event in UTC.
+
+    Raises:
+        InvalidEventError: If it is no aware datetime, or outside of what UTC can tell.
+    """
+    if not isinstance(moment, datetime):
+        raise InvalidEventError(f"time is an aware datetime, not {type(moment).__name__}")
+    if moment.tzinfo is None:
+        raise InvalidEventError(f"time {moment.isoformat()} has no time zone; use datetime.now(timezone.utc)")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise InvalidEventError(f"time {moment.isoformat()} is outside the years 1 to 9999 in UTC") from error
 
 
 def _check_key(value: Any) -> str:

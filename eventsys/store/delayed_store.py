@@ -10,6 +10,7 @@ from eventsys.errors import AlreadyFiredError, InvalidEventError, NotFoundError
 from eventsys.model.cipher import Cipher
 from eventsys.model.envelope import encode_event
 from eventsys.model.event import DelayedEvent
+from eventsys.model.new_events import check_event
 from eventsys.model.payloads import encode_payload
 from eventsys.model.queries import EventFilter, Page
 from eventsys.store.delayed_count import count_commands, counted
@@ -194,7 +195,12 @@ class DelayedStore:
 
 
 def delayed_event_step(event: DelayedEvent[Any], *, expire_after_ms: int, cipher: Cipher | None = None) -> Step:
-    """Return the step that keeps a delayed event as it is; its payload is written anew."""
+    """Return the step that keeps a delayed event as it is; its payload is written anew.
+
+    Raises:
+        InvalidEventError: If it breaks a rule, as a copy may.
+    """
+    check_event(event)
     written = encode_payload(event.payload)
     envelope = encode_event(event, written, max_retries=event.max_retries, cipher=cipher).decode()
     chain = event.correlation_id

@@ -240,7 +240,11 @@ class EventStore:
         return taken_back(outcome, now_ms, f"event of key {key!r}", self.get_event)
 
     def store_delayed_event(self, event: DelayedEvent[Any], *, expire_after: timedelta | None = None) -> bool:
-        """Keep an event until its `delay_until`; say whether it was kept, which it is not when its id is taken."""
+        """Keep an event until its `delay_until`; say whether it was kept, which it is not when its id is taken.
+
+        Raises:
+            InvalidEventError: If a part of it breaks a rule; nothing is kept.
+        """
         expire_after_ms = 0 if expire_after is None else expire_after // timedelta(milliseconds=1)
         step = delayed_event_step(event, expire_after_ms=expire_after_ms, cipher=self._cipher)
         step = step if self._seal is None else self._seal.signed_step(step)

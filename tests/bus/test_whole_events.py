@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -30,6 +31,51 @@ def test_no_payload_may_be_given_beside_a_model(events: EventService) -> None:
     with pytest.raises(InvalidEventError, match="a Notification is the payload, and others were given beside it"):
         events.publish(Notification(user_id="1"), {"user_id": "2"})
     assert events.publish(Notification(user_id="1"), source="here").source == "here"
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"id": "x" * 129}, "event id has 129 characters"),
+        ({"id": "two words"}, "has whitespace"),
+        ({"type": "No Type"}, "No Type"),
+        ({"source": 5}, "source is text"),
+        ({"source": "s" * 513}, "source has 513 characters"),
+        ({"source": "\ud800"}, "lone surrogate"),
+        ({"time": "now"}, "time is an aware datetime"),
+        ({"time": datetime(2026, 1, 1)}, "has no time zone"),  # noqa: DTZ001 - that is what is wrong
+        ({"version": 0}, "whole number from 1"),
+        ({"priority": 3}, "priority 3 is unknown"),
+        ({"correlation_id": "x" * 129}, "correlation_id has 129"),
+        ({"causation_id": ""}, "causation_id has 0"),
+        ({"headers": {"a": 1}}, "header 'a' is text"),
+        ({"headers": None}, "headers are a dictionary"),
+        ({"idempotency_key": "k" * 513}, "idempotency_key has 513"),
+        ({"depth": -1}, "whole number from 0"),
+    ],
+    ids=str,
+)
+def test_a_copy_that_breaks_a_rule_is_refused_and_not_stored(
+    events: EventService, changed: dict[str, Any], says: str
+) -> None:
+    """Pydantic does not look at what a copy changes, and no worker could read it."""
+    waiting = events.schedule("a.b", {}, delay="1h")
+    event = Event(id="one", type="a.b", payload={}, time=waiting.time)
+    copy = event.model_copy(update=changed)
+    for keep in (events.publish, events.publish_async, lambda one: events.schedule(one, delay="1h")):
+        with pytest.raises(InvalidEventError, match=says):
+            keep(copy)
+    with pytest.raises(InvalidEventError, match=f"item 2 of publish_many: .*{says}"):
+        events.publish_many([event, copy])
+    with pytest.raises(InvalidEventError, match=says):
+        events.store.store_delayed_event(waiting.model_copy(update={"id": "later", **changed}))
+    assert (events.get_metrics().total_events, events.delayed.get_pending_count()) == (0, 1)
+
+
+def test_a_copy_with_fewer_than_no_retries_is_refused(events: EventService) -> None:
+    waiting = events.schedule("a.b", {}, delay="1h")
+    with pytest.raises(InvalidEventError, match="max_retries is -1"):
+        events.store.store_delayed_event(waiting.model_copy(update={"id": "later", "max_retries": -1}))
 
 
 @pytest.mark.parametrize("one", [None, "a.b", ("a.b",), ("a.b", {}, "source"), 5], ids=str)
