@@ -215,6 +215,20 @@ class CronTask(CronDefinition):
     updated_at: datetime
 
 
+class TaskLine(BaseModel):
+    """What a list shows of a cron task: all but what it hands over, and what few ask for."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    name: str
+    schedule: str
+    timezone: str
+    event_type: str | None = None
+    actor: str | None = None
+    state: TaskState = TaskState.ACTIVE
+    next_run_at: datetime | None = None
+
+
 class CronRun(BaseModel):
     """One run of a cron task, or a tick that had none."""
 

@@ -15,7 +15,7 @@ from eventsys.bus.event_bus import EventBus
 from eventsys.clock import from_ms
 from eventsys.errors import CronTaskError, InvalidScheduleError
 from eventsys.model.catalog import Catalog
-from eventsys.model.cron_task import MOST_ROWS, CronDefinition, CronRun, CronTask
+from eventsys.model.cron_task import MOST_ROWS, CronDefinition, CronRun, CronTask, TaskLine
 from eventsys.model.durations import DurationLike
 from eventsys.model.queries import Page, page_of
 from eventsys.scheduling.cron_actor import CronActor
@@ -250,6 +250,12 @@ class CronService:
         count = max(1, min(page_size, MOST_ROWS))
         rows, total = self._tasks.page((max(1, page) - 1) * count, count)
         return page_of(CronTask)(items=[row.task for row in rows], total=total, page=max(1, page), page_size=count)
+
+    def lines(self, *, page: int = 1, page_size: int = 50) -> Page[TaskLine]:
+        """Return the same page as a list shows it: a line each, which costs the same however long payloads are."""
+        count = max(1, min(page_size, MOST_ROWS))
+        lines, total = self._tasks.lines((max(1, page) - 1) * count, count)
+        return page_of(TaskLine)(items=lines, total=total, page=max(1, page), page_size=count)
 
     def history(self, name: str, *, page: int = 1, page_size: int = 20) -> Page[CronRun]:
         """Return a page of a task's runs: those that are on, then the last hundred, the newest first.

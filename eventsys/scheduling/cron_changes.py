@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from eventsys.clock import to_ms
 from eventsys.errors import CronTaskError
 from eventsys.model.catalog import CRON_TASK_CREATED, CRON_TASK_DELETED, CRON_TASK_UPDATED
-from eventsys.model.cron_task import CronDefinition, TaskState
+from eventsys.model.cron_task import CronDefinition, TaskLine, TaskState
 from eventsys.scheduling.cron_runs import arming
 from eventsys.store.cron_tasks import CronRow
 
@@ -131,4 +131,8 @@ def _armed(row: CronRow, definition: CronDefinition, now: datetime) -> tuple[dic
 
 def _written(definition: CronDefinition, now: datetime) -> dict[str, str]:
     fields = set(CronDefinition.model_fields)
-    return {"definition": definition.model_dump_json(include=fields), "updated_ms": str(to_ms(now))}
+    return {
+        "definition": definition.model_dump_json(include=fields),
+        "line": definition.model_dump_json(include=fields & TaskLine.model_fields.keys()),
+        "updated_ms": str(to_ms(now)),
+    }

@@ -10,7 +10,7 @@ import msgspec
 
 from eventsys.clock import from_ms
 from eventsys.errors import CronTaskError, EventsysError
-from eventsys.model.cron_task import CronRun, CronTask, RunOutcome
+from eventsys.model.cron_task import CronRun, CronTask, RunOutcome, TaskLine, TaskState
 from eventsys.model.seal import CRON_TASK, Seal, without_signature
 from eventsys.model.stored_format import check_format
 from eventsys.store.keys import Keys
@@ -23,6 +23,8 @@ _FIELDS = (
     "definition", "state", "reason", "revision", "armed", "tick_ms", "due_ms", "runs", "waiting", "declared",
     "declared_hash", "created_ms", "updated_ms",
 )  # fmt: skip
+_LINE = ("line", "state", "due_ms")
+_SIGNED = ("definition", "line")
 
 
 class CronRow(NamedTuple):
@@ -84,15 +86,22 @@ class CronTaskStore:
 
     def page(self, start: int, count: int) -> tuple[list[CronRow], int]:
         """Return tasks in the order of their names, as far as they can be read, and how many there are."""
-        found, total = self._link.read(
-            [("ZRANGE", self._keys.cron_tasks, start, start + count - 1), ("ZCARD", self._keys.cron_tasks)]
-        )
-        names = [text_of(name) for name in found]
+        names, total = self._names_on(start, count)
         rows = [
             read_or_pass_over(self._keys.cron_task(name), self._row_if_any, values)
             for name, values in zip(names, self._raw(names), strict=True)
         ]
-        return [row for row in rows if row is not None], int(total)
+        return [row for row in rows if row is not None], total
+
+    def lines(self, start: int, count: int) -> tuple[list[TaskLine], int]:
+        """Return the same tasks as a list shows them, however long what they hand over is."""
+        names, total = self._names_on(start, count)
+        found = self._link.pipeline([("HMGET", self._keys.cron_task(name), *_LINE) for name in names]) if names else []
+        lines = [
+            read_or_pass_over(self._keys.cron_task(name), self._line_if_any, name, values)
+            for name, values in zip(names, found, strict=True)
+        ]
+        return [line for line in lines if line is not None], total
 
     def change(
         self,
@@ -119,8 +128,8 @@ class CronTaskStore:
         seal = self._seal
         if seal is not None:
             arming, told = seal.signed_step(arming), seal.signed_step(list(told))
-            if row is not None and "definition" in row:
-                row = {**row, "definition": seal.signed(CRON_TASK, row["definition"])}
+            if row is not None:
+                row = {**row, **{name: seal.signed(CRON_TASK, row[name]) for name in _SIGNED if name in row}}
         flat = False if row is None else [part for pair in row.items() for part in pair]
         (is_changed, _), is_repeated = self._link.run_telling(
             script("change_cron_task"), self._keys.prefix, now_ms, name, "" if expected is None else expected,
@@ -189,6 +198,11 @@ class CronTaskStore:
         flat = self._link.call("HGETALL", self._keys.cron_declared)
         return numbers_of(self._keys.cron_declared, flat)
 
+    def _names_on(self, start: int, count: int) -> tuple[list[str], int]:
+        key = self._keys.cron_tasks
+        found, total = self._link.read([("ZRANGE", key, start, start + count - 1), ("ZCARD", key)])
+        return [text_of(name) for name in found], int(total)
+
     def _raw(self, names: Sequence[str]) -> Sequence[Any]:
         commands = [("HMGET", self._keys.cron_task(name), *_FIELDS) for name in names]
         return self._link.pipeline(commands) if commands else []
@@ -196,12 +210,26 @@ class CronTaskStore:
     def _row_if_any(self, values: Any) -> CronRow | None:
         return self._row(values) if any(reply_of(values)) else None
 
-    def _row(self, values: Sequence[bytes | None]) -> CronRow:
-        definition = values[0] or b""
+    def _line_if_any(self, name: str, values: Any) -> TaskLine | None:
+        written, state, due_ms = reply_of(values)
+        if not any((written, state, due_ms)):
+            return None
+        return TaskLine(
+            **{**msgspec.json.decode(self._unsealed(written or b"")), "name": name},
+            state=TaskState(state.decode()),
+            next_run_at=None if due_ms is None else from_ms(int(due_ms)),
+        )
+
+    def _unsealed(self, text: bytes) -> bytes:
+        """Return what is written of a task, once it is known that one of ours wrote it, and none that is newer."""
         if self._seal is not None:
-            definition = self._seal.body_of(CRON_TASK, text_of(definition)).encode()
-        definition = without_signature(definition)
-        check_format(definition, "a cron task")
+            text = self._seal.body_of(CRON_TASK, text_of(text)).encode()
+        text = without_signature(text)
+        check_format(text, "a cron task")
+        return text
+
+    def _row(self, values: Sequence[bytes | None]) -> CronRow:
+        definition = self._unsealed(values[0] or b"")
         try:
             return _row(values, definition)
         except (msgspec.MsgspecError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:

@@ -11,6 +11,7 @@ import pytest
 
 from eventsys import CronTaskError, Event, EventService, InvalidScheduleError, NotFoundError
 from eventsys.clock import from_ms
+from eventsys.model.cron_task import TaskLine
 from tests.cron.rig import Rig, published, told
 from tests.support.proxy import CuttingProxy
 from tests.support.services import Services
@@ -199,6 +200,20 @@ def test_a_repeated_create_changes_nothing_that_an_operator_edited_until_it_says
     assert (after_deploy.schedule, str(after_deploy.state)) == ("30 * * * *", "paused")
     after_edit = cron.create("reports", "15 * * * *", "report.due")
     assert (after_edit.schedule, str(after_edit.state)) == ("15 * * * *", "paused")
+
+
+def test_a_line_of_a_task_is_what_the_task_says(rig: Rig) -> None:
+    cron = rig.events.cron
+    cron.create("a", "0 * * * *", "report.due", {"text": "long"}, timezone="Europe/Berlin", jitter="5s")
+    cron.create("b", "@daily", actor="tidy", queue="tests")
+    cron.update("b", schedule="@hourly")
+    cron.pause("b")
+    cron.create("c", "@daily", "report.due")
+    page = cron.lines(page_size=2)
+    assert (page.total, page.pages) == (3, 2)
+    assert [one.name for one in cron.lines(page=2, page_size=2).items] == ["c"]
+    tasks = [TaskLine.model_validate(task.model_dump(include=set(TaskLine.model_fields))) for task in cron.list().items]
+    assert page.items == tasks[:2]
 
 
 @pytest.mark.parametrize(

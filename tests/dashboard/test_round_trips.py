@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import redis
 from starlette.testclient import TestClient
 
 from eventsys import Event, EventService, Reject
@@ -80,6 +81,17 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     with monkeypatch.context() as patched:
         patched.setattr(Channel, "_send", counting)
         yield trips
+
+
+def test_the_list_of_tasks_reads_nothing_of_what_they_hand_over(
+    events: EventService, client: TestClient, redis_client: redis.Redis
+) -> None:
+    for number in range(20):
+        events.cron.create(f"task-{number:02}", "0 0 1 1 *", "made.tidy", {"text": "x" * 100_000})
+    assert client.get("/cron", headers=HTML).text.count("0 0 1 1 *") == 20
+    before = redis_client.info("stats")["total_net_output_bytes"]
+    client.get("/cron", headers=HTML)
+    assert redis_client.info("stats")["total_net_output_bytes"] - before < 100_000
 
 
 def test_a_page_takes_few_round_trips_and_no_more_where_there_is_more(

@@ -95,6 +95,15 @@ def test_a_newer_cron_task_is_refused(events: EventService) -> None:
             read()
 
 
+def test_what_a_list_shows_of_a_newer_cron_task_is_refused(events: EventService) -> None:
+    events.cron.create("t", "* * * * *", "a.b")
+    link, key = events.broker.link, events.broker.keys.cron_task("t")
+    line = json.loads(link.call("HGET", key, "line"))
+    link.call("HSET", key, "line", json.dumps({**line, "format": 2, "schedule": 7}))
+    with pytest.raises(SettingsError, match=r"a cron task is stored in format 2.*upgrade eventsys"):
+        events.cron.lines()
+
+
 def test_a_newer_event_is_a_dead_letter_that_says_so(events: EventService, quick_work: Work) -> None:
     events.on("a.b", name="h")(lambda event: None)
     quick_work()

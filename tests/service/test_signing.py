@@ -187,6 +187,16 @@ def test_a_cron_task_written_by_a_stranger_is_refused(events: EventService) -> N
         events.cron.run_now("t")
 
 
+def test_what_a_list_shows_of_a_cron_task_is_passed_over_where_a_stranger_wrote_it(events: EventService) -> None:
+    for name in ("mine", "other"):
+        events.cron.create(name, "* * * * *", "a.b", {"n": 1})
+    key = events.broker.keys.cron_task("other")
+    line = events.broker.link.call("HGET", key, "line").decode()
+    events.broker.link.call("HSET", key, "line", line.replace("a.b", "c.d"))
+    page = events.cron.lines()
+    assert ([one.name for one in page.items], page.total) == (["mine"], 2)
+
+
 def test_a_dead_message_of_a_plain_actor_is_signed_when_it_is_redriven(events: EventService, quick_work: Work) -> None:
     fails, calls = [True], []
 

@@ -227,7 +227,7 @@ def readers(events: EventService, ids: list[str], letters: list[str]) -> Iterato
         yield f"dead_letters.show {at}", lambda one=one: events.dead_letters.show(one)
     yield "subscriptions.list", events.subscriptions.list
     yield "subscriptions.get", lambda: events.subscriptions.get("all.takes")
-    yield "cron.list", events.cron.list
+    yield from (("cron.list", events.cron.list), ("cron.lines", events.cron.lines))
     yield "cron.get", lambda: events.cron.get("tidy-0")
     yield "cron.history", lambda: events.cron.history("tidy-0")
     yield "cron.newest_runs", lambda: events.cron.newest_runs(["tidy-0", "tidy-1"])

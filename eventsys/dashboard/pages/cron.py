@@ -30,7 +30,7 @@ MOST_TASKS, MOST_RUNS = 20, 20
 @cron.get("/cron")
 def list_tasks(request: Request, bus: Bus, page: int = 1) -> Response:
     """List the tasks, each with how its last runs ended."""
-    found = bus.cron.list(page=page, page_size=MOST_TASKS)
+    found = bus.cron.lines(page=page, page_size=MOST_TASKS)
     strips = bus.cron.newest_runs([task.name for task in found.items], MOST_RUNS)
     return render(request, "cron.html", page=found, strips=strips)
 
