@@ -12,6 +12,7 @@ import pytest
 from eventsys import EventService
 from eventsys.dashboard import dashboard
 from eventsys.testing import EventHarness, SessionRedis
+from tests.browser.presses import Watched
 from tests.browser.seeding import BEGINS, Shop
 from tests.browser.serving import browser, chromium, served
 
@@ -31,9 +32,15 @@ def chrome() -> Iterator[Any]:
 
 
 @pytest.fixture
-def url(events: EventService) -> Iterator[str]:
-    """The dashboard of a bus of the test's own."""
-    with served(dashboard(events)) as address:
+def watched(events: EventService) -> Watched:
+    """The dashboard of a bus of the test's own, and what is pressed on it."""
+    return Watched(dashboard(events))
+
+
+@pytest.fixture
+def url(watched: Watched) -> Iterator[str]:
+    """Where that dashboard is served."""
+    with served(watched) as address:
         yield address
 
 

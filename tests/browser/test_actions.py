@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from eventsys import Event, EventFilter, EventService, EventStatus, ReplayState
+from tests.browser.presses import Watched, presses
 from tests.support.waiting import eventually
 
 Work = Callable[..., Any]
@@ -26,6 +27,12 @@ def _says(page: Any, text: str) -> None:
     page.get_by_text(text).first.wait_for()
 
 
+@pytest.fixture(autouse=True)
+def _presses_what_it_says(request: pytest.FixtureRequest, watched: Watched) -> Iterator[None]:
+    yield
+    assert watched.pressed == getattr(request.function, "presses", frozenset())
+
+
 @pytest.fixture
 def failing(events: EventService, quick_work: Work) -> Event:
     """An event whose delivery to `ship` failed, and one more."""
@@ -41,6 +48,7 @@ def failing(events: EventService, quick_work: Work) -> Event:
     return made[0]
 
 
+@presses("/delayed/{event_id:path}/run", "/delayed/{event_id:path}/cancel", "/delayed/{event_id:path}/reschedule")
 def test_delayed_events_are_let_go_cancelled_and_moved(page: Any, url: str, events: EventService) -> None:
     run, cancelled, moved = (events.schedule(f"{name}.due", {}, delay="1h", id=name) for name in ("a", "b", "c"))
     page.goto(f"{url}/delayed")
@@ -56,6 +64,7 @@ def test_delayed_events_are_let_go_cancelled_and_moved(page: Any, url: str, even
     assert events.get_event_records(EventFilter(types=("a.due",), start_time=run.created_at)).total == 1
 
 
+@presses("/delayed-many/{verb}")
 def test_many_delayed_events_are_chosen_counted_and_changed(page: Any, url: str, events: EventService) -> None:
     for number in range(6):
         events.schedule(f"{'order' if number < 4 else 'mail'}.due", {}, delay="1h", id=f"e{number}")
@@ -85,6 +94,7 @@ def test_the_calendar_leads_to_a_day_and_to_other_months(page: Any, url: str, ev
     assert page.locator(".calendar h2").inner_text() != f"{due:%B %Y}"
 
 
+@presses("/dead-letters/{letter_id:path}/redrive", "/dead-letters/{letter_id:path}/purge")
 def test_a_dead_letter_is_sent_again_and_dropped(page: Any, url: str, events: EventService, failing: Event) -> None:
     page.goto(f"{url}/dead-letters")
     _click(page, f"Send again: {failing.id}:ship")
@@ -97,6 +107,7 @@ def test_a_dead_letter_is_sent_again_and_dropped(page: Any, url: str, events: Ev
     assert events.dead_letters.count() == 2
 
 
+@presses("/dead-letters/all/{verb}")
 def test_dead_letters_are_sent_again_and_dropped_together(
     page: Any, url: str, events: EventService, failing: Event
 ) -> None:
@@ -115,6 +126,13 @@ def test_dead_letters_are_sent_again_and_dropped_together(
     assert events.dead_letters.count() == 0
 
 
+@presses(
+    "/cron-form",
+    "/cron/{name:path}/run",
+    "/cron/{name:path}/pause",
+    "/cron/{name:path}/resume",
+    "/cron/{name:path}/delete",
+)
 def test_a_cron_task_is_made_edited_paused_resumed_run_and_deleted(page: Any, url: str, events: EventService) -> None:
     page.goto(f"{url}/cron")
     _follow(page, "New task")
@@ -147,6 +165,13 @@ def test_a_cron_task_is_made_edited_paused_resumed_run_and_deleted(page: Any, ur
     assert events.cron.list().total == 0
 
 
+@presses(
+    "/subscriptions/{name:path}/pause",
+    "/subscriptions/{name:path}/resume",
+    "/subscriptions/{name:path}/end",
+    "/queues/{name}/pause",
+    "/queues/{name}/resume",
+)
 def test_subscriptions_and_queues_are_paused_resumed_and_ended(
     page: Any, url: str, events: EventService, failing: Event
 ) -> None:
@@ -169,6 +194,7 @@ def test_subscriptions_and_queues_are_paused_resumed_and_ended(
     assert events.subscriptions.list() == []
 
 
+@presses("/replays/begin", "/replays/{replay_id}/cancel")
 def test_one_event_all_that_fit_and_what_was_missed_are_given_again(
     page: Any, url: str, events: EventService, failing: Event
 ) -> None:
@@ -197,6 +223,7 @@ def test_one_event_all_that_fit_and_what_was_missed_are_given_again(
     assert events.replays.list()[1].state is ReplayState.CANCELLED
 
 
+@presses("/types/{event_type}/publish", "/publish")
 def test_an_event_is_published_from_the_form_of_its_type_and_as_json(page: Any, url: str, events: EventService) -> None:
     page.goto(f"{url}/types")
     _follow(page, "user.login")
@@ -218,6 +245,7 @@ def test_an_event_is_published_from_the_form_of_its_type_and_as_json(page: Any, 
     assert [one.payload for one in events.get_delayed_events().items] == [{"n": 1}]
 
 
+@presses("/types/{event_type}/publish")
 def test_a_payload_is_written_as_json_beside_the_fields_that_a_type_needs(
     page: Any, url: str, events: EventService
 ) -> None:
@@ -230,6 +258,7 @@ def test_a_payload_is_written_as_json_beside_the_fields_that_a_type_needs(
     assert event.payload == {"user_id": "grace"}
 
 
+@presses("/cron-form")
 def test_a_task_is_edited_whose_payload_no_form_has_room_for(page: Any, url: str, events: EventService) -> None:
     payload = {"text": "<&" * 60_000}
     events.cron.create("nightly", "0 6 * * *", "report.due", payload)
@@ -244,6 +273,7 @@ def test_a_task_is_edited_whose_payload_no_form_has_room_for(page: Any, url: str
     assert (events.cron.get("nightly").payload, events.cron.get("nightly").schedule) == (payload, "@hourly")
 
 
+@presses("/retries/cancel")
 def test_a_delivery_that_is_to_be_tried_again_is_cancelled(
     page: Any, url: str, events: EventService, quick_work: Work
 ) -> None:

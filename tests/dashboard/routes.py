@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from fastapi.routing import iter_route_contexts
 
@@ -17,15 +16,21 @@ LOOKING = frozenset({"GET", "HEAD"})
 
 def routes() -> list[tuple[str, str]]:
     """Return method and path of every route, static files included, with `x` for each parameter."""
+    found = {(method, re.sub(r"\{[^}]+\}", "x", path)) for method, path in _routes()}
+    return sorted({*found, ("GET", "/static/dashboard.css"), ("GET", "/unknown")})
+
+
+def form_routes() -> list[str]:
+    """Return the paths of the pages that change something, as they are declared and in that order."""
+    return [path for method, path in _routes() if method not in LOOKING and not path.startswith("/api/")]
+
+
+def _routes() -> Iterator[tuple[str, str]]:
     app = application(EventService(redis_url="redis://127.0.0.1:1/0", name="routes"), Access())
-    return sorted({*_routes(app), ("GET", "/static/dashboard.css"), ("GET", "/unknown")})
-
-
-def _routes(app: Any) -> Iterator[tuple[str, str]]:
     for context in iter_route_contexts(app.routes):
         path = getattr(context, "path", None)
         for method in getattr(context, "methods", None) or ():
-            yield method, re.sub(r"\{[^}]+\}", "x", str(path))
+            yield method, str(path)
 
 
 #: What goes on for as long as somebody watches; the answers are looked at on a real server.
