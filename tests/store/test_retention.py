@@ -263,6 +263,43 @@ def test_indexes_by_status_forget_what_the_history_forgot(events: EventService, 
     assert retention.trim_indexes(T0 + HOUR + 5) == (0, False)
 
 
+@pytest.mark.redis62
+def test_what_expired_as_old_as_the_history_is_told_of(events: EventService, historian: Historian) -> None:
+    events.subscribe("a.b", lambda event: None, name="h")
+    link, keys = historian.link, historian.keys
+    number = link.call("HGET", keys.subscription_numbers, "h").decode()
+    historian.store("a.b", T0, event_id="late")
+    historian.store("a.b", T0 + 1, event_id="handled")
+    historian.dispatch(T0 + HOUR, targets=[number, "h", "somewhere", 0])
+    lane = keys.lane("somewhere", 5)
+    link.call("XGROUP", "CREATE", lane, "workers", "0")
+    [[_, entries]] = link.call("XREADGROUP", "GROUP", "workers", "historian", "STREAMS", lane, ">")
+    for (entry, _), event_id, letter in zip(entries, ("late", "handled"), "xs", strict=True):
+        ending = ("ended", event_id, number, f"{letter}{T0 + HOUR},0,1", letter == "x", "a.b", 1, 1)
+        historian.commit(T0 + HOUR, lane, entry.decode(), ending)
+    retention = _retention(events)
+    assert _trim(retention, T0 + HOUR + 5) == 2
+    retention.trim_indexes(T0 + HOUR + 5)
+    assert events.get_event("late").status is EventStatus.EXPIRED
+    assert _ids(events, status=EventStatus.EXPIRED) == ["late"]
+    assert 0 < _lasts_ms(historian, "late") <= 2 * historian.retention_ms
+    assert _keys_left(historian, "event:*") == [keys.record("late").encode()]
+    link.call("DEL", keys.record("late"))
+    assert retention.trim_indexes(T0 + HOUR + 5) == (1, False)
+    assert _ids(events, status=EventStatus.EXPIRED) == []
+
+
+@pytest.mark.redis62
+def test_what_expired_goes_with_its_entry_where_the_history_is_full(events: EventService, historian: Historian) -> None:
+    historian.store("a.b", T0)
+    historian.dispatch(T0)
+    historian.link.call("HSET", historian.keys.record("e1"), "status", "expired")
+    historian.store("a.b", T0 + 1)
+    historian.dispatch(T0 + 1)
+    assert _trim(_retention(events, events=1), T0 + 2) == 1
+    assert _keys_left(historian, "event:*") == [historian.keys.record("e2").encode()]
+
+
 def test_numbers_of_what_is_gone_are_forgotten_when_no_record_can_name_them(
     events: EventService, historian: Historian
 ) -> None:

@@ -98,8 +98,8 @@ end
 
 local touched_types, touched_chains = {}, {}
 
-local function take_out(home, entry, fields)
-  local event_type, chain = let_go(home, entry, fields[2])
+local function take_out(home, entry, fields, is_old)
+  local event_type, chain = let_go(home, entry, fields[2], is_old)
   if event_type then touched_types[event_type] = true end
   if chain then touched_chains[chain] = true end
 end
@@ -140,7 +140,7 @@ local function trim_main()
       is_more = false
       break
     end
-    take_out(lane, entry, fields)
+    take_out(lane, entry, fields, why == "old")
     begins, gone = behind(entry), gone + 1
     if fields[3] == "n" then
       trimmed[lane], events = tonumber(fields[4]), events - 1
@@ -167,7 +167,7 @@ local function trim_class(class)
   local begins = redis.call("HGET", history, "begins:" .. class) or "0-0"
   local entries = redis.call("XRANGE", prefix .. ":log:" .. class, begins, "+", "COUNT", math.min(limit, surplus))
   for _, entry in ipairs(entries) do
-    take_out(class, entry[1], entry[2])
+    take_out(class, entry[1], entry[2], false)
     begins, trimmed = behind(entry[1]), entry[2][4]
   end
   redis.call("HSET", history, "begins:" .. class, begins, "trimmed:" .. class, trimmed)

@@ -2,7 +2,9 @@
 let_go: take what belongs to one event of the history away together with its entry.
 
 The record goes with it when nothing of the event is open; else it keeps the envelope, and expires by the commit that
-ends it. Id, type and chain are read off the beginning of the envelope, without decoding it.
+ends it. That of an event that expired keeps it too where its entry goes by its age: it ended when the entry was old,
+or nearly so, and would go at the moment in which there is something to tell. Id, type and chain are read off the
+beginning of the envelope, without decoding it.
 
 Uses: prefix
 ]]
@@ -19,13 +21,14 @@ local function read_envelope(envelope)
 end
 
 -- Returns the event's type and chain; nil when the entry is no event.
-local function let_go(home, entry, envelope)
+local function let_go(home, entry, envelope, is_old)
   local event_id, event_type, chain = read_envelope(envelope)
   if not event_id then return nil end
   local record = prefix .. ":event:" .. event_id
-  local place, opened, replays = unpack(redis.call("HMGET", record, "log", "open", "replays"))
+  local place, opened, replays, status = unpack(redis.call("HMGET", record, "log", "open", "replays", "status"))
   if place == home .. ":" .. entry then
-    if opened == "0" and (not replays or replays == "0") then
+    local is_over = opened == "0" and (not replays or replays == "0")
+    if is_over and not (is_old and status == "expired") then
       redis.call("DEL", record)
     else
       redis.call("HSET", record, "envelope", envelope)
