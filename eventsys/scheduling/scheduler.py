@@ -10,15 +10,16 @@ from pydantic import BaseModel
 
 from eventsys.broker.attempt import attempt_of
 from eventsys.broker.broker import EventBroker
-from eventsys.bus.arguments import ScheduledFields, arguments_of
+from eventsys.bus.arguments import ScheduledFields, arguments_of, check_known
 from eventsys.bus.drafting import Draft, Drafter
 from eventsys.bus.outcomes import partial_error, unavailable
 from eventsys.clock import from_ms, to_ms
-from eventsys.errors import EventsysError, RedisUnavailableError
+from eventsys.errors import EventsysError, InvalidEventError, RedisUnavailableError
 from eventsys.model.assembly import assemble_delayed
 from eventsys.model.durations import DurationLike, to_milliseconds
 from eventsys.model.event import DelayedEvent, DeliveryRecord, Event, WaitingRetry
 from eventsys.model.expecting import expect_id
+from eventsys.model.patterns import check_pattern
 from eventsys.model.queries import EventFilter, Page
 from eventsys.model.status import EventStatus
 from eventsys.scheduling.delayed_keys import check_key, conflict, refuse_taken
@@ -167,7 +168,11 @@ class DelayedEventScheduler:
     def _read(self, given: Mapping[str, Any], now_ms: int) -> tuple[Draft, Step, DelayedEvent[Any]]:
         """Return the event that one of `schedule_many` is, the step that keeps it, and how it then is."""
         event_type, payload, fields = arguments_of("schedule_many", given)
-        due_ms = due_ms_of(now_ms, fields.pop("at", None), fields.pop("delay", None))
+        try:
+            due_ms = due_ms_of(now_ms, fields.pop("at", None), fields.pop("delay", None))
+        except InvalidEventError:
+            check_known("schedule_many", fields)  # a misspelt delay is no missing one
+            raise
         key, when_taken = fields.pop("key", None), fields.pop("when_taken", "replace")
         check_key(key, when_taken)
         draft = self._drafter.draft_for("schedule_many", event_type, payload, fields)
@@ -199,9 +204,14 @@ class DelayedEventScheduler:
         """Take back every event that waits, of a type or pattern, of a chain, or both; return how many.
 
         What is scheduled meanwhile may be met or not.
+
+        Raises:
+            InvalidPatternError: If the type is no pattern.
         """
         if type is None and correlation_id is None:
             raise TypeError("say which events: type=..., correlation_id=..., or both; type='#' means all")
+        if type is not None:
+            check_pattern(type)
         wanted = EventFilter(types=() if type is None else (type,), correlation_id=correlation_id)
         return self._store.delayed.cancel_all(wanted, self._broker.clock.now_ms())
 

@@ -13,6 +13,7 @@ from eventsys import (
     EventFilter,
     EventStatus,
     InvalidEventError,
+    InvalidPatternError,
     NotFoundError,
     Priority,
 )
@@ -265,6 +266,8 @@ def test_all_events_of_a_type_or_of_a_chain_are_cancelled_at_once(events) -> Non
     assert events.get_delayed_event(other.id).status is EventStatus.CANCELLED
     with pytest.raises(TypeError, match="say which events"):
         events.delayed.cancel_all()
+    with pytest.raises(InvalidPatternError, match="'Order Reminder'"):
+        events.delayed.cancel_all(type="Order Reminder")
 
 
 def test_taking_back_a_chain_reads_nothing_of_the_others(events, monkeypatch) -> None:

@@ -79,3 +79,8 @@ def test_a_duration_that_cannot_be_kept_is_refused(events: EventService, option:
     with pytest.raises(InvalidDurationError, match=f"{option} will not do: .* is shorter than a"):
         events.publish("a.b", idempotency_key="k", **{option: value})
     assert events.get_metrics().total_events == 0
+
+
+def test_a_delay_that_is_misspelt_is_not_taken_for_a_missing_one(events) -> None:
+    with pytest.raises(TypeError, match=r"schedule_many\(\) takes no argument 'dely'; did you mean 'delay'\?"):
+        events.delayed.schedule_many([{"event_type": "a.b", "dely": "5m"}])
