@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Self
@@ -95,6 +97,15 @@ def _check_length(duration: timedelta) -> timedelta:
     return duration
 
 
+def _check_known(given: Mapping[str, Any], known: Collection[str]) -> None:
+    unknown = next((name for name in given if name not in known), None)
+    if unknown is None:
+        return
+    near = get_close_matches(unknown, known, n=1)
+    advice = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
+    raise CronTaskError(f"cron task {given['name']!r} has no option {unknown!r}; {advice}")
+
+
 _Length = Annotated[Duration, AfterValidator(_check_length)]
 
 
@@ -148,6 +159,7 @@ class CronDefinition(BaseModel):
             CronTaskError: If something else cannot be; the message names it.
         """
         check_task_name(given.get("name"))
+        _check_known(given, cls.model_fields)
         schedule = CronSchedule(given.get("schedule", ""), given.get("timezone", "UTC"))
         try:
             task = cls.model_validate({**given, "schedule": schedule.expression})
