@@ -131,6 +131,9 @@ def make_actor(
     )
 
 
+#: The attribute of a function of ours that is declared in place of one of the application's: that one.
+STANDS_FOR = "stands_for"
+
 _NAMED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _TAKES_ONE = "the event: def handler(event: Event)"
 _LISTS = (list, Sequence, Collection, Iterable)
@@ -244,5 +247,5 @@ def _file_of(one: Any) -> str:
         run = callable_of(handler)
     except SubscriptionError:
         return repr(one)
-    code = getattr(inspect.unwrap(run), "__code__", None)
+    code = getattr(inspect.unwrap(getattr(run, STANDS_FOR, run)), "__code__", None)
     return repr(run) if code is None else f"{code.co_filename}:{code.co_firstlineno}"

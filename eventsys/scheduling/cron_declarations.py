@@ -16,7 +16,7 @@ from dramatiq import Broker, Middleware
 from eventsys.broker.actor import HandlerActor
 from eventsys.broker.broker import EventBroker
 from eventsys.bus.event_bus import EventBus
-from eventsys.bus.handlers import name_of, refuse_generator
+from eventsys.bus.handlers import STANDS_FOR, name_of, refuse_generator
 from eventsys.bus.system_events import SystemEvents
 from eventsys.clock import from_ms
 from eventsys.errors import EventsysError
@@ -240,4 +240,5 @@ def _as_handler(function: Callable[..., Any]) -> Callable[..., Any]:
 
     handler: Any = await_it if inspect.iscoroutinefunction(function) else call_it
     handler.__module__, handler.__qualname__ = function.__module__, function.__qualname__
+    setattr(handler, STANDS_FOR, function)
     return handler  # type: ignore[no-any-return]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from eventsys import Event, EventService
+from eventsys import Event, EventService, SubscriptionError
 from eventsys.model.event_types import check_event_type
 from eventsys.scheduling.cron_declarations import run_type_of
 from tests.cron.rig import Rig, published, told
@@ -45,6 +45,13 @@ def test_a_decorated_coroutine_function_gets_the_event_if_it_asks_for_it(events:
     quick_work()
     eventually(lambda: seen)
     assert seen[0] == "often"
+
+
+def test_two_functions_of_one_name_are_both_shown(events: EventService) -> None:
+    here = r"one in .*test_declarations\.py:\d+"
+    events.cron("@daily", name="twice")(lambda: None)
+    with pytest.raises(SubscriptionError, match=f"{here}, {here}"):
+        events.cron("@hourly", name="twice")(lambda: None)
 
 
 def test_a_declaration_is_applied_again_only_when_it_changed(rig: Rig, services: Services) -> None:
