@@ -90,6 +90,12 @@ class Deliveries(Sequence[Delivery]):
     def __len__(self) -> int:
         return len(self._items)
 
+    def __eq__(self, other: object) -> bool:
+        """Compare as a list does, so that `== []` says that there are none."""
+        return self._items == list(other) if isinstance(other, (list, tuple, Deliveries)) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment] # as a list
+
     def __repr__(self) -> str:
         return repr(self._items) if self._items else f"<none{self._otherwise}>"
 

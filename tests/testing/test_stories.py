@@ -64,3 +64,11 @@ def test_a_long_story_begins_late_and_says_so(harness: EventHarness) -> None:
         harness.publish("a.b", {})
     harness.run()
     assert "... 40 lines before" in harness.story()
+
+
+def test_deliveries_compare_as_a_list_does(harness: EventHarness) -> None:
+    assert harness.delivered() == []
+    harness.events.on("order.placed", name="orders.bill")(lambda event: None)
+    harness.publish("order.placed", {})
+    ran = harness.run()
+    assert ran == [*ran] == harness.delivered("orders.bill") != []
