@@ -186,6 +186,7 @@ class EventBroker(Broker):
             attempt.retry = step
         elif attempt is not None and (attempt.phase == FOLLOWING or attempt.takes_sends):
             attempt.add(step, len(packed(step)))
+            self.work.queue_names.mention(message.queue_name)
         else:
             self._send(step, message.queue_name)
         self.emit_after("enqueue", message, delay)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
+from eventsys.errors import EventsysError
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 
@@ -35,6 +37,14 @@ class QueueNames:
         if new:
             self._link.call("SADD", self._keys.queues, *sorted(new))
             self._told |= new
+
+    def mention(self, name: str) -> None:
+        """Tell of one as `tell` does; where Redis cannot be told, that is left to the next call.
+
+        For what goes out with a commit: whether it does is not decided here, and must not hang on this.
+        """
+        with suppress(EventsysError):
+            self.tell([name])
 
     def forget(self) -> None:
         """Tell of all of them anew: it is another Redis."""

@@ -23,7 +23,7 @@ from eventsys.scheduling.cron_changes import Change, changed, deleted, paused, r
 from eventsys.scheduling.cron_declarations import CronDeclarations, declare_function
 from eventsys.scheduling.cron_editor import CronEditor, known
 from eventsys.scheduling.cron_requests import definition_of, due_ms_of, with_actor
-from eventsys.scheduling.cron_runs import cron_message_at, manual_run_id, starting
+from eventsys.scheduling.cron_runs import cron_message_at, manual_run_id, queue_of, starting
 from eventsys.scheduling.sweeps import Sweeps
 from eventsys.store.cron_tasks import CronRow, CronTaskStore
 from eventsys.store.event_store import EventStore
@@ -193,6 +193,8 @@ class CronService:
         """
         task, now_ms = self.get(name), self._broker.clock.now_ms()
         run = starting(task, None, manual_run_id(), self._bus.drafter, now_ms)
+        if task.actor is not None:
+            self._broker.work.queue_names.mention(queue_of(task))
         [result] = self._broker.add([("cron_start", run)])
         if result[0] != b"started":
             known(None, name)

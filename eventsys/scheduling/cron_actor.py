@@ -20,7 +20,16 @@ from eventsys.model.cron_plan import Missed, Plan, plan_tick
 from eventsys.model.cron_task import CronTask, Overlap, RunOutcome
 from eventsys.model.durations import format_duration
 from eventsys.model.status import EventStatus
-from eventsys.scheduling.cron_runs import CRON_ACTOR, arming, cron_message, cron_message_at, ending, record, starting
+from eventsys.scheduling.cron_runs import (
+    CRON_ACTOR,
+    arming,
+    cron_message,
+    cron_message_at,
+    ending,
+    queue_of,
+    record,
+    starting,
+)
 from eventsys.store.cron_events import cron_event_step
 from eventsys.store.cron_tasks import CronRow, CronTaskStore, OpenRun
 from eventsys.store.event_store import EventStore
@@ -96,8 +105,7 @@ class CronActor(Actor[..., None]):
         if row is None:
             logger.warning("cron task %s is gone and cannot run", name, extra={"action": "cron_run_dropped"})
             return
-        run = starting(row.task, None, run_id, self._drafter, self._bus_broker.clock.now_ms())
-        self._add(("cron_start", run))
+        self._add(("cron_start", self._run_of(row.task, None, run_id, self._bus_broker.clock.now_ms())))
 
     def _row(self, name: str) -> CronRow | None:
         found = self._tasks.read([name])
@@ -155,12 +163,18 @@ class CronActor(Actor[..., None]):
         if tick is None:
             return None, []
         try:
-            return starting(task, tick, _id(tick), self._drafter, now_ms), []
+            return self._run_of(task, tick, _id(tick), now_ms), []
         except EventsysError as error:
             logger.exception("cron task %s cannot run", task.name, extra={"action": "cron_run_failed"})
             records.append(record(_id(tick), tick, RunOutcome.FAILED, str(error), now_ms))
             failed = CronTaskFailed(task=task.name, run_id=_id(tick), scheduled_for=tick, error=str(error))
             return None, [cron_event_step(CRON_TASK_FAILED, failed, now_ms=now_ms)]
+
+    def _run_of(self, task: CronTask, tick: datetime | None, run_id: str, now_ms: int) -> dict[str, Any]:
+        run = starting(task, tick, run_id, self._drafter, now_ms)
+        if task.actor is not None:
+            self._bus_broker.work.queue_names.mention(queue_of(task))
+        return run
 
     def _add(self, step: Step) -> None:
         attempt = attempt_of(self._bus_broker)

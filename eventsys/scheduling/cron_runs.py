@@ -77,6 +77,11 @@ def starting(task: CronDefinition, tick: datetime | None, run_id: str, drafter: 
     }
 
 
+def queue_of(task: CronDefinition) -> str:
+    """Return the queue that the runs of a task with an actor are sent to; perhaps nobody reads it."""
+    return task.queue or "default"
+
+
 def ending(run: CronRun, outcome: RunOutcome, error: str, now_ms: int) -> Step:
     """Return the step that ends a run, and tells of it."""
     began_ms = now_ms if run.started_at is None else to_ms(run.started_at)
@@ -121,7 +126,7 @@ def _message(task: CronDefinition, tick: datetime | None, run_id: str, target_id
     if task.retry_delay is not None:
         options["min_backoff"] = options["max_backoff"] = max(1, to_milliseconds(task.retry_delay))
     message: Message[Any] = Message(
-        queue_name=task.queue or "default", actor_name=task.actor, args=task.actor_args, kwargs=task.actor_kwargs,
+        queue_name=queue_of(task), actor_name=task.actor, args=task.actor_args, kwargs=task.actor_kwargs,
         options=options, message_id=target_id,
     )  # fmt: skip
     return message_step(message.queue_name, int(task.priority), {"m": message.encode().decode()})

@@ -6,8 +6,9 @@ from typing import Any
 
 import dramatiq
 import pytest
+from dramatiq import Message
 
-from eventsys import EventService
+from eventsys import Event, EventService
 from eventsys.model.diagnosis import Severity
 from eventsys.model.machinery import QueueState
 from eventsys.store.link import Channel
@@ -48,6 +49,29 @@ def test_a_worker_tells_of_the_queues_of_its_actors_that_it_does_not_read(servic
 
     services.work(events, queues={"eventsys.log"})
     eventually(lambda: [one.readers for one in events.machinery.queues() if one.name == "reports"] == [[]])
+
+
+def test_a_queue_that_only_a_handler_sends_to_is_seen_with_what_waits_there(services: Services) -> None:
+    events = services.make()
+
+    @events.on("order.paid", name="pay")
+    def pay(event: Event) -> None:
+        letter: Message[Any] = Message(queue_name="lettres", actor_name="write", args=(), kwargs={}, options={})
+        events.broker.enqueue(letter)
+
+    services.work(events)
+    events.wait(events.publish("order.paid", {}).id, "30s")
+    assert queue(events, "lettres").waiting == 1
+
+
+def test_a_queue_that_only_a_cron_task_sends_to_is_seen_with_what_waits_there(services: Services) -> None:
+    events = services.make()
+    events.cron.create("by-hand", "@yearly", actor="tidy", queue="brooms")
+    events.cron.create("often", "* * * * * *", actor="tidy", queue="mops", max_runs=1)
+    events.cron.run_now("by-hand")
+    assert queue(events, "brooms").waiting == 1
+    services.work(events)
+    eventually(lambda: [one.waiting for one in events.machinery.queues() if one.name == "mops"] == [1])
 
 
 def test_a_queue_is_told_of_once_a_process(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
