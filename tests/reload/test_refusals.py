@@ -58,6 +58,36 @@ def test_the_last_reload_of_a_process_is_on_record(shop: Shop) -> None:
     assert 0 <= mended.beat_ago.total_seconds() < 12
 
 
+def test_a_refused_change_that_is_undone_is_told_and_no_longer_on_record(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    reloader = shop.load()
+    shop.work()
+    shop.events.broker.presence.appear()  # its threads may not have come so far yet
+    shop.write("orders.py", "import no_such_module\n")
+    reloader.look()
+    shop.write("orders.py", HANDLER.format(said="old"))
+    with caplog.at_level("INFO", logger="eventsys.runtime.reload.reloader"):
+        assert reloader.look() is None  # what runs is what is saved
+        assert reloader.look() is None
+    said = [one.message for one in caplog.records if one.levelname == "INFO"]
+    assert said == ["undone: the code that runs is what is saved again"]
+    [process] = shop.events.machinery.processes()
+    assert process.reload_problem == ""
+
+
+def test_a_broken_new_file_that_is_deleted_again_is_no_longer_on_record(shop: Shop) -> None:
+    reloader = shop.load()
+    shop.work()
+    shop.events.broker.presence.appear()
+    shop.write("more.py", "import no_such_module\n")
+    assert reloader.look().replaced is None
+    shop.write("more.py", "").unlink()
+    assert reloader.look() is None
+    [process] = shop.events.machinery.processes()
+    assert process.reload_problem == ""
+
+
 def test_other_settings_of_the_service_ask_for_a_restart(shop: Shop) -> None:
     made = f"from eventsys import EventService\nevents = EventService(**{shop.settings()!r})\n"
     shop.write("app.py", made)

@@ -118,7 +118,10 @@ class Reloader:
         # Looked at before anything is loaded: what is saved while that goes on is the next change.
         look = self._contents.look(files.values())
         changed = self._contents.changed(look)
+        was_refused = bool(self._refused)
         if not self._is_news({path: look[path] for path in changed}):
+            if was_refused and not changed:
+                self._tell_undone()
             return None
         gone = [name for name in known if look[files[name]] is None]
         present = {name: path for name, path in files.items() if look[path] is not None}
@@ -210,11 +213,19 @@ class Reloader:
                 "%s in %.0f ms: %s", done, reload.seconds * 1000, _summary(reload.replaced),
                 extra={"action": "reloaded", "modules": reload.modules, "gone": reload.gone},
             )  # fmt: skip
+        self._record(reload.problem)
+        self._tell(reload)
+
+    def _tell_undone(self) -> None:
+        """Say that what was refused is saved no longer: who waits for a reload would wait in vain."""
+        logger.info("undone: the code that runs is what is saved again", extra={"action": "reload_undone"})
+        self._record("")
+
+    def _record(self, problem: str) -> None:
         try:
-            self._events.broker.presence.note_reload(reload.problem)
+            self._events.broker.presence.note_reload(problem)
         except EventsysError as error:
             logger.warning("the reload is not on record: %s", error, extra={"action": "reload_unrecorded"})
-        self._tell(reload)
 
 
 def _summary(replaced: Replaced) -> str:
