@@ -25,6 +25,12 @@ Only = Annotated[
     typer.Option("--only", metavar="CHECK", help="Look at this only, such as redis or workers; may be repeated."),
 ]
 
+#: What can be asked for, whether or not there is something to say of it now; a test holds it to what is found.
+_FAMILIES = (
+    "redis", "workers", "queues", "poller", "sweeps", "scheduler", "dispatcher", "declarations", "events",
+    "subscriptions", "attempts", "retries", "crashes", "dead",
+)  # fmt: skip
+
 #: Seconds that Redis is waited for, and between two tries.
 _LONGEST_WAIT_S, _TRY_EVERY_S = 60.0, 0.5
 
@@ -65,10 +71,21 @@ def doctor(
 
 
 def _limited(diagnosis: Diagnosis, only: list[str]) -> Diagnosis:
-    """Return what was found by some checks; that Redis could not be asked at all is always among it."""
-    wanted = {*only, "redis.reached"}
-    kept = [one for one in diagnosis.findings if one.check in wanted or one.check.partition(".")[0] in wanted]
-    if not kept:
-        families = dict.fromkeys(one.check.partition(".")[0] for one in diagnosis.findings)
-        refuse(f"nothing is called {' or '.join(only)}; there are {', '.join(families)}", MISUSED)
+    """Return what was found by some checks; that Redis could not be asked at all is always among it.
+
+    Where none of them could be carried out, it is what is wrong instead: that is in their way.
+    """
+    told = {one.check for one in diagnosis.findings}
+    unknown = [one for one in only if one not in told and _family(one) not in _FAMILIES]
+    unknown += [one for one in only if "." in one and one not in told and _family(one) != "queues"]
+    if unknown and "redis.reached" not in told:
+        refuse(f"nothing is called {' or '.join(dict.fromkeys(unknown))}; there are {', '.join(_FAMILIES)}", MISUSED)
+    wanted = {one if "." in one else _family(one) for one in only} | {"redis.reached"}
+    kept = [one for one in diagnosis.findings if one.check in wanted or _family(one.check) in wanted]
+    kept = kept or [one for one in diagnosis.findings if one.severity.value == "problem"]
     return diagnosis.model_copy(update={"findings": kept})
+
+
+def _family(check: str) -> str:
+    name = check.partition(".")[0]
+    return "queues" if name == "queue" else name

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from eventsys import Event, EventService
 from eventsys.cli.commands import app
+from eventsys.cli.doctor import _FAMILIES
 from eventsys.model.diagnosis import Diagnosis, Severity
 
 
@@ -34,6 +35,9 @@ def test_what_there_is_one_of_is_told_so(events: EventService, work: Callable[[]
     said = CliRunner().invoke(app, ["doctor"]).stdout
     assert "workers            1 worker process is alive" in said
     assert "subscriptions      the only subscription runs" in said
+    assert [*dict.fromkeys(line.split()[1].partition(".")[0] for line in said.splitlines() if line[0] != " ")] == [
+        *_FAMILIES
+    ]
 
 
 def test_json_is_the_diagnosis(events: EventService) -> None:
@@ -55,7 +59,25 @@ def test_before_a_release_only_redis_counts(events: EventService) -> None:
     assert CliRunner().invoke(app, ["doctor", "--only", "redis", "--redis-url", "redis://127.0.0.1:1"]).exit_code == 1
 
 
-def test_a_check_that_there_is_not_is_refused_with_those_there_are(events: EventService) -> None:
-    result = CliRunner().invoke(app, ["doctor", "--only", "radis"])
+@pytest.mark.parametrize("only", [["radis"], ["redis", "radis"], ["redis.radis"]])
+def test_a_check_that_there_is_not_is_refused_with_those_there_are(events: EventService, only: list[str]) -> None:
+    result = CliRunner().invoke(app, ["doctor", *(word for one in only for word in ("--only", one))])
     assert result.exit_code == 2
-    assert "nothing is called radis; there are redis, workers, " in result.stderr
+    assert f"nothing is called {only[-1]}; there are redis, workers, " in result.stderr
+
+
+@pytest.mark.parametrize("only", ["queues", "queue"])
+def test_a_check_has_its_name_whether_or_not_there_is_something_wrong(events: EventService, only: str) -> None:
+    """What is found of a queue is called after it, and scripts cannot know beforehand that there is something."""
+    well = CliRunner().invoke(app, ["doctor", "--only", only])
+    assert (well.exit_code, well.stdout.split()[:2]) == (0, ["ok", "queues"])
+    assert "1 queue is known, and nothing waits there too long" in well.stdout  # nobody reads it yet
+    events.publish("order.paid", {})
+    ill = CliRunner().invoke(app, ["doctor", "--only", only])
+    assert (ill.exit_code, ill.stdout.split()[:2]) == (1, ["problem", "queue.readers"])
+
+
+def test_what_cannot_be_looked_at_is_told_with_what_is_in_the_way(events: EventService) -> None:
+    """Who dispatches is a question only where some worker is alive."""
+    result = CliRunner().invoke(app, ["doctor", "--only", "dispatcher"])
+    assert (result.exit_code, result.stdout.split()[:2]) == (1, ["problem", "workers"])

@@ -72,7 +72,7 @@ def _retries(patient: Patient) -> Finding:
     waiting = patient.numbers("delayed messages")
     total = sum(waiting.values())
     if total < MANY_RETRIES:
-        return fine("retries", f"{total:,} retries and delayed messages wait")
+        return fine("retries", many(total, "retry or delayed message waits", "retries and delayed messages wait"))
     worst = max(waiting, key=lambda name: waiting[name])
     return warning(
         "retries",

@@ -81,7 +81,9 @@ def _queues(patient: Patient) -> Iterator[Finding]:
                 "see why the processes died in their log; a message that kills five becomes a dead letter",
             )
     if not found:
-        yield fine("queues", f"{many(len(patient.queues), 'queue is', 'queues are')} read, and none is behind")
+        yield fine(
+            "queues", f"{many(len(patient.queues), 'queue is', 'queues are')} known, and nothing waits there too long"
+        )
 
 
 def _reader_of(queue: str) -> str:
