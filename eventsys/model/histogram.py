@@ -37,6 +37,12 @@ class Histogram:
         counts = {one: self.counts.get(one, 0) + other.counts.get(one, 0) for one in exponents}
         return Histogram(self.unit, counts, self.total + other.total, self.longest)
 
+    def __sub__(self, former: Histogram) -> Histogram:
+        """Return what came since it stood as `former`; what there are fewer of than then was counted anew."""
+        since = {one: count - former.counts.get(one, 0) for one, count in self.counts.items()}
+        counts = {one: count for one, count in since.items() if count > 0}
+        return Histogram(self.unit, counts, max(0, self.total - former.total), self.longest)
+
     def mean(self) -> timedelta | None:
         """Return the mean, None when there were none."""
         count = self.count

@@ -101,6 +101,10 @@ class MetricsLook:
             dead_letters=int(dead_letters),
         )
 
+    def waits(self) -> Histogram:
+        """Return how long deliveries waited until they were begun, since the bus began."""
+        return _together(one.waits for one in self.measurements.pairs)
+
     def activity(self) -> list[Minute]:
         """Return what happened in each minute of the last hour, the oldest first, this one last.
 

@@ -16,6 +16,7 @@ from eventsys import Event, EventMetrics, EventService, SubscriptionState
 from eventsys.cli.top.fitting import shares
 from eventsys.cli.top.samples import LONGEST, History, Sample
 from eventsys.cli.top.screen import draw, sparkline
+from eventsys.model.histogram import Histogram
 from eventsys.model.machinery import InHand, QueueState
 from eventsys.model.metrics import Rates, SubscriptionMetrics
 from eventsys.model.standing import SubscriptionStanding
@@ -35,6 +36,22 @@ def test_rates_are_differences_of_exact_counts_over_the_time_between_two_looks()
     assert history.events_a_second() == [100.0]
     assert history.deliveries_a_second() == [10.0]
     assert history.backlog() == [7.0, 3.0]
+
+
+def test_the_curve_of_latency_is_of_what_ended_between_two_looks_and_not_of_all_time() -> None:
+    history = History()
+    assert history.latency() == []
+    for at, counts in enumerate([{3: 10_000}, {3: 10_000}, {3: 10_000, 10: 50}, {3: 10_100, 10: 50}, {}]):
+        waits = Histogram(timedelta(milliseconds=1), counts)
+        history.add(sample(float(at))._replace(waits=waits))
+    idle, slow, quick, emptied = history.latency()
+    assert (idle, emptied) == (0.0, 0.0)  # nothing ended; Redis was emptied
+    assert 0.5 < slow <= 1.024
+    assert quick <= 0.008
+    lines = io.StringIO()
+    Console(width=72, file=lines, legacy_windows=False).print(draw(history, 72))
+    [line] = [one for one in lines.getvalue().splitlines() if one.startswith("latency")]
+    assert line.rstrip().endswith("▁█▁▁")
 
 
 def test_no_more_is_kept_than_the_curves_show() -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from datetime import timedelta
+from itertools import pairwise
 from typing import NamedTuple
 
+from eventsys.model.histogram import Histogram
 from eventsys.model.machinery import InHand, QueueState, WorkerProcess
 from eventsys.model.metrics import EventMetrics, SubscriptionMetrics
 from eventsys.model.standing import SubscriptionStanding
@@ -26,6 +29,7 @@ class Sample(NamedTuple):
         queues: Its queues.
         processes: Its processes.
         in_hand: What some of them hold.
+        waits: How long deliveries waited, since the bus began.
     """
 
     at: float
@@ -35,6 +39,7 @@ class Sample(NamedTuple):
     queues: list[QueueState]
     processes: list[WorkerProcess]
     in_hand: list[InHand]
+    waits: Histogram = Histogram(timedelta(milliseconds=1))
 
 
 def look(events: EventService) -> Sample:
@@ -48,6 +53,7 @@ def look(events: EventService) -> Sample:
         queues=machinery.queues,
         processes=machinery.processes,
         in_hand=machinery.in_hand(),
+        waits=metrics.waits(),
     )
 
 
@@ -77,6 +83,11 @@ class History:
     def backlog(self) -> list[float]:
         """Return how many deliveries were open at each look."""
         return [float(one.totals.backlog) for one in self._samples]
+
+    def latency(self) -> list[float]:
+        """Return the p99, in seconds, of what began to be handled between any two looks; 0 where nothing did."""
+        found = [(newer.waits - older.waits).percentile(0.99) for older, newer in pairwise(self._samples)]
+        return [0.0 if length is None else length.total_seconds() for length in found]
 
     def _rates(self, totals: list[int]) -> list[float]:
         times = [one.at for one in self._samples]

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from eventsys.cli.printing import STYLES, Column, shown
 from eventsys.cli.top.fitting import fitting_table, shares
-from eventsys.cli.top.samples import History, Sample
+from eventsys.cli.top.samples import History
 from eventsys.model.metrics import SubscriptionMetrics
 from eventsys.model.standing import SubscriptionStanding
 
@@ -99,15 +99,18 @@ def _figures(history: History, width: int) -> Table:
         latest = values[-1] if values else 0.0
         curve = Text(sparkline(values[-newest:]), no_wrap=True)
         table.add_row(Text(name, style="bold"), Text(f"{shown(round(latest, 1))}{unit}"), curve)
-    for cells in _facts(history.now):
+    for cells in _facts(history, newest):
         table.add_row(*cells)
     return table
 
 
-def _facts(now: Sample) -> Iterable[tuple[Text, Text, Text]]:
-    totals = now.totals
-    for name, times in (("latency", totals.latency), ("lateness", totals.lateness)):
-        yield Text(name, style="bold"), Text(f"p50 {shown(times.p50)}"), Text(f"p99 {shown(times.p99)}")
+def _facts(history: History, room: int) -> Iterable[tuple[Text, Text, Text]]:
+    now, totals = history.now, history.now.totals
+    for name, times, curve in (("latency", totals.latency, history.latency()), ("lateness", totals.lateness, [])):
+        said = f"p99 {shown(times.p99)}"
+        left = max(0, room - len(said) - 2)
+        drawn = f"{said}  {sparkline(curve[-left:])}" if curve and left else said
+        yield Text(name, style="bold"), Text(f"p50 {shown(times.p50)}"), Text(drawn, no_wrap=True)
     workers = len(now.processes)
     yield (
         Text("workers", style="bold"),
