@@ -130,5 +130,5 @@ class Chronicle:
 
 def _written(records: list[EventRecord[Any]], form: ExportForm) -> bytes:
     if form is ExportForm.CLOUDEVENTS:
-        return to_json([to_cloudevent(record) for record in records])
+        return to_json([to_cloudevent(record) for record in records]) + b"\n"
     return b"".join(record.model_dump_json().encode() + b"\n" for record in records)

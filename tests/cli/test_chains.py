@@ -47,3 +47,4 @@ def test_history_is_exported_and_the_export_resumed(events: EventService, tmp_pa
     assert [one.id for one in records] == ["event-0", "event-1", "event-2", "event-3"]
     batch = CliRunner().invoke(app, ["events", "export", "--form", "cloudevents", "--type", "order.*"])
     assert {one["specversion"] for one in json.loads(batch.stdout)} == {"1.0"}
+    assert batch.stdout.endswith("]\n")  # each batch is a line: several in one file are read one by one
