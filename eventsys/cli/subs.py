@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from eventsys.cli.options import AsJson, Debug, RedisUrl, Yes, confirm
-from eventsys.cli.printing import Column, print_facts, print_model, print_models, print_table, visible
+from eventsys.cli.printing import Column, print_facts, print_model, print_models, print_table, span, visible
 from eventsys.cli.session import service_of
 
 if TYPE_CHECKING:
@@ -104,8 +105,8 @@ def _facts(standing: SubscriptionStanding) -> list[tuple[str, object]]:
         ("dead letters", standing.dead_letters),
         ("queue", declared.queue),
         ("max retries", declared.max_retries),
-        ("retry delay", f"{declared.retry_delay_ms} ms{' doubling' if declared.backoff else ''}"),
-        ("timeout", None if declared.timeout_ms is None else f"{declared.timeout_ms} ms"),
+        ("retry delay", f"{_length(declared.retry_delay_ms)}{', doubling' if declared.backoff else ''}"),
+        ("timeout", None if declared.timeout_ms is None else _length(declared.timeout_ms)),
         ("rate", declared.rate),
         ("concurrency", declared.concurrency),
         ("batch", _batch(declared)),
@@ -118,4 +119,8 @@ def _facts(standing: SubscriptionStanding) -> list[tuple[str, object]]:
 def _batch(declared: Any) -> str | None:
     if declared.batch_size is None:
         return None
-    return f"at most {declared.batch_size} a call, gathered for {declared.batch_wait_ms} ms"
+    return f"at most {declared.batch_size} a call, gathered for {_length(declared.batch_wait_ms)}"
+
+
+def _length(milliseconds: int) -> str:
+    return span(timedelta(milliseconds=milliseconds))

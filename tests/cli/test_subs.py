@@ -38,7 +38,8 @@ def test_a_subscription_is_listed_paused_resumed_and_ended(handled: EventService
     assert (standing.name, standing.state) == ("ship", "active")
     assert run("subs", "ls").splitlines()[1].startswith("ship\torder.paid\tactive\t1\t0\t0\ttests")
     assert SubscriptionStanding.model_validate_json(run("subs", "pause", "ship", "--json")).state == "paused"
-    assert "state         paused" in run("subs", "show", "ship")
+    shown = run("subs", "show", "ship").splitlines()
+    assert {"state         paused", "retry delay   5 s", "timeout       30 s"} <= set(shown)
     assert SubscriptionStanding.model_validate_json(run("subs", "resume", "ship", "--json")).state == "active"
     assert CliRunner().invoke(app, ["subs", "delete", "ship"]).exit_code == 2
     assert run("subs", "delete", "ship", "--yes") == "ship has ended\n"
