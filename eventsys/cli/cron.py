@@ -86,6 +86,8 @@ def create_task(
     """
     if given["schedule"] is None:
         refuse("say when it runs, such as --schedule '0 6 * * *'", MISUSED)
+    if (given["event_type"] is None) == (given["actor"] is None):
+        refuse("say what it does: --publish TYPE or --actor NAME, one of them", MISUSED)
     options, moment = said(given), None if at is None else date_of(at)
     if moment is None and delay is None:
         _tell(
@@ -127,7 +129,13 @@ def delete_task(
 ) -> None:
     """Delete a task and its history."""
     confirm(f"Delete cron task {name!r} and the history of its runs?", yes=yes, or_see=False)
-    _tell(lambda service: service.cron.delete(name), as_json, redis_url, debug=debug)
+    with service_of(redis_url, debug=debug) as service:
+        task = service.cron.delete(name)
+        if as_json:
+            print_model(task)
+        else:
+            typer.echo(f"{visible(name)} is deleted, and the history of its runs; it was:")
+            print_facts(fact for fact in _facts(masked(task)) if fact[0] not in {"state", "next run"})
 
 
 @cron.command("pause")

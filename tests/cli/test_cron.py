@@ -31,7 +31,10 @@ def test_a_task_is_created_changed_paused_resumed_and_deleted(events: EventServi
     assert CronTask.model_validate_json(run("cron", "pause", "reports", "--json")).state == "paused"
     assert "paused" in run("cron", "show", "reports")
     assert CronTask.model_validate_json(run("cron", "resume", "reports", "--json")).state == "active"
-    run("cron", "delete", "reports", "--yes")
+    said = run("cron", "delete", "reports", "--yes")
+    assert said.startswith("reports is deleted, and the history of its runs; it was:\n")
+    assert "active" not in said
+    assert "next run" not in said
     assert events.cron.list().total == 0
 
 
@@ -52,7 +55,12 @@ def test_tasks_and_runs_are_listed(events: EventService, run: Run) -> None:
     [
         (["create", "reports"], 2, "say when it runs"),
         (["create", "reports", "--schedule", "61 * * * *", "--publish", "report.due"], 2, "61"),
-        (["create", "reports", "--schedule", "@daily"], 2, "needs either event_type= or actor="),
+        (["create", "reports", "--schedule", "@daily"], 2, "say what it does: --publish TYPE or --actor NAME"),
+        (
+            ["create", "r", "--schedule", "@daily", "--publish", "a.b", "--actor", "a"],
+            2,
+            "say what it does: --publish TYPE or --actor NAME, one of them",
+        ),
         (["create", "r", "--schedule", "@daily", "--publish", "a.b", "--payload", "[1]"], 2, "is a JSON object"),
         (["create", "r", "--schedule", "@daily", "--actor", "a", "--actor-args", "{}"], 2, "is a JSON list"),
         (["create", "r", "--schedule", "@daily", "--actor", "a", "--actor-kwargs", "{"], 2, "by name is no JSON"),
