@@ -70,7 +70,7 @@ def worker(
                 threads=threads,
                 queues=queues,
                 liveness_file=liveness_file,
-                development=Development(reloads=reload or poll, polls=poll),
+                development=Development(reloads=reload or poll, polls=poll, whole_traces=debug),
             )
         )
 

@@ -94,9 +94,10 @@ def _start_failed(
     stop: threading.Event,
     report: _Report,
 ) -> int:
+    from eventsys.runtime.readable_trace import readable_trace
+
     if development.reloads:
         from eventsys.runtime.development.assistant import start_again_when_saved
-        from eventsys.runtime.readable_trace import readable_trace
 
         # Told without the library's frames: whoever edits the application reads this.
         logger.critical(
@@ -105,7 +106,8 @@ def _start_failed(
         start_again_when_saved(given.modules, stop, polls=development.polls)
         return 0
     report.tell(start_error="".join(traceback.format_exception_only(error)).strip())
-    traceback.print_exception(error)
+    told = "".join(traceback.format_exception(error)) if development.whole_traces else readable_trace(error)
+    sys.stderr.write(f"{told.rstrip()}\n")
     return START_FAILED
 
 

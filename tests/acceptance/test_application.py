@@ -113,6 +113,20 @@ def test_a_queue_that_no_handler_uses_is_told_with_those_that_are(events: EventS
     assert "queue 'actor' is to be read and no handler uses it; those that are used: actors, eventsys." in told
 
 
+def test_a_module_without_a_service_ends_the_worker_in_sentences_and_with_debug_in_tracebacks(
+    events: EventService, start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "nothing.py").write_text("x = 1\n")
+    environ = {"EVENTSYS_REDIS_URL": url_of(events), "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    code, _, stderr = start("-m", "eventsys", "worker", "nothing", "-p", "1", **environ).finish()
+    assert code == 1
+    assert "no EventService is in nothing; write `events = EventService()`" in stderr.splitlines()[-1]
+    assert "Traceback" not in stderr
+    code, _, stderr = start("-m", "eventsys", "worker", "nothing", "-p", "1", "--debug", **environ).finish()
+    assert code == 1
+    assert "Traceback" in stderr
+
+
 def test_a_module_that_cannot_be_imported_ends_the_worker_with_its_reason(
     events: EventService, start: Start, tmp_path: Path
 ) -> None:
