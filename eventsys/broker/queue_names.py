@@ -11,7 +11,7 @@ from eventsys.store.link import Link
 
 
 class QueueNames:
-    """Tells of each queue once a process: when it is first sent to, or an actor of it is declared where a worker runs.
+    """Tells of each queue once a process: when it is first sent to, or a handler of it is declared.
 
     A queue that a worker reads is told of by that worker; without this, messages to a misspelt queue, or to one whose
     worker was never started, would wait unseen.

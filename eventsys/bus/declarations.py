@@ -179,6 +179,7 @@ class Declarations:
         subscription = actor.subscription
         saved = self._declared(subscription, self._host_of(actor)) if saved is None else saved
         self._broker.work.successors.update(dict.fromkeys(saved.former, actor))
+        self._broker.work.queue_names.mention(subscription.queue)
         actor.subscription = subscription.model_copy(update={"number": saved.number})
         if saved.replaced is not None:
             tell_of_replaced(saved.replaced, subscription)

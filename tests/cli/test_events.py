@@ -116,7 +116,8 @@ def test_a_queue_is_listed_with_what_waits_and_who_reads_it(
     states = {state.name: state for state in TypeAdapter(list[QueueState]).validate_json(run("queue", "ls", "--json"))}
     assert list(states) == ["eventsys.log"]
     events.publish("order.paid", {})
-    [log] = TypeAdapter(list[QueueState]).validate_json(run("queue", "ls", "--json"))
+    log, own = TypeAdapter(list[QueueState]).validate_json(run("queue", "ls", "--json"))
+    assert (own.name, own.waiting, own.readers) == ("tests", 0, [])
     assert (log.waiting, log.running, log.readers, log.is_exact) == (1, 0, [], True)
     assert log.oldest_waiting is not None
 

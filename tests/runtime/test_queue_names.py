@@ -74,6 +74,18 @@ def test_a_queue_that_only_a_cron_task_sends_to_is_seen_with_what_waits_there(se
     eventually(lambda: [one.waiting for one in events.machinery.queues() if one.name == "mops"] == [1])
 
 
+def test_a_queue_of_a_subscription_that_nobody_ever_hosted_is_seen_with_what_waits_there(services: Services) -> None:
+    declaring = services.make(app="billing")
+    declaring.on("order.paid", name="bill")(lambda event: None)
+    declaring.bus.prepare()
+    events = services.make(name=declaring.settings.name)
+    events.on("order.paid", name="mail")(lambda event: None)
+    services.work(events)
+    events.publish("order.paid", {})
+    eventually(lambda: [one.waiting for one in events.machinery.queues() if one.name == "billing"] == [1])
+    assert "1 message waits on queue billing and no process reads it" in finding(events, "queue.readers").said
+
+
 def test_a_queue_is_told_of_once_a_process(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     events = services.make()
 
