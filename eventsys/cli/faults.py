@@ -19,6 +19,9 @@ Model = TypeVar("Model", bound="BaseModel")
 FAILED = 1
 MISUSED = 2
 
+#: An error about settings that says one of these says where to look already.
+_SAYS_ENOUGH = ("EVENTSYS", "pip install", "EventService")
+
 
 @contextmanager
 def told_in_a_sentence(*, debug: bool) -> Iterator[None]:
@@ -69,7 +72,7 @@ def _sentence(error: EventsysError) -> str:
     text = " ".join(text.split()).removesuffix(".")
     if isinstance(error, RedisUnavailableError):
         text += "; start it, or name another with --redis-url or EVENTSYS_REDIS_URL"
-    if isinstance(error, SettingsError) and "EVENTSYS" not in text and "pip install" not in text:
+    if isinstance(error, SettingsError) and not any(word in text for word in _SAYS_ENOUGH):
         text += "; settings come from options and the variables EVENTSYS_*"
     return text
 

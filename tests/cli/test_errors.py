@@ -77,6 +77,13 @@ def test_what_cannot_be_done_as_typed_is_told_in_one_sentence_and_ends_with_2(ar
     assert result.stdout == ""
 
 
+def test_a_module_without_a_service_is_told_what_to_write_and_nothing_of_variables() -> None:
+    result = CliRunner().invoke(app, ["schema", "ls", "string"])
+    assert result.exit_code == 2
+    assert "no EventService is in string; write `events = EventService()`" in result.stderr
+    assert "EVENTSYS_" not in result.stderr
+
+
 def test_a_redis_that_is_away_is_told_in_one_sentence_with_the_next_step_and_ends_with_1() -> None:
     result = run("publish", "order.paid", "{}")
     assert result.exit_code == 1
