@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -12,6 +13,7 @@ from eventsys.model.misfits import misfits
 T = TypeVar("T", bound=BaseModel)
 
 _TIMES = frozenset({"start_time", "end_time"})
+_WITH_ZONE = re.compile(r"(Z|[+-][0-9]{2}:?[0-9]{2})$", re.IGNORECASE)
 _LISTS = frozenset({"types", "sources"})
 
 
@@ -21,7 +23,7 @@ def filter_from(model: type[T], asked: Mapping[str, str], **fixed: Any) -> tuple
     Args:
         model: What kind of filter.
         asked: The fields of the form. What is empty or no field of the filter is left out; several types or sources
-            have commas between them; times are UTC.
+            have commas between them; times that name no offset are UTC.
         **fixed: What the page decides.
     """
     given: dict[str, Any] = {}
@@ -34,7 +36,7 @@ def filter_from(model: type[T], asked: Mapping[str, str], **fixed: Any) -> tuple
         elif name in _LISTS:
             given[name] = [one.strip() for one in text.split(",") if one.strip()]
         elif name in _TIMES:
-            given[name] = text if text.endswith("Z") or "+" in text else f"{text}Z"
+            given[name] = text if _WITH_ZONE.search(text) else f"{text}Z"
         else:
             given[name] = text
     try:

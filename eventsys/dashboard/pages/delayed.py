@@ -127,6 +127,7 @@ def _moment(text: str) -> datetime | None:
     if not text:
         return None
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+        found = datetime.fromisoformat(text)
     except ValueError as error:
         raise HTTPException(422, f"{text!r} is no date and time, such as 2026-12-24T18:00") from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
