@@ -80,7 +80,7 @@ def application(events: EventService, access: Access) -> FastAPI:
     app.include_router(api_router)
     app.include_router(page_router)
     app.mount("/static", StaticFiles(directory=_HERE / "static"), name="static")
-    for kind in (Exception, EventsysError, RequestValidationError, HTTPException):
+    for kind in (Exception, EventsysError, RequestValidationError, UnicodeEncodeError, HTTPException):
         app.add_exception_handler(kind, _tell)
     return app
 

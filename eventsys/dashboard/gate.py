@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 #: Bytes that a request may have: four of the largest payloads, as a batch.
 MOST_BYTES = 1024 * 1024
 
+#: Digits of a length that is looked at as a number: Python refuses to read one of thousands.
+_MOST_DIGITS = 20
+
 #: Seconds in which a request must have arrived whole.
 ARRIVES_WITHIN_S = 30.0
 
@@ -148,7 +151,7 @@ def _with_headers(send: Send) -> Send:
 async def _body(scope: Scope, receive: Receive) -> bytes | _Refusal:
     """Return the whole body, or why it is refused."""
     length = _values(scope, b"content-length")
-    if any(not one.isdigit() or int(one) > MOST_BYTES for one in length):
+    if any(not one.isdigit() or len(one) > _MOST_DIGITS or int(one) > MOST_BYTES for one in length):
         return _too_large()
     if any(one.lower() != b"identity" for one in _values(scope, b"content-encoding")):
         return _Refusal(415, "what is sent must not be compressed")

@@ -79,6 +79,9 @@ def problem_of(error: Exception) -> tuple[int, str, dict[str, Any], dict[str, st
         faults = [{"where": ".".join(map(str, one["loc"])), "said": one["msg"]} for one in error.errors()]
         said = "; ".join(f"{one['where']}: {one['said']}" for one in faults)
         return 422, f"the request does not fit: {said}", {"faults": faults}, {}
+    if isinstance(error, UnicodeEncodeError):
+        # JSON can name half of a letter, which no text has that is stored.
+        return 422, "a text of the request has a lone surrogate; it must be valid Unicode", {}, {}
     if isinstance(error, HTTPException):
         return error.status_code, _ROUTING.get(str(error.detail), str(error.detail)), {}, dict(error.headers or {})
     return 500, "something went wrong here; the log of this server tells what", {}, {}

@@ -16,7 +16,10 @@ from eventsys.model.texts import LONGEST_SOURCE, check_headers
 
 
 def _in_utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("it is outside the years 1 to 9999 in UTC") from error
 
 
 UtcTime = Annotated[AwareDatetime, AfterValidator(_in_utc)]

@@ -29,6 +29,9 @@ from eventsys.store.cron_tasks import CronRow, CronTaskStore
 from eventsys.store.event_store import EventStore
 from eventsys.store.steps import Step, packed
 
+#: A row that nobody has: Redis counts with 64 bits, and refuses a number that has more.
+_BEHIND_ALL = 2**62
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -249,14 +252,14 @@ class CronService:
 
     def list(self, *, page: int = 1, page_size: int = 50) -> Page[CronTask]:
         """Return a page of all tasks, in the order of their names."""
-        count = max(1, min(page_size, MOST_ROWS))
-        rows, total = self._tasks.page((max(1, page) - 1) * count, count)
+        start, count = _rows_of(page, page_size)
+        rows, total = self._tasks.page(start, count)
         return page_of(CronTask)(items=[row.task for row in rows], total=total, page=max(1, page), page_size=count)
 
     def lines(self, *, page: int = 1, page_size: int = 50) -> Page[TaskLine]:
         """Return the same page as a list shows it: a line each, which costs the same however long payloads are."""
-        count = max(1, min(page_size, MOST_ROWS))
-        lines, total = self._tasks.lines((max(1, page) - 1) * count, count)
+        start, count = _rows_of(page, page_size)
+        lines, total = self._tasks.lines(start, count)
         return page_of(TaskLine)(items=lines, total=total, page=max(1, page), page_size=count)
 
     def history(self, name: str, *, page: int = 1, page_size: int = 20) -> Page[CronRun]:
@@ -268,8 +271,8 @@ class CronService:
             NotFoundError: If there is no such task.
         """
         self.get(name)
-        count = max(1, min(page_size, MOST_ROWS))
-        runs, total = self._tasks.history(name, (max(1, page) - 1) * count, count)
+        start, count = _rows_of(page, page_size)
+        runs, total = self._tasks.history(name, start, count)
         return page_of(CronRun)(items=runs, total=total, page=max(1, page), page_size=count)
 
     def newest_runs(self, names: Sequence[str], count: int = 20) -> Mapping[str, Sequence[CronRun]]:
@@ -291,3 +294,9 @@ class CronService:
             attempt.add(step, len(packed(step)))
         else:
             self._broker.add([step])
+
+
+def _rows_of(page: int, page_size: int) -> tuple[int, int]:
+    """Return the first row of a page, and how many it has; far behind all rows one page is like another."""
+    count = max(1, min(page_size, MOST_ROWS))
+    return min((max(1, page) - 1) * count, _BEHIND_ALL), count
