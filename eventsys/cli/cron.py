@@ -24,7 +24,12 @@ cron = typer.Typer(help="Cron tasks: list, change, run, and what became of their
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the task.")]
 Page = Annotated[int, typer.Option("--page", min=1, help="Which page.")]
 Delay = Annotated[str | None, typer.Option("--delay", metavar="DURATION", help="Not now, but so long from now.")]
-At = Annotated[str | None, typer.Option("--at", metavar="TIME", help="Not now, but then: a date and time.")]
+At = Annotated[
+    str | None,
+    typer.Option(
+        "--at", metavar="TIME", help="Not now, but then: a date and time, in this machine's zone if it has none."
+    ),
+]
 Reason = Annotated[str, typer.Option("--reason", help="Why, for whoever looks at the task.")]
 Clear = Annotated[
     list[ClearOption] | None,

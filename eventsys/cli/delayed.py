@@ -24,7 +24,9 @@ delayed = typer.Typer(help="Delayed events and retries: list, schedule, cancel, 
 EventId = Annotated[str, typer.Argument(metavar="ID", help="The id of the event.")]
 Page = Annotated[int, typer.Option("--page", min=1, help="Which page.")]
 Delay = Annotated[str | None, typer.Option("--delay", metavar="DURATION", help="So long from now: 30s, 10m, 1h30m.")]
-At = Annotated[str | None, typer.Option("--at", metavar="TIME", help="A date and time, such as 2026-12-24T18:00.")]
+At = Annotated[
+    str | None, typer.Option("--at", metavar="TIME", help="A date and time, in this machine's zone if it has none.")
+]
 Source = Annotated[str | None, typer.Option("--source", help="Only those that this source scheduled.")]
 Key = Annotated[str | None, typer.Option("--key", help="The caller's name for it: at most one event has it.")]
 Chain = Annotated[str | None, typer.Option("--correlation-id", help="Only those of this chain.")]

@@ -81,7 +81,7 @@ def date_of(text: str) -> datetime:
     """Return the moment that an ISO date and time names; without a zone it is this machine's."""
     try:
         return datetime.fromisoformat(text).astimezone()
-    except ValueError:
+    except (ValueError, OverflowError):
         refuse(f"{text!r} is no time; give a date such as 2026-11-25T08:00, or where it fits a duration: 2h", MISUSED)
 
 

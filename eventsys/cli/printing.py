@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import typer
@@ -97,10 +98,15 @@ def print_table(columns: Sequence[Column], rows: Iterable[Any], *, caption: str 
 
 def print_facts(facts: Iterable[tuple[str, object]]) -> None:
     """Print names and values below each other; what is None is left out."""
-    lines = [(name, shown(value)) for name, value in facts if value is not None]
+    lines = [(name, _fact(value)) for name, value in facts if value is not None]
     width = max((len(name) for name, _ in lines), default=0)
     for name, value in lines:
         typer.echo(f"{name:<{width}}  {value}")
+
+
+def _fact(value: object) -> str:
+    """Return a value as people read it; a time with its zone, which in a table the heading tells."""
+    return f"{shown(value.astimezone(UTC))} UTC" if isinstance(value, datetime) else shown(value)
 
 
 def _writable(text: str) -> str:

@@ -32,6 +32,11 @@ def test_an_event_is_scheduled_listed_moved_let_go_and_cancelled(events: EventSe
     assert events.get_delayed_event(other.id).status == "cancelled"
 
 
+def test_a_time_is_shown_with_its_zone(run: Run) -> None:
+    shown = run("delayed", "schedule", "order.due", "{}", "--at", "2031-01-01T02:00+02:00")
+    assert "due        2031-01-01 00:00:00 UTC\n" in shown
+
+
 def test_all_of_a_type_are_counted_and_cancelled(events: EventService, run: Run) -> None:
     for _ in range(3):
         events.schedule("order.due", {}, delay="1h")
@@ -64,6 +69,7 @@ def test_waiting_retries_are_listed(events: EventService, work: Callable[[], Any
         (["schedule", "order.due", "{}"], 2, "say when it is due"),
         (["schedule", "order.due", "{}", "--at", "yesterday"], 2, "'yesterday' is no time"),
         (["schedule", "order.due", "{}", "--at", "2020-01-01"], 2, "is past"),
+        (["schedule", "order.due", "{}", "--at", "0001-01-01T00:00+01:00"], 2, "'0001-01-01T00:00+01:00' is no time"),
         (["run", "nothing"], 1, "nothing"),
     ],
 )
