@@ -46,7 +46,7 @@ _COLUMNS = (
     Column("TRIES", lambda letter: letter.attempts, is_number=True),
     Column("REDRIVES", lambda letter: letter.redrives, is_number=True),
     Column("ERROR", lambda letter: letter.error[:60]),
-    Column("ID", lambda letter: letter.id),
+    Column("ID", lambda letter: letter.id, is_whole=True),
 )
 
 

@@ -23,7 +23,7 @@ Name = Annotated[str, typer.Argument(metavar="QUEUE", help="The name of the queu
 LOG_QUEUE = "eventsys.log"
 
 _COLUMNS = (
-    Column("QUEUE", lambda state: state.name),
+    Column("QUEUE", lambda state: state.name, is_whole=True),
     Column("WAITING", lambda state: _waiting(state), is_number=True),
     Column("RUNNING", lambda state: state.running, is_number=True),
     Column("SUSPECTS", lambda state: state.suspects, is_number=True),

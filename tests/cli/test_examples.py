@@ -16,6 +16,7 @@ import typer
 from typer.main import get_command
 
 from eventsys import EventService
+from eventsys.cli import cron, dead, delayed, events, queues, replays, subs, workers
 from eventsys.cli.commands import app
 from eventsys.cli.examples import EXAMPLES
 from eventsys.cli.printing import Column, print_table
@@ -102,6 +103,18 @@ def test_a_terminal_wide_enough_gets_a_table_without_empty_columns(
     said = capsys.readouterr().out
     assert "SOURCE" not in said
     assert [line for line in said.splitlines() if ROWS[0][0] in line and "delivered" in line]
+
+
+@pytest.mark.parametrize(
+    ("table", "copied"),
+    [
+        (dead._COLUMNS, "ID"), (queues._COLUMNS, "QUEUE"), (events._COLUMNS, "ID"), (delayed._EVENTS, "ID"),
+        (delayed._RETRIES, "EVENT"), (cron._TASKS, "NAME"), (subs._COLUMNS, "NAME"), (replays._COLUMNS, "ID"),
+        (workers._COLUMNS, "NAME"),
+    ],
+)  # fmt: skip
+def test_what_the_next_command_is_given_is_never_broken_into_lines(table: tuple[Column, ...], copied: str) -> None:
+    assert [one.is_whole for one in table if one.title == copied] == [True]
 
 
 def test_a_terminal_too_narrow_gets_names_and_values_and_no_word_is_broken(
