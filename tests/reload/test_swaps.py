@@ -182,7 +182,7 @@ def count(number):
 
 
 def test_ten_thousand_deliveries_in_flight_survive_fifty_reloads(shop: Shop) -> None:
-    deliveries = int(os.environ.get("EVENTSYS_RELOAD_DELIVERIES", "2000"))
+    deliveries = int(os.environ.get("EVENTSYS_RELOAD_DELIVERIES", "10000"))
     counting = """
 from shop.app import events
 from tests.reload.shop import note
