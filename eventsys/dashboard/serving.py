@@ -17,6 +17,7 @@ from eventsys.dashboard.app import application
 from eventsys.dashboard.gate import Gate
 from eventsys.dashboard.live import Live
 from eventsys.dashboard.origins import allowed_names
+from eventsys.dashboard.tailing import Tail
 from eventsys.dashboard.web_settings import refuse_open_door
 from eventsys.runtime.listening import listen
 from eventsys.service import EventService
@@ -78,6 +79,7 @@ class Server(uvicorn.Server):
     def __init__(self, events: EventService, access: Access, *, hosts: Sequence[str] = ()) -> None:
         app = application(events, access)
         self._live: Live = app.state.live
+        self._tail: Tail = app.state.tail
         self._garbage = FullLooks()
         gate = Gate(app, access, allowed_names(hosts), events.broker.clock.monotonic)
         config = uvicorn.Config(
@@ -98,6 +100,7 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams, which would go on for ever, and serve what else was asked."""
         self._live.end()
+        self._tail.end()
         await super().shutdown(sockets)
 
     @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -16,6 +17,8 @@ from eventsys.errors import EventsysError
 from eventsys.model.event import Event
 from eventsys.model.patterns import check_pattern, pattern_matches
 from eventsys.service import EventService
+
+logger = logging.getLogger(__name__)
 
 #: Who may watch at once.
 MOST_WATCHERS = 50
@@ -46,6 +49,7 @@ class Watcher:
         self._left_out = 0
         self._trouble = ""
         self.has_news = asyncio.Event()
+        self.is_over = False
 
     def give(self, event: dict[str, Any]) -> None:
         """Take what is shown of an event, if it is wanted."""
@@ -108,12 +112,20 @@ class Tail:
             yield _message("following", {})
             while True:
                 await mine.has_news.wait()
+                if mine.is_over:
+                    break
                 yield mine.message()
                 await asyncio.sleep(PAUSE_S)
         finally:
             self._watchers.discard(mine)
             if not self._watchers and self._follower is not None:
                 self._follower.is_wanted = False
+
+    def end(self) -> None:
+        """Let nobody watch any more: a server that ends would wait for streams that do not."""
+        for watcher in self._watchers:
+            watcher.is_over = True
+            watcher.has_news.set()
 
 
 class _Follower:
@@ -164,6 +176,11 @@ class _Follower:
                         break
             except EventsysError as error:
                 self._is_handed_over(partial(_tell, trouble=" ".join(str(error).split())))
+                self._never.wait(_AGAIN_S)
+            except Exception:
+                # Without this thread nobody would be shown anything until the process ends, nor be told.
+                logger.exception("following the log failed; it is tried again", extra={"action": "tail_failed"})
+                self._is_handed_over(partial(_tell, trouble="something went wrong; the log of this server tells what"))
                 self._never.wait(_AGAIN_S)
 
     def _is_handed_over(self, take: Callable[[Watcher], None]) -> bool:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from eventsys import EventService, InvalidPatternError
-from eventsys.dashboard import tailing
+from eventsys.dashboard import serving, tailing
+from eventsys.dashboard.access import Access
 from eventsys.dashboard.tailing import Tail, Watcher, _shown
 from tests.support.waiting import eventually
 
@@ -108,3 +109,48 @@ def test_redis_away_is_told_to_who_watches() -> None:
         return kinds[1]
 
     assert asyncio.run(asyncio.wait_for(watch(), 30)) == "away"
+
+
+def test_a_server_that_ends_ends_the_tail(events: EventService, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would wait for those who watch until it loses patience, and log that it did."""
+
+    async def nothing(*_: Any) -> None:
+        """Stand for what uvicorn does afterwards, which has not begun here."""
+
+    monkeypatch.setattr(serving.uvicorn.Server, "shutdown", nothing)
+
+    async def watch() -> bool:
+        server = serving.Server(events, Access())
+        watching: Any = server.config.app._app.state.tail.watch()
+        assert _read(await anext(watching))[0] == "following"
+        await server.shutdown()
+        return await anext(watching, None) is None
+
+    assert asyncio.run(asyncio.wait_for(watch(), 10))
+
+
+def test_a_fault_of_ours_is_told_to_who_watches_and_following_goes_on(
+    events: EventService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tailing, "_AGAIN_S", 0.01)
+    follow, faults = events.store.follow, [RuntimeError("a fault")]
+
+    def follow_in_the_end(**options: Any) -> Any:
+        if faults:
+            raise faults.pop()
+        return follow(**options)
+
+    monkeypatch.setattr(events.store, "follow", follow_in_the_end)
+
+    async def watch() -> tuple[str, bool]:
+        tail = Tail(events)
+        watching: Any = tail.watch()
+        kinds = [_read(await anext(watching))[0] for _ in range(2)]
+        assert tail._follower is not None
+        goes_on = await asyncio.to_thread(lambda: "eventsys-tail" in {one.name for one in threading.enumerate()})
+        await watching.aclose()
+        return kinds[1], goes_on
+
+    assert asyncio.run(asyncio.wait_for(watch(), 30)) == ("away", True)
+    events.publish("user.login", {"user_id": "2"})  # what its follower waits for, to see that it is not wanted
+    eventually(lambda: "eventsys-tail" not in {one.name for one in threading.enumerate()})
