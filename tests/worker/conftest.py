@@ -22,7 +22,7 @@ def events(redis_url: str, redis_client: redis.Redis) -> Iterator[EventService]:
 
 @pytest.fixture
 def start_worker() -> Iterator[Callable[..., Worker]]:
-    """Start workers that are stopped after the test: `start_worker(broker, worker_threads=2)`."""
+    """Start workers whose brokers are closed after the test: `start_worker(broker, worker_threads=2)`."""
     workers: list[Worker] = []
 
     def start(broker: Any, **options: Any) -> Worker:
@@ -35,3 +35,4 @@ def start_worker() -> Iterator[Callable[..., Worker]]:
     for worker in workers:
         if worker.is_running:
             worker.stop(2_000)
+        worker.broker.close()
