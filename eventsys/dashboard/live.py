@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import AsyncGenerator
 from typing import Any, NamedTuple
 
@@ -15,6 +16,8 @@ from eventsys.errors import EventsysError
 from eventsys.model.metrics import EventMetrics
 from eventsys.readable import shown
 from eventsys.service import EventService
+
+logger = logging.getLogger(__name__)
 
 #: Seconds between two looks. Nothing tells that a rate has changed, so it is looked at, as `eventsys top` does.
 EVERY_S = 2.0
@@ -110,6 +113,11 @@ class Live:
             charts = charts_of(look.activity())
         except EventsysError as error:
             said = away(" ".join(str(error).split()))
+            return Message(said, said)
+        except Exception:
+            # Without an answer nobody who watches would be shown anything any more, nor be told.
+            logger.exception("looking at the bus failed; it is tried again", extra={"action": "look_failed"})
+            said = away("something went wrong; the log of this server tells what")
             return Message(said, said)
         drawn = {one.name: {"bars": one.bars, "most": shown(one.most), "said": one.said} for one in charts}
         told: dict[str, Any] = {**figures_of(totals), "charts": drawn}

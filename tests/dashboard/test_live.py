@@ -50,6 +50,28 @@ def test_many_who_watch_share_one_look(events: EventService, monkeypatch: pytest
     assert len(looks) == 1
 
 
+def test_a_fault_of_ours_is_told_to_who_watches_and_looking_goes_on(
+    events: EventService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "EVERY_S", 0.01)
+    look, faults = events.store.metrics.look, [RuntimeError("a fault")]
+
+    def look_in_the_end() -> Any:
+        if faults:
+            raise faults.pop()
+        return look()
+
+    monkeypatch.setattr(events.store.metrics, "look", look_in_the_end)
+
+    async def watch() -> list[str]:
+        watching: Any = Live(events).watch()
+        kinds = [(await anext(watching)).splitlines()[0] for _ in range(2)]
+        await watching.aclose()
+        return kinds
+
+    assert asyncio.run(asyncio.wait_for(watch(), 30)) == ["event: away", "event: figures"]
+
+
 def test_nobody_looks_when_the_last_one_is_gone(events: EventService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "EVERY_S", 3600)
 
