@@ -304,6 +304,7 @@ class EventBroker(Broker):
     def close(self) -> None:
         """Commit what is over, hand back what is not begun, and end this process's lease."""
         self.work.close()
+        self.interrupts.close()
         self.link.close()
 
     def flush(self, queue_name: str) -> None:

@@ -31,6 +31,10 @@ def is_interrupt(error: BaseException) -> bool:
     return isinstance(error, Interrupt)
 
 
+class _CalledBack(BaseException):
+    """Takes the place of an interrupt that would come too late."""
+
+
 class _Running:
     __slots__ = ("deadline", "is_interrupted", "message")
 
@@ -61,15 +65,16 @@ class Interrupts:
         self._starting = threading.Lock()
         self._wakes_at = float("inf")
         self._is_watching = False
+        self._is_closed = False
         #: Told of every thread's hard limit as it changes; infinity when the thread is free.
         self.publish: Callable[[int, float], None] | None = None
 
     def enter(self, message: MessageProxy, limit_ms: float) -> None:
         """Begin to watch the calling thread, which handles `message` for at most `limit_ms`."""
-        if not self._is_watching:
-            self._start()
         thread, deadline = threading.get_ident(), time.monotonic() + limit_ms / 1000
         self._running[thread] = _Running(message, deadline)
+        if not self._is_watching:  # looked at after the line before: a watcher that ends sees what runs, or is seen
+            self._start()
         if self.publish is not None:
             self.publish(thread, deadline + GRACE_S)
         if deadline < self._wakes_at:
@@ -89,7 +94,7 @@ class Interrupts:
         # The watcher, coming too late for the attempt before, may have held this one in its hand and put it back.
         self._running.pop(thread, None)
         if struck is not None and self._struck.pop(thread, None) is not None:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_long(thread), None)
+            _call_back_interrupt()
 
     def watches_caller(self) -> bool:
         """Say whether the calling thread has to leave: it is watched, or an interrupt may be on its way to it."""
@@ -101,21 +106,28 @@ class Interrupts:
         watched = [*list(self._running.values()), *list(self._struck.values())]
         return min((running.deadline for running in watched), default=float("inf")) + GRACE_S
 
+    def close(self) -> None:
+        """Let the watcher end, as soon as nothing is watched; the next handler that begins has a new one."""
+        self._is_closed = True
+        self._wake.put(None)
+
     def _start(self) -> None:
         with self._starting:
             if not self._is_watching:
-                self._is_watching = True
+                self._is_watching, self._is_closed = True, False
                 threading.Thread(target=self._run, name="eventsys-interrupts", daemon=True).start()
 
     def _run(self) -> None:
         try:
-            while True:
+            while self._running or self._struck or not self._is_closed:
                 with suppress(Empty):
                     self._wake.get(timeout=self._wait_s())
                 for running in self._strike(time.monotonic()):
                     self._on_stuck(running.message, TimeLimitExceeded())
         finally:
             self._is_watching = False
+            if self._running:
+                self._start()
 
     def _wait_s(self) -> float | None:
         if self._wakes_at == float("inf"):
@@ -159,3 +171,16 @@ class Interrupts:
         )  # fmt: skip
         raise_thread_exception(thread, TimeLimitExceeded)
         running.is_interrupted = True
+
+
+def _call_back_interrupt() -> None:
+    """Take back an interrupt that may be on its way to the calling thread.
+
+    Setting no exception in its place is what the C API documents for that, and before Python 3.13 the interpreter then
+    goes on looking for it: 3.12 at half its speed, and 3.11 for ever in the next function that a debugger or coverage
+    traces. So another exception takes its place, and is caught here.
+    """
+    with suppress(_CalledBack):
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_long(threading.get_ident()), ctypes.py_object(_CalledBack))
+        while True:  # until it is there
+            pass

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from queue import SimpleQueue
@@ -12,6 +14,7 @@ import pytest
 from dramatiq.middleware import TimeLimitExceeded
 
 from eventsys.broker.interrupts import Interrupts
+from tests.support.waiting import eventually
 
 
 class CountedQueue(SimpleQueue[None]):
@@ -56,8 +59,65 @@ def test_a_limit_that_no_clock_can_wait_for_keeps_the_watcher_alive() -> None:
     interrupts.leave()
 
 
+def test_after_a_limit_was_over_python_can_be_traced_and_is_as_fast_as_before() -> None:
+    """Before Python 3.13 it looked for an interrupt that was called back for ever, and hung in what is traced."""
+    traced = subprocess.run(
+        [sys.executable, "-c", TRACED], capture_output=True, text=True, timeout=30, check=False
+    )  # fmt: skip
+    assert (traced.stdout, traced.stderr) == ("ended at its limit, then traced\n", "")
+
+
+#: A handler is ended at its limit and left, and then a function is traced, as debuggers and coverage do.
+TRACED = """
+import logging, sys, threading
+from types import SimpleNamespace
+from dramatiq.middleware import TimeLimitExceeded
+from eventsys.broker.interrupts import Interrupts
+logging.disable()
+interrupts = Interrupts(lambda *_: None)
+interrupts.enter(SimpleNamespace(message_id="1"), 1)
+try:
+    for _ in range(1_000):
+        threading.Event().wait(0.005)
+except TimeLimitExceeded:
+    interrupts.leave()
+    print("ended at its limit, ", end="")
+
+def traced():
+    return "then traced"
+
+sys.settrace(lambda *_: None)
+said = traced()
+sys.settrace(None)
+print(said)
+"""
+
+
+def test_the_watcher_ends_with_the_broker_once_nothing_runs_and_another_begins_with_the_next_handler() -> None:
+    interrupts = Interrupts(lambda *_: None)
+    message = cast("Any", SimpleNamespace(message_id="1", actor_name="a"))
+    interrupts.enter(message, 200)
+    interrupts.close()
+    threading.Event().wait(0.01)
+    assert interrupts._is_watching  # of what runs the limit holds
+    with pytest.raises(TimeLimitExceeded):
+        wait_long()
+    interrupts.leave()
+    interrupts.close()
+    eventually(lambda: not interrupts._is_watching)
+    with pytest.raises(TimeLimitExceeded):
+        run_on(interrupts, message)
+    interrupts.leave()
+    interrupts.close()
+
+
 def run_on(interrupts: Interrupts, message: Any) -> None:
     """Handle a message for longer than its limit."""
     interrupts.enter(message, 1)
+    wait_long()
+
+
+def wait_long() -> None:
+    """Wait as a handler does that can be interrupted."""
     for _ in range(1_000):
         threading.Event().wait(0.005)
