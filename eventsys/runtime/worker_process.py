@@ -38,6 +38,11 @@ _LOOK_S = 0.25
 #: Milliseconds that running handlers have when the process is to end; below the supervisor's own patience.
 _DRAIN_MS = 27_000
 
+#: Seconds after which a thread has to let another one have the interpreter. The threads that fetch and commit need it
+#: after each call of the system, and with Python's own five milliseconds they wait while handlers that are fast run out
+#: of work. What was measured, and what it costs handlers that compute, is in docs/decisions.md, 42.
+_SWITCH_S = 0.001
+
 #: From linux/prctl.h: the signal the kernel sends when the parent dies.
 _PR_SET_PDEATHSIG = 1
 
@@ -68,6 +73,7 @@ def main(arguments: Sequence[str] | None = None, beside: StartCompanion | None =
     _on_signals(stop, workers)
     development = read(given)
     _log(development)
+    sys.setswitchinterval(_SWITCH_S)  # before the application is imported: its own choice holds
     report = _Report(given.report)
     try:
         service, worker, assistant = _started(given, development, workers, report)

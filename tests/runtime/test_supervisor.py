@@ -121,6 +121,16 @@ def test_sigterm_lets_running_handlers_end_and_exits_with_0(
     assert events.get_event(waiting.id).status == "delivered"
 
 
+@pytest.mark.parametrize(("own", "expected"), [("", b"0.001"), ("import sys; sys.setswitchinterval(0.25)", b"0.25")])
+def test_threads_take_turns_quickly_unless_the_application_chooses(
+    supervise_application: Callable[..., Supervised], redis_client: redis.Redis, own: str, expected: bytes
+) -> None:
+    said = 'import sys; client.rpush("interval", sys.getswitchinterval())'
+    supervised = supervise_application(1, f"{APPLICATION}\n{own}\n{said}")
+    assert redis_client.blpop(["interval"], 60) == (b"interval", expected)
+    assert supervised.end() == 0
+
+
 def test_a_second_ctrl_c_ends_everything_now(supervise: Callable[..., Supervised], events: EventService) -> None:
     supervised = supervise(1)
     events.publish("wait")
