@@ -42,10 +42,10 @@ class Scale:
     seconds: float = 6
     least: int = 1_000
     sends: int = 5_000
-    timed: int = 500
+    timed: int = 300
     pause_s: float = 0.05
     delayed: int = 10_000
-    lead_s: float = 30
+    lead_s: float = 15
     window_s: float = 10
     pending: int = 1_000_000
     pending_limit_s: float = 300
