@@ -41,7 +41,8 @@ class FreshRedis:
     """A test's own server, which it may kill and start again."""
 
     def __init__(self, directory: Path, binary: ServerBinary) -> None:
-        self.embedded = EmbeddedRedis(directory, binary=binary)
+        # With everysec Redis holds back what it has accepted while the disk is behind, and a kill loses it.
+        self.embedded = EmbeddedRedis(directory, binary=binary, appendfsync="always")
 
     @property
     def url(self) -> str:

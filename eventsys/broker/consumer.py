@@ -12,7 +12,7 @@ from typing import Any
 from dramatiq import Consumer, MessageProxy
 from dramatiq.errors import ConnectionClosed
 
-from eventsys.errors import BackpressureError, EventsysError
+from eventsys.errors import BackpressureError, EventsysError, RedisUnavailableError
 from eventsys.model.priority import LANES
 from eventsys.store.link import run_script_once
 from eventsys.store.scripts import script
@@ -62,7 +62,7 @@ class EventConsumer(Consumer):
         self._streams = {lane: work.keys.lane(queue, lane) for lane in LANES}
         self._lane_of = {stream.encode(): lane for lane, stream in self._streams.items()}
         self._channel = work.link.channel()
-        self.patience = Patience(work.link, self._channel, timeout_ms)
+        self.patience = Patience(self._channel, timeout_ms)
         self._reader = LaneReader(self._channel, list(self._streams.values()), work.presence.name)
         self._holder = ""
         self._is_busy = False
@@ -170,13 +170,26 @@ class EventConsumer(Consumer):
         if not entries and has_leftovers:
             self._work.in_flight.wait_for_suspect(SUSPECT_PAUSE_S)
         elif not entries:
-            try:
-                entries = self._reader.read_or_wait(room, self.patience.begin())
-            finally:
-                self.patience.end(found=bool(entries))
+            entries = self._wait(room)
         # A lane that gave less than its share of a waiting read has no more: reading on would find nothing, and only
         # cost a round trip before the next wait.
         self._is_busy = len(entries) >= max(1, room // len(LANES))
+        return entries
+
+    def _wait(self, room: int) -> list[Entry]:
+        entries: list[Entry] = []
+        problem: RedisUnavailableError | None = None
+        try:
+            entries = self._reader.read_or_wait(room, self.patience.begin())
+        except RedisUnavailableError as error:
+            problem = error
+        finally:
+            was_woken = self.patience.end(found=bool(entries))
+        if was_woken:
+            self._channel.close()
+            self._holder = ""  # so it begins anew, and finds among what it holds the reply that may be lost
+        elif problem is not None:
+            raise problem
         return entries
 
     def _begin(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -50,21 +51,12 @@ class Channel:
 
     A broken connection is opened again by the next call. Nothing that Redis may have seen is sent twice: whoever
     calls knows whether that would be safe.
-
-    Attributes:
-        opened: How often a connection was opened.
     """
 
     def __init__(self, connect: Callable[[], Any]) -> None:
         self._connect = connect
         self._connection: Any = None
         self._stage = _CONNECTING
-        self.opened = 0
-
-    @property
-    def is_open(self) -> bool:
-        """Whether there is a connection, as far as is known; else the next call opens one."""
-        return self._connection is not None
 
     def call(self, *command: Any, timeout_s: Any = SENTINEL) -> Any:
         """Send one command and return its reply, as bytes, integers and lists of these, within 10 s or `timeout_s`.
@@ -111,6 +103,18 @@ class Channel:
             with suppress(Exception):
                 connection.disconnect()
 
+    def hang_up(self) -> bool:
+        """Break the connection from another thread: a call that waits for its reply there fails at once.
+
+        Returns:
+            Whether there was a connection.
+        """
+        sock = getattr(self._connection, "_sock", None)
+        if sock is not None:
+            with suppress(OSError):  # with TLS, its own `shutdown` would take from the reader what that reads with
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        return sock is not None
+
     def _send(self, pack: Callable[[Any], Any]) -> Any:
         """Send what `pack` returns, and return the connection it went out on.
 
@@ -140,7 +144,6 @@ class Channel:
             connection.socket_timeout = REPLY_TIMEOUT_S
             connection.update_current_socket_timeout(REPLY_TIMEOUT_S)
             self._connection = connection
-            self.opened += 1
         self._stage = _CONNECTED
         return self._connection
 

@@ -13,8 +13,7 @@ zrevrangebyscore zscore zunionstore
 """
 
 _ON_CONNECTIONS = """
-auth client|id client|setname client|unblock eval evalsha hello info ping publish select slowlog|get subscribe time
-unsubscribe
+auth client|setname eval evalsha hello info ping publish select slowlog|get subscribe time unsubscribe
 """
 
 #: What the scripts and the store call on the keys of the bus. A test compares this with their text.

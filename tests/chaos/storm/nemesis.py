@@ -106,6 +106,8 @@ class Nemesis:
 
     def _harm_redis(self, fault: Fault) -> None:
         began_at = time.monotonic()
+        if self.server.revive():  # it is told of, and what comes after has something to harm
+            self.journal.note(Failed("redis", "it had ended by itself; its log says why"))
         getattr(self, f"_redis_{fault.kind}")(fault)
         self.journal.note(Done(f"redis {fault.kind}"))
         if fault.kind not in ("scripts", "cut"):

@@ -60,6 +60,15 @@ class StormRedis:
         self._embedded.ensure()
         return lost_from
 
+    def revive(self) -> bool:
+        """Start it again if it ended by itself; say whether it had."""
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            self._embedded.ensure()
+            return True
+        return False
+
     def stop(self) -> None:
         """End it."""
         self.client.close()
