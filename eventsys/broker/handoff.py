@@ -33,8 +33,14 @@ _BUSY = 0.5
 #: Looks after which a handler that computes counts as blocking too; the longest a message waits beside an idle thread.
 _LONG = 10
 
-#: Seconds during which all threads are used after handlers were seen to block.
+#: Looks in turn in which the process waited after which handlers count as blocking, however many begin: each waits a
+#: little. Where others keep the processors busy, a process is seen to wait for a look or two that only was not let run.
+_WAITING = 4
+
+#: Seconds during which all threads are used after handlers were seen to block; twice as long each time they are seen to
+#: again soon after that, and the most.
 _BLOCKING_S = 0.25
+_BLOCKING_MOST_S = 4.0
 
 #: The messages one thread has taken and not begun. Only its thread takes from the left, others only from the right.
 Hand = deque[Received]
@@ -48,7 +54,8 @@ class Handoff:
 
     While handlers are so fast that more threads would only get into each other's way, one thread works and one idle
     thread looks on every 5 ms; as soon as it sees handlers wait for something, or one compute for long, all threads
-    work.
+    work. They go on until handlers are fast again: then a thread that has done its chunk steps back while another is at
+    work. Without that they would go on for as long as messages wait, each waiting for the interpreter at each message.
 
     Deliveries that are handled many at once gather here first. The thread that waits for the next batch to be due is an
     idle one; where none is idle, the next that is looks first.
@@ -68,6 +75,8 @@ class Handoff:
         self._idle = 0
         self._has_onlooker = False
         self._blocks_until = 0.0
+        self._blocking_s = _BLOCKING_S
+        self._all_work_since: tuple[float, int, float] | None = None
         self._put = 0
         self._messages = 0
 
@@ -112,7 +121,7 @@ class Handoff:
         """Put messages into an empty hand, waiting for some for at most `timeout_s`."""
         with self._changed:
             self._pass_on(self._collecting.take_due(time.monotonic()))
-            if not self._take(hand):
+            if self._is_one_too_many() or not self._take(hand):
                 self._wait(timeout_s)
                 self._pass_on(self._collecting.take_due(time.monotonic()))
                 self._take(hand)
@@ -127,7 +136,8 @@ class Handoff:
             self._has_timekeeper = True
             timeout_s = max(0.0, min(timeout_s, due - time.monotonic()))
         try:
-            self._changed.wait(timeout_s)
+            if self._has_onlooker or not self._waiting():  # else it looks on at once: nobody might come to wake it
+                self._changed.wait(timeout_s)
             if keeps_time:
                 self._has_timekeeper = False
             if self._idle < self._threads and not self._has_onlooker:
@@ -138,7 +148,7 @@ class Handoff:
     def _look_on(self) -> None:
         """Leave the work to the threads that are at it, until they are seen to block or nothing waits."""
         self._has_onlooker = True
-        still = 0
+        still = waiting = 0
         try:
             while self._waiting() and not self._is_blocking() and self._idle < self._threads:
                 lengths, begun = [len(hand) for hand in self._hands], self._begun()
@@ -149,10 +159,35 @@ class Handoff:
                 is_slow = stands_still or self._begun() - begun < _BRISK * (now - at)
                 # Threads that compute stand still too while another has the interpreter: more would be in the way.
                 still = still + 1 if is_slow else 0
-                if is_slow and self._waiting() and (still >= _LONG or time.process_time() - used < _BUSY * (now - at)):
-                    self._blocks_until = now + _BLOCKING_S
+                waiting = waiting + 1 if time.process_time() - used < _BUSY * (now - at) else 0
+                blocks = still >= _LONG or (is_slow and waiting) or waiting >= _WAITING
+                if blocks and self._waiting():
+                    self._let_all_work()
         finally:
             self._has_onlooker = False
+
+    def _let_all_work(self) -> None:
+        now = time.monotonic()
+        is_soon = now < self._blocks_until + _BLOCKING_S
+        self._blocking_s = min(2 * self._blocking_s, _BLOCKING_MOST_S) if is_soon else _BLOCKING_S
+        self._blocks_until = now + self._blocking_s
+        self._all_work_since = (now, self._begun(), time.process_time())
+
+    def _is_one_too_many(self) -> bool:
+        """Say whether a thread with an empty hand is to step back: handlers are fast, and another thread is at work."""
+        return not self._is_blocking() and any(self._hands) and not self._still_block()
+
+    def _still_block(self) -> bool:
+        """Say whether handlers blocked all the time since all threads work; if so, they go on."""
+        if self._all_work_since is None:
+            return False
+        at, begun, used = self._all_work_since
+        self._all_work_since = None
+        passed_s = time.monotonic() - at
+        if self._begun() - begun < _BRISK * passed_s or time.process_time() - used < _BUSY * passed_s:
+            self._let_all_work()
+            return True
+        return False
 
     def _wake_for_what_waits(self) -> None:
         if not self._idle or not (self._chunks or any(self._hands)):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+import eventsys.broker.handoff as handoff_module
 from eventsys.broker.handoff import Handoff
 
 
@@ -84,3 +87,56 @@ def test_the_others_help_at_once_where_a_handler_waits_and_later_where_it_comput
     handoff._look_on()
     assert (looked, handoff._is_blocking()) == (looks, True)
     assert len(idle) == 0
+
+
+def test_a_thread_steps_back_while_another_is_at_fast_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else all of them go on for as long as messages wait, and each waits for the interpreter at each message."""
+    for name, value in {"_BRISK": 0, "_BUSY": 0, "_LONG": 10**9}.items():  # nothing counts as slow
+        monkeypatch.setattr(handoff_module, name, value)
+    handoff = Handoff(2)
+    busy, other = handoff.new_hand(), handoff.new_hand()
+    handoff.put([message(number) for number in range(100)])
+    handoff.fill(busy, 0)
+    thread = threading.Thread(target=handoff.fill, args=(other, 0), daemon=True)
+    thread.start()
+    thread.join(0.1)
+    assert thread.is_alive()
+    done: list[int] = []
+    while busy:
+        done.append(busy.popleft().number)
+        if not busy:
+            handoff.fill(busy, 0)
+    thread.join(60)
+    assert (done, numbers(other)) == (list(range(100)), [])
+
+
+def test_a_thread_that_stepped_back_works_when_the_other_one_stands_still() -> None:
+    handoff = Handoff(2)
+    stuck, other = handoff.new_hand(), handoff.new_hand()
+    handoff.put([message(number) for number in range(100)])
+    handoff.fill(stuck, 0)
+    handoff.fill(other, 0)
+    assert numbers(other) == list(range(32, 64))
+
+
+def test_all_go_on_while_handlers_wait_for_longer_each_time() -> None:
+    handoff = Handoff(2)
+    lengths = []
+    for _ in range(7):
+        handoff._let_all_work()
+        began = time.monotonic()
+        lengths.append(round(handoff._blocks_until - began, 1))
+        handoff._blocks_until = began  # it is over, and nothing was begun
+        handoff._all_work_since = (began - 1, 0, time.process_time())
+        assert handoff._still_block()
+    assert lengths[0] < lengths[-1] == 4.0
+    handoff._blocks_until = time.monotonic() - 1
+    handoff._let_all_work()
+    assert round(handoff._blocks_until - time.monotonic(), 1) <= 0.3
+
+
+def test_all_stop_when_handlers_are_fast_again() -> None:
+    handoff = Handoff(2)
+    handoff._let_all_work()
+    handoff._all_work_since = (time.monotonic() - 0.01, -10_000, time.process_time() - 1)
+    assert not handoff._still_block()
