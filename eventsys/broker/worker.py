@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-from dramatiq import Broker, Middleware
+from dramatiq import Actor, Broker, Middleware
 
 from eventsys.errors import EventsysError
 from eventsys.store.keys import CRON_QUEUE, LOG_QUEUE
@@ -252,6 +253,10 @@ class _NewQueues(Middleware):
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
+
+    def before_declare_actor(self, broker: Broker, actor: Actor[Any, Any]) -> None:
+        """Know the actor before its queue is read, which Dramatiq declares first: what waits there would be refused."""
+        broker.actors[actor.actor_name] = actor
 
     def after_declare_queue(self, broker: Broker, queue_name: str) -> None:  # noqa: ARG002
         """Read the queue."""

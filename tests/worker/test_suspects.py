@@ -1,4 +1,4 @@
-"""How a worker begins messages that a dead process had begun."""
+"""How a worker begins messages that a dead process had begun, and those that waited for an actor."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 
 import dramatiq
+import pytest
 from dramatiq import Message
 
 from eventsys import EventService
@@ -64,3 +65,16 @@ def test_a_suspected_coroutine_begins_before_those_that_wait(events: EventServic
     runner.put_first(suspect)
     assert runner.take_back() == [suspect, first, second]
     assert runner.stop(10.0)
+
+
+def test_an_actor_that_is_declared_late_is_known_before_its_queue_is_read(
+    events: EventService, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker, known = start_worker(events.broker), list[bool]()
+    monkeypatch.setattr(worker, "read", lambda _: known.append("late" in events.broker.actors))
+
+    @dramatiq.actor(actor_name="late", queue_name="late")
+    def late() -> None:
+        pass
+
+    assert known == [True]
