@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -31,3 +32,13 @@ def test_it_can_be_shown_in_every_encoding_and_width(encoding: str, columns: int
     done = subprocess.run([sys.executable, "-c", PROGRAM], env=environ, capture_output=True, timeout=110, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"every delivery succeeded" in done.stdout
+
+
+@pytest.mark.parametrize("took", ["microseconds=1", "milliseconds=999", "seconds=12"])
+def test_the_table_fits_into_eighty_columns_whatever_was_measured(took: str) -> None:
+    program = PROGRAM.replace("seconds=2", took).replace("milliseconds=4", took)
+    environ = os.environ | {"PYTHONIOENCODING": "utf-8", "COLUMNS": "80"}
+    done = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, timeout=110, check=False)
+    table = done.stdout.decode().split("What the history tells")[1]
+    assert "…" not in table
+    assert re.search(r"^workflow.step.execute +critical +delivered +3 +6 +12 +\S+( ms| s)?$", table, re.MULTILINE), table

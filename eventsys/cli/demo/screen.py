@@ -136,7 +136,7 @@ def duration(length: timedelta) -> str:
     """Return a duration as people say it."""
     milliseconds = length / timedelta(milliseconds=1)
     if milliseconds < 1:
-        return "under 1 ms"
+        return "<1 ms"
     return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
 
 
