@@ -10,6 +10,7 @@ import typer
 
 from eventsys.cli.options import Debug, RedisUrl
 from eventsys.cli.session import service_of
+from eventsys.errors import RedisUnavailableError
 
 Every = Annotated[float, typer.Option("--every", min=0.2, max=60.0, help="Seconds between two looks.")]
 Once = Annotated[bool, typer.Option("--once", help="Print one look, and end; so it is where nobody watches, too.")]
@@ -33,7 +34,11 @@ def top(every: Every = 1.0, once: Once = False, redis_url: RedisUrl = None, debu
             try:
                 while True:
                     time.sleep(every)
-                    history.add(look(service))
+                    try:
+                        history.add(look(service))
+                    except RedisUnavailableError as error:
+                        # Who watches is to see the outage, and what comes after it.
+                        history.miss(str(error))
                     live.update(draw(history, *console.size), refresh=True)
             except KeyboardInterrupt:
                 return

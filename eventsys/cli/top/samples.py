@@ -58,14 +58,28 @@ def look(events: EventService) -> Sample:
 
 
 class History:
-    """The looks so far, of which the last minute or so is kept."""
+    """The looks so far, of which the last minute or so is kept.
+
+    Attributes:
+        missed: Why the newest look failed; empty: it did not.
+    """
 
     def __init__(self) -> None:
         self._samples: deque[Sample] = deque(maxlen=LONGEST + 1)
+        self.missed = ""
 
     def add(self, sample: Sample) -> None:
         """Take one more look into account."""
         self._samples.append(sample)
+        self.missed = ""
+
+    def miss(self, reason: str) -> None:
+        """Note that one more look failed; what was seen before stays."""
+        self.missed = reason
+
+    def age_s(self) -> float:
+        """Return how many seconds ago the last look was that did not fail."""
+        return time.monotonic() - self.now.at
 
     @property
     def now(self) -> Sample:

@@ -111,6 +111,10 @@ def _facts(history: History, room: int) -> Iterable[tuple[Text, Text, Text]]:
         left = max(0, room - len(said) - 2)
         drawn = f"{said}  {sparkline(curve[-left:])}" if curve and left else said
         yield Text(name, style="bold"), Text(f"p50 {shown(times.p50)}"), Text(drawn, no_wrap=True)
+    if history.missed:
+        said = f"seen {history.age_s():.0f} s ago; {history.missed}"
+        yield Text("Redis", style="bold"), Text("no answer", style=STYLES["problem"]), Text(said, no_wrap=True)
+        return
     workers = len(now.processes)
     yield (
         Text("workers", style="bold"),
