@@ -193,7 +193,7 @@ class Drafter:
                 add(draft(one))
         except Exception as error:
             if len(drafts) == at:  # otherwise it was the caller's own generator that raised
-                _name_item(error, at + 1)
+                name_item(error, "publish_many", at + 1)
             raise
         return drafts
 
@@ -245,9 +245,8 @@ class Drafter:
         return Draft(event, envelope, step)
 
 
-def _name_item(error: Exception, position: int) -> None:
-    """Let an error begin with the position of the item that it is about; its class and its facts stay."""
-    of = "publish_many"
+def name_item(error: Exception, of: str, position: int) -> None:
+    """Let an error begin with the item of a call that it is about, counted from 1; its class and its facts stay."""
     said = error.args[0] if len(error.args) == 1 else None
     if not isinstance(said, str):
         error.add_note(f"item {position} of {of}")

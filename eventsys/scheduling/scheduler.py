@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from eventsys.broker.attempt import attempt_of
 from eventsys.broker.broker import EventBroker
 from eventsys.bus.arguments import ScheduledFields, arguments_of, check_known
-from eventsys.bus.drafting import Draft, Drafter
+from eventsys.bus.drafting import Draft, Drafter, name_item
 from eventsys.bus.outcomes import partial_error, unavailable
 from eventsys.clock import from_ms, to_ms
 from eventsys.errors import EventsysError, InvalidEventError, RedisUnavailableError
@@ -141,7 +141,7 @@ class DelayedEventScheduler:
             events: Each a mapping of the arguments of `EventService.schedule`.
 
         Raises:
-            InvalidEventError: If one of them breaks a rule; nothing is kept.
+            InvalidEventError: If one of them breaks a rule, of which it says which it is; nothing is kept.
             EventConflictError: If the id or key of one is taken; the others of its chunk are kept, in an attempt none.
             BackpressureError: If they are more than an attempt may publish; none is kept.
             PartialPublishError: If a later chunk failed; it tells which are kept.
@@ -149,8 +149,12 @@ class DelayedEventScheduler:
         """
         now_ms = self._broker.clock.now_ms()
         drafts, steps, delayed = [], [], []
-        for one in events:
-            draft, step, event = self._read(one, now_ms)
+        for position, one in enumerate(events, 1):
+            try:
+                draft, step, event = self._read(one, now_ms)
+            except Exception as error:
+                name_item(error, "schedule_many", position)
+                raise
             drafts.append(draft)
             steps.append(step)
             delayed.append(event)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from eventsys import Event, EventService
-from eventsys.errors import InvalidDurationError
+from eventsys.errors import EventsysError, InvalidDurationError
 
 Call = Callable[..., Any]
 
@@ -38,7 +38,7 @@ def test_a_slip_is_told_with_the_call_and_the_argument_that_was_meant(events: Ev
     more = {"delay": "1h"} if "schedule" in name else {}
     with pytest.raises(TypeError) as caught:
         CALLS[name](events)("a.b", prioirty=8, **more)
-    place = "item 1: " if name == "publish_many" else ""
+    place = "item 1: " if name.endswith("_many") else ""
     assert str(caught.value) == f"{place}{name}() takes no argument 'prioirty'; did you mean 'priority'?"
     assert events.get_metrics().total_events == events.delayed.get_pending_count() == 0
 
@@ -60,6 +60,22 @@ def test_one_of_many_without_its_type_is_told_so(events: EventService, call: str
         many([{"type": "a.b", "payload": {}}])
     with pytest.raises(TypeError, match=rf"{call}\(\) needs the 'event_type' of each event; one has \['payload'\]"):
         many([{"payload": {}}])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"event_type": "a b", "delay": "1h"}, "event type 'a b' has whitespace"),
+        ({"event_type": "a.b", "delay": "11 years"}, "'11 years' is not a duration"),
+        ({"event_type": "a.b", "delay": "1h", "key": ""}, "key"),
+        ({"event_type": "a.b", "delay": "1h", "payload": {"x": object()}}, r"payload\.x is of type object"),
+    ],
+)
+def test_of_many_to_schedule_the_one_that_will_not_do_is_named(events: EventService, given: Any, said: str) -> None:
+    good = {"event_type": "a.b", "delay": "1h"}
+    with pytest.raises(EventsysError, match=rf"^item 2 of schedule_many: .*{said}"):
+        events.delayed.schedule_many([good, given, good])
+    assert events.delayed.get_pending_count() == 0
 
 
 def test_an_error_of_another_kind_stays_what_it_is(events: EventService) -> None:
