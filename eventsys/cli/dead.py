@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from eventsys.cli.faults import FAILED, MISUSED, fitting, refuse
+from eventsys.cli.faults import FAILED, MISUSED, fitting, note_unknown, refuse
 from eventsys.cli.options import (
     AsJson,
     Cursor,
@@ -68,6 +68,8 @@ def list_letters(
     with service_of(redis_url, debug=debug) as service:
         wanted = _filter(subscription, actor, types, reason, since, until, page_size=limit, cursor=cursor)
         page = service.dead_letters.list(wanted)
+        if not page.items:
+            note_unknown(service, subscription)
         if as_json:
             print_model(page)
             return

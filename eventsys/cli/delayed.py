@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eventsys.cli.events import StatusOption
-from eventsys.cli.faults import MISUSED, fitting, refuse
+from eventsys.cli.faults import MISUSED, fitting, note_unknown, refuse
 from eventsys.cli.options import AsJson, Debug, DryRun, Limit, RedisUrl, Types, Yes, confirm, date_of
 from eventsys.cli.printing import Column, masked, print_count, print_facts, print_model, print_table, visible
 from eventsys.cli.publish import EventType, Payload, Urgency, read_payload
@@ -73,6 +73,8 @@ def list_delayed(
         found: Any
         if retries:
             found = service.delayed.get_waiting_retries(subscription, page=page, page_size=limit)
+            if not found.items:
+                note_unknown(service, subscription)
         else:
             from eventsys import EventFilter
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from eventsys.cli.faults import fitting
+from eventsys.cli.faults import fitting, note_unknown
 from eventsys.cli.options import (
     AsJson,
     Cursor,
@@ -91,6 +91,8 @@ def list_events(
             end_time=moment_of(until), page_size=limit, cursor=cursor, order="oldest" if oldest_first else "newest",
         )  # fmt: skip
         page = service.get_event_records(wanted)
+        if not page.items:
+            note_unknown(service, subscription)
         if as_json:
             print_model(page)
             return

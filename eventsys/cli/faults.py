@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import typer
@@ -13,6 +14,8 @@ from eventsys.errors import EmbeddedRedisError, EventsysError, InvalidPayloadErr
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
+
+    from eventsys import EventService
 
 Model = TypeVar("Model", bound="BaseModel")
 
@@ -61,6 +64,18 @@ def refuse(sentence: str, code: int) -> NoReturn:
     """Say why the command ends here, and end it."""
     typer.echo(f"error: {sentence}", err=True)
     raise typer.Exit(code)
+
+
+def note_unknown(service: EventService, subscription: str | None) -> None:
+    """Say on stderr that what was found for this subscription is nothing because there is none of that name."""
+    if subscription is None:
+        return
+    names = [one.name for one in service.subscriptions.list()]
+    if subscription in names:
+        return
+    near = get_close_matches(subscription, names, n=1)
+    advice = f"did you mean {near[0]!r}?" if near else "eventsys subs ls lists them"
+    typer.echo(f"note: there is no subscription {subscription!r}; {advice}", err=True)
 
 
 def _sentence(error: EventsysError) -> str:

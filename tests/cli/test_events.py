@@ -37,6 +37,23 @@ def test_events_are_listed_by_what_is_asked_for(events: EventService, run: Run) 
     assert listed("--until", "2020-01-01") == []
 
 
+@pytest.mark.parametrize("command", [("events", "ls"), ("dead", "ls"), ("delayed", "ls", "--retries")])
+def test_nothing_found_for_a_misspelt_subscription_is_told_so(
+    events: EventService, work: Callable[[], Any], command: tuple[str, ...]
+) -> None:
+    events.on("order.paid", name="shipping.ship")(lambda event: None)
+    work()
+
+    def said(name: str) -> str:
+        told = CliRunner().invoke(app, [*command, "--json", "--sub", name])
+        assert told.exit_code == 0
+        return told.stderr
+
+    assert said("shipping.ship") == ""
+    assert said("shiping.ship") == "note: there is no subscription 'shiping.ship'; did you mean 'shipping.ship'?\n"
+    assert said("zz") == "note: there is no subscription 'zz'; eventsys subs ls lists them\n"
+
+
 def test_a_pipe_gets_a_line_an_event_with_tabs_between(events: EventService, run: Run) -> None:
     events.publish("order.paid", {}, id="one", source="shop")
     head, line = run("events", "ls").splitlines()
