@@ -45,8 +45,8 @@ def work(events: EventService, redis_url: str) -> Iterator[Callable[[], Any]]:
 
 
 @pytest.fixture
-def run() -> Callable[..., str]:
-    """Run a command that succeeds, and return what it printed."""
+def run(events: EventService) -> Callable[..., str]:
+    """Run a command that succeeds, on the bus of `events`, and return what it printed."""
 
     def run_command(*arguments: str, stdin: str | None = None) -> str:
         result = CliRunner().invoke(app, list(arguments), input=stdin)
