@@ -48,7 +48,8 @@ def step_of(
         fields = {"s": under_attempt.subscription, "e": under_attempt.envelope, "o": kept}
         lane = under_attempt.place.lane
     else:
-        fields = {"m": plain_text(_with_options(message, options), seal)}
+        stored = message if len(options) == len(message.options) else _with_options(message, options)
+        fields = {"m": plain_text(stored, seal)}
     step = message_step(message.queue_name, lane, fields)
     if due_ms is not None:
         step = delayed_step(message.message_id, _moment(due_ms, message), lane, step, queue=message.queue_name)
