@@ -88,10 +88,12 @@ def read(path: Path) -> Comparison:
 
 
 def join(parts: Sequence[Comparison]) -> Comparison:
-    """Return one comparison of several that ran other workloads in the same surroundings.
+    """Return one comparison of several in the same surroundings: of other workloads, or of more rounds of the same.
+
+    A run of all workloads takes hours, and a machine is not left alone for so long. In each piece all take their turns.
 
     Raises:
-        ValueError: If they differ in Redis, persistence, machine, interpreter or package, or measured a workload twice.
+        ValueError: If they differ in Redis, persistence, machine, interpreter or package, or in who took part.
     """
     first = parts[0]
     for part in parts[1:]:
@@ -101,18 +103,30 @@ def join(parts: Sequence[Comparison]) -> Comparison:
                 raise ValueError(
                     f"`{part.command}` ran with another {what} than `{first.command}`: {there}, not {here}"
                 )
-    tables = [table for part in parts for table in part.tables]
-    names = [table.workload for table in tables]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"measured twice: {', '.join(twice)}; name one file for each workload")
+    tables: dict[str, Table] = {}
+    for table in (table for part in parts for table in part.tables):
+        before = tables.get(table.workload)
+        tables[table.workload] = table if before is None else _with_rounds(before, table)
     return Comparison(
-        command="`, `".join(part.command for part in parts),
+        command="`, `".join(dict.fromkeys(part.command for part in parts)),
         smoke=any(part.smoke for part in parts),
         setting=first.setting,
         versions=first.versions,
         explanations=first.explanations,
-        tables=tables,
+        tables=list(tables.values()),
     )
+
+
+def _with_rounds(table: Table, more: Table) -> Table:
+    """Return a table with the rounds of another: who failed in one of them has failed, as if all were one run."""
+    here, there = ([cell.contestant for cell in one.cells] for one in (table, more))
+    if here != there:
+        raise ValueError(f"{table.workload} was measured once with {', '.join(here)} and once with {', '.join(there)}")
+    cells = []
+    for one, other in zip(table.cells, more.cells, strict=True):
+        worse = other if one.status == "measured" else one
+        cells.append(Cell(one.contestant, one.peer, worse.status, worse.reason, [*one.runs, *other.runs]))
+    return Table(table.workload, table.title, table.columns, table.more_is_better, cells)
 
 
 def shown(value: float) -> str:

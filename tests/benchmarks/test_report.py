@@ -72,13 +72,32 @@ def test_workloads_measured_one_after_the_other_are_joined_into_one_page() -> No
     assert (page.count("Medians of 3 rounds."), page.count("/drain.svg"), page.count("/latency.svg")) == (2, 1, 1)
 
 
-def test_what_was_measured_elsewhere_or_twice_is_not_joined() -> None:
+def test_rounds_of_one_workload_are_joined_too() -> None:
+    more = _comparison()
+    more.tables[0].cells[0].runs = [_run(500, 9), _run(600, 9)]
+    more.tables[0].cells[1] = Cell("slow, default", "slow", "failed", "it ended")
+    [table] = join([_comparison(), more]).tables
+    assert [run["per_s"] for run in table.cells[0].runs] == [400, 100, 200, 500, 600]
+    assert table.cells[0].medians["per_s"] == 400
+    assert [(cell.status, cell.reason) for cell in table.cells[1:]] == [
+        ("failed", "it ended"),
+        ("none", "no delayed messages"),
+        ("failed", "a worker ended"),
+    ]
+    page = put_into(f"{BEGIN}{END}", join([_comparison(), more]))
+    assert "Measured by `the command`.\n" in page
+    assert "Medians of 5 rounds." in page
+
+
+def test_what_was_measured_elsewhere_or_beside_others_is_not_joined() -> None:
     elsewhere = _comparison()
     elsewhere.setting["Redis"] = "8.0"
     with pytest.raises(ValueError, match=r"another setting than .*8\.0"):
         join([_comparison(), elsewhere])
-    with pytest.raises(ValueError, match="measured twice: drain"):
-        join([_comparison(), _comparison()])
+    alone = _comparison()
+    del alone.tables[0].cells[1:]
+    with pytest.raises(ValueError, match=r"once with .*slow, default.* and once with eventsys, worker$"):
+        join([_comparison(), alone])
 
 
 def test_a_page_without_a_place_for_results_is_refused() -> None:
