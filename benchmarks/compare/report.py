@@ -1,6 +1,6 @@
 """Write the results of a comparison into docs/benchmarks.md, with a plot for each workload.
 
-python -m benchmarks.compare.report results.json...    several files: of the same surroundings, other workloads or more rounds
+python -m benchmarks.compare.report results.json...    several files are joined: workloads, and rounds of the same
 python -m benchmarks.compare.report --smoke            see that it works, in a directory that is thrown away
 """
 
