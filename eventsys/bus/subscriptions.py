@@ -114,7 +114,7 @@ class Subscriptions:
         subscription: Subscription, hosts: Sequence[Host], since_ms: int | None, figures: dict[str, Any]
     ) -> SubscriptionStanding:
         state = subscription.state
-        if state is SubscriptionState.ACTIVE and not hosts:
+        if not hosts and state in {SubscriptionState.ACTIVE, SubscriptionState.RESUMING}:
             state = SubscriptionState.UNHOSTED
         oldest_ms = figures.pop("oldest_ms")
         return SubscriptionStanding(

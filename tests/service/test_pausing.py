@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from eventsys import DeliveryStatus, Event, EventService, EventStatus, NotFoundError, Priority, Retry
+from eventsys.model.diagnosis import Severity
 from eventsys.model.subscription import SubscriptionState
 from eventsys.store.keys import LOG_QUEUE
+from tests.runtime.findings import finding
 from tests.support.services import Services
 from tests.support.waiting import eventually
 
@@ -208,3 +210,24 @@ def _script(name: str) -> Any:
     from eventsys.store.scripts import script
 
     return script(name)
+
+
+def test_what_is_resumed_and_has_no_handler_anywhere_is_unhosted_and_a_problem(services: Services) -> None:
+    """A worker of the application runs and reads the queue, but its code has the handler no longer."""
+    before = services.make(app="shop")
+    now = services.make(app="shop", name=before.settings.name)
+    before.on("a.b", name="h")(lambda event: None)
+    before.bus.prepare()
+    now.on("c.d", name="other")(lambda event: None)
+    services.work(now)
+    event = now.publish("a.b", {})
+    eventually(lambda: now.subscriptions.get("h").waiting == 1)
+    now.subscriptions.pause("h")
+    assert now.subscriptions.resume("h").state is SubscriptionState.UNHOSTED
+    found = finding(now, "subscriptions")
+    assert (found.severity, found.said) == (
+        Severity.PROBLEM, "no living worker has the handler of h and reads shop; 1 delivery waits for one"
+    )  # fmt: skip
+    services.work(before)
+    assert now.wait(event.id, "10s").status is EventStatus.DELIVERED
+    eventually(lambda: now.subscriptions.get("h").state is SubscriptionState.ACTIVE)
