@@ -21,7 +21,7 @@ from eventsys.errors import BackpressureError, RedisRefusedError, RedisUnavailab
 
 from .repeating import may_be_sent_again
 from .scripts import Script
-from .urls import Greeting, connection_maker, greet, told_of_tls
+from .urls import Greeting, connection_maker, greet, told_of_sentinels, told_of_tls
 
 #: Seconds a reply may take. Scripts here take milliseconds; a Redis that is silent this long is away. A connection has
 #: this time anyhow: to set it for each reply, and back, lets go of the interpreter twice more, and others keep it long.
@@ -174,7 +174,7 @@ class Channel:
             self.close()
             if "CERTIFICATE_REQUIRED" in text.upper():
                 self._stage = _CONNECTED  # the handshake ended only now, and badly: nothing ran
-            return self._unavailable(told_of_tls(text) or f"Redis does not answer: {text}")
+            return self._unavailable(told_of_tls(text) or told_of_sentinels(text) or f"Redis does not answer: {text}")
         if isinstance(error, OutOfMemoryError) or "OOM " in text:
             return BackpressureError("Redis is at its memory limit and takes no more events; what it holds goes on")
         if "HISTORYFULL" in text[:_ERROR_HEAD]:

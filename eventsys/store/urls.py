@@ -105,6 +105,22 @@ def told_of_tls(text: str) -> str | None:
     return None
 
 
+_SILENT = re.compile(r"\bhost=([^,]*),port=(\d+)")
+
+
+def told_of_sentinels(text: str) -> str | None:
+    """Return what to tell where no sentinel named a master; None for another error.
+
+    The client shows each sentinel that is silent as all the objects it is made of.
+    """
+    head, _, silent = text.partition(" : ")
+    if not head.startswith("No master found for "):
+        return None
+    told = f"no sentinel names a master {head.removeprefix('No master found for ')} that is up"
+    addresses = ", ".join(f"{host}:{port}" for host, port in _SILENT.findall(silent))
+    return f"{told}; no answer from {addresses}" if addresses else told
+
+
 def _warn_of_blind_trust(url: str) -> None:
     asked = parse_qs(urlsplit(url).query)
     is_blind = asked.get("ssl_cert_reqs", ["required"])[-1].lower() != "required"

@@ -155,8 +155,11 @@ def test_a_reply_may_take_longer_than_a_connect(services: Services, fresh_redis:
 
 def test_sentinels_that_are_away_are_told_too(services: Services) -> None:
     events = services.make(redis_url="redis+sentinel://127.0.0.1:1,127.0.0.1:2/main", connect_timeout="200ms")
-    with pytest.raises(RedisUnavailableError):
+    with pytest.raises(RedisUnavailableError) as caught:
         events.publish("a.b", {})
+    assert str(caught.value) == (
+        "no sentinel names a master 'main' that is up; no answer from 127.0.0.1:1, 127.0.0.1:2"
+    )
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1", "redis+sentinel://", "127.0.0.1:6379"])
