@@ -76,7 +76,10 @@ def problem_of(error: Exception) -> tuple[int, str, dict[str, Any], dict[str, st
         headers = {"retry-after": "2"} if status == 503 else {}
         return status, " ".join(str(error).split()), {"error": type(error).__name__, **facts}, headers
     if isinstance(error, RequestValidationError):
-        faults = [{"where": ".".join(map(str, one["loc"])), "said": one["msg"]} for one in error.errors()]
+        faults = [
+            {"where": ".".join(map(str, one["loc"])), "said": one["msg"].removeprefix("Value error, ")}
+            for one in error.errors()
+        ]
         said = "; ".join(f"{one['where']}: {one['said']}" for one in faults)
         return 422, f"the request does not fit: {said}", {"faults": faults}, {}
     if isinstance(error, UnicodeEncodeError):

@@ -159,6 +159,13 @@ def test_what_cannot_be_asked_is_refused(client: TestClient, params: dict[str, A
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+def test_a_pattern_that_cannot_be_is_refused_in_our_words_alone(client: TestClient) -> None:
+    answer = client.get("/api/v1/events", params={"types": "User.*"})
+    assert answer.json()["detail"].startswith(
+        "the request does not fit: query.types.0: pattern 'User.*' has the segment"
+    )
+
+
 def test_an_event_is_shown_with_its_deliveries(
     client: TestClient, events: EventService, quick_work: Callable[..., Any]
 ) -> None:
