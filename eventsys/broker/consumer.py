@@ -79,8 +79,9 @@ class EventConsumer(Consumer):
                 message = self._ready.popleft()
                 if self._work.presence.holds(message.place.holder):
                     return message
-                # The lease ended while this message waited here: somebody else has it by now.
+                # The lease ended while this message waited here, or before it came: somebody else has it, or will.
                 self._work.in_flight.hold_no_more([message.place])
+                self._work.presence.came_late(message.place.holder)
                 continue
             try:
                 self._take(self._fetch())
@@ -131,8 +132,8 @@ class EventConsumer(Consumer):
 
     def _give_back(self) -> None:
         """Hand back what a read brought that was waiting when this process began to end, or its queue was paused."""
-        left, self._ready = list(self._ready), deque()
-        self.requeue(left)
+        self.requeue(self._ready)
+        self._ready.clear()  # last: of what could not be handed back `close` sees to it that it is not held
 
     def _fetch(self) -> list[tuple[Entry, bool]]:
         work = self._work
@@ -155,6 +156,8 @@ class EventConsumer(Consumer):
             return []
         if not work.committer.backlog.has_room(self._timeout_ms / 1000):
             return []
+        if self._holder != work.presence.name:
+            return []  # the lease ended while this waited: nobody would look for what came under that name now
         room = limit - work.in_flight.held(self.queue)
         if has_leftovers and (found := self._leftovers(room)):
             return found
@@ -187,8 +190,9 @@ class EventConsumer(Consumer):
             was_woken = self.patience.end(found=bool(entries))
         if was_woken:
             self._channel.close()
-            self._holder = ""  # so it begins anew, and finds among what it holds the reply that may be lost
-        elif problem is not None:
+            self._holder = ""  # so it begins anew, and finds what came, or a reply that was lost, among what it holds
+            return []
+        if problem is not None:
             raise problem
         return entries
 

@@ -19,6 +19,7 @@ from eventsys.store.redis_time import read_clock
 from eventsys.store.scripts import script
 
 from .allocator import give_back
+from .former_names import FormerNames
 from .garbage import FullLooks
 
 
@@ -92,7 +93,8 @@ class Presence:
         by_hand: bool = False,
     ) -> None:
         self.name = _new_name()
-        self.number = 0
+        self._formers = FormerNames(link, keys)
+        self.number = self._worked = 0
         self._lease_ends_at = float("inf")
         self._link = link
         self._keys = keys
@@ -109,7 +111,6 @@ class Presence:
         self._look = look
         self._when_lost = when_lost
         self._activity = activity
-        self._worked = 0
         self._by_hand = by_hand
         self._has_appeared = False
         self._is_stirred = self._goes_on = False
@@ -177,6 +178,12 @@ class Presence:
         """Call `wake` when a reader of a queue that waits for messages has something else to see to."""
         self._readers[queue] = wake
 
+    def came_late(self, former: str) -> None:
+        """Have what a reader fetched under a former name taken over: that may have been done before it came."""
+        self._formers.add(former)
+        self.stir()
+        self._hurry.set()
+
     def reads(self, queue: str) -> bool:
         """Say whether this process reads a queue."""
         return queue in self._queues
@@ -211,6 +218,7 @@ class Presence:
 
     def scan(self) -> None:
         """Make available what dead processes held; all of it, since the next scan may be seconds away."""
+        self._formers.tell()
         moved = 1
         while moved:
             arguments = (self._clock.real_ms(), _MOST_MOVED)
@@ -263,8 +271,7 @@ class Presence:
             return
         if self._thread is not None:
             self._thread.join(2.0)
-        commands: list[tuple[str, ...]] = [("ZADD", self._keys.processes, "0", self.name)]
-        self._link.pipeline(commands)
+        self._link.pipeline([("ZADD", self._keys.processes, 0, self.name)])
         self._link.run(script("take_over"), self._keys.prefix, 1, _MOST_MOVED)
 
     def _introduce(self) -> None:
@@ -288,7 +295,7 @@ class Presence:
             extra={"action": "lease_lost", "worker": former},
         )
         # Had Redis lost its data rather than the lease been taken over, nobody else would look for what is left there.
-        self._link.pipeline([("ZADD", self._keys.processes, 0, former)])
+        self._formers.tell(former)
         self._introduce()
         # What they wait for would be given to the former name, which may begin nothing.
         self._wake(list(self._readers))

@@ -1,0 +1,118 @@
+"""What a process fetches around the moment at which it learns that its lease was ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dramatiq
+import pytest
+
+from eventsys.broker.broker import EventBroker
+from eventsys.broker.consumer import EventConsumer
+from eventsys.broker.presence import Lease
+from eventsys.errors import RedisUnavailableError
+from eventsys.store.keys import GROUP
+from tests.support.waiting import eventually
+
+#: Nothing happens by itself while a test runs.
+_STILL = Lease(lease_ms=600_000, beat_s=600.0, scan_s=600.0, round_s=600.0)
+
+
+@pytest.fixture
+def lone(make_broker: Any) -> EventBroker:
+    """A broker whose lease does what the test says."""
+    broker: EventBroker = make_broker(lease=_STILL)
+
+    @dramatiq.actor(broker=broker)
+    def note(number: int) -> None:
+        pass
+
+    return broker
+
+
+def _end_lease(broker: EventBroker) -> None:
+    """Have another process find it dead, and take over everything, which is nothing."""
+    broker.link.call("ZADD", broker.keys.processes, 1, broker.presence.name)
+    broker.presence.scan()
+
+
+def _next_number(consumer: EventConsumer) -> int | None:
+    message = next(consumer)
+    if message is None:
+        return None
+    consumer.ack(message)
+    return int(message.args[0])
+
+
+@pytest.mark.parametrize("reads_on", [True, False], ids=["as it reads", "while it waits for room"])
+def test_what_is_read_after_the_lease_was_lost_is_handled(
+    lone: EventBroker, monkeypatch: pytest.MonkeyPatch, reads_on: bool
+) -> None:
+    """What came under the former name would wait for ever: what was held there had been taken over before."""
+    consumer = lone.consume("default", timeout=0)
+    assert _next_number(consumer) is None
+    former = lone.presence.name
+    _end_lease(lone)
+    where, name = (consumer._reader, "read_at_once") if reads_on else (lone.work.in_flight, "wait_for_room")
+    go_on = getattr(where, name)
+
+    def learns_of_it(*given: Any) -> Any:
+        monkeypatch.setattr(where, name, go_on)
+        lone.presence.beat()
+        lone.presence.scan()
+        lone.get_actor("note").send(7)
+        return go_on(*given)
+
+    monkeypatch.setattr(where, name, learns_of_it)
+    assert eventually(lambda: _next_number(consumer), timeout_s=10) == 7
+    assert lone.work.committer.join(10)
+    assert len(lone.work.in_flight) == 0
+    groups = lone.link.call("XINFO", "CONSUMERS", lone.keys.lane("default", 5), GROUP)
+    assert former not in {row[1].decode() for row in groups}
+    consumer.close()
+
+
+def test_a_former_name_is_told_of_again_where_redis_could_not_be_told(
+    lone: EventBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what came under it before the process knew would wait for ever."""
+    consumer = lone.consume("default", timeout=0)
+    assert _next_number(consumer) is None
+    former = lone.presence.name
+    _end_lease(lone)
+
+    def is_away(_commands: Any) -> None:
+        raise RedisUnavailableError("away")
+
+    with monkeypatch.context() as during:
+        during.setattr(lone.link, "pipeline", is_away)
+        with pytest.raises(RedisUnavailableError):
+            lone.presence.beat()
+    assert lone.presence.name != former
+    lane = lone.keys.lane("default", 5)
+    lone.get_actor("note").send(7)
+    lone.link.call("XREADGROUP", "GROUP", GROUP, former, "COUNT", 1, "STREAMS", lane, ">")
+    assert (
+        eventually(lambda: (lone.presence.beat(), lone.presence.scan(), _next_number(consumer))[-1], timeout_s=10) == 7
+    )
+    consumer.close()
+
+
+def test_what_cannot_be_handed_back_is_not_taken_to_be_held(lone: EventBroker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else nobody would ever handle it: to this process it would not be new, and others may not have it."""
+    consumer = lone.consume("default", timeout=0)
+    assert _next_number(consumer) is None
+    lone.get_actor("note").send(7)
+
+    def is_away(_places: Any) -> None:
+        raise RedisUnavailableError("away")
+
+    with monkeypatch.context() as during:
+        during.setattr(lone.work, "give_back", is_away)
+        during.setattr(lone.presence, "is_paused", lambda _queue: consumer._ready)  # it is, since the message was read
+        with pytest.raises(dramatiq.ConnectionClosed):
+            next(consumer)
+        consumer.close()
+    again = lone.consume("default", timeout=0)
+    assert _next_number(again) == 7
+    again.close()
