@@ -194,7 +194,7 @@ class Handoff:
             return
         if self._is_blocking():
             self._changed.notify(min(self._idle, self._waiting()))
-        elif not self._has_onlooker:
+        elif not self._has_onlooker or self._idle >= self._threads:  # who looks on may do so at nobody any more
             self._changed.notify()
 
     def _is_blocking(self) -> bool:

@@ -11,6 +11,7 @@ import pytest
 
 import eventsys.broker.handoff as handoff_module
 from eventsys.broker.handoff import Handoff
+from tests.support.waiting import eventually
 
 
 def message(number: int, priority: int = 0) -> Any:
@@ -140,3 +141,21 @@ def test_all_stop_when_handlers_are_fast_again() -> None:
     handoff._let_all_work()
     handoff._all_work_since = (time.monotonic() - 0.01, -10_000, time.process_time() - 1)
     assert not handoff._still_block()
+
+
+def test_a_message_that_finds_all_threads_idle_waits_for_no_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who looks on does so for 5 ms, and may look at nobody any more."""
+    monkeypatch.setattr(handoff_module, "_LOOK_S", 60)
+    handoff = Handoff(2)
+    hands = [handoff.new_hand(), handoff.new_hand()]
+    handoff.put([message(0), message(1)])
+    handoff.fill(hands[0], 0)
+    threads = [threading.Thread(target=handoff.fill, args=(hands[1], 60), daemon=True)]
+    threads[0].start()
+    eventually(lambda: handoff._has_onlooker)
+    hands[0].clear()  # its thread has handled them
+    threads.append(threading.Thread(target=handoff.fill, args=(hands[0], 60), daemon=True))
+    threads[1].start()
+    eventually(lambda: handoff._idle == 2)
+    handoff.put([message(2)])
+    eventually(lambda: [numbers(hand) for hand in hands if hand] == [[2]], timeout_s=5)
