@@ -39,6 +39,7 @@ from .recycling import recycle
 from .sending import step_of
 from .staging import ActorTable
 from .work import Work
+from .work_queue import hand_out_by_turns
 
 #: How long the record of a finished event is kept when nobody says otherwise: a day.
 DEFAULT_RETENTION_MS = 24 * 3600 * 1000
@@ -95,8 +96,7 @@ class EventBroker(Broker):
         )
         self.clock.ask = ask_by(self.clock, self.link.call)
         self.interrupts = Interrupts(partial(recycle, self))
-        self.is_forked_in_attempt = False
-        self.has_batches = False
+        self.is_forked_in_attempt = self.has_batches = False
         self.when_stuck: Callable[[str], None] = lambda *_: None
         self._booted = 0
         _brokers.add(self)
@@ -195,8 +195,8 @@ class EventBroker(Broker):
     def add(self, steps: Sequence[Step]) -> list[Any]:
         """Carry out steps now, in one round trip, and return what came of each."""
         sealed = [self.work.sealed(step) for step in steps]
-        told = self.link.run(script("add"), self.keys.prefix, self.clock.now_ms(), *packed_steps(sealed))
-        return results_of(sealed, told)
+        packs = packed_steps(sealed)
+        return results_of(sealed, self.link.run(script("add"), self.keys.prefix, self.clock.now_ms(), *packs))
 
     def _send(self, step: Step, queue_name: str) -> None:
         # A tick is known again by its claim; a plain message that was sent twice would be two.
@@ -244,6 +244,7 @@ class EventBroker(Broker):
             return
         if signal == "worker_boot":
             self._booted += 1
+            hand_out_by_turns(args[0])
         elif signal == "worker_shutdown":
             self._let_go_of(args[0])
         if self._is_inner(signal):
@@ -314,8 +315,7 @@ class EventBroker(Broker):
     def flush_ended(self, queue_name: str, subscription: str, *, spares: bool = True) -> bool:
         """Flush the queue of a subscription that has ended and is not settled; say if what is held was spared."""
         times = {"now_ms": self.clock.now_ms(), "real_ms": self.clock.real_ms() if spares else 0}
-        retention_ms = self.work.retention_ms
-        return flush(self.link, self.keys, queue_name, retention_ms=retention_ms, ended=subscription, **times)
+        return flush(self.link, self.keys, queue_name, retention_ms=self.work.retention_ms, ended=subscription, **times)
 
     def flush_all(self) -> None:
         """Drop all messages of all declared queues."""

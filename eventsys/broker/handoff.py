@@ -232,11 +232,13 @@ class Handoff:
 
     def _take(self, hand: Hand) -> bool:
         if self._chunks:
-            chunk = heapq.heappop(self._chunks)[2]
+            priority, _, chunk = heapq.heappop(self._chunks)
             hand.extend(chunk)
             if isinstance(chunk[0], Batch):
                 # It takes longer than one message, and is not slow for that.
                 self._messages += len(chunk[0].deliveries) // _LIKE_ONE
+            elif len(chunk) == 1 and not self._is_blocking():
+                self._take_more(hand, priority)
             return True
         fullest = max(self._hands, key=len, default=hand)
         stolen: list[Received] = []
@@ -245,6 +247,14 @@ class Handoff:
             stolen.extend(fullest.pop() for _ in range(-(-len(fullest) // 2)))
         hand.extend(reversed(stolen))
         return bool(stolen)
+
+    def _take_more(self, hand: Hand, priority: int) -> None:
+        """Take what was put one by one, as Dramatiq's worker does, in one go too."""
+        chunks = self._chunks
+        while chunks and len(hand) < CHUNK and chunks[0][0] == priority and len(chunks[0][2]) == 1:
+            if isinstance(chunks[0][2][0], Batch):
+                return
+            hand.extend(heapq.heappop(chunks)[2])
 
 
 def _emptied(hand: Hand) -> list[Received]:
@@ -256,6 +266,9 @@ def _emptied(hand: Hand) -> list[Received]:
 
 
 def _by_priority(messages: Sequence[Received]) -> Iterable[tuple[int, Sequence[Received]]]:
+    if len(messages) == 1:
+        actor = messages[0].actor
+        return [(0 if actor is None else actor.priority, messages)]
     priorities = {message.actor.priority if message.actor is not None else 0 for message in messages}
     if len(priorities) == 1:
         return [(priorities.pop(), messages)]
