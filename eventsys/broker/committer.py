@@ -83,10 +83,9 @@ class Committer:
         self._forget = forget
         self._lease_ended = lease_ended
         self._committed_at = self._batched_at = 0.0
-        self._may_have_run = False
         self._more_is_coming = more_is_coming
         self._subscriptions_changed = subscriptions_changed
-        self._version = b""
+        self._may_have_run, self._version = False, b""
         self._waiting, self._batched = deque[Finished](), deque[Finished]()
         self._committing = 0
         self.backlog = Backlog(lambda: len(self._waiting) + len(self._batched) + self._committing)
@@ -183,6 +182,7 @@ class Committer:
         self._committing = min(len(self._waiting), MOST_AT_ONCE)
         batch = self.backlog.take(self._waiting, self._committing)
         if self._batched and self._is_ripe():
+            self._committing += len(self._batched)  # for who looks meanwhile: rather twice than not at all
             batch += self._ripe()
         if batch:
             self._committing = len(batch)

@@ -7,7 +7,12 @@ from typing import Any, cast
 
 import pytest
 
+from eventsys.broker.broker import EventBroker
+from eventsys.broker.committer import Committer
+from eventsys.broker.endings import DONE
+from eventsys.broker.finished import Finished
 from eventsys.broker.last_commits import LAST_COMMIT_S, LastCommits
+from eventsys.broker.messages import Place
 
 
 class AwayCommitter:
@@ -43,3 +48,25 @@ def test_a_queue_that_is_closed_while_the_process_goes_on_waits_for_nothing(comm
     last_commits.hear("worker_boot")
     last_commits.wait(committer)
     assert committer.now_s == 0
+
+
+class WatchedCommitter(Committer):
+    """Notes how much waits while it takes what was made in one call."""
+
+    seen = -1
+
+    def _ripe(self) -> list[Finished]:
+        taken = super()._ripe()
+        self.seen = len(self.backlog)
+        return taken
+
+
+def test_the_ends_of_a_batch_are_waited_for_while_they_are_taken(broker: EventBroker) -> None:
+    """Who came just then took them for committed, and a process that closed its committer left them to others."""
+    committer = WatchedCommitter(
+        broker.link, broker.keys.prefix, broker.clock, retention_ms=1_000, forget=lambda _: None,
+        lease_ended=lambda: None, more_is_coming=lambda: False, by_hand=True,
+    )  # fmt: skip
+    committer.put_batch([Finished(Place("q", 5, "lane", f"{number}-1", "me"), DONE, []) for number in range(3)])
+    assert committer.seen >= 3
+    assert len(committer.backlog) == 0
