@@ -234,11 +234,16 @@ class EventConsumer(Consumer):
 
     def _suspect(self) -> list[tuple[Entry, bool]] | None:
         """Claim one; return an empty list when there is none, and None when there may be one and it must wait."""
-        if self._work.in_flight.has_suspect:
-            return None
         work, limit = self._work, 0 if self.queue == "eventsys.log" else CRASH_LIMIT
-        arguments = (work.clock.now_ms(), self._holder, limit, work.retention_ms, *self._streams.values())
-        suspect: list[Any] = run_script_once(self._channel, script("claim_suspect"), work.keys.prefix, *arguments)
+        if not work.in_flight.begin_claim():
+            return None
+        suspect: list[Any] = []
+        try:
+            arguments = (work.clock.now_ms(), self._holder, limit, work.retention_ms, *self._streams.values())
+            suspect = run_script_once(self._channel, script("claim_suspect"), work.keys.prefix, *arguments)
+        finally:
+            if len(suspect) != 3:  # lane, entry and crashes
+                work.in_flight.end_claim()
         if len(suspect) == 2:
             logger.error(
                 "a message that killed its process %d times is a dead letter now", CRASH_LIMIT,

@@ -27,6 +27,7 @@ class InFlight:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._suspect: Place | None = None
+        self._is_claiming = False
         self._wanted: dict[str, int] = {}
         self._watches: list[set[_Key]] = []
         self._running = 0
@@ -63,6 +64,8 @@ class InFlight:
             for place in places:
                 key = (place.stream, place.entry, place.holder)
                 are_new.append(key not in self._places and key not in over)
+                if place.is_suspect:
+                    self._is_claiming = False
                 if are_new[-1]:
                     self._places[key] = None
                     self._held[place.queue] += 1
@@ -70,6 +73,23 @@ class InFlight:
                     if place.is_suspect:
                         self._suspect = place
         return are_new
+
+    def begin_claim(self) -> bool:
+        """Say whether a suspect may be claimed now: none is handled, and no other reader is about to claim one.
+
+        What is claimed is to be told to `add`; if there was none, `end_claim` must follow.
+        """
+        with self._lock:
+            if self._suspect is not None or self._is_claiming:
+                return False
+            self._is_claiming = True
+            return True
+
+    def end_claim(self) -> None:
+        """Note that none was claimed."""
+        with self._lock:
+            self._is_claiming = False
+            self._changed.notify_all()
 
     def give(self, message: Received) -> None:
         """Note what message a place turned out to hold."""
@@ -169,15 +189,10 @@ class InFlight:
         """Say whether a message is held, or waits for its commit."""
         return (stream, entry, holder) in self._places
 
-    @property
-    def has_suspect(self) -> bool:
-        """Whether a message is being handled whose last process died."""
-        return self._suspect is not None
-
     def wait_for_suspect(self, timeout_s: float) -> bool:
-        """Wait until no suspect is being handled, and say whether that is so."""
+        """Wait until no suspect is being handled or claimed, and say whether that is so."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._suspect is None, timeout_s)
+            return self._changed.wait_for(lambda: self._suspect is None and not self._is_claiming, timeout_s)
 
     def wait_for_room(self, queue: str, limit: int, timeout_s: float) -> bool:
         """Wait until fewer than `limit` messages of a queue are held, and say whether that is so."""

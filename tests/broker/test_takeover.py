@@ -19,6 +19,7 @@ from eventsys.broker.consumer import CRASH_LIMIT
 from eventsys.broker.presence import Lease
 from eventsys.model.priority import LANES
 from eventsys.store.keys import GROUP, INLINE_QUEUE, RETURNED, SUSPECTS
+from eventsys.store.link import run_script_once
 from eventsys.store.scripts import script
 from tests.broker import crash_app
 from tests.broker.letters import letters_of
@@ -119,6 +120,36 @@ def test_suspects_go_by_urgency_until_one_has_waited_for_long(broker) -> None:
     link.call("XCLAIM", lanes[-1], GROUP, SUSPECTS, 0, held[0][0], "IDLE", 10_000, "JUSTID")
     assert claim() == 1, "it waited for ten seconds"
     assert [claim(), claim()] == [10, 8]
+
+
+def test_readers_of_two_queues_claim_no_two_suspects_at_once(broker, monkeypatch) -> None:
+    """The one that waits for the other has its crash counted too, and is buried with it in the end."""
+    link = broker.link
+    for queue in ("one", "two"):
+        dramatiq.actor(broker=broker, actor_name=queue, queue_name=queue)(lambda: None).send()
+        lane = broker.keys.lane(queue, 5)
+        link.call("XGROUP", "CREATE", lane, GROUP, "0", "MKSTREAM")
+        link.call("XREADGROUP", "GROUP", GROUP, SUSPECTS, "COUNT", 1, "STREAMS", lane, ">")
+    one, two = (broker.consume(queue, timeout=0) for queue in ("one", "two"))
+    meanwhile = []
+
+    def run_and_look_at_the_other(channel, asked, *arguments):
+        claimed = run_script_once(channel, asked, *arguments)
+        if asked.name == "claim_suspect" and not meanwhile:
+            meanwhile.append(None)  # the one below asks too
+            meanwhile[0] = next(two)
+        return claimed
+
+    monkeypatch.setattr("eventsys.broker.consumer.run_script_once", run_and_look_at_the_other)
+    first = eventually(lambda: next(one))
+    assert (first.place.is_suspect, meanwhile) == (True, [None])
+    assert link.call("HLEN", f"{broker.keys.prefix}:crashes") == 1
+    one.ack(first)
+    second = eventually(lambda: next(two))
+    assert (second.actor_name, second.place.is_suspect) == ("two", True)
+    two.ack(second)
+    one.close()
+    two.close()
 
 
 def test_what_kills_again_and_again_stands_in_no_way(broker) -> None:
