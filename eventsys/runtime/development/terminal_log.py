@@ -60,7 +60,7 @@ class TerminalLog(logging.Handler):
         sign, style = _OUTCOMES.get(getattr(record, "outcome", ""), ("", _LEVELS.get(record.levelname, "")))
         text = _printable(record.getMessage())
         line.append(f"{sign} {text}" if sign else text, style=style)
-        if record.exc_info is not None and record.exc_info[1] is not None:
+        if record.exc_info and record.exc_info[1] is not None:
             line.append("\n" + _indented(self._trace(record.exc_info[1])), style="red")
         return line
 
