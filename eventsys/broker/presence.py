@@ -21,6 +21,7 @@ from eventsys.store.scripts import script
 from .allocator import give_back
 from .former_names import FormerNames
 from .garbage import FullLooks
+from .silence import Silence
 
 
 class Lease(NamedTuple):
@@ -308,22 +309,21 @@ class Presence:
     def _run(self) -> None:
         next_beat = time.monotonic() + self._lease.beat_s
         # The first look at once: where processes end often, none would live to take its second.
-        pause_s, garbage = 0.0, FullLooks()
+        pause_s, garbage, silence = 0.0, FullLooks(), Silence()
         while not self._is_stopped_after(pause_s):
             pause_s = min(self._lease.scan_s, LOOK_S)
             try:
-                if time.monotonic() >= next_beat:
-                    self.beat()
-                    next_beat = time.monotonic() + self._lease.beat_s
-                    garbage.look()
-                    give_back()
-                self._look()
-                if self._is_round_due():
-                    self._next_round = time.monotonic() + self._lease.round_s
-                    self.scan()
-                    self._after_scan()
-            except EventsysError as error:
-                logger.warning("no heartbeat: %s", error, extra={"action": "no_heartbeat", "worker": self.name})
+                with silence.told(self.name):
+                    if time.monotonic() >= next_beat:
+                        self.beat()
+                        next_beat = time.monotonic() + self._lease.beat_s
+                        garbage.look()
+                        give_back()
+                    self._look()
+                    if self._is_round_due():
+                        self._next_round = time.monotonic() + self._lease.round_s
+                        self.scan()
+                        self._after_scan()
             except Exception:
                 logger.exception("after the heartbeat something failed", extra={"action": "tending_failed"})
 

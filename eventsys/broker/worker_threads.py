@@ -194,7 +194,8 @@ class ConsumerThread(WorkerPart):
             self._deliver(messages)
 
     def _restart(self, text: str, *facts: object, exc_info: bool = False) -> None:
-        self.broker.logger.critical(text, *facts, exc_info=exc_info)
+        said = {"action": "consumer_failed" if exc_info else "consumer_waits", "queue": self.queue_name}
+        self.broker.logger.critical(text, *facts, exc_info=exc_info, extra=said)
         self.close()
         self.wait(self._wait_s)
         self._wait_s = min(2 * self._wait_s, RESTART_S[1])

@@ -18,9 +18,8 @@ def scheduler(modules: Modules, redis_url: RedisUrl = None, debug: Debug = False
     with told_in_a_sentence(debug=debug):
         use_redis(redis_url)
         refuse_unknown(modules)
-        import logging
-
+        from eventsys.runtime.plain_log import log_plainly
         from eventsys.runtime.scheduler_process import run_scheduler
 
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
+        log_plainly()
         raise typer.Exit(run_scheduler(modules))

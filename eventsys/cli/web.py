@@ -49,15 +49,14 @@ def web(
     with told_in_a_sentence(debug=debug):
         use_redis(redis_url)
         refuse_unknown(modules or [])
-        import logging
-
         from eventsys import EventService
         from eventsys.dashboard.serving import serve
         from eventsys.dashboard.web_settings import load_web_settings
         from eventsys.runtime.discovery import discover, find_service
+        from eventsys.runtime.plain_log import log_plainly
 
         access = load_web_settings().access(read_only=read_only)
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
+        log_plainly()
         sys.path.insert(0, str(Path.cwd()))
         for module in modules or []:
             discover(module)

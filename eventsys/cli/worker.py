@@ -56,12 +56,11 @@ def worker(
     with told_in_a_sentence(debug=debug):
         use_redis(redis_url)
         refuse_unknown(modules)
-        import logging
-
         from eventsys.runtime.development.options import Development
+        from eventsys.runtime.plain_log import log_plainly
         from eventsys.runtime.supervisor import supervise
 
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
+        log_plainly()
         count = processes or _cpu_count()
         raise typer.Exit(
             supervise(

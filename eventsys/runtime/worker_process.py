@@ -90,7 +90,9 @@ def _log(development: Development) -> None:
 
         log_to_terminal(development.log, whole_traces=development.whole_traces)
     else:
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
+        from eventsys.runtime.plain_log import log_plainly
+
+        log_plainly()
 
 
 def _start_failed(

@@ -15,6 +15,7 @@ from eventsys.broker.messages import DeliveryMessage, LogMessage, Received
 from eventsys.broker.staging import OWN_ACTORS
 from eventsys.middleware.witness import Outcome
 from eventsys.runtime.development.options import Development
+from eventsys.runtime.plain_log import tell_outages_seldom
 from eventsys.runtime.readable_trace import readable_trace
 from eventsys.settings import load_settings
 
@@ -71,6 +72,7 @@ class TerminalLog(logging.Handler):
 def log_to_terminal(source: str, *, whole_traces: bool = False) -> None:
     """Have all log records of this process printed for people."""
     logging.basicConfig(level=logging.INFO, handlers=[TerminalLog(source, whole_traces=whole_traces)], force=True)
+    tell_outages_seldom()
     for chatty in ("dramatiq", "periodiq"):
         logging.getLogger(chatty).setLevel(logging.INFO if whole_traces else logging.WARNING)
 
