@@ -13,7 +13,7 @@ import pexpect
 from tests.quality.tree import ROOT
 
 #: Seconds until a line must be there; a busy machine takes long to start an interpreter.
-WITHIN_S = 90
+WITHIN_S = 180
 
 
 class Terminal:

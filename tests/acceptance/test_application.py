@@ -47,7 +47,7 @@ def test_the_application_handles_events_and_ends_with_its_command(
     """Ours, and the stock command of Dramatiq: `actors/__init__.py` is all that either of them needs."""
     worker = start(*WORKERS[name], EVENTSYS_REDIS_URL=url_of(events))
     login = events.publish("user.login", {"user_id": "1", "ip": "10.0.0.1"}, source="auth-service")
-    record = events.wait(login.id)
+    record = events.wait(login.id, "180s")
     assert {one.subscription: str(one.status) for one in record.deliveries} == dict.fromkeys(
         ("sessions.open", "notifications.login", "audit.trail"), "succeeded"
     )
@@ -61,14 +61,14 @@ def test_a_second_worker_of_the_same_bus_goes_on_where_the_first_ended(events: E
     for user_id in ("1", "2"):
         worker = start(*WORKERS["eventsys worker"], EVENTSYS_REDIS_URL=url_of(events))
         logout = events.publish("user.logout", {"user_id": user_id})
-        assert events.wait(logout.id).status == "delivered"
+        assert events.wait(logout.id, "180s").status == "delivered"
         worker.process.send_signal(signal.SIGINT)
         assert worker.finish()[0] == 0
 
 
 def test_a_welcome_is_scheduled_by_the_handler_of_a_registration(events: EventService, start: Start) -> None:
     start(*WORKERS["eventsys worker"], EVENTSYS_REDIS_URL=url_of(events))
-    events.wait(events.publish("user.registered", {"user_id": "1"}).id)
+    events.wait(events.publish("user.registered", {"user_id": "1"}).id, "180s")
     assert events.get_metrics().pending_events == 1
 
 
@@ -78,7 +78,7 @@ def test_what_the_command_publishes_a_worker_handles(events: EventService, start
     code, stdout, stderr = start(*publish, "--json", "--redis-url", url_of(events)).finish()
     assert code == 0, stderr
     event: dict[str, Any] = json.loads(stdout)
-    assert "cleanup.delete" in {one.subscription for one in events.wait(event["id"]).deliveries}
+    assert "cleanup.delete" in {one.subscription for one in events.wait(event["id"], "180s").deliveries}
 
 
 def test_one_process_may_dispatch_and_another_handle(events: EventService, start: Start) -> None:
@@ -88,7 +88,7 @@ def test_one_process_may_dispatch_and_another_handle(events: EventService, start
     wait_for(lambda: len(events.get_event(login.id).deliveries) == 3, "the dispatch")
     assert {one.attempts for one in events.get_event(login.id).deliveries} == {0}
     start(*command, "--queues", "actors", EVENTSYS_REDIS_URL=url)
-    assert events.wait(login.id).status == "delivered"
+    assert events.wait(login.id, "180s").status == "delivered"
 
 
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 0), (signal.SIGINT, 1)])
@@ -97,7 +97,7 @@ def test_a_worker_that_is_told_to_end_again_and_again_says_how_it_ended(
 ) -> None:
     """A second Ctrl-C ends everything now, which is no clean end; no signal strikes the command's own end."""
     worker = start(*WORKERS["eventsys worker"], EVENTSYS_REDIS_URL=url_of(events))
-    events.wait(events.publish("user.logout", {"user_id": "1"}).id)
+    events.wait(events.publish("user.logout", {"user_id": "1"}).id, "180s")
     while worker.process.poll() is None:
         worker.process.send_signal(number)
         time.sleep(0.002)

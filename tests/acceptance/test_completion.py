@@ -73,14 +73,14 @@ def test_fish_completes_and_explains(tmp_path: Path, typed: str, offered: set[st
 def test_zsh_completes(tmp_path: Path, typed: str, offered: set[str]) -> None:
     shell = pexpect.spawn(
         needs("zsh"), ["-f", "-i"], env={**ENVIRON, "HOME": str(tmp_path), "PS1": "ready> "}, cwd=str(tmp_path),
-        encoding="utf-8", timeout=90, dimensions=(60, 160),
+        encoding="utf-8", timeout=180, dimensions=(60, 160),
     )  # fmt: skip
     try:
         shell.sendline(
             "autoload -Uz compinit && compinit -u -D && unsetopt zle_bracketed_paste LIST_BEEP; echo is''ready"
         )
         shell.expect_exact("isready")
-        shell.sendline('eval "$(eventsys --show-completion zsh)"; setopt NO_ALWAYS_LAST_PROMPT; echo hasscript')
+        shell.sendline("eval \"$(eventsys --show-completion zsh)\"; setopt NO_ALWAYS_LAST_PROMPT; echo has''script")
         shell.expect_exact("hasscript")
         shell.send(f"{typed}\t\t")
         for word in sorted(offered, key=len, reverse=True)[:1]:

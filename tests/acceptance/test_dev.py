@@ -19,9 +19,10 @@ from eventsys.cli.commands import app
 from tests.acceptance.processes import wait_for
 from tests.acceptance.terminal import Terminal
 from tests.quality.tree import ROOT
+from tests.support.ports import free_port
 
-#: Seconds that ending may take: 3 are promised on a machine that has time, and a handler of 20 s must not hold it up.
-ENDS_WITHIN_S = 10.0
+#: Seconds that ending may take: 3 are promised on a machine that has time. A worker gives its handlers 27.
+ENDS_WITHIN_S = 25.0
 
 
 @pytest.fixture
@@ -98,7 +99,7 @@ def test_an_edit_takes_effect_while_it_runs_and_ctrl_c_ends_everything(
 
 
 def test_ctrl_c_does_not_wait_for_a_handler_that_goes_on_and_on(dev: Callable[..., Terminal], directory: Path) -> None:
-    edit(directory, "    order = event.payload\n", "    import time\n    print('begun')\n    time.sleep(20)\n")
+    edit(directory, "    order = event.payload\n", "    import time\n    print('begun')\n    time.sleep(200)\n")
     terminal = dev()
     publish(directory, "order.paid", ORDER)
     terminal.sees("begun")
@@ -147,12 +148,6 @@ def test_an_error_is_shown_with_the_frames_of_the_application_only(
     assert "orders.py" in trace
     assert "eventsys/broker" not in trace
     assert_ctrl_c_ends_all(terminal)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def page(port: int, path: str) -> str:

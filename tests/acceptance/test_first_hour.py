@@ -30,7 +30,7 @@ class Shell:
         """Run Python with arguments, and return what it printed."""
         ran = subprocess.run(
             [sys.executable, *arguments],
-            cwd=self.directory, env=self._environ, capture_output=True, text=True, check=False, timeout=90,
+            cwd=self.directory, env=self._environ, capture_output=True, text=True, check=False, timeout=180,
         )  # fmt: skip
         assert ran.returncode == code, ran.stdout + ran.stderr
         return ran.stdout

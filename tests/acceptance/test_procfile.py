@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,9 +20,19 @@ from typer.testing import CliRunner
 from eventsys.cli.commands import app
 from tests.acceptance.processes import Command, wait_for
 from tests.quality.tree import ROOT
+from tests.support.ports import free_port
 
 #: Seconds that a graceful stop may take: what is promised.
 ENDS_WITHIN_S = 30.0
+
+#: Honcho, with a patience of as much: its own five seconds may not be enough to end an interpreter on a busy machine.
+HONCHO = f"""
+import sys
+from honcho import command, manager
+manager.KILL_WAIT = {ENDS_WITHIN_S}
+sys.argv[0] = "honcho"
+command.main()
+"""
 
 ORDER = '{"order_id": "7", "customer": "Ada", "amount": 12.5}'
 LOGIN = '{"user_id": "1", "ip": "10.0.0.1"}'
@@ -36,16 +45,14 @@ class Site:
     """An application with its Procfile, run by honcho, and asked by the commands of somebody beside it."""
 
     def __init__(self, start: Callable[..., Command], prepare: Callable[[Path], None]) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.command: Command
         self._start, self._prepare = start, prepare
 
     def begin(self, **environ: str) -> None:
         """Start everything that the Procfile names."""
         self.command = self._start(
-            "-m", "honcho", "start", "--port", str(self.port), prepare=self._prepare, PATH=PATH, **environ
+            "-c", HONCHO, "start", "--port", str(self.port), prepare=self._prepare, PATH=PATH, **environ
         )  # fmt: skip
 
     def eventsys(self, *arguments: str) -> Any:
@@ -54,7 +61,7 @@ class Site:
         ran = subprocess.run(
             [sys.executable, "-m", "eventsys", *arguments, "--json"],
             cwd=self.command.directory, env={**kept, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,
-            check=False, timeout=110,
+            check=False, timeout=180,
         )  # fmt: skip
         assert ran.stdout, ran.stderr
         return json.loads(ran.stdout)

@@ -24,6 +24,7 @@ from eventsys.dashboard import Access
 from eventsys.dashboard.serving import serve
 from eventsys.dashboard.web_settings import load_web_settings, refuse_open_door
 from eventsys.errors import SettingsError
+from tests.support.ports import free_port
 from tests.support.waiting import eventually
 
 TOKEN = "operator-token-of-tests"
@@ -105,7 +106,7 @@ def test_the_command_serves_until_it_is_told_to_end(redis_url: str) -> None:
 def test_the_command_refuses_an_open_door(redis_url: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", "from eventsys.cli.app import main; main()", "web", "--host", "0.0.0.0"],
-        env={**_environment(redis_url), "EVENTSYS_WEB_TOKEN": ""}, capture_output=True, text=True, timeout=60,
+        env={**_environment(redis_url), "EVENTSYS_WEB_TOKEN": ""}, capture_output=True, text=True, timeout=110,
         check=False,
     )  # fmt: skip
     assert ended.returncode == 2
@@ -114,15 +115,13 @@ def test_the_command_refuses_an_open_door(redis_url: str) -> None:
 
 @contextmanager
 def _serving(redis_url: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-c", "from eventsys.cli.app import main; main()", "web"],
         env={**_environment(redis_url), "PORT": str(port), "EVENTSYS_WEB_TOKEN": TOKEN},
     )
     try:
-        eventually(lambda: _answers(port), timeout_s=60)
+        eventually(lambda: _answers(port))
         yield port, process
     finally:
         process.kill()
