@@ -74,4 +74,4 @@ def test_a_process_that_is_alive_gives_back_again_and_again(
     monkeypatch.setattr(presence, "give_back", lambda: next((one for one in given if not one.is_set()), given[0]).set())
     broker = make_broker(lease=Lease.of(0.6))
     broker.presence.appear()
-    assert all(one.wait(20) for one in given)
+    assert all(one.wait(60) for one in given)

@@ -54,7 +54,7 @@ def test_junk_becomes_dead_letters_and_never_stops_a_consumer(broker, start_work
         # Into a lane that nothing else uses, so that the ids of ours are not outrun.
         broker.link.call("XADD", broker.keys.lane("default", 1), f"1-{number}", *junk)
         note.send()
-    broker.join("default", timeout=20_000)
+    broker.join("default", timeout=60_000)
     assert len(handled) == len(JUNK)
     assert [letter["reason"] for letter in letters_of(broker)] == ["undecodable"] * len(JUNK)
 
@@ -66,7 +66,7 @@ def test_a_dead_letter_says_what_happened(broker, start_worker) -> None:
 
     start_worker(broker)
     message = fail.send(7)
-    broker.join("default", timeout=10_000)
+    broker.join("default", timeout=60_000)
     (letter,) = letters_of(broker)
     assert letter["id"] == message.message_id
     assert letter["reason"] == "failed"
@@ -83,7 +83,7 @@ def test_a_huge_error_is_cut(broker, start_worker) -> None:
 
     start_worker(broker)
     fail.send()
-    broker.join("default", timeout=10_000)
+    broker.join("default", timeout=60_000)
     (letter,) = letters_of(broker)
     assert len(letter["error"]) <= 1_000
     assert len(letter["traceback"]) <= 8_000
@@ -97,7 +97,7 @@ def test_an_actor_that_ends_the_thread_is_a_failure_like_any_other(broker, start
 
     start_worker(broker)
     leave.send_with_options(delay=None if lane == "queue" else 10)
-    broker.join("default", timeout=10_000)
+    broker.join("default", timeout=60_000)
     assert [letter["reason"] for letter in letters_of(broker)] == ["failed"]
 
 
@@ -122,7 +122,7 @@ def test_a_message_parked_for_too_long_is_a_dead_letter(make_broker, start_worke
     broker.declare_queue("default")
     start_worker(broker)
     message = broker.enqueue(_unknown())
-    broker.join("default", timeout=10_000)
+    broker.join("default", timeout=60_000)
     (letter,) = letters_of(broker)
     assert (letter["id"], letter["reason"]) == (message.message_id, "unknown_actor")
 
@@ -137,11 +137,11 @@ def test_a_lane_without_its_group_is_given_one(broker, start_worker) -> None:
 
     start_worker(broker)
     note.send()
-    broker.join("default", timeout=10_000)
+    broker.join("default", timeout=60_000)
     for lane in (10, 8, 5, 1):
         broker.link.call("XGROUP", "DESTROY", broker.keys.lane("default", lane), GROUP)
     note.send()
-    broker.join("default", timeout=10_000)
+    broker.join("default", timeout=60_000)
     assert len(handled) == 2
 
 

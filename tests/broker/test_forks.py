@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:De
 
 def exit_code_of(pid: int) -> int:
     """Return how a child ended; one that does not end is killed."""
-    ready, _, _ = select.select([os.pidfd_open(pid)], [], [], 10)
+    ready, _, _ = select.select([os.pidfd_open(pid)], [], [], 60)
     if not ready:
         os.kill(pid, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -41,7 +41,7 @@ def test_a_child_that_comes_back_from_its_handler_ends_and_the_parent_goes_on(
 
     work()
     published = events.publish("tick", {})
-    assert ended.wait(20)
+    assert ended.wait(60)
     assert codes == [CAME_BACK]
     [delivery] = events.wait(published.id).deliveries
     assert (delivery.status, delivery.attempts) == (DeliveryStatus.SUCCEEDED, 1)
@@ -60,7 +60,7 @@ def test_a_child_that_comes_back_from_a_coroutine_ends_too(events: EventService,
 
     services.work(events, Worker)
     published = events.publish("tick", {})
-    assert ended.wait(20)
+    assert ended.wait(60)
     assert codes == [CAME_BACK]
     assert events.wait(published.id).deliveries[0].status is DeliveryStatus.SUCCEEDED
 
@@ -81,6 +81,6 @@ def test_a_child_of_multiprocessing_does_its_own_work(events: EventService, quic
 
     quick_work()
     events.publish("tick", {})
-    assert ended.wait(20)
+    assert ended.wait(60)
     assert codes == [7]
     assert events.get_event_records().total == 2

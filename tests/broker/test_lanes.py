@@ -37,8 +37,8 @@ def test_a_critical_message_behind_20_000_low_ones_starts_within_one_prefetch(br
     _fill(broker, low, 1, 20_000)
     start_worker(broker)
     eventually(lambda: len(low_handled) > 2_000)
-    sent_at = len(low_handled)
     critical.send()
+    sent_at = len(low_handled)
     eventually(lambda: started_before)
     assert started_before[0] - sent_at <= 2 * MOST
 
@@ -59,7 +59,8 @@ def test_a_low_message_behind_urgent_ones_is_not_starved(broker, start_worker) -
     _fill(broker, low, 1, 10)
     start_worker(broker, threads=1)
     eventually(lambda: order.count("low") == 10)
-    assert order.count("critical") < 5_000
+    last = max(at for at, lane in enumerate(order) if lane == "low")
+    assert last < 5_000
 
 
 def test_lanes_are_served_eight_to_four_to_two_to_one_under_load(broker) -> None:
@@ -125,7 +126,7 @@ def test_slow_handlers_hoard_nothing(broker, start_worker) -> None:
     @dramatiq.actor
     def wait():
         started.append(None)
-        may_end.wait(10)
+        may_end.wait(60)
 
     _fill(broker, wait, 5, 100)
     start_worker(broker, threads=4)
@@ -133,4 +134,4 @@ def test_slow_handlers_hoard_nothing(broker, start_worker) -> None:
     held = broker.link.call("XPENDING", broker.keys.lane("default", 5), "workers")[0]
     may_end.set()
     assert held <= 4 + len(SHARES)
-    broker.join("default", timeout=10_000)
+    broker.join("default", timeout=60_000)

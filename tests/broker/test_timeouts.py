@@ -31,7 +31,7 @@ def test_a_handler_over_its_limit_is_interrupted(broker, start_worker) -> None:
 
     start_worker(broker)
     run_on.send()
-    broker.join("default", timeout=4_000)
+    broker.join("default", timeout=60_000)
     assert len(interrupted) == 1
     assert len(letters_of(broker)) == 1
 
@@ -52,7 +52,7 @@ def test_a_limit_that_comes_after_a_long_pause_is_kept(broker, start_worker) -> 
     start_worker(broker)
     for _ in range(3):
         run_on.send()
-        broker.join("default", timeout=4_000)
+        broker.join("default", timeout=60_000)
     assert len(limits) == 3
 
 
@@ -81,7 +81,7 @@ def test_handlers_that_end_at_their_limit_have_exactly_one_outcome(broker, start
         end_at_limit.send(number)
     start_worker(broker, threads=16)
     broker.join("default", timeout=60_000)
-    assert broker.work.committer.join(5)
+    assert broker.work.committer.join(60)
     assert sum(outcomes.values()) == _CLOSE_CALLS
     assert set(attempts.values()) <= {1}
     assert broker.link.call("ZCARD", broker.keys.dead) == outcomes["nack"]

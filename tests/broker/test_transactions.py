@@ -32,7 +32,7 @@ def test_a_failed_transactional_actor_sends_nothing(broker, start_worker) -> Non
     _, send_and_fail, handled = _declare(transactional=True)
     start_worker(broker)
     send_and_fail.send("no")
-    broker.join("default", timeout=10_000)
+    broker.join("default", timeout=60_000)
     assert handled == []
 
 
@@ -40,7 +40,7 @@ def test_a_failed_plain_actor_has_sent_already(broker, start_worker) -> None:
     _, send_and_fail, handled = _declare()
     start_worker(broker)
     send_and_fail.send("yes")
-    broker.join("default", timeout=10_000)
+    broker.join("default", timeout=60_000)
     assert handled == ["yes"]
 
 
@@ -61,8 +61,8 @@ def test_a_transactional_actor_sends_when_it_has_ended(broker, start_worker) -> 
 
     start_worker(broker)
     send.send()
-    broker.join("default", timeout=10_000)
-    broker.join("later", timeout=10_000)
+    broker.join("default", timeout=60_000)
+    broker.join("later", timeout=60_000)
     assert waiting_inside == [0, 0]
     assert letters_of(broker) == []
 
@@ -78,7 +78,7 @@ def test_what_hooks_enqueue_goes_out_although_the_handler_failed(broker, start_w
 
     start_worker(broker)
     send_and_fail.send_with_options(args=("why",), on_failure=report)
-    broker.join("default", timeout=10_000)
+    broker.join("default", timeout=60_000)
     assert reported == ["why"]
     assert handled == []
 
@@ -92,7 +92,7 @@ def test_nothing_can_be_added_to_an_attempt_that_is_over(broker, start_worker) -
 
     start_worker(broker)
     keep.send()
-    broker.join("default", timeout=10_000)
+    broker.join("default", timeout=60_000)
     with pytest.raises(AttemptEndedError):
         kept[0].add(message_step("default", 5, {"m": "x"}), 1)
 
@@ -116,7 +116,7 @@ def test_an_attempt_may_publish_1000_messages_and_not_one_more(broker, start_wor
     start_worker(broker, queues={"default"})
     send.send(1_000)
     send.send(1_001)
-    broker.join("default", timeout=20_000)
+    broker.join("default", timeout=60_000)
     assert broker.link.call("XLEN", broker.keys.lane("elsewhere", 5)) == 1_000
     assert len(errors) == 1
 
@@ -137,5 +137,5 @@ def test_a_thread_without_the_context_sends_at_once(broker, start_worker) -> Non
 
     start_worker(broker, queues={"default"})
     send.send()
-    broker.join("default", timeout=10_000)
+    broker.join("default", timeout=60_000)
     assert lengths == [1]

@@ -63,7 +63,7 @@ def test_what_does_not_fill_a_batch_goes_when_its_first_has_waited(
     calls = Calls()
     declare(events, kind, calls, batch_size=500, batch_wait="50ms")
     start_worker(events.broker)
-    events.wait(events.publish("click.made", {"n": 7}).id, timeout="10s")
+    events.wait(events.publish("click.made", {"n": 7}).id, timeout="60s")
     assert calls.batches == [[7]]
 
 
@@ -230,7 +230,7 @@ def test_what_a_batch_publishes_goes_out_when_some_of_it_failed_and_not_when_all
         events.publish("sum.made", {}, id=f"sum-{number}")
         raise BatchError({event.id: ValueError() for event in (batch if number == 2 else batch[:1])})
 
-    declare(events, "function", Calls(act), retry_delay="10ms", max_retries=1, batch_wait="500ms")
+    declare(events, "function", Calls(act), retry_delay="10ms", max_retries=1, batch_wait="2s")
     made = publish(events, 4)
     start_worker(events.broker)
     for one in made:

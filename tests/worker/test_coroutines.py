@@ -18,6 +18,7 @@ from eventsys import Event, EventService
 from eventsys.broker import hard_limits
 from eventsys.broker.hard_limits import HardLimits
 from eventsys.broker.worker import Worker
+from tests.support.waiting import eventually
 from tests.worker.test_worker import Latch
 
 StartWorker = Callable[..., Worker]
@@ -48,19 +49,22 @@ def test_a_hundred_handlers_that_await_run_at_once(events: EventService, start_w
 
 
 def test_no_more_than_the_given_number_run_at_once(events: EventService, start_worker: StartWorker) -> None:
-    running, most = 0, 0
+    running, most, are_five = 0, 0, asyncio.Event()
 
     @events.on("tick", name="counts")
     async def handle(event: Event) -> None:
         nonlocal running, most
         running += 1
         most = max(most, running)
+        if running == 5:
+            are_five.set()
+        await are_five.wait()
         await a_while(0.01)
         running -= 1
 
     events.publish_many([{"event_type": "tick", "payload": {}} for _ in range(30)])
     start_worker(events.broker, async_concurrency=5)
-    events.broker.join("eventsys.log", timeout=10_000)
+    eventually(lambda: events.get_metrics().delivered_events == 30)
     assert most == 5
 
 
@@ -77,7 +81,7 @@ def test_what_a_coroutine_publishes_commits_with_its_success(
 
     placed = events.publish("order.placed")
     start_worker(events.broker)
-    assert events.wait(placed.id, "5s").status == ("failed" if fails else "delivered")
+    assert events.wait(placed.id, "60s").status == ("failed" if fails else "delivered")
     assert (events.store.status_of(f"follows-{fails}") is None) == fails
 
 
@@ -96,7 +100,7 @@ def test_a_coroutine_is_cancelled_at_its_limit_and_its_attempt_failed(
 
     tick = events.publish("tick")
     start_worker(events.broker)
-    [delivery] = events.wait(tick.id, "5s").deliveries
+    [delivery] = events.wait(tick.id, "60s").deliveries
     assert latch.seen == ["cancelled"]
     assert "TimeLimitExceeded" in str(delivery)
 
@@ -111,7 +115,7 @@ def test_a_timeout_inside_a_coroutine_is_an_error_like_any_other(
 
     tick = events.publish("tick")
     start_worker(events.broker)
-    [delivery] = events.wait(tick.id, "5s").deliveries
+    [delivery] = events.wait(tick.id, "60s").deliveries
     assert "TimeLimitExceeded" not in str(delivery)
 
 
@@ -142,7 +146,7 @@ def test_hooks_run_beside_the_loop_and_in_the_context_of_the_handler(
 
     tick = events.publish("tick")
     start_worker(events.broker)
-    events.wait(tick.id, "5s")
+    events.wait(tick.id, "60s")
     assert (seen["mark"], seen["mark after"]) == ("set by the hook", "set by the handler")
     assert seen["handler"] not in (seen["before"], seen["after"])
 
@@ -178,8 +182,8 @@ def test_stopping_waits_for_running_coroutines(events: EventService, start_worke
 
     events.publish("tick")
     worker = start_worker(events.broker)
-    assert began.wait(5)
-    worker.stop(5_000)
+    assert began.wait(60)
+    worker.stop(60_000)
     assert ended.is_set()
 
 
@@ -190,8 +194,8 @@ def test_a_coroutine_that_goes_on_after_its_limit_and_the_grace_is_stuck(monkeyp
     limits = HardLimits(lambda message, error: found.note((message, type(error))))
     limits.publish = lambda who, at: published.append((who, at))
     in_time, stuck = object(), object()
-    limits.enter(in_time, 10)  # type: ignore[arg-type]
-    limits.enter(stuck, 20)  # type: ignore[arg-type]
+    limits.enter(in_time, 1_000)  # type: ignore[arg-type]
+    limits.enter(stuck, 1_010)  # type: ignore[arg-type]
     limits.leave(in_time)  # type: ignore[arg-type]
     assert found.wait(1)
     assert found.seen == [(stuck, TimeLimitExceeded)]

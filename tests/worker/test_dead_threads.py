@@ -30,7 +30,7 @@ def test_a_committer_that_ended_before_anybody_looked_is_reported(
     events.publish("a.b")
     while (thread := committer._thread) is None:
         events.broker.work.in_flight.wait_for_room("eventsys.log", 0, 0.01)
-    thread.join(10)
+    thread.join(60)
     assert worker.dead_threads() == ["eventsys-committer"]
 
 

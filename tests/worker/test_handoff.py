@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -120,26 +119,34 @@ def test_a_thread_that_stepped_back_works_when_the_other_one_stands_still() -> N
     assert numbers(other) == list(range(32, 64))
 
 
+@pytest.fixture
+def still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no time pass: at a hundred seconds, of which ten were computed."""
+    times = SimpleNamespace(monotonic=lambda: 100.0, process_time=lambda: 10.0)
+    monkeypatch.setattr("eventsys.broker.handoff.time", times)
+
+
+@pytest.mark.usefixtures("still")
 def test_all_go_on_while_handlers_wait_for_longer_each_time() -> None:
     handoff = Handoff(2)
     lengths = []
     for _ in range(7):
         handoff._let_all_work()
-        began = time.monotonic()
-        lengths.append(round(handoff._blocks_until - began, 1))
-        handoff._blocks_until = began  # it is over, and nothing was begun
-        handoff._all_work_since = (began - 1, 0, time.process_time())
+        lengths.append(round(handoff._blocks_until - 100.0, 1))
+        handoff._blocks_until = 100.0  # it is over, and nothing was begun
+        handoff._all_work_since = (99.0, 0, 10.0)
         assert handoff._still_block()
     assert lengths[0] < lengths[-1] == 4.0
-    handoff._blocks_until = time.monotonic() - 1
+    handoff._blocks_until = 99.0
     handoff._let_all_work()
-    assert round(handoff._blocks_until - time.monotonic(), 1) <= 0.3
+    assert round(handoff._blocks_until - 100.0, 1) <= 0.3
 
 
+@pytest.mark.usefixtures("still")
 def test_all_stop_when_handlers_are_fast_again() -> None:
     handoff = Handoff(2)
     handoff._let_all_work()
-    handoff._all_work_since = (time.monotonic() - 0.01, -10_000, time.process_time() - 1)
+    handoff._all_work_since = (99.99, -10_000, 9.0)
     assert not handoff._still_block()
 
 

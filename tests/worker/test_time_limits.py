@@ -42,7 +42,7 @@ def test_an_attempt_that_ran_too_long_names_its_limit_everywhere(
 
     start_worker(events.broker)
     with caplog.at_level(logging.ERROR):
-        record = events.wait(events.publish("tick").id, "10s")
+        record = events.wait(events.publish("tick").id, "60s")
     [letter] = events.dead_letters.list(DeadLetterFilter()).items
     said = SAID.format("50 ms")
     assert record.deliveries[0].error == letter.error == said
