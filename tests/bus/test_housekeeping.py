@@ -31,7 +31,7 @@ def test_a_warning_is_out_before_young_events_go_and_its_end_when_there_is_room(
     events, now_ms = _full_history(services)
     keeper = events.bus.housekeeping
     assert keeper.trim(now_ms) == 0
-    assert events.bus.system.flush(10)
+    assert events.bus.system.flush(60)
     [warning] = events.get_event_records(EventFilter(types=("system.warning",))).items
     assert warning.payload["rule"] == "history"
     assert warning.payload["details"]["events"] == 13

@@ -55,7 +55,7 @@ def test_the_buffer_tells_when_redis_went_and_when_it_is_back(
         receipt = events.publish_async("a.b", {})
         eventually(lambda: bool(_lines(caplog)))
         server.start()
-        receipt.result(timeout=10)
+        receipt.result(timeout=60)
     lines = _lines(caplog)
     assert "1 buffered events wait, for 0 s" in lines[0]
     assert [line for line in lines if "are sent again" in line] == [lines[-1]]

@@ -256,7 +256,7 @@ def test_when_redis_is_full_publish_says_so_and_what_is_stored_is_handled(fresh_
             events.publish("a.b", {})
         services.work(events)
         for event in before:
-            events.wait(event.id, "10s")
+            events.wait(event.id, "60s")
     assert sorted(seen) == sorted(event.id for event in before)
 
 
@@ -299,7 +299,7 @@ def test_the_bus_takes_events_as_the_service_does(events: EventService) -> None:
     events.bus.subscribe("a.b", lambda event: None, name="h")
     published = [
         events.bus.publish(made[0]),
-        events.bus.publish_async(made[1]).result(10),
+        events.bus.publish_async(made[1]).result(60),
         asyncio.run(events.bus.apublish(made[2])),
     ]
     assert published == made

@@ -60,7 +60,7 @@ class Rig:
         # thread's, so the event of a first tick might find no subscription yet.
         self.events.bus.prepare()
         while sum(map(self._handle, self.events.broker.get_declared_queues())):
-            assert self.events.broker.work.committer.join(10)
+            assert self.events.broker.work.committer.join(60)
 
     def _settle(self) -> int | None:
         while True:

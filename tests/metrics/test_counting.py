@@ -113,7 +113,7 @@ def test_what_the_system_says_of_itself_is_not_the_oldest_that_waits(
     events.get_metrics()
     clock, now_ms = events.broker.clock, events.broker.clock.now_ms()
     events.bus.system.warn("rates:late", "the rates are two hours old; ask the bank")
-    assert events.bus.system.flush(5)
+    assert events.bus.system.flush(60)
     monkeypatch.setattr(clock, "now_ms", lambda: now_ms + 30_000)
     assert events.get_metrics().oldest_waiting is None
     assert events.get_metrics(by="type")["system.warning"].pending_events == 1
@@ -153,7 +153,7 @@ def test_the_number_of_counters_is_bounded(events: EventService, quick_work: Wor
     quick_work()
     for start in range(0, 1_100, 100):
         last = events.publish_many([(f"t.n{number}", {}) for number in range(start, start + 100)])
-    eventually(lambda: events.get_metrics().delivered_events == 1_100, timeout_s=30)
+    eventually(lambda: events.get_metrics().delivered_events == 1_100)
     types = events.get_metrics(by="type")
     assert len(types) == 1_001
     assert types["*"].total_events == types["*"].delivered_events == 100
@@ -168,7 +168,7 @@ def test_how_late_delayed_events_go_is_measured(events: EventService, quick_work
     for _ in range(5):
         events.schedule("client.seen", {}, delay="5ms")
     eventually(lambda: events.get_metrics().lateness.count == 5)
-    assert events.get_metrics().lateness.p99 < timedelta(seconds=5)  # type: ignore[operator]
+    assert events.get_metrics().lateness.p99 < timedelta(seconds=30)  # type: ignore[operator]
 
 
 def test_a_delayed_event_waits_from_when_it_was_due(events: EventService, quick_work: Work) -> None:

@@ -138,7 +138,7 @@ def test_what_a_paused_subscription_holds_back_is_never_too_late(events, service
 
 def test_what_waits_for_its_next_attempt_is_never_too_late(events, work_once_failing) -> None:
     """Only the first attempt may be too late: the retry carries no limit."""
-    event = work_once_failing(expire_after="10s")
+    event = work_once_failing(expire_after="10m")
     assert events.store.delayed.expire(to_ms(events.broker.clock.now() + _HOUR)) == 0
     assert events.get_event(event.id).status is EventStatus.PENDING
     [retry] = events.store.delayed.entries()

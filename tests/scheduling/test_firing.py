@@ -87,7 +87,7 @@ def test_two_leaders_at_once_let_each_entry_go_once(events, make_poller) -> None
         gate.wait()
         moved.append(poller.let_go(at_ms).moved)
 
-    threads = [threading.Thread(target=let_go, args=(make_poller(f"leader-{n}"),)) for n in range(3)]
+    threads = [threading.Thread(target=let_go, args=(make_poller(f"leader-{n}", batch_size=5),)) for n in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -8,7 +8,6 @@ import pytest
 
 from eventsys import EventFilter, EventStatus, InvalidEventError, Priority
 from eventsys.clock import to_ms
-from tests.support.waiting import eventually
 
 _HOUR = timedelta(hours=1)
 
@@ -93,13 +92,15 @@ def test_delayed_events_that_ended_are_listed_by_their_status(events, poller, qu
 
 
 def test_the_store_has_the_verbs_of_its_trade(events, poller) -> None:
+    clock = events.broker.clock
+    clock.turn_to(clock.now_ms())
     event = events.schedule("step.taken", {"n": 1}, delay="1h")
     again = event.model_copy(update={"id": "again", "delay_until": event.delay_until - _HOUR + timedelta(seconds=1)})
     assert events.store.store_delayed_event(again)
     assert not events.store.store_delayed_event(again)
     assert events.store.get_ready_events(50) == []
-    ready = eventually(lambda: events.store.get_ready_events(50))
-    assert [one.id for one in ready] == ["again"]
+    clock.turn_to(clock.now_ms() + 1_000)
+    assert [one.id for one in events.store.get_ready_events(50)] == ["again"]
     assert events.store.get_delayed_event("again").payload == {"n": 1}
     assert events.store.cancel_delayed_event("again").status is EventStatus.CANCELLED
 

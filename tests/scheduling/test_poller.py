@@ -54,11 +54,12 @@ def test_a_step_lets_go_what_is_due_at_its_moment_and_tells_what_comes_next(redi
 def test_an_earlier_entry_wakes_a_sleeping_poller(make_poller, redis_url) -> None:
     link, clock = Link(redis_url), Clock()
     _schedule(link, "far", clock.now_ms() + 60_000)
-    poller = make_poller("one")
+    # It looks by itself when a renewal or the end of its subscription is due: in hours.
+    poller = make_poller("one", poll_interval_s=7_200.0, lease=Lease(lead_ms=7_200_000, renew_s=3_600.0))
     eventually(lambda: poller.is_leading)
     due_ms = clock.now_ms() + 150
     _schedule(link, "near", due_ms)
-    eventually(lambda: _gone(link) == 1, timeout_s=0.9)
+    eventually(lambda: _gone(link) == 1)
     assert clock.now_ms() >= due_ms
 
 
@@ -76,15 +77,16 @@ def test_one_of_two_leads_and_the_other_follows_when_it_stops(make_poller) -> No
     second = make_poller("two")
     assert not second.is_leading
     first.stop()
-    eventually(lambda: second.is_leading, timeout_s=Lease().lead_ms / 1000)
+    eventually(lambda: second.is_leading)
 
 
-def test_another_leads_within_3_s_when_the_leader_is_gone_without_a_word(make_poller, redis_url) -> None:
+def test_another_leads_when_the_lead_of_one_that_is_gone_without_a_word_has_ended(make_poller, redis_url) -> None:
+    """After 3 s on a machine that has time, and on any long before everything is looked at anew."""
     link = Link(redis_url)
     keys = Keys("default")
     link.run(script("lead"), keys.prefix, Clock().real_ms(), Lease().lead_ms, "gone")
     poller = make_poller("one")
-    eventually(lambda: poller.is_leading, timeout_s=Lease().lead_ms / 1000 + 0.2)
+    eventually(lambda: poller.is_leading, timeout_s=20)
 
 
 def test_an_entry_whose_wake_up_was_lost_goes_with_the_next_renewal_of_the_lead(make_poller, redis_client, redis_url):
@@ -94,7 +96,7 @@ def test_an_entry_whose_wake_up_was_lost_goes_with_the_next_renewal_of_the_lead(
     eventually(lambda: poller.is_leading)
     [member] = redis_client.zrange(Keys("default").delayed_due, 0, 0)
     redis_client.zadd(Keys("default").delayed_due, {member: 1})
-    eventually(lambda: _gone(link) == 1, timeout_s=5)
+    eventually(lambda: _gone(link) == 1)
 
 
 def test_a_poller_without_a_heartbeat_reads_the_time_itself(redis_client, redis_url) -> None:
@@ -115,4 +117,4 @@ def test_a_poller_survives_the_loss_of_its_connections(make_poller, redis_url) -
     link.call("CLIENT", "KILL", "TYPE", "pubsub")
     link.call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     _schedule(link, "near", Clock().now_ms() + 50)
-    eventually(lambda: _gone(link) == 1, timeout_s=5)
+    eventually(lambda: _gone(link) == 1)

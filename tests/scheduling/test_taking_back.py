@@ -62,12 +62,12 @@ def test_what_a_process_holds_is_left_to_it(events, services) -> None:
     @events.on("order.#", name="busy", queue="read")
     def busy(event) -> None:
         begun.set()
-        go_on.wait(10)
+        go_on.wait(60)
 
     events.on("order.#", name="idle", queue="unread")(lambda event: None)
     services.work(events, queues={"eventsys.log", "read"})
     event = events.publish("order.placed", {})
-    assert begun.wait(10)
+    assert begun.wait(60)
     taken_back = events.cancel(event.id)
     assert taken_back.status is EventStatus.PENDING
     with pytest.raises(AlreadyFiredError):

@@ -53,7 +53,7 @@ def test_after_a_harness_the_service_publishes_and_works_in_real_time(
 ) -> None:
     with EventHarness(service, redis=harness_redis) as harness:
         harness.advance(days=365)
-    assert abs(service.broker.clock.now_ms() - service.broker.clock.real_ms()) < 1_000
+    assert abs(service.broker.clock.now_ms() - service.broker.clock.real_ms()) < 60_000
     worker = Worker(service.broker, worker_threads=1, worker_timeout=50)
     worker.start()
     try:
