@@ -62,7 +62,7 @@ def note(said: str, event: Any = None) -> None:
 def noted(count: int) -> list[str]:
     """Return what handlers have said, once it is so many things."""
     with _noted:
-        assert _noted.wait_for(lambda: len(_notes) >= count, 60), _notes
+        assert _noted.wait_for(lambda: len(_notes) >= count, 200), _notes
         return list(_notes)
 
 

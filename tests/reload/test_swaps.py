@@ -217,6 +217,6 @@ async def tell(event):
         assert reload.problem == ""
     thread.join()
     assert len(noted(deliveries)) == deliveries
-    shop.events.broker.join("tests", timeout=20_000)
+    shop.events.broker.join("tests", timeout=200_000)
     counts = shop.events.get_metrics()
     assert (counts.delivered_events, counts.failed_events) == (deliveries // 2, 0)

@@ -10,8 +10,8 @@ from eventsys import Event, EventService
 from eventsys.broker.presence import Lease
 from eventsys.broker.worker import Worker
 
-#: A twentieth of the usual figures, so that a test need not wait 15 s for a takeover.
-LEASE = Lease(lease_ms=600, beat_s=0.15, scan_s=0.1)
+#: So short that a test need not wait 15 s for a takeover, and so long that a busy machine takes nobody living for dead.
+LEASE = Lease(lease_ms=4_000, beat_s=0.5, scan_s=0.2)
 
 
 def make(url: str, bus: str) -> EventService:

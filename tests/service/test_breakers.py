@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -139,10 +140,15 @@ def test_a_pause_outlasts_the_breaker(events: EventService, quick_work: Work, pr
 
 
 def test_two_processes_count_the_failures_together(services: Services, provider: Provider) -> None:
-    events = services.make()
+    events, pause = services.make(), threading.Event()
     twin = services.make(name=events.settings.name)
+
+    def call(event: Event) -> None:
+        pause.wait(0.02)  # slower than any commit, so that few are begun before that of the fourth failure
+        provider.call(event)
+
     for one in (events, twin):
-        one.on("a.b", name="h", breaker=4, breaker_wait="1h", max_retries=0)(provider.call)
+        one.on("a.b", name="h", breaker=4, breaker_wait="1h", max_retries=0)(call)
         services.work(one, threads=1)
     published = events.publish_many([("a.b", {})] * 300)
     eventually(lambda: _state(events) is SubscriptionState.OPEN)

@@ -254,7 +254,7 @@ def test_letters_of_plain_actors_go_back_to_their_queue_with_retries_anew(
     assert '"args":[7]' in letter.content["m"]
     events.dead_letters.redrive(letter.id)  # fails once more, then its own retry succeeds
     eventually(lambda: len(tries) == 4)
-    events.broker.join("plain", timeout=10_000)
+    events.broker.join("plain", timeout=60_000)
     assert events.dead_letters.list().total == 0
 
 

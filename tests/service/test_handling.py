@@ -261,7 +261,7 @@ def test_a_delivery_whose_end_cannot_be_stored_is_dead_and_its_event_ends(events
     work()
     link, keys = events.broker.link, events.broker.keys
     link.call("SET", keys.delayed_due, "no sorted set, so no retry can be kept")
-    record = events.wait(events.publish("a.b").id, "10s")
+    record = events.wait(events.publish("a.b").id, "60s")
     link.call("DEL", keys.delayed_due)
     [delivery] = record.deliveries
     assert (record.status, delivery.status) == (EventStatus.FAILED, DeliveryStatus.DEAD)

@@ -77,7 +77,7 @@ def test_a_coroutine_is_cancelled_at_its_timeout(events: EventService) -> None:
 def test_published_otherwise_it_is_delivered_like_any_other(events: EventService, services: Services) -> None:
     threads: list[str] = []
     events.on("a.b", name="inline", async_=False)(lambda event: threads.append(threading.current_thread().name))
-    event = events.publish_async("a.b", {}).result(timeout=5)
+    event = events.publish_async("a.b", {}).result(timeout=60)
     assert threads == []
     services.work(events)
     assert events.wait(event.id).status is EventStatus.DELIVERED
@@ -136,7 +136,7 @@ def test_when_the_publisher_is_killed_in_the_handler_a_worker_takes_it_and_its_s
 ) -> None:
     events = services.make()
     seen: list[str] = []
-    child = subprocess.run([sys.executable, "-c", CHILD, redis_url, events.settings.name], timeout=30, check=False)
+    child = subprocess.run([sys.executable, "-c", CHILD, redis_url, events.settings.name], timeout=110, check=False)
     assert child.returncode == -signal.SIGKILL
     before = events.publish("run.time", {})
     events.on("a.b", name="inline", async_=False)(lambda event: seen.append(event.id))

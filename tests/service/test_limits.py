@@ -47,7 +47,7 @@ def test_no_more_than_the_limit_run_at_once_over_two_processes(services: Service
 
     def handler(event: Event) -> None:
         with gauge:
-            assert gauge.are_three.wait(10), "the limit was never reached"
+            assert gauge.are_three.wait(60), "the limit was never reached"
             pause.wait(0.002)
 
     for one in (events, twin):
@@ -76,7 +76,7 @@ def test_one_at_a_time_is_in_order(events: EventService, work: Work) -> None:
 
 def test_a_limit_holds_back_nobody_else(events: EventService, work: Work) -> None:
     goes_on, seen = threading.Event(), list[int]()
-    events.on("a.b", name="held", concurrency=1)(lambda event: goes_on.wait(10))
+    events.on("a.b", name="held", concurrency=1)(lambda event: goes_on.wait(60))
     events.on("a.b", name="free")(lambda event: seen.append(event.payload["n"]))
     work(threads=2)
     published = [events.publish("a.b", {"n": n}) for n in range(30)]
@@ -139,16 +139,16 @@ def test_a_rate_that_is_none_is_refused(events: EventService, rate: str) -> None
 
 
 def test_what_is_over_the_rate_waits_and_comes_when_its_time_has_come(events: EventService, work: Work) -> None:
-    """40 deliveries at 100 a second: the first at once, the last not before 39 times 10 ms less the allowance."""
+    """40 deliveries at 100 a second: the last not before 39 times 10 ms less the allowance, whenever they begin."""
     began: list[int] = []
     clock = events.broker.clock
     events.on("a.b", name="h", rate="100/s")(lambda event: began.append(clock.now_ms()))
     work(threads=4)
-    published = [events.publish("a.b", {}) for _ in range(40)]
-    for event in published:
+    before = clock.now_ms()
+    for event in events.publish_many([("a.b", {})] * 40):
         [delivery] = events.wait(event.id).deliveries
         assert delivery.attempts == 1
-    assert max(began) - min(began) >= 39 * 10 - 70
+    assert max(began) - before >= 39 * 10 - 70
 
 
 @pytest.mark.redis62

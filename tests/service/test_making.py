@@ -24,7 +24,7 @@ assert not opened, opened
 
 
 def test_a_new_service_opens_no_connection_and_starts_no_thread() -> None:
-    ended = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, timeout=30, check=False)
+    ended = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, timeout=110, check=False)
     assert ended.returncode == 0, ended.stderr
 
 

@@ -50,10 +50,10 @@ def test_an_error_with_odd_text_ends_its_delivery_and_no_other(events: EventServ
             raise ODD[event.payload["kind"]]
 
     work()
-    record = events.wait(events.publish("a.b", {"kind": kind}).id, "10s")
+    record = events.wait(events.publish("a.b", {"kind": kind}).id, "60s")
     assert record.status is EventStatus.FAILED
     assert (record.error or "").startswith(type(ODD[kind]).__name__)
-    assert events.wait(events.publish("a.b").id, "10s").status is EventStatus.DELIVERED
+    assert events.wait(events.publish("a.b").id, "60s").status is EventStatus.DELIVERED
 
 
 @pytest.mark.parametrize("part", ["actor_name", "message_id"])
@@ -65,8 +65,8 @@ def test_a_message_with_a_name_that_cannot_be_stored_is_a_dead_letter(
     text = json.dumps({**wire, "message_timestamp": 1, part: "\udcff"})
     work()
     add_entry(events.broker, events.broker.keys.lane("tests", 5), "m", text)
-    assert events.wait(events.publish("a.b").id, "10s").status is EventStatus.DELIVERED
-    letter = eventually(lambda: events.dead_letters.list().items, timeout_s=10)[0]
+    assert events.wait(events.publish("a.b").id, "60s").status is EventStatus.DELIVERED
+    letter = eventually(lambda: events.dead_letters.list().items)[0]
     assert letter.reason == "undecodable"
 
 
@@ -96,9 +96,9 @@ def test_an_option_of_a_wrong_kind_ends_no_thread_and_leaves_nothing(
             wire = {**message, "actor_name": actor, "message_id": f"{at}-{actor}", "options": {option: junk}}
             add_entry(events.broker, lane, "m", json.dumps(wire))
         add_entry(events.broker, lane, "s", "h", "e", envelope, "o", json.dumps({option: junk}))
-    eventually(lambda: events.broker.link.call("XLEN", lane) == 0, timeout_s=20)
+    eventually(lambda: events.broker.link.call("XLEN", lane) == 0)
     assert events.dead_letters.list().items
-    assert events.wait(events.publish("c.d").id, "10s").status is EventStatus.DELIVERED
+    assert events.wait(events.publish("c.d").id, "60s").status is EventStatus.DELIVERED
 
 
 def _fail(event: Event) -> None:
@@ -127,7 +127,7 @@ def test_what_cannot_be_committed_keeps_nothing_else_from_it(
     work()
     bad = events.publish("a.b", {"is": "odd"})
     good = [events.publish("a.b") for _ in range(20)]
-    assert {events.wait(one.id, "10s").status for one in good} == {EventStatus.DELIVERED}
+    assert {events.wait(one.id, "60s").status for one in good} == {EventStatus.DELIVERED}
     assert events.get_event(bad.id).status is EventStatus.PENDING
 
 
@@ -162,7 +162,7 @@ def test_a_failure_in_a_batch_that_is_false_as_a_value_is_no_success(events: Eve
 
     work()
     made = events.publish_many([("a.b", {"is_bad": is_bad}) for is_bad in (True, False)])
-    assert [events.wait(one.id, "10s").status for one in made] == [EventStatus.FAILED, EventStatus.DELIVERED]
+    assert [events.wait(one.id, "60s").status for one in made] == [EventStatus.FAILED, EventStatus.DELIVERED]
 
 
 @pytest.mark.parametrize("batch_size", [None, 10])
@@ -179,7 +179,7 @@ def test_a_failure_that_nobody_decides_about_is_no_success(
         raise BatchError({event.id: ask for event in events})
 
     work()
-    record = events.wait(events.publish("a.b").id, "10s")
+    record = events.wait(events.publish("a.b").id, "60s")
     assert record.status is EventStatus.FAILED
     assert record.deliveries[0].status is DeliveryStatus.DEAD
 
@@ -208,6 +208,6 @@ def test_an_event_that_cannot_be_resolved_again_keeps_nothing_from_its_commit(
     first = events.publish("a.b")
     work()
     if ends_as is EventStatus.DELIVERED:
-        assert events.wait(first.id, "10s").status is ends_as
-    assert events.wait(events.publish("a.b").id, "10s").status is EventStatus.DELIVERED
+        assert events.wait(first.id, "60s").status is ends_as
+    assert events.wait(events.publish("a.b").id, "60s").status is EventStatus.DELIVERED
     assert len(asked) >= 2

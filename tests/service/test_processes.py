@@ -64,7 +64,7 @@ def test_the_slots_of_a_killed_process_are_free_again(app: EventService, start: 
     start()
     start()
     for event in (*held, *others):
-        assert app.wait(event.id).status is EventStatus.DELIVERED
+        assert app.wait(event.id, "90s").status is EventStatus.DELIVERED
     assert int(link.call("ZSCORE", f"{bus}:most", "running")) == 2
     standing = eventually(lambda: (now := app.subscriptions.get("limited")).let_in == 0 and now)
     assert standing.waiting == 0
@@ -78,7 +78,7 @@ def test_a_slot_whose_entry_is_gone_is_found(app: EventService, start: Start) ->
         link.call("ZADD", keys.slots("limited"), 1, f"{keys.lane('limits', 5)}|1-{number}")
     start()
     event = app.publish("job.done", {})
-    assert app.wait(event.id).status is EventStatus.DELIVERED
+    assert app.wait(event.id, "90s").status is EventStatus.DELIVERED
     eventually(lambda: app.subscriptions.get("limited").let_in == 0)
 
 
@@ -100,7 +100,7 @@ def test_a_pause_holds_in_running_processes_and_loses_nothing(app: EventService,
     assert begun < 200
     app.subscriptions.resume("limited")
     for event in published:
-        [delivery] = app.wait(event.id).deliveries
+        [delivery] = app.wait(event.id, "90s").deliveries
         assert (delivery.status, delivery.attempts) == (DeliveryStatus.SUCCEEDED, 1)
     assert set(app.broker.link.call("HVALS", f"{app.settings.name}:begun")) == {b"1"}
 
@@ -113,7 +113,7 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_ten_thousand_letters_are_redriven_at_a_rate_while_workers_run(services: Services, quiet: None) -> None:
     """One call spreads them over ten seconds of the bus's clock, which is turned; events go on meanwhile."""
     events = services.make()
@@ -128,7 +128,7 @@ def test_ten_thousand_letters_are_redriven_at_a_rate_while_workers_run(services:
     clock = events.broker.clock
     services.work(events, limits_app.Worker, threads=4)
     ids = [event.id for _ in range(20) for event in events.publish_many([("a.b", {})] * 500)]
-    eventually(lambda: events.dead_letters.list().total == 10_000, timeout_s=90)
+    eventually(lambda: events.dead_letters.list().total == 10_000, timeout_s=240)
     is_broken[0] = False
     start = clock.now_ms()
     clock.turn_to(start)
@@ -138,7 +138,7 @@ def test_ten_thousand_letters_are_redriven_at_a_rate_while_workers_run(services:
     assert (result.matched, result.redriven, result.refused) == (10_000, 10_000, {})
     for second in range(1, 11):
         clock.turn_to(start + 1_000 * second - 1)
-        eventually(lambda second=second: len(handled) == 1_000 * second, timeout_s=30)
+        eventually(lambda second=second: len(handled) == 1_000 * second)
         assert events.wait(events.publish("c.d", {}).id).status is EventStatus.DELIVERED
     assert sorted(handled) == sorted(ids)
     eventually(lambda: events.get_metrics().pending_events == 0)

@@ -287,7 +287,7 @@ def test_each_event_is_given_once_however_many_carry_a_replay_on_and_die(
         replays: Replays = one.replays
         replays._driver = lambda: "everybody"
         store: ReplayStore = replays._store
-        barrier.wait(10)
+        barrier.wait(60)
         for turn in range(200):
             standing = store.get(replay.id)
             if standing is None or standing.replay.state is not ReplayState.RUNNING:
@@ -303,7 +303,7 @@ def test_each_event_is_given_once_however_many_carry_a_replay_on_and_die(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     ended = events.replays.get(replay.id)
     assert (ended.state, ended.delivered, ended.skipped, ended.scanned) == (ReplayState.COMPLETED, 200, 0, 200)
     queued = historian.link.call("XRANGE", historian.keys.lane("tests", 1), "-", "+")

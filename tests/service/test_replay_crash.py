@@ -26,10 +26,10 @@ def test_a_replay_whose_process_is_killed_gives_each_event_once(events: EventSer
         historian.store("a.b", now_ms - 60_000 + at)
     while historian.dispatch(now_ms, targets=[number, "h", "elsewhere", 0]):
         pass
-    replay = events.replays.replay("h", rate=200)
+    replay = events.replays.replay("h", rate=100)
     command = [sys.executable, "-m", "tests.support.replayer", redis_url, events.settings.name]
     with subprocess.Popen(command) as process:
-        eventually(lambda: events.replays.get(replay.id).delivered > 250)
+        eventually(lambda: events.replays.get(replay.id).delivered > 100)  # so that the rest takes some seconds
         process.kill()
     assert events.replays.get(replay.id).state is ReplayState.RUNNING
 
@@ -37,7 +37,7 @@ def test_a_replay_whose_process_is_killed_gives_each_event_once(events: EventSer
         events.replays.step()
         return events.replays.get(replay.id).state is ReplayState.COMPLETED
 
-    eventually(is_over, timeout_s=20)
+    eventually(is_over)
     ended = events.replays.get(replay.id)
     assert (ended.delivered, ended.skipped, ended.scanned) == (600, 0, 600)
     queued = historian.link.call("XRANGE", historian.keys.lane("tests", 1), "-", "+")

@@ -60,7 +60,7 @@ def test_a_canary_is_found_nowhere(
     assert events.wait(event.id).status is EventStatus.FAILED
     lane = events.broker.keys.lane("tests", 5)
     add_entry(events.broker, lane, "m", '{"no":"signature"}')
-    events.bus.system.flush(5)
+    events.bus.system.flush(60)
     told = "".join(traceback.format_exception(refused.value)) + caplog.text + "".join(capfd.readouterr())
     told += prometheus_text(events) + repr(events.settings) + repr(vars(events.settings))
     told += "".join(f"{one.error}{one.traceback}" for one in events.get_event(event.id).deliveries)
@@ -106,7 +106,7 @@ def _command(events: EventService, *words: str) -> str:
         "EVENTSYS_ENCRYPTION_KEYS": given.encryption_keys.get_secret_value(),
     }
     done = subprocess.run(
-        [sys.executable, "-m", "eventsys", *words], env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "eventsys", *words], env=environment, capture_output=True, text=True, timeout=110
     )
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
@@ -156,7 +156,7 @@ URLS = {
 def test_the_settings_show_where_redis_is_and_no_password(url: str) -> None:
     words = [sys.executable, "-m", "eventsys", "settings"]
     environment = {**os.environ, "EVENTSYS_REDIS_URL": url, "COLUMNS": "200"}
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=110)
     assert URLS[url] in done.stdout
     assert PASSWORD not in done.stdout + done.stderr
 
@@ -164,7 +164,7 @@ def test_the_settings_show_where_redis_is_and_no_password(url: str) -> None:
 @pytest.mark.parametrize("url", [f"redis://user:{PASSWORD}@127.0.0.1:1/0", f"redis://user:a/{PASSWORD}@127.0.0.1:1/0"])
 def test_a_password_on_the_command_line_is_warned_of(url: str) -> None:
     words = [sys.executable, "-m", "eventsys", "events", "ls", "--redis-url", url]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=110)
     assert done.returncode in (1, 2)
     assert "can be seen in the list of processes" in done.stderr
     assert PASSWORD not in done.stderr + done.stdout

@@ -88,7 +88,7 @@ def test_what_has_no_right_signature_reaches_nobody(
     assert {letter.reason for letter in letters} == {"bad_signature"}
     counts = events.broker.link.call("HGET", events.broker.keys.counts, "dead_letters_bad_signature")
     assert int(counts) == len(forged)
-    events.bus.system.flush(5)
+    events.bus.system.flush(60)
     [warning] = events.get_event_records(EventFilter(types=("system.warning",))).items
     assert "with the reason 'bad_signature'" in warning.payload["message"]
     assert "a-secret" not in caplog.text

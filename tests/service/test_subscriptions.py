@@ -78,12 +78,12 @@ def test_unsubscribe_cancels_what_was_not_begun(events: EventService, quick_work
     @events.on("a.b", name="slow")
     def slow(event: Event) -> None:
         begun.set()
-        goes_on.wait(5)
+        goes_on.wait(60)
 
     quick_work(threads=1, queues={events.broker.actors["slow"].queue_name})
     quick_work(threads=1, queues={LOG_QUEUE})  # else the one thread that waits could not dispatch
     first, second = events.publish("a.b", {}), events.publish("a.b", {})
-    begun.wait(5)
+    begun.wait(60)
     eventually(lambda: all(events.get_event(one.id).deliveries for one in (first, second)))
     events.unsubscribe("a.b", "slow")
     goes_on.set()
@@ -101,12 +101,12 @@ def test_stop_waits_for_a_handler_that_was_unsubscribed_before(services: Service
 
     def handle(event: Event) -> None:
         begun.set()
-        goes_on.wait(10)
+        goes_on.wait(60)
 
     events.subscribe("a.b", handle, name="leaving")
     events.start()
     twin.publish("a.b", {})
-    assert begun.wait(10)
+    assert begun.wait(60)
     events.unsubscribe("a.b", "leaving")
     stopping = threading.Thread(target=events.stop)
     stopping.start()

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from eventsys import DeliveryStatus, Event, EventService, EventStatus, NotFoundError, SubscriptionOptions
+from eventsys.broker.presence import Lease
 from eventsys.store.keys import LOG_QUEUE
 from tests.support.services import Services
 from tests.support.waiting import eventually
@@ -23,13 +24,14 @@ class Held:
     def handle(self, event: Event) -> None:
         self._events.publish("follow.up", {}, id=f"after-{event.id}")
         self.begun.set()
-        self.goes_on.wait(30)
+        self.goes_on.wait(60)
 
 
 @pytest.fixture
 def two(services: Services) -> tuple[EventService, EventService]:
     """A process that subscribes at run time, with one thread, and a worker that dispatches to it."""
     events = services.make(bus={"worker_count": 1})
+    events.broker.work.lease = Lease(beat_s=3_600.0)  # it does not say that it lives after a test said that it is dead
     worker = services.make(name=events.settings.name)
     services.work(worker, queues={LOG_QUEUE})
     return events, worker
@@ -83,7 +85,7 @@ def test_what_was_not_begun_is_cancelled_and_what_runs_counts(
 ) -> None:
     worker = two[1]
     first, second = worker.publish("a.b", {}), worker.publish("a.b", {})
-    assert held.begun.wait(10)
+    assert held.begun.wait(60)
     eventually(lambda: worker.get_event(second.id).deliveries)
     worker.unsubscribe("a.b", "mine")
     held.goes_on.set()
@@ -120,7 +122,7 @@ def test_declared_anew_while_it_runs_it_takes_over_what_runs(
     events, worker = two
     seen: list[str] = []
     first = worker.publish("a.b", {})
-    assert held.begun.wait(10)
+    assert held.begun.wait(60)
     events.unsubscribe("a.b", "mine")
     events.subscribe("a.b", lambda event: seen.append(event.id), name="mine")
     assert events.bus.subscriptions.ended() == {}
@@ -137,7 +139,7 @@ def test_declared_anew_with_another_queue_it_cancels_what_runs(
     """Nobody would look after the queue that it had, should the process die."""
     events, worker = two
     first = worker.publish("a.b", {})
-    assert held.begun.wait(10)
+    assert held.begun.wait(60)
     events.unsubscribe("a.b", "mine")
     code = services.make(name=events.settings.name)
     code.on("a.b", name="mine")(lambda event: None)
@@ -152,7 +154,7 @@ def test_declared_anew_with_another_queue_it_cancels_what_runs(
 def test_what_a_dead_process_holds_is_cancelled_at_once(two: tuple[EventService, EventService], held: Held) -> None:
     events, worker = two
     event = worker.publish("a.b", {})
-    assert held.begun.wait(10)
+    assert held.begun.wait(60)
     events.broker.link.call("ZADD", events.broker.keys.processes, 0, events.broker.presence.name)
     worker.unsubscribe("a.b", "mine")
     assert _status(worker, event) is DeliveryStatus.CANCELLED
@@ -164,7 +166,7 @@ def test_stop_leaves_nothing_open_of_what_was_unsubscribed_before(
 ) -> None:
     events, worker = two
     given = [worker.publish("a.b", {}) for _ in range(5)]
-    assert held.begun.wait(10)
+    assert held.begun.wait(60)
     eventually(lambda: all(worker.get_event(one.id).deliveries for one in given))
     events.unsubscribe("a.b", "mine")
     held.goes_on.set()
