@@ -57,7 +57,7 @@ def test_of_a_batch_that_kills_its_process_only_the_guilty_event_is_buried(
     made = events.publish_many([("click.made", {"n": n}) for n in range(60)])
     supervised = supervise_application(1, APPLICATION)
     eventually(lambda: redis_client.hlen("handled") == 59)
-    assert events.wait(made[13].id).status is EventStatus.FAILED
+    assert events.wait(made[13].id, "120s").status is EventStatus.FAILED
     others = [events.wait(one.id) for one in made[:13] + made[14:]]
     assert {(one.status, len(one.deliveries)) for one in others} == {(EventStatus.DELIVERED, 1)}
     assert {len([line for line in one.deliveries[0].history if line.error is None]) for one in others} == {1}
@@ -74,7 +74,7 @@ def test_every_delivery_of_a_batch_that_is_stuck_ends_with_timeout(
 ) -> None:
     made = events.publish_many([("stick", {})] * 3)
     supervised = supervise_application(1, APPLICATION)
-    assert {events.wait(one.id).status for one in made} == {EventStatus.FAILED}
+    assert {events.wait(one.id, "120s").status for one in made} == {EventStatus.FAILED}
     letters = events.dead_letters.list(DeadLetterFilter()).items
     assert [(letter.reason, letter.attempts) for letter in letters] == [("timeout", 1)] * 3
     assert supervised.end() == 0
@@ -129,7 +129,7 @@ def test_what_a_batch_published_goes_out_once_wherever_its_process_is_killed(
     supervised = supervise_application(1, DYING.format(where=where))
     made = events.publish_many([("click.made", {"n": n}) for n in range(10)])
     os.kill(supervised.pid_from("stays"), signal.SIGKILL)
-    records = [events.wait(one.id) for one in made]
+    records = [events.wait(one.id, "120s") for one in made]
     assert {(one.status, len(one.deliveries)) for one in records} == {(EventStatus.DELIVERED, 1)}
     eventually(lambda: redis_client.hlen("summed") == 10)
     eventually(lambda: events.get_metrics().pending_events == 0)

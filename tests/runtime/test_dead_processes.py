@@ -130,6 +130,6 @@ def test_what_runs_beside_a_handler_that_is_stuck_is_suspected_of_nothing(
     stuck = events.publish("stick")
     assert {supervised.pid_from("sticking")} == dozing
     assert {supervised.pid_from("dozing") for _ in range(20)} != dozing
-    assert events.wait(stuck.id, "60s").status == "failed"
+    assert events.wait(stuck.id, "120s").status == "failed"
     assert sum(suspects for _, suspects in _released(supervised)) == 0
     assert redis_client.hlen(f"{events.broker.keys.prefix}:crashes") == 0

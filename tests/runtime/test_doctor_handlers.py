@@ -51,7 +51,7 @@ def test_a_storm_of_retries_is_told_with_its_queue(services: Services, events: E
 
     services.work(events, threads=8)
     events.publish_many([("order.paid", {})] * 1_000)
-    eventually(lambda: events.delayed.get_waiting_retries("ship").total == 1_000, timeout_s=60)
+    eventually(lambda: events.delayed.get_waiting_retries("ship").total == 1_000)
     found = finding(events, "retries")
     assert found.severity is Severity.WARNING
     assert found.said == "1,000 retries and delayed messages wait, most of queue tests: a retry storm"
@@ -79,7 +79,7 @@ def test_a_queue_that_is_behind_names_its_slowest_handler(services: Services, ev
     def ship(event: Event) -> None:
         if event.payload.get("waits"):
             running.set()
-            go_on.wait(30)
+            go_on.wait(200)
 
     services.work(events, Worker, threads=1)
     events.wait(events.publish("order.paid", {}).id, "60s")
@@ -94,7 +94,7 @@ def test_a_queue_that_is_behind_names_its_slowest_handler(services: Services, ev
     go_on.set()
     assert found.severity is Severity.WARNING
     assert re.match(
-        r"\d+ messages wait on queue tests, the oldest for 1[12]\d s; the slowest handler is ship: its p99 is",
+        r"\d+ messages wait on queue tests, the oldest for 1\d\d s; the slowest handler is ship: its p99 is",
         found.said,
     )
     assert "EVENTSYS_BUS__WORKER_COUNT, here 10" in (found.remedy or "")
@@ -149,7 +149,7 @@ def ship(event: Event) -> None:
     if client.incr("begun") <= event.payload["deaths"]:
         os.kill(os.getpid(), signal.SIGKILL)
     client.rpush("waiting", os.getpid())
-    client.blpop("go on", 60)
+    client.blpop("go on", 200)
 """
 
 
@@ -178,7 +178,7 @@ def shop(redis_url: str, redis_client: redis.Redis, tmp_path: Path) -> Iterator[
     for process in started:
         process.send_signal(signal.SIGTERM)
         redis_client.rpush("go on", *["go"] * 10)
-        process.wait(60)
+        process.wait(120)
 
 
 def test_a_message_that_kills_its_process_is_told_with_its_handler_and_then_as_a_dead_letter(
@@ -188,7 +188,7 @@ def test_a_message_that_kills_its_process_is_told_with_its_handler_and_then_as_a
     assert finding(events, "crashes").severity is Severity.OK
     shop()
     events.publish("order.paid", {"deaths": 2})
-    assert patient_client.blpop("waiting", 60), "it did not survive its third beginning"
+    assert patient_client.blpop("waiting", 120), "it did not survive its third beginning"
     found = finding(events, "crashes")
     assert found.severity is Severity.WARNING
     assert found.said == "1 message was in hand when a process died, of ship; 2 times the same one"
@@ -196,7 +196,7 @@ def test_a_message_that_kills_its_process_is_told_with_its_handler_and_then_as_a
     eventually(lambda: finding(events, "crashes").severity is Severity.OK)
 
     patient_client.delete("begun")
-    events.wait(events.publish("order.paid", {"deaths": 1_000}).id, "60s")
+    events.wait(events.publish("order.paid", {"deaths": 1_000}).id, "200s")
     found = finding(events, "dead")
     assert found.severity is Severity.WARNING
     assert "the newest is ship's: crash_loop: the process died 5 times while it handled this message" in found.said
@@ -209,15 +209,15 @@ def test_messages_that_a_dead_process_held_are_told_while_they_wait_for_their_tu
     events = services.make(name="default", app="shop")
     worker = shop()
     events.publish("order.paid", {"deaths": 0})
-    assert patient_client.blpop("waiting", 60)
+    assert patient_client.blpop("waiting", 120)
     for _ in range(9):
         events.publish("order.paid", {"deaths": 0})
     for _ in range(9):
-        assert patient_client.blpop("waiting", 60)
+        assert patient_client.blpop("waiting", 120)
     patient_client.delete("waiting")
     [process] = [one for one in events.machinery.processes() if one.is_alive]
     os.kill(process.pid, signal.SIGKILL)
-    assert patient_client.blpop("waiting", 60), "no suspect was begun"
+    assert patient_client.blpop("waiting", 120), "no suspect was begun"
     found = finding(events, "queue.suspects")
     assert found.severity is Severity.WARNING
     assert found.said == "9 messages on queue shop held by processes that died; each runs alone"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import threading
 import time
@@ -68,9 +69,13 @@ def test_memory_near_its_limit_is_told_before_publishing_is_refused(events: Even
 
 
 def test_slow_commands_are_told_with_the_slowest(events: EventService, client: redis.Redis) -> None:
+    # On a busy machine any command may take long: only one counts here.
+    client.config_set("slowlog-log-slower-than", -1)
+    client.slowlog_reset()
     assert finding(events, "redis.slow").severity is Severity.OK
     client.config_set("slowlog-log-slower-than", 5_000)
-    client.eval("local n = 0 while n < 5000000 do n = n + 1 end return n", 0)
+    client.eval("local n = 0 while n < 5000000 do n = n + 1 end redis.call('PING') return n", 0)
+    client.config_set("slowlog-log-slower-than", -1)
     found = finding(events, "redis.slow")
     assert found.severity is Severity.WARNING
     assert found.said.startswith("1 slow command in the last hour, the slowest")
@@ -104,7 +109,7 @@ def test_keys_that_redis_deleted_are_told_after_the_policy_is_mended(events: Eve
     assert (found.severity, "events may be missing" in found.said) == (Severity.WARNING, True)
 
 
-@pytest.mark.parametrize(("ahead_s", "said"), [(60.0, "60.0 s ahead of Redis's"), (-5.0, "5.0 s behind Redis's")])
+@pytest.mark.parametrize(("ahead_s", "said"), [(60.0, r"6\d\.\d s ahead of"), (-9.0, r" \d\.\d s behind")])
 def test_a_clock_that_is_off_is_told_with_its_offset(
     events: EventService, monkeypatch: pytest.MonkeyPatch, ahead_s: float, said: str
 ) -> None:
@@ -112,7 +117,8 @@ def test_a_clock_that_is_off_is_told_with_its_offset(
     host = SimpleNamespace(time=lambda: time.time() + ahead_s, perf_counter=time.perf_counter)
     monkeypatch.setattr(redis_checks, "time", host)
     found = finding(events, "redis.clock")
-    assert (found.severity, said in found.said) == (Severity.WARNING, True)
+    assert found.severity is Severity.WARNING
+    assert re.search(f"{said} Redis's", found.said)
     assert "NTP" in (found.remedy or "")
 
 

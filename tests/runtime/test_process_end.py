@@ -40,9 +40,9 @@ def test_a_process_that_ends_sends_its_buffer_and_leaves_no_server(
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
-    subprocess.run([sys.executable, str(program), where], cwd=tmp_path, check=True, timeout=60)
+    subprocess.run([sys.executable, str(program), where], cwd=tmp_path, check=True, timeout=110)
     assert not (tmp_path / ".eventsys" / "redis.sock").exists()
     with EmbeddedRedis(tmp_path / ".eventsys"):
         code = "from eventsys import EventService; print(EventService().get_metrics().total_events)"
-        total = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=60, capture_output=True)
+        total = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=110, capture_output=True)
     assert total.stdout.strip() == b"300"

@@ -60,7 +60,7 @@ def test_a_queue_that_only_a_handler_sends_to_is_seen_with_what_waits_there(serv
         events.broker.enqueue(letter)
 
     services.work(events)
-    events.wait(events.publish("order.paid", {}).id, "30s")
+    events.wait(events.publish("order.paid", {}).id, "60s")
     assert queue(events, "lettres").waiting == 1
 
 

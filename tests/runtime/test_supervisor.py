@@ -116,7 +116,7 @@ def test_sigterm_lets_running_handlers_end_and_exits_with_0(
     supervised.process.terminate()
     redis_client.rpush("go on", 1)
     assert supervised.pid_from("waited") == pid
-    assert supervised.process.wait(60) == 0
+    assert supervised.process.wait(120) == 0
     assert is_gone(pid)
     assert events.get_event(waiting.id).status == "delivered"
 
@@ -127,7 +127,7 @@ def test_threads_take_turns_quickly_unless_the_application_chooses(
 ) -> None:
     said = 'import sys; client.rpush("interval", sys.getswitchinterval())'
     supervised = supervise_application(1, f"{APPLICATION}\n{own}\n{said}")
-    assert redis_client.blpop(["interval"], 60) == (b"interval", expected)
+    assert redis_client.blpop(["interval"], 120) == (b"interval", expected)
     assert supervised.end() == 0
 
 
@@ -174,7 +174,7 @@ def test_processes_die_with_a_supervisor_that_is_killed(supervise: Callable[...,
 def test_a_handler_that_holds_the_interpreter_past_its_limit_is_killed_from_outside(
     supervise: Callable[..., Supervised], events: EventService
 ) -> None:
-    supervised = supervise(1, application=NO_GRACE + APPLICATION)
+    supervised = supervise(1, application=NO_GRACE + APPLICATION, kill_after_s=0.1)
     supervised.pid_from("started")
     events.publish("hold")
     pid = supervised.pid_from("holding")
@@ -190,7 +190,7 @@ def test_a_coroutine_that_ignores_its_cancellation_fails_by_timeout_and_its_proc
     clinging = events.publish("cling")
     pids = [supervised.pid_from("clinging"), supervised.pid_from("clinging")]
     assert pids[0] != pids[1]
-    record = events.wait(clinging.id, "60s")
+    record = events.wait(clinging.id, "120s")
     assert record.status == "failed"
     assert "TimeLimitExceeded" in str(record.deliveries)
     assert supervised.end() == 0
@@ -200,7 +200,7 @@ def test_an_application_that_cannot_be_imported_ends_the_supervisor_with_its_err
     supervise: Callable[..., Supervised],
 ) -> None:
     supervised = supervise(1, application="import no_such_module")
-    assert supervised.process.wait(60) == 1
+    assert supervised.process.wait(120) == 1
     last = supervised.errors().strip().splitlines()[-1]
     assert last == "the workers cannot start: ModuleNotFoundError: No module named 'no_such_module'"
 

@@ -106,7 +106,7 @@ class process_of:  # noqa: N801 - reads as a phrase
     def __exit__(self, *error) -> None:
         os.close(self.descriptor)
 
-    def ends(self, within: float = 10) -> bool:
+    def ends(self, within: float = 60) -> bool:
         return bool(select.select([self.descriptor], [], [], within)[0])
 
     def is_alive(self) -> bool:

@@ -79,7 +79,7 @@ def fill(events: EventService, harness: EventHarness) -> None:
     harness.run()
     events.bus.system.warn("something", "goes wrong", rule="test")
     events.bus.system.warn("something-else", "goes wrong", rule="test")
-    assert events.bus.system.flush(5)
+    assert events.bus.system.flush(60)
     events.machinery.control.pause("tests")
     events.sweeps.run_all()
     _by_hand(events)

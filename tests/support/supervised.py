@@ -15,7 +15,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from eventsys.runtime import supervisor
-supervisor.KILL_AFTER_S = 0.1
+supervisor.KILL_AFTER_S = float(sys.argv[2])
 alive = Path("alive")
 sys.exit(supervisor.supervise(["shop"], processes=int(sys.argv[1]), threads=2, liveness_file=alive))
 """
@@ -31,19 +31,19 @@ class Supervised:
 
     def pid_from(self, key: str) -> int:
         """Wait for a process to say something under `key`, and return which one did."""
-        said = self._client.blpop([key], 60)
+        said = self._client.blpop([key], 120)
         assert said is not None, f"nobody said {key!r}: {self._errors.read_text()[-2000:]}"
         return int(said[1])
 
     def end(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(60)
+        return self.process.wait(120)
 
     def errors(self) -> str:
         return self._errors.read_text()
 
 
-def is_gone(pid: int, timeout_s: float = 60.0) -> bool:
+def is_gone(pid: int, timeout_s: float = 120.0) -> bool:
     """Wait until a process is gone, and say whether it is."""
     try:
         descriptor = os.pidfd_open(pid)

@@ -10,7 +10,7 @@ from eventsys.broker.joining import wait_until
 T = TypeVar("T")
 
 
-def eventually(claim: Callable[[], T], *, timeout_s: float = 60.0) -> T:
+def eventually(claim: Callable[[], T], *, timeout_s: float = 120.0) -> T:
     """Return what `claim` returns as soon as that is true.
 
     Raises:
