@@ -22,7 +22,7 @@ def client(redis_url: str, redis_client: redis.Redis, monkeypatch: pytest.Monkey
 def _until(is_so: Callable[[], bool]) -> None:
     """Wait for what another thread tells Redis."""
     patience = threading.Event()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while not is_so() and time.monotonic() < until:
         patience.wait(0.01)
     assert is_so()

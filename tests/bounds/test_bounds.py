@@ -35,15 +35,15 @@ def test_while_redis_is_away_a_process_holds_no_more_than_it_may(
 
     ids = [event.id for event in events.publish_many([("tick", {}) for _ in range(2_500)])]
     services.work(events, Worker, threads=8)
-    assert away.wait(30)
+    assert away.wait(60)
     in_flight = events.broker.work.in_flight
-    eventually(lambda: not in_flight.is_busy, timeout_s=20)
+    eventually(lambda: not in_flight.is_busy)
     # Nothing runs and nothing is fetched: what is over waits for its commit, and that is all there is.
     assert in_flight.held("tests") <= MOST
     assert len(events.broker.work.committer.backlog) <= MOST_ENDS + 2 * MOST
     assert len(handled) < len(ids)
     server.start()
-    eventually(lambda: events.get_metrics().succeeded == len(ids), timeout_s=60)
+    eventually(lambda: events.get_metrics().succeeded == len(ids))
     assert handled.keys() == set(ids)
 
 

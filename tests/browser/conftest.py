@@ -69,7 +69,7 @@ def new_page(chrome: Any) -> Iterator[Callable[..., Any]]:
             )
             opened.callback(context.close)
             page = context.new_page()
-            page.set_default_timeout(15_000)
+            page.set_default_timeout(60_000)
             page.on("pageerror", lambda error: wrong.append(f"{page.url}: {error}"))
             page.on("console", lambda said: wrong.append(f"{page.url}: {said.text}") if _is_wrong(said) else None)
             page.on(

@@ -61,7 +61,7 @@ class Keyboard:
             focus = self.page.evaluate(_FOCUS)
             return focus is not None and focus["isSeen"]
 
-        assert wait_until(is_seen, 5_000), f"the focus is not to be seen: {html}"
+        assert wait_until(is_seen, 60_000), f"the focus is not to be seen: {html}"
 
     def follow(self, name: str) -> None:
         """Use a link or a button, and wait for the page that it leads to."""

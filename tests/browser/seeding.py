@@ -153,4 +153,4 @@ class Shop:
         events.bus.system.warn(
             "rates:late", "the exchange rates are two hours old; ask the central bank's status page", rule="rates"
         )
-        events.bus.system.flush(5)
+        events.bus.system.flush(60)

@@ -276,6 +276,8 @@ def test_the_live_tail_is_paused_goes_on_and_is_emptied(keyboard: Keyboard, url:
     while not page.locator("tbody tr").count():  # it begins to follow in a thread of its own
         events.publish("order.first", {})
         page.wait_for_timeout(100)
+    events.publish("order.first", {}, source="the-last")  # so that none comes later
+    page.locator("tbody tr", has_text="the-last").wait_for()
     keyboard.tick("Pause")
     assert page.evaluate("() => document.activeElement.getAttribute('aria-pressed')") == "true"
     seen = int(page.locator("[data-tail-count]").inner_text())

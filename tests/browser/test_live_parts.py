@@ -130,8 +130,13 @@ def test_a_page_for_which_there_was_no_room_says_so_and_is_live_once_there_is(
 
 
 def _publish_until_seen(page: Any, events: EventService, event_type: str) -> None:
-    """Publish again until the follower of the log, which begins to follow in a thread of its own, has seen one."""
+    """Publish again until the follower of the log, which begins to follow in a thread of its own, has seen one.
+
+    The last is waited for, so that none comes later.
+    """
     seen: Callable[[], int] = page.locator("tbody tr", has_text=event_type).count
     while not seen():
         events.publish(event_type, {})
         page.wait_for_timeout(100)
+    events.publish(event_type, {}, source="the-last")
+    page.locator("tbody tr", has_text="the-last").wait_for()

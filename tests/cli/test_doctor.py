@@ -13,6 +13,7 @@ from eventsys import Event, EventService
 from eventsys.cli.commands import app
 from eventsys.cli.doctor import _FAMILIES
 from eventsys.model.diagnosis import Diagnosis, Severity
+from tests.support.waiting import eventually
 
 
 def test_a_problem_ends_with_1_and_is_told_with_its_remedy(events: EventService) -> None:
@@ -32,9 +33,13 @@ def test_what_there_is_one_of_is_told_so(events: EventService, work: Callable[[]
     work()
     events.publish("order.paid", {})
     assert handled.wait(60)
-    said = CliRunner().invoke(app, ["doctor"]).stdout
+
+    def runs() -> str | None:
+        said = CliRunner().invoke(app, ["doctor"]).stdout
+        return said if "subscriptions      the only subscription runs" in said else None
+
+    said = eventually(runs)
     assert "workers            1 worker process is alive" in said
-    assert "subscriptions      the only subscription runs" in said
     assert [*dict.fromkeys(line.split()[1].partition(".")[0] for line in said.splitlines() if line[0] != " ")] == [
         *_FAMILIES
     ]

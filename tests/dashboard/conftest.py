@@ -44,7 +44,7 @@ def changes(events: EventService) -> Callable[[], list[dict[str, Any]]]:
     def read() -> list[dict[str, Any]]:
         from eventsys import EventFilter
 
-        assert events.bus.system.flush(5)
+        assert events.bus.system.flush(60)
         page = events.get_event_records(EventFilter(types=("system.change",), order="oldest", page_size=100))
         return [one.payload for one in page.items]
 

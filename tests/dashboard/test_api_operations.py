@@ -311,7 +311,7 @@ def test_what_a_process_runs_is_told(client: TestClient, events: EventService, q
 
     @events.on("order.paid", name="ship")
     def ship(event: Event) -> None:
-        goes_on.wait(30)
+        goes_on.wait(60)
 
     quick_work()
     try:

@@ -53,7 +53,7 @@ def _published_again_and_again(events: EventService) -> Iterator[None]:
         yield
     finally:
         is_seen.set()
-        thread.join(20)
+        thread.join(60)
 
 
 def test_figures_come_as_they_change(

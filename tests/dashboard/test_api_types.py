@@ -86,7 +86,7 @@ def test_what_is_wrong_is_the_same_on_the_overview_among_alerts_and_by_http(
 ) -> None:
     """A process that died, or a forged message, is judged by no rule, and is nothing to be silent about."""
     events.bus.system.warn("process:7", "process 7 is gone without a word; its log tells why", lasts="1h")
-    assert events.bus.system.flush(5)
+    assert events.bus.system.flush(60)
     [told] = client.get(f"{API}/alerts").json()
     assert (told["key"], told["rule"]) == ("process:7", "process")
     for page in ("/", "/alerts"):

@@ -92,7 +92,7 @@ def test_streams_that_are_opened_and_dropped_leave_nothing_behind(board: Board, 
             await one.wait_for_parts(1 if "tail" in path else 0)
             await one.go_away()
             assert board.watching() == 0
-            assert len(followers() - others) <= 3  # who follows, and who has ended and is about to go
+            await until(lambda: len(followers() - others) <= 3)  # who follows, and who has ended and is about to go
         await until(lambda: len(followers() - others) <= 1)
         assert len(asyncio.all_tasks()) <= 3  # this one, who waits for it, and a look that is being taken
 

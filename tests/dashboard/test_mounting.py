@@ -38,7 +38,7 @@ def mounted(events: EventService, quick_work: Callable[..., Any]) -> Any:
     events.cron.create("tidy/up", "@hourly", "tidy.due")
     events.replays.replay("ship", rate=0.001)
     events.bus.system.warn("rates:late", "the rates are two hours old; ask the bank")
-    assert events.bus.system.flush(5)
+    assert events.bus.system.flush(60)
     outer = Starlette()
     outer.mount(BELOW, dashboard(events))
     return outer

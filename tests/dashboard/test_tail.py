@@ -46,7 +46,7 @@ def test_each_page_gets_the_events_it_wants(events: EventService, monkeypatch: p
         tail = Tail(events)
         all_of_them, orders = tail.watch(), tail.watch(["order.*"])
         assert [_read(await anext(one))[0] for one in (all_of_them, orders)] == ["following"] * 2
-        assert await asyncio.to_thread(following.wait, 20)
+        assert await asyncio.to_thread(following.wait, 60)
         for event_type in ("order.paid", "user.login", "order.sent"):
             await asyncio.to_thread(events.publish, event_type, {"user_id": "1"}, source="shop")
         found = [await _types(all_of_them, 3), await _types(orders, 2)]
@@ -126,7 +126,7 @@ def test_a_server_that_ends_ends_the_tail(events: EventService, monkeypatch: pyt
         await server.shutdown()
         return await anext(watching, None) is None
 
-    assert asyncio.run(asyncio.wait_for(watch(), 10))
+    assert asyncio.run(asyncio.wait_for(watch(), 60))
 
 
 def test_a_fault_of_ours_is_told_to_who_watches_and_following_goes_on(

@@ -25,7 +25,7 @@ os._exit(0)
 def test_the_redis_of_a_fuzzer_that_is_gone_is_ended(tmp_path: Path) -> None:
     environ = {**os.environ, DIRECTORY: str(tmp_path)}
     command = [sys.executable, "-c", _ASKS_AND_IS_GONE]
-    pid = int(subprocess.run(command, env=environ, check=True, timeout=60, stdout=subprocess.PIPE).stdout)
+    pid = int(subprocess.run(command, env=environ, check=True, timeout=110, stdout=subprocess.PIPE).stdout)
     assert _lives(pid)
     _end_redis(tmp_path / REDIS)
     assert not _lives(pid)

@@ -49,7 +49,7 @@ def kept(tmp_path: Path) -> Path:
 def test_a_kept_run_is_judged_again_by_one_command(kept: Path) -> None:
     report = kept / "report.md"
     command = [sys.executable, "-m", "tests.chaos", "--judge", str(kept), "--report", str(report)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "**Kept: nothing lost" in report.read_text()
     assert "| handled twice: its process was killed before the commit | 1 |" in report.read_text()
