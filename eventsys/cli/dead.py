@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from eventsys.cli.faults import FAILED, MISUSED, fitting, note_unknown, refuse
+from eventsys.cli.faults import FAILED, MISUSED, fitting, note_unknown, note_unknown_reason, refuse
 from eventsys.cli.options import (
     AsJson,
     Cursor,
@@ -27,6 +27,7 @@ from eventsys.cli.printing import Column, masked, print_count, print_facts, prin
 from eventsys.cli.session import service_of
 
 if TYPE_CHECKING:
+    from eventsys import EventService
     from eventsys.model.dead_letter import DeadLetter, DeadLetterFilter, RedriveResult
 
 dead = typer.Typer(help="Dead letters: list, show, send again, drop.", no_args_is_help=True)
@@ -69,7 +70,7 @@ def list_letters(
         wanted = _filter(subscription, actor, types, reason, since, until, page_size=limit, cursor=cursor)
         page = service.dead_letters.list(wanted)
         if not page.items:
-            note_unknown(service, subscription)
+            _note_unknown(service, subscription, reason)
         if as_json:
             print_model(page)
             return
@@ -111,11 +112,15 @@ def redrive_letters(
 
     For example: eventsys dead redrive --sub mail --reason timeout --rate 50/s
     """
+    from eventsys.model.rates import interval_of_rate
+
     chosen = (subscription, actor, types, reason, since, until)
     _refuse_unsaid(letter_ids, any(chosen), everything=everything)
     if letter_ids and rate is not None:
         refuse("--rate spreads what options choose; single IDs are sent at once", MISUSED)
     with service_of(redis_url, debug=debug) as service:
+        if rate is not None:
+            interval_of_rate(rate)  # what cannot be is refused before anybody is asked
         if letter_ids:
             result = service.dead_letters.redrive_many(letter_ids, force=force, dry_run=dry_run)
         else:
@@ -123,6 +128,8 @@ def redrive_letters(
             if not dry_run:
                 confirm(f"Send {service.dead_letters.count(wanted):,} dead letters again?", yes=yes)
             result = service.dead_letters.redrive_all(wanted, rate=rate, force=force, dry_run=dry_run)
+        if not result.matched:
+            _note_unknown(service, subscription, reason)
         _tell(result, dry_run=dry_run, as_json=as_json)
 
 
@@ -151,6 +158,8 @@ def purge_letters(
             count = letters.purge(*letter_ids, dry_run=True)
         else:
             count = letters.purge_all(_filter(*chosen), dry_run=True)
+        if not count:
+            _note_unknown(service, subscription, reason)
         if not dry_run:
             confirm(f"Drop {count:,} dead letters for good?", yes=yes)
             count = letters.purge(*letter_ids) if letter_ids else letters.purge_all(_filter(*chosen))
@@ -175,6 +184,11 @@ def _filter(
         subscription=subscription, actor=actor, types=tuple(types or ()), reason=reason, start_time=moment_of(since),
         end_time=moment_of(until), **more,
     )  # fmt: skip
+
+
+def _note_unknown(service: EventService, subscription: str | None, reason: str | None) -> None:
+    note_unknown(service, subscription)
+    note_unknown_reason(reason)
 
 
 def _refuse_unsaid(letter_ids: list[str] | None, is_filtered: bool, *, everything: bool) -> None:

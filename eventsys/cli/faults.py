@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -71,11 +71,22 @@ def note_unknown(service: EventService, subscription: str | None) -> None:
     if subscription is None:
         return
     names = [one.name for one in service.subscriptions.list()]
-    if subscription in names:
+    _note("subscription", subscription, names, "eventsys subs ls lists them")
+
+
+def note_unknown_reason(reason: str | None) -> None:
+    """Say on stderr that no dead letter was found for this reason because nothing is given up for it."""
+    from eventsys.model.dead_letter import REASONS
+
+    if reason is not None:
+        _note("reason", reason, REASONS, f"there are {', '.join(REASONS)}")
+
+
+def _note(kind: str, given: str, known: Sequence[str], otherwise: str) -> None:
+    if given in known:
         return
-    near = get_close_matches(subscription, names, n=1)
-    advice = f"did you mean {near[0]!r}?" if near else "eventsys subs ls lists them"
-    typer.echo(f"note: there is no subscription {subscription!r}; {advice}", err=True)
+    near = get_close_matches(given, known, n=1)
+    typer.echo(f"note: there is no {kind} {given!r}; {f'did you mean {near[0]!r}?' if near else otherwise}", err=True)
 
 
 def _sentence(error: EventsysError) -> str:

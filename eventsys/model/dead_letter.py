@@ -15,6 +15,12 @@ JUNK = frozenset({"undecodable", "commit_failed"})
 #: The reason of letters that a process refused to handle because of their signature: sent again they are judged anew.
 FORGED = "bad_signature"
 
+#: Why something is given up. A letter that a newer version wrote may have another reason.
+REASONS = (
+    "failed", "timeout", "rejected", "invalid_payload", "unknown_actor", "crash_loop", "bad_signature", "unfired",
+    "undecodable", "commit_failed",
+)  # fmt: skip
+
 
 class DeadLetter(BaseModel):
     """What was given up, and why."""
@@ -24,8 +30,7 @@ class DeadLetter(BaseModel):
     id: str
     """`<event id>:<subscription>` of a delivery, the message id of a plain actor's message."""
     reason: str
-    """`failed`, `timeout`, `rejected`, `invalid_payload`, `unknown_actor`, `crash_loop`, `undecodable`,
-    `bad_signature`, `commit_failed` or `unfired`."""
+    """One of `REASONS`."""
     subscription: str | None = None
     """Whose delivery it was; None for the message of a plain actor, and for what could not be read."""
     actor: str | None = None

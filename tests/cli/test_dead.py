@@ -91,3 +91,23 @@ def test_letters_are_dropped_only_when_somebody_says_so(events: EventService, le
     dropped = BatchResult.model_validate_json(run("dead", "purge", "--sub", "ship", "--yes", "--json"))
     assert (dropped.matched, dropped.changed) == (1, 1)
     assert events.dead_letters.count() == 0
+
+
+@pytest.mark.parametrize("arguments", [["ls"], ["redrive", "--yes"], ["redrive", "--dry-run"], ["purge", "--yes"]])
+def test_nothing_found_for_a_misspelt_reason_or_subscription_is_told_as_that(
+    events: EventService, letters: list[str], arguments: list[str]
+) -> None:
+    def said(*condition: str) -> str:
+        return CliRunner().invoke(app, ["dead", *arguments, *condition]).stderr
+
+    assert said("--reason", "timout") == "note: there is no reason 'timout'; did you mean 'timeout'?\n"
+    assert said("--reason", "zz").startswith("note: there is no reason 'zz'; there are failed, timeout, rejected, ")
+    assert said("--sub", "shipp") == "note: there is no subscription 'shipp'; did you mean 'ship'?\n"
+    assert said("--reason", "crash_loop") == ""
+    assert events.dead_letters.count() == 2
+
+
+def test_a_rate_that_is_none_is_refused_before_anybody_is_asked(events: EventService, letters: list[str]) -> None:
+    refused = CliRunner().invoke(app, ["dead", "redrive", "--all", "--rate", "20x"])
+    assert (refused.exit_code, "'20x' is no rate" in refused.stderr) == (2, True)
+    assert events.dead_letters.count() == 2
