@@ -18,6 +18,7 @@ import redis
 from eventsys import Event, EventService
 from eventsys.broker.worker import Worker
 from eventsys.model.diagnosis import Severity
+from eventsys.model.subscription import SubscriptionState
 from eventsys.store.keys import LOG_QUEUE
 from tests.runtime.findings import finding
 from tests.support.services import Services
@@ -69,7 +70,9 @@ def test_an_open_breaker_is_told_with_what_closes_it(services: Services, events:
     found = finding(events, "subscriptions")
     assert found.severity is Severity.WARNING
     assert found.said == "the breaker of ship is open: its attempts kept failing"
-    assert "closes by itself when a probe succeeds" in (found.remedy or "")
+    assert "each breaker_wait one delivery tries" in (found.remedy or "")
+    assert "resume" not in (found.remedy or ""), "that ends a pause, and closes no breaker"
+    assert events.subscriptions.resume("ship").state is SubscriptionState.OPEN
 
 
 def test_a_queue_that_is_behind_names_its_slowest_handler(services: Services, events: EventService) -> None:

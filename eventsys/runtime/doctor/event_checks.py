@@ -88,7 +88,8 @@ def _subscriptions(patient: Patient) -> Iterator[Finding]:
         yield warning(
             "subscriptions",
             f"the breaker of {some([one.name for one in opened])} is open: its attempts kept failing",
-            "see the error: eventsys dead ls; it closes by itself when a probe succeeds, or: eventsys subs resume NAME",
+            "see the error: eventsys events ls --sub NAME; each breaker_wait one delivery tries, and the first that"
+            " succeeds closes it",
         )
     if not (unhosted or paused or opened):
         count = len(patient.standings)
