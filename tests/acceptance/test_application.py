@@ -91,19 +91,43 @@ def test_one_process_may_dispatch_and_another_handle(events: EventService, start
     assert events.wait(login.id, "180s").status == "delivered"
 
 
-@pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 0), (signal.SIGINT, 1)])
-def test_a_worker_that_is_told_to_end_again_and_again_says_how_it_ended(
-    events: EventService, start: Start, number: signal.Signals, expected: int
-) -> None:
-    """A second Ctrl-C ends everything now, which is no clean end; no signal strikes the command's own end."""
-    worker = start(*WORKERS["eventsys worker"], EVENTSYS_REDIS_URL=url_of(events))
-    events.wait(events.publish("user.logout", {"user_id": "1"}).id, "180s")
+#: An application whose handler goes on for longer than a worker waits for it.
+HELD = """
+import threading
+from eventsys import EventService
+
+events = EventService(app="held")
+
+@events.on("job.begun", name="hold", timeout=None)
+def hold(event):
+    threading.Event().wait(300)
+"""
+
+
+def assert_it_ends_by_many(number: signal.Signals, worker: Command, expected: int) -> None:
+    """Tell a command to end up to its very end: no signal strikes that."""
     while worker.process.poll() is None:
         worker.process.send_signal(number)
         time.sleep(0.002)
     code, _, stderr = worker.finish()
     assert (code, "Traceback" in stderr) == (expected, False), stderr
     assert worker.left_processes() == []
+
+
+def test_a_worker_that_is_told_to_end_again_and_again_ends_in_order(events: EventService, start: Start) -> None:
+    worker = start(*WORKERS["eventsys worker"], EVENTSYS_REDIS_URL=url_of(events))
+    events.wait(events.publish("user.logout", {"user_id": "1"}).id, "180s")
+    assert_it_ends_by_many(signal.SIGTERM, worker, 0)
+
+
+def test_a_second_ctrl_c_ends_everything_now_which_is_no_clean_end(events: EventService, start: Start) -> None:
+    worker = start(
+        "-m", "eventsys", "worker", "held", "--processes", "1",
+        prepare=lambda directory: (directory / "held.py").write_text(HELD), EVENTSYS_REDIS_URL=url_of(events),
+    )  # fmt: skip
+    events.publish("job.begun")
+    wait_for(lambda: "hold" in {one.handler for one in events.machinery.in_hand()}, "the handler")
+    assert_it_ends_by_many(signal.SIGINT, worker, 1)
 
 
 def test_a_queue_that_no_handler_uses_is_told_with_those_that_are(events: EventService, start: Start) -> None:

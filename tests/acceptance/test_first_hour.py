@@ -68,7 +68,8 @@ def test_new_tests_dev_edit_publish_redrive_doctor(terminals: Callable[..., Term
     dev.sees("loaded actors.orders again in")
     shell.eventsys("publish", "order.paid", ORDER)
     dev.sees("order 7: 12.50 came from Ada")
-    assert len(json.loads(shell.eventsys("delayed", "ls", "--json"))["items"]) == 2
+    # What a handler says is seen before what it schedules is committed.
+    wait_for(lambda: len(json.loads(shell.eventsys("delayed", "ls", "--json"))["items"]) == 2, "the second follow-up")
 
     broken = orders.read_text()
     orders.write_text(broken.replace("    order = event.payload\n", "    raise RuntimeError('no customer')\n"))
