@@ -75,6 +75,7 @@ class Worker:
         self._on_loop = LoopRunner(broker, async_concurrency, self._handoff.put)
         self._aside = Handoff(1)
         self._has_aside = False
+        self._telling = threading.Lock()
 
     def start(self) -> None:
         """Start all threads, and read every declared queue."""
@@ -104,21 +105,24 @@ class Worker:
 
     def pause(self) -> None:
         """Begin nothing more, and return when every thread rests: running handlers end first."""
-        self._on_loop.paused = True
-        for part in self._parts():
-            part.pause()
+        with self._telling:
+            self._on_loop.paused = True
+            parts = self._parts()  # only those that are told are waited for
+            for part in parts:
+                part.pause()
         self._handoff.wake()
         self._aside.wake()
-        for part in self._parts():
+        for part in parts:
             part.wake()
             while not part.paused_event.wait(_WAKE_S):
                 part.wake()
 
     def resume(self) -> None:
         """Go on after a pause."""
-        for part in self._parts():
-            part.resume()
-        self._on_loop.resume()
+        with self._telling:
+            for part in self._parts():
+                part.resume()
+            self._on_loop.resume()
 
     def stop(self, timeout: int = 600_000) -> None:
         """Stop: fetch nothing more, hand back what is not begun, let running handlers end, commit.
@@ -221,7 +225,10 @@ class Worker:
         if not self._has_aside:
             self._has_aside = True
             thread = WorkerThread(self.broker, self._aside, self.worker_timeout, "suspects")
-            self.workers.append(thread)
+            with self._telling:
+                if self._on_loop.paused:
+                    thread.pause()
+                self.workers.append(thread)
             thread.start()
         self._aside.put([suspect])
 

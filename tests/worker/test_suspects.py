@@ -54,6 +54,38 @@ def test_a_suspect_begins_at_once_though_every_thread_is_busy(events: EventServi
     assert not [part.name for part in worker.workers if part.is_alive()]
 
 
+@pytest.mark.parametrize("comes", ["while all are told", "afterwards"])
+def test_a_suspect_that_comes_while_a_worker_is_paused_waits_and_holds_nobody_up(
+    events: EventService, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, comes: str
+) -> None:
+    """It has a thread of its own, that begins with the first of them."""
+    handled: list[int] = []
+
+    @dramatiq.actor(queue_name="late")
+    def note() -> None:
+        handled.append(1)
+
+    worker = start_worker(events.broker, queues=set())
+    place = Place("late", 5, events.broker.keys.lane("late", 5), "1-0", events.broker.presence.name, is_suspect=True)
+    suspect = PlainMessage(place, actor_name="note", args=(), options={}, message_id="m")
+    suspect.actor = note
+    wake = worker._handoff.wake
+    if comes == "while all are told":
+        monkeypatch.setattr(worker._handoff, "wake", lambda: (worker._deliver([suspect]), wake()))
+    pausing = threading.Thread(target=worker.pause, daemon=True)
+    pausing.start()
+    pausing.join(30)
+    assert not pausing.is_alive()
+    if comes == "afterwards":
+        worker._deliver([suspect])
+    aside = worker.workers[-1]
+    assert aside.paused_event.wait(30)
+    assert handled == []
+    monkeypatch.undo()
+    worker.resume()
+    eventually(lambda: handled == [1])
+
+
 def test_a_suspected_coroutine_begins_before_those_that_wait(events: EventService) -> None:
     first, second, suspect = (
         PlainMessage(Place("late", 5, "lane", f"{number}-0", "me"), actor_name="a", args=(), options={}, message_id="m")
