@@ -104,7 +104,9 @@ class Explainer:
 
     def _why_again(self, handled: Ends, first: Moment, second: Moment) -> str | None:
         at, pid = first
-        if any(one == pid and at <= committed_at <= second[0] for committed_at, one in handled.commits):
+        # What had begun before the commit did not begin because of it.
+        again_at = _began_at(handled, second)
+        if any(one == pid and at <= committed_at <= again_at for committed_at, one in handled.commits):
             return "Redis lost the commit when its power was cut" if self._was_cut_after(at) else None
         return self._why_uncommitted(at, pid) or self._why_taken_over(handled, first, second)
 
@@ -157,7 +159,7 @@ class Explainer:
     def _why_taken_over(self, handled: Ends, first: Moment, second: Moment) -> str | None:
         """Return why others took over what a living process handled: it, or who ended later, had lost its lease."""
         for ended_at, pid in (first, second):
-            began_at = max((at for at, one in handled.starts if one == pid and at <= ended_at), default=ended_at)
+            began_at = _began_at(handled, (ended_at, pid))
             for said_at in self.logs.lost_leases.get(pid, ()):
                 # It may be noticed while the handler runs, or with its commit.
                 if began_at - MOMENT_S <= said_at and (
@@ -168,3 +170,9 @@ class Explainer:
 
     def _was_cut_after(self, at: float) -> bool:
         return any(one.began_at - MOMENT_S <= at <= one.ended_at + MOMENT_S for one in self._record.power_cuts)
+
+
+def _began_at(handled: Ends, end: Moment) -> float:
+    """Return when a run that ended had begun; its end, where that is not known."""
+    ended_at, pid = end
+    return max((at for at, one in handled.starts if one == pid and at <= ended_at), default=ended_at)

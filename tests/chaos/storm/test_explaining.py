@@ -133,6 +133,17 @@ def test_the_lease_may_have_been_lost_by_the_one_that_ended_later() -> None:
     assert repeat.why == "its process was stopped or cut off for longer than its lease"
 
 
+def test_a_run_that_had_begun_before_the_commit_of_another_is_no_second_run_of_what_was_committed() -> None:
+    logs = Logs()
+    logs.lost_leases[PID].append(30.0)
+    ends = Ends(starts=[(9.0, PID), (25.0, OTHER)], ends=[(26.0, OTHER), (30.1, PID)], commits=[(26.1, OTHER)])
+    (repeat,) = _explainer(logs=logs).repeats(KEY, ends)
+    assert repeat.why == "its process was stopped or cut off for longer than its lease"
+    ends.starts.append((29.0, PID))
+    (repeat,) = _explainer(logs=logs).repeats(KEY, ends)
+    assert repeat.why is None, "it began that after the commit"
+
+
 def test_a_fork_explains_the_end_of_the_child_and_no_other() -> None:
     ends = Ends(starts=[(1.0, PID), (60.0, OTHER)], ends=[(1.1, PID), (1.2, 99), (60.1, OTHER)])
     repeats = _explainer(Poisoned("event", "fork_on")).repeats(KEY, ends)
