@@ -75,6 +75,24 @@ def test_an_open_breaker_is_told_with_what_closes_it(services: Services, events:
     assert events.subscriptions.resume("ship").state is SubscriptionState.OPEN
 
 
+def test_an_open_breaker_whose_handler_no_worker_has_is_a_problem(services: Services, events: EventService) -> None:
+    """No delivery tries then, so the breaker stays open for as long as nobody deploys the handler."""
+
+    @events.on("order.paid", name="ship", breaker=1, breaker_wait="1h", max_retries=0)
+    def ship(event: Event) -> None:
+        raise ConnectionError("the carrier is down")
+
+    worker = services.work(events)
+    events.wait(events.publish("order.paid", {}).id, "60s")
+    events.publish("order.paid", {})
+    eventually(lambda: events.subscriptions.get("ship").waiting == 1)
+    worker.stop()
+    events.broker.presence.leave()
+    found = finding(events, "subscriptions")
+    assert found.severity is Severity.PROBLEM
+    assert found.said == "no living worker has the handler of ship and reads tests; 1 delivery waits for one"
+
+
 def test_a_queue_that_is_behind_names_its_slowest_handler(services: Services, events: EventService) -> None:
     running, go_on = threading.Event(), threading.Event()
 
