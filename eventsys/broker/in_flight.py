@@ -12,6 +12,9 @@ from .messages import Place, Received
 #: A message while it is held: the lane, the entry, and the name under which it was fetched.
 _Key = tuple[str, str, str]
 
+#: Seconds that a reader waits for another one's claim, which takes a round trip.
+CLAIM_S = 0.25
+
 
 class InFlight:
     """The messages this process holds, over all its consumers.
@@ -66,6 +69,7 @@ class InFlight:
                 are_new.append(key not in self._places and key not in over)
                 if place.is_suspect:
                     self._is_claiming = False
+                    self._changed.notify_all()
                 if are_new[-1]:
                     self._places[key] = None
                     self._held[place.queue] += 1
@@ -77,9 +81,11 @@ class InFlight:
     def begin_claim(self) -> bool:
         """Say whether a suspect may be claimed now: none is handled, and no other reader is about to claim one.
 
-        What is claimed is to be told to `add`; if there was none, `end_claim` must follow.
+        Another that is about to is waited for: it has soon found none, and who has not asked believes that there may
+        be one. What is claimed is to be told to `add`; if there was none, `end_claim` must follow.
         """
-        with self._lock:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_claiming, CLAIM_S)
             if self._suspect is not None or self._is_claiming:
                 return False
             self._is_claiming = True
