@@ -122,7 +122,8 @@ def harness(harness_redis: SessionRedis) -> Iterator[EventHarness]:
 @pytest.fixture
 def redis_client(redis_url: str) -> Iterator[redis.Redis]:
     """A client of the session's server, emptied before the test."""
-    with redis.Redis.from_url(redis_url) as client:
+    # It waits for as long as a test says, and not for the client's own five seconds.
+    with redis.Redis.from_url(redis_url, socket_timeout=None) as client:
         client.flushall()
         yield client
 

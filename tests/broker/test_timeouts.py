@@ -56,6 +56,8 @@ def test_a_limit_that_comes_after_a_long_pause_is_kept(broker, start_worker) -> 
     assert len(limits) == 3
 
 
+# The limit may strike in what hypothesis has the collector call, where Python passes over it.
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <function gc_cum:pytest.PytestUnraisableExceptionWarning")
 def test_handlers_that_end_at_their_limit_have_exactly_one_outcome(broker, start_worker) -> None:
     """Every message is either handled to its end or a dead letter, and none is tried twice."""
     attempts: Counter[int] = Counter()
