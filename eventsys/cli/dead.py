@@ -23,7 +23,18 @@ from eventsys.cli.options import (
     confirm,
     moment_of,
 )
-from eventsys.cli.printing import Column, masked, print_count, print_facts, print_model, print_table, span, visible
+from eventsys.cli.printing import (
+    Column,
+    done_to,
+    many,
+    masked,
+    print_count,
+    print_facts,
+    print_model,
+    print_table,
+    span,
+    visible,
+)
 from eventsys.cli.session import service_of
 
 if TYPE_CHECKING:
@@ -126,7 +137,8 @@ def redrive_letters(
         else:
             wanted = _filter(*chosen)
             if not dry_run:
-                confirm(f"Send {service.dead_letters.count(wanted):,} dead letters again?", yes=yes)
+                count = many(service.dead_letters.count(wanted), "dead letter", "dead letters")
+                confirm(f"Send {count} again?", yes=yes)
             result = service.dead_letters.redrive_all(wanted, rate=rate, force=force, dry_run=dry_run)
         if not result.matched:
             _note_unknown(service, subscription, reason)
@@ -161,9 +173,9 @@ def purge_letters(
         if not count:
             _note_unknown(service, subscription, reason)
         if not dry_run:
-            confirm(f"Drop {count:,} dead letters for good?", yes=yes)
+            confirm(f"Drop {many(count, 'dead letter', 'dead letters')} for good?", yes=yes)
             count = letters.purge(*letter_ids) if letter_ids else letters.purge_all(_filter(*chosen))
-        print_count(count, "dead letters", "dropped", dry_run=dry_run, as_json=as_json)
+        print_count(count, "dead letter", "dropped", dry_run=dry_run, as_json=as_json)
         if letter_ids and count < len(set(letter_ids)):
             refuse(f"{len(set(letter_ids)) - count:,} of these are not there; eventsys dead ls shows all", FAILED)
 
@@ -204,9 +216,9 @@ def _tell(result: RedriveResult, *, dry_run: bool, as_json: bool) -> None:
     else:
         number = result.matched - sum(result.refused.values()) if dry_run else result.redriven
         spread = f" over {span(timedelta(seconds=result.takes_s))}" if result.takes_s else ""
-        typer.echo(f"{number:,} dead letters {'would be' if dry_run else 'were'} sent again{spread}")
+        typer.echo(done_to(number, "dead letter", f"sent again{spread}", dry_run=dry_run))
         for cause, count in result.refused.items():
-            typer.echo(f"{count:,} {'would not be' if dry_run else 'were not'}: {cause}")
+            typer.echo(f"{count:,} {'would not be' if dry_run else 'was not' if count == 1 else 'were not'}: {cause}")
     if result.refused and not dry_run:
         raise typer.Exit(FAILED)
 

@@ -153,7 +153,7 @@ def cancel_events(
             confirm(f"Cancel {count:,} delayed events?", yes=yes)
             cancel = service.delayed.cancel_all
             count = sum(cancel(type=one, correlation_id=correlation_id) for one in wanted.types or (None,))
-        print_count(count, "delayed events", "cancelled", dry_run=dry_run, as_json=as_json)
+        print_count(count, "delayed event", "cancelled", dry_run=dry_run, as_json=as_json)
 
 
 @delayed.command("reschedule")

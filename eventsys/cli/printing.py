@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import typer
 
+from eventsys.readable import many as many
 from eventsys.readable import shown as shown
 from eventsys.readable import span as span
 from eventsys.readable import visible as visible
@@ -66,14 +67,20 @@ def print_models(models: Iterable[BaseModel]) -> None:
     typer.echo(_writable(f"[{','.join(masked(model).model_dump_json() for model in models)}]"))
 
 
-def print_count(count: int, things: str, done: str, *, dry_run: bool, as_json: bool) -> None:
-    """Print how many things something was done to, or would be; as JSON a `BatchResult`."""
+def print_count(count: int, thing: str, done: str, *, of: str = "", dry_run: bool, as_json: bool) -> None:
+    """Print how many things, of something, something was done to, or would be; as JSON a `BatchResult`."""
     if as_json:
         from eventsys.model.batch_result import BatchResult
 
         print_model(BatchResult(matched=count, changed=0 if dry_run else count))
     else:
-        typer.echo(f"{count:,} {things} {'would be' if dry_run else 'were'} {done}")
+        typer.echo(done_to(count, thing, done, of=of, dry_run=dry_run))
+
+
+def done_to(count: int, thing: str, done: str, *, of: str = "", dry_run: bool = False) -> str:
+    """Return what was done to so many things, or would be: `1 event was cancelled`, `2 events were cancelled`."""
+    verb = "would be" if dry_run else "was" if count == 1 else "were"
+    return f"{many(count, thing, f'{thing}s')}{of} {verb} {done}"
 
 
 def print_table(columns: Sequence[Column], rows: Iterable[Any], *, caption: str = "") -> None:

@@ -8,7 +8,7 @@ import typer
 
 from eventsys.cli.faults import MISUSED, refuse
 from eventsys.cli.options import AsJson, Debug, DryRun, RedisUrl, Yes, confirm
-from eventsys.cli.printing import Column, print_count, print_model, print_models, print_table, visible
+from eventsys.cli.printing import Column, many, print_count, print_model, print_models, print_table, visible
 from eventsys.cli.session import service_of
 
 if TYPE_CHECKING:
@@ -90,9 +90,9 @@ def purge_queue(
             refuse("the event log is the history and cannot be purged; cancel events instead", MISUSED)
         count = state.waiting + state.running + state.suspects + state.delayed
         if not dry_run:
-            confirm(f"Drop {count:,} messages of {name!r}?", yes=yes)
+            confirm(f"Drop {many(count, 'message', 'messages')} of {name!r}?", yes=yes)
             service.broker.flush(name)
-        print_count(count, f"messages of {visible(name)}", "dropped", dry_run=dry_run, as_json=as_json)
+        print_count(count, "message", "dropped", of=f" of {visible(name)}", dry_run=dry_run, as_json=as_json)
 
 
 def _state(service: EventService, name: str) -> QueueState:

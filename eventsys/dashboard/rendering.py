@@ -21,7 +21,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from eventsys.dashboard.context import caller_of, may_change
 from eventsys.dashboard.forms import FIELD, keep_cookie, token_for
 from eventsys.dashboard.room import MOST_OF_ONE, Room, brief
-from eventsys.readable import shown, visible
+from eventsys.readable import many, shown, visible
 
 #: What a page says after a change, by the word in its address; a word that is not here says nothing.
 DONE = {
@@ -170,6 +170,7 @@ def _environment() -> Environment:
     filters: Mapping[str, Any] = {
         "when": _when, "shown": shown, "pretty": _pretty, "lines": _lines, "ratio": _ratio, "visible": visible,
         "compact": _compact, "seconds": _seconds, "brief": brief, "quoted": _quoted,
+        "many": lambda count, one: many(count, one, f"{one}s"),
     }  # fmt: skip
     made.filters.update(filters)
     return made

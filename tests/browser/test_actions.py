@@ -198,7 +198,7 @@ def test_one_event_all_that_fit_and_what_was_missed_are_given_again(
 ) -> None:
     page.goto(f"{url}/events/{failing.id}")
     _click(page, "Replay…")
-    _says(page, "Replay 1 events to ship?")
+    _says(page, "Replay 1 event to ship?")
     _click(page, "Replay 1")
     _says(page, "The replay has begun")
     page.goto(f"{url}/events?types=order.*")
@@ -301,7 +301,7 @@ def test_a_search_leads_to_an_event_and_along_its_chain(
     page.goto(f"{url}/events")
     page.get_by_label("Text").fill("haystack")
     _click(page, "Search")
-    _says(page, "1 events")
+    _says(page, "1 event")
     _follow(page, "order.paid")
     page.locator("svg.tree a", has_text="parcel.sent").click()
     page.get_by_role("heading", name="parcel.sent").wait_for()

@@ -114,7 +114,7 @@ def test_a_search_leads_to_an_event_its_traceback_and_its_chain(
     keyboard.choose("Status", "failed")
     keyboard.write("Types", "order.*")
     keyboard.page.keyboard.press("Enter")
-    keyboard.hears("1 events")
+    keyboard.hears("1 event")
     assert "status=failed" in keyboard.page.url
     keyboard.follow("order.paid")
     keyboard.unfold("Traceback")
@@ -140,14 +140,14 @@ def test_delayed_events_are_moved_chosen_let_go_and_cancelled(
     keyboard.tick("Choose d.due d")
     keyboard.page.keyboard.press("Shift+Tab")
     keyboard.follow("Cancel chosen")
-    keyboard.hears("Cancel 1 delayed events?")
+    keyboard.hears("Cancel 1 delayed event?")
     keyboard.follow("Cancel 1")
-    keyboard.hears("1 delayed events were cancelled")
+    keyboard.hears("1 delayed event was cancelled")
     keyboard.page.go_back()
     keyboard.page.goto(f"{url}/delayed?types=e.*")
     keyboard.follow("Run all of these now")
     keyboard.follow("Run 1 now")
-    keyboard.hears("1 delayed events were let go")
+    keyboard.hears("1 delayed event was let go")
     left = events.get_delayed_events(EventFilter(status="pending")).items
     assert {one.id for one in left} <= {"a", "f", "c", "e"}
     assert [events.get_delayed_event(name).status for name in "bd"] == [EventStatus.CANCELLED] * 2

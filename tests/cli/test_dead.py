@@ -59,19 +59,19 @@ def test_a_count_that_is_only_a_lower_bound_is_told_as_one(
 def test_letters_are_sent_again_by_id_or_filter(events: EventService, letters: list[str], run: Run) -> None:
     counted = RedriveResult.model_validate_json(run("dead", "redrive", "--sub", "ship", "--dry-run", "--json"))
     assert (counted.matched, counted.redriven) == (2, 0)
-    assert run("dead", "redrive", "one:ship") == "1 dead letters were sent again\n"
+    assert run("dead", "redrive", "one:ship") == "1 dead letter was sent again\n"
     assert events.wait("one", "60s").status == "delivered"
-    assert "1 dead letters were sent again" in run("dead", "redrive", "--sub", "ship", "--yes")
+    assert "1 dead letter was sent again" in run("dead", "redrive", "--sub", "ship", "--yes")
     assert events.wait("two", "60s").status == "delivered"
     gone = CliRunner().invoke(app, ["dead", "redrive", "one:ship"])
-    assert (gone.exit_code, "1 were not: gone" in gone.stdout) == (1, True)
+    assert (gone.exit_code, "1 was not: gone" in gone.stdout) == (1, True)
 
 
 def test_a_dry_run_of_single_letters_changes_nothing_and_tells_of_those_that_are_gone(
     events: EventService, letters: list[str], run: Run
 ) -> None:
     said = run("dead", "redrive", "one:ship", "gone:ship", "--dry-run")
-    assert said == "1 dead letters would be sent again\n1 would not be: gone\n"
+    assert said == "1 dead letter would be sent again\n1 would not be: gone\n"
     assert run("dead", "purge", *letters, "--dry-run") == "2 dead letters would be dropped\n"
     assert events.dead_letters.count() == 2
     gone = CliRunner().invoke(app, ["dead", "purge", "gone:ship", "--yes"])
@@ -87,7 +87,7 @@ def test_letters_are_dropped_only_when_somebody_says_so(events: EventService, le
     assert run("dead", "purge", "--all", "--dry-run") == "2 dead letters would be dropped\n"
     assert CliRunner().invoke(app, ["dead", "purge", "--all"]).exit_code == 2
     assert CliRunner().invoke(app, ["dead", "purge"]).exit_code == 2
-    assert run("dead", "purge", "one:ship", "--yes") == "1 dead letters were dropped\n"
+    assert run("dead", "purge", "one:ship", "--yes") == "1 dead letter was dropped\n"
     dropped = BatchResult.model_validate_json(run("dead", "purge", "--sub", "ship", "--yes", "--json"))
     assert (dropped.matched, dropped.changed) == (1, 1)
     assert events.dead_letters.count() == 0

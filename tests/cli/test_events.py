@@ -168,7 +168,7 @@ def test_a_paused_queue_is_read_by_nobody_until_it_is_resumed(
     while not (states := [one for one in events.machinery.queues() if one.name == "tests"])[0].waiting:
         assert not handled.is_set()
     assert states[0].is_paused
-    assert run("queue", "purge", "tests", "--dry-run") == "1 messages of tests would be dropped\n"
+    assert run("queue", "purge", "tests", "--dry-run") == "1 message of tests would be dropped\n"
     run("queue", "resume", "tests")
     assert events.wait(event.id, "60s").status == "delivered"
 
@@ -187,7 +187,7 @@ def test_a_purged_queue_ends_its_deliveries_as_cancelled(
     event = events.publish("order.paid", {})
     while not next(one for one in events.machinery.queues() if one.name == "tests").waiting:
         pass
-    assert run("queue", "purge", "tests", "--yes") == "1 messages of tests were dropped\n"
+    assert run("queue", "purge", "tests", "--yes") == "1 message of tests was dropped\n"
     assert events.get_event(event.id).status == "cancelled"
     refused = CliRunner().invoke(app, ["queue", "purge", "eventsys.log", "--yes"])
     assert (refused.exit_code, "cannot be purged" in refused.stderr) == (2, True)

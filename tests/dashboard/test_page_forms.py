@@ -97,7 +97,7 @@ def test_one_event_is_given_again(browser: Browser, events: EventService, paid: 
     form = browser.open(f"/events/{paid[1].id}")
     assert [one["action"] for one in form.of("form") if one["method"] == "get"] == ["/replays/confirm"]
     confirm = f"/replays/confirm?ids={paid[1].id}&subscription=ship"
-    assert "Replay 1 events to ship?" in browser.open(confirm).words
+    assert "Replay 1 event to ship?" in browser.open(confirm).words
     assert browser.send(confirm, "/replays/begin").headers["location"] == "/replays?done=replaying"
     eventually(lambda: events.replays.list()[0].state is ReplayState.COMPLETED)
     assert events.replays.list()[0].delivered == 1
@@ -231,7 +231,7 @@ def test_many_delayed_events_are_counted_cancelled_and_let_go(
     )  # fmt: skip
     assert "2 delayed events were cancelled" in answer.text
     assert [one.id for one in events.get_delayed_events(EventFilter(status="pending")).items] == [made[4].id]
-    assert "Cancel 1 delayed events?" in browser.open("/delayed-many/cancel").words
+    assert "Cancel 1 delayed event?" in browser.open("/delayed-many/cancel").words
     for wrong in ("typ=x", "types=Not%20A", "start_time=soon"):
         browser.open(f"/delayed-many/cancel?{wrong}", 422)
     browser.open("/delayed-many/explode", 404)

@@ -225,7 +225,7 @@ def test_dead_letters_are_counted_before_many_are_changed(
     assert events.dead_letters.count() == 2
     assert browser.send(f"/dead-letters/{letters[0]}", "/purge").headers["location"] == "/dead-letters?done=purged"
     done = browser.send("/dead-letters/confirm/purge?subscription=ship", "/all/purge")
-    assert "1 dead letters were dropped" in Elements(done.text).words
+    assert "1 dead letter was dropped" in Elements(done.text).words
     assert events.dead_letters.count() == 0
     browser.open("/dead-letters/confirm/explode", 404)
     for wrong in ("start_time=yesterday", "subscription=ship&actor=mail", "typ=order.paid"):
