@@ -13,6 +13,7 @@ from pathlib import Path
 from benchmarks.compare.pages import PLOTS, put_into
 from benchmarks.compare.plots import plot
 from benchmarks.compare.results import Cell, Comparison, Table, join, read
+from benchmarks.compare.workloads import WORKLOADS
 
 _PAGE = Path("docs/benchmarks.md")
 
@@ -38,6 +39,8 @@ def main() -> None:
         parser.error(str(error))
     if comparison.smoke:
         parser.error("a file is of a smoke run, in which no figure means anything")
+    names = [one.name for one in WORKLOADS]
+    comparison.tables.sort(key=lambda table: names.index(table.workload))
     write(comparison, _PAGE)
 
 
