@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from contextlib import suppress
 from queue import Empty, PriorityQueue
 from typing import Any, NamedTuple
 
@@ -54,11 +55,12 @@ class WorkQueue(PriorityQueue[Any]):
         if not block:
             return self._take_back()
         hand = self._hand()
-        while not hand:
+        while True:
+            with suppress(IndexError):  # it is empty, or another thread took the last at this very moment
+                return Taken(hand.popleft())
             self._handoff.fill(hand, _FOREVER_S if timeout is None else timeout)
             if not hand and timeout is not None:
                 raise Empty
-        return Taken(hand.popleft())
 
     def _hand(self) -> Hand:
         hand: Hand | None = getattr(self._own, "hand", None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from queue import Empty, PriorityQueue
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ import pytest
 from dramatiq import Worker
 
 from eventsys.broker.broker import EventBroker
+from eventsys.broker.handoff import Handoff
 from eventsys.broker.work_queue import WorkQueue, hand_out_by_turns
 from tests.support.waiting import eventually
 
@@ -58,6 +60,23 @@ def test_join_waits_until_all_is_done() -> None:
     queue.task_done()
     joined.join(10)
     assert not joined.is_alive()
+
+
+def test_a_message_that_another_thread_takes_at_the_last_moment_ends_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    class RobbedOnce(deque[Any]):
+        is_robbed = False
+
+        def popleft(self) -> Any:
+            if self and not self.is_robbed:
+                self.is_robbed = True
+                self.clear()
+            return super().popleft()
+
+    monkeypatch.setattr(Handoff, "new_hand", lambda self: RobbedOnce())
+    queue = WorkQueue(2)
+    queue.put(item(0, priority=0))
+    queue.put(item(1, priority=1))
+    assert taken(queue, 1, timeout=30) == [1]
 
 
 def test_a_worker_with_another_queue_keeps_it() -> None:
