@@ -42,13 +42,14 @@ def test_what_waits_for_its_next_try_keeps_what_has_ended_from_being_settled(ser
     events = services.make()
     keys, link = events.broker.keys, events.broker.link
     events.subscribe("a.b", _handle, name="mine")
+    queue = events.broker.actors["mine"].queue_name
     events.unsubscribe("a.b", "mine")
-    # In this order: what has ended and has nothing is settled by the round that is made meanwhile.
-    link.call("HSET", f"{keys.prefix}:delayed:queues", "run.mine", 1)
-    link.call("HSET", f"{keys.prefix}:subscriptions:ended", "mine", "run.mine")
-    assert not events.bus.tending.settle("mine", "run.mine"), "a look that passed one over is made again"
-    link.call("HDEL", f"{keys.prefix}:delayed:queues", "run.mine")
-    assert events.bus.tending.settle("mine", "run.mine")
+    # Its own queue, and in this order: a round that is made meanwhile, or began before, settles what has nothing left.
+    link.call("HSET", keys.delayed_queues, queue, 1)
+    link.call("HSET", keys.subscriptions_ended, "mine", queue)
+    assert not events.bus.tending.settle("mine", queue), "a look that passed one over is made again"
+    link.call("HDEL", keys.delayed_queues, queue)
+    assert events.bus.tending.settle("mine", queue)
 
 
 def _fetched(events: EventService, stream: str) -> tuple[tuple[object, ...], str]:
