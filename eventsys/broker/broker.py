@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -30,7 +31,7 @@ from .consumer import EventConsumer
 from .endings import PARKED_MS
 from .forks import end_forked_child
 from .garbage import settle_garbage
-from .hooks import Hooks, added_for_worker, is_part_of
+from .hooks import Hooks, added_for_worker, let_go_of
 from .interrupts import Interrupts
 from .joining import flush, is_idle, wait_until
 from .messages import Received
@@ -78,6 +79,7 @@ class EventBroker(Broker):
         seal: Seal | None = None,
     ) -> None:
         self._hooks = Hooks(self)
+        self._declaring = threading.RLock()
         super().__init__(middleware=middleware)
         self.actors = self._actors = ActorTable()
         self.queues: set[str] = set()
@@ -130,10 +132,11 @@ class EventBroker(Broker):
 
     def declare_queue(self, queue_name: str) -> None:
         """Declare a queue; nothing happens in Redis. There are no delay queues: what waits is in the delayed store."""
-        if queue_name not in self.queues:
-            self.emit_before("declare_queue", queue_name)
-            self.queues.add(queue_name)
-            self.emit_after("declare_queue", queue_name)
+        with self._declaring:
+            if queue_name not in self.queues:
+                self.emit_before("declare_queue", queue_name)
+                self.queues.add(queue_name)
+                self.emit_after("declare_queue", queue_name)
 
     def get_declared_queues(self) -> set[str]:
         """Return the names of the queues declared so far."""
@@ -246,7 +249,9 @@ class EventBroker(Broker):
             self._booted += 1
             hand_out_by_turns(args[0])
         elif signal == "worker_shutdown":
-            self._let_go_of(args[0])
+            with self._declaring:  # a thread it is about to start for a queue has been started then
+                let_go_of(self, args[0])
+            self._hooks.forget()
         if self._is_inner(signal):
             return
         self.work.last_commits.hear(signal)
@@ -278,11 +283,6 @@ class EventBroker(Broker):
         An application may start its run-time handlers beside a worker; one poller and one event loop serve both.
         """
         return signal in {"worker_boot", "worker_shutdown"} and self._booted > 1
-
-    def _let_go_of(self, worker: Any) -> None:
-        """Tell a worker that ends of no more queues: Dramatiq's would read them on, for threads that are gone."""
-        self.middleware = [one for one in self.middleware if not is_part_of(one, worker)]
-        self._hooks.forget()
 
     def _handler_ended(self, message: MessageProxy, kwargs: dict[str, Any]) -> dict[str, Any]:
         if self.is_forked_in_attempt:
@@ -335,7 +335,7 @@ class EventBroker(Broker):
         """Begin anew in a forked child, with a lease of its own."""
         self.is_forked_in_attempt = current_attempt() is not None
         self.work.forget_process()
-        self.interrupts = Interrupts(partial(recycle, self))
+        self.interrupts, self._declaring = Interrupts(partial(recycle, self)), threading.RLock()
 
 
 _brokers: weakref.WeakSet[EventBroker] = weakref.WeakSet()

@@ -170,6 +170,11 @@ def added_for_worker(broker: Broker, middleware: Middleware) -> bool:
     return True
 
 
+def let_go_of(broker: Broker, worker: Any) -> None:
+    """Tell a worker that ends of no more queues: Dramatiq's would read them on, for threads that are gone."""
+    broker.middleware = [one for one in broker.middleware if not is_part_of(one, worker)]
+
+
 def _must_be_asked(middleware: Middleware) -> bool:
     """Say whether middleware does nothing for a message unless one of the options it reads is there."""
     kind = type(middleware)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +12,7 @@ import dramatiq
 import pytest
 from dramatiq.middleware import AgeLimit, Callbacks, Pipelines, ShutdownNotifications
 
+from eventsys.broker.broker import EventBroker
 from eventsys.broker.hooks import Hooks
 from eventsys.broker.messages import Place, PlainMessage, Received
 from eventsys.middleware import Correlation, default_middleware
@@ -118,3 +122,31 @@ def test_every_hook_is_told_of_a_failure() -> None:
 def test_a_hook_of_others_around_a_handler_may_block(more: list[Any], expected: bool) -> None:
     hooks = Hooks(SimpleNamespace(middleware=[*default_middleware(), *more]))  # type: ignore[arg-type]
     assert hooks.may_block is expected
+
+
+def test_a_worker_that_stops_waits_for_a_queue_that_is_being_declared(
+    broker: EventBroker, start_worker: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dramatiq's knows the queue's thread before it has started it, and cannot join one that has not begun."""
+    begins, goes_on = threading.Event(), threading.Event()
+    start = dramatiq.worker.ConsumerThread.start
+
+    def start_late(consumer: Any) -> None:
+        begins.set()
+        assert goes_on.wait(60)
+        start(consumer)
+
+    monkeypatch.setattr(dramatiq.worker.ConsumerThread, "start", start_late)
+    worker = start_worker(broker, threads=1)
+    with ThreadPoolExecutor(2) as threads:
+        declaring = threads.submit(broker.declare_queue, "late")
+        try:
+            assert begins.wait(60)
+            stopping = threads.submit(worker.stop)
+            with pytest.raises(TimeoutError):
+                stopping.result(0.5)
+        finally:
+            goes_on.set()
+        declaring.result(60)
+        stopping.result(60)
+    assert not worker.consumers["late"].is_alive()
