@@ -143,6 +143,11 @@ class InFlight:
             self._held[queue] -= many - 1
             self._tell_of_room(queue)
 
+    def take_apart(self, queue: str, many: int) -> None:
+        """Count the messages of a batch one by one again: each of them is to be dropped."""
+        with self._lock:
+            self._held[queue] += many - 1
+
     def end_batch(self, queue: str, many: int) -> None:
         """Note that those have been worked on."""
         with self._lock:

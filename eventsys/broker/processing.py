@@ -150,6 +150,8 @@ def end(broker: EventBroker, message: Received) -> None:
             wait_s = min(2 * wait_s, RETRY_S[1])
         except Exception:
             broker.logger.exception("%s could not be ended; it is tried again when this process is gone.", message)
+            if isinstance(message, Batch):
+                broker.work.in_flight.take_apart(message.queue_name, len(message.places))
             broker.work.in_flight.hold_no_more(message.places)
             break
         else:

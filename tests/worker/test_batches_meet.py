@@ -184,6 +184,28 @@ def test_where_all_of_a_batch_was_ended_meanwhile_it_leaves_nothing(
     assert not _is_stored(events, "sum")
 
 
+def test_a_batch_that_cannot_be_ended_gives_back_the_room_it_took(
+    events: EventService, start_worker: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By an error of ours: its deliveries are tried again when this process is gone."""
+
+    tried = threading.Event()
+
+    def broken(*_: Any) -> None:
+        tried.set()
+        raise ValueError("of ours")
+
+    declare(events, "function", Calls(), batch_size=4)
+    start_worker(events.broker)
+    with monkeypatch.context() as breaking:
+        breaking.setattr("eventsys.broker.processing.end_batch", broken)
+        publish(events, 4)
+        assert tried.wait(60)
+        in_flight = events.broker.work.in_flight
+        eventually(lambda: not in_flight.is_busy)
+    assert in_flight.held("shop") == 0
+
+
 @kinds
 def test_all_that_a_batch_leaves_behind_goes_out_with_its_commit_only(
     events: EventService, start_worker: Start, kind: str
