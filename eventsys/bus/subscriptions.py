@@ -114,7 +114,7 @@ class Subscriptions:
         subscription: Subscription, hosts: Sequence[Host], since_ms: int | None, figures: dict[str, Any]
     ) -> SubscriptionStanding:
         state = subscription.state
-        if not hosts and state in {SubscriptionState.ACTIVE, SubscriptionState.RESUMING}:
+        if not hosts and state is not SubscriptionState.PAUSED:
             state = SubscriptionState.UNHOSTED
         oldest_ms = figures.pop("oldest_ms")
         return SubscriptionStanding(

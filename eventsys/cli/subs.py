@@ -110,10 +110,16 @@ def _facts(standing: SubscriptionStanding) -> list[tuple[str, object]]:
         ("rate", declared.rate),
         ("concurrency", declared.concurrency),
         ("batch", _batch(declared)),
-        ("breaker", None if declared.breaker is None else f"after {declared.breaker} failures in a row"),
+        ("breaker", _breaker(declared)),
         ("persistent", "yes" if declared.persistent else "no"),
     ]
     return facts
+
+
+def _breaker(declared: Any) -> str | None:
+    if declared.breaker is None:
+        return None
+    return f"after {declared.breaker} failures in a row{', and open' if declared.state.value == 'open' else ''}"
 
 
 def _batch(declared: Any) -> str | None:

@@ -15,7 +15,7 @@ class SubscriptionStanding(BaseModel):
 
     name: str
     state: SubscriptionState
-    """`unhosted` where it would run, but no living worker has its handler."""
+    """`unhosted` where it would run, or try whether its breaker may close, but no living worker has its handler."""
     hosts: tuple[str, ...] = ()
     """The living processes that have its handler and read its queue, as `host:pid`."""
     unhosted_since: UtcTime | None = None

@@ -103,7 +103,8 @@ class SubscriptionState(StrEnum):
     OPEN = "open"
     """Its breaker is open: attempts failed in a row, and one at a time tries whether things are well again."""
     UNHOSTED = "unhosted"
-    """It would run, but no living worker has its handler. Only a listing says so."""
+    """It would run, or try whether its breaker may close, but no living worker has its handler. Only a listing says
+    so."""
 
     @property
     def is_closed(self) -> bool:

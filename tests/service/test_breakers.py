@@ -67,6 +67,20 @@ def test_a_breaker_opens_tries_with_one_and_closes(events: EventService, work: W
     assert len(provider.calls) == 13
 
 
+def test_an_open_breaker_whose_handler_no_worker_has_is_unhosted(
+    services: Services, events: EventService, provider: Provider
+) -> None:
+    """It was shown as open, as if a delivery were to try soon, for as long as nobody deployed the handler."""
+    events.on("a.b", name="h", breaker=1, breaker_wait="1h", max_retries=0)(provider.call)
+    worker = services.work(events)
+    events.wait(events.publish("a.b", {}).id, "60s")
+    worker.stop()
+    events.broker.presence.leave()
+    standing = events.subscriptions.get("h")
+    assert (standing.state, standing.subscription.state) == (SubscriptionState.UNHOSTED, SubscriptionState.OPEN)
+    assert events.subscriptions.pause("h").state is SubscriptionState.PAUSED
+
+
 def test_an_open_breaker_is_a_warning_that_ends_when_it_closes(
     events: EventService, quick_work: Work, provider: Provider
 ) -> None:

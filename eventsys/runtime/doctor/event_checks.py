@@ -65,9 +65,7 @@ def _nearest(event_type: str, patterns: list[str]) -> str:
 
 def _subscriptions(patient: Patient) -> Iterator[Finding]:
     held = {state: [one for one in patient.standings if one.state is state] for state in SubscriptionState}
-    opened = [one for one in held[SubscriptionState.OPEN] if one.hosts]
-    # Where nobody has the handler of one whose breaker is open, no delivery of it can try either.
-    if unhosted := held[SubscriptionState.UNHOSTED] + [one for one in held[SubscriptionState.OPEN] if not one.hosts]:
+    if unhosted := held[SubscriptionState.UNHOSTED]:
         open_ = sum(one.backlog for one in unhosted)
         queues = sorted({one.subscription.queue for one in unhosted})
         told = problem if open_ else warning
@@ -86,7 +84,7 @@ def _subscriptions(patient: Patient) -> Iterator[Finding]:
             f" {many(waiting, 'delivery waits', 'deliveries wait')}",
             "let them go on: eventsys subs resume NAME",
         )
-    if opened:
+    if opened := held[SubscriptionState.OPEN]:
         yield warning(
             "subscriptions",
             f"the breaker of {some([one.name for one in opened])} is open: its attempts kept failing",
