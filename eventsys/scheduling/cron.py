@@ -19,10 +19,10 @@ from eventsys.model.cron_task import MOST_ROWS, CronDefinition, CronRun, CronTas
 from eventsys.model.durations import DurationLike
 from eventsys.model.queries import Page, page_of
 from eventsys.scheduling.cron_actor import CronActor
-from eventsys.scheduling.cron_changes import Change, changed, deleted, paused, resumed
+from eventsys.scheduling.cron_changes import Change, changed, check_end, deleted, first_tick, paused, resumed
 from eventsys.scheduling.cron_declarations import CronDeclarations, declare_function
 from eventsys.scheduling.cron_editor import CronEditor, known
-from eventsys.scheduling.cron_requests import definition_of, due_ms_of, with_actor
+from eventsys.scheduling.cron_requests import checked, definition_of, due_ms_of, with_actor
 from eventsys.scheduling.cron_runs import cron_message_at, manual_run_id, queue_of, starting
 from eventsys.scheduling.sweeps import Sweeps
 from eventsys.store.cron_tasks import CronRow, CronTaskStore
@@ -154,13 +154,15 @@ class CronService:
         """
         if "name" in changes:
             raise CronTaskError(f"cron task {name!r} keeps its name; create another one and delete this")
-        changes = with_actor(self._broker, changes)
+        given, changes = changes, with_actor(self._broker, changes)
 
         def decide(row: CronRow | None, now: datetime) -> Change:
+            present = known(row, name)
             fields = CronDefinition.model_fields.keys() - {"secret_fields"}
-            said = {field: getattr(known(row, name).task, field) for field in fields}
-            definition = self._editor.accepted(CronDefinition.make(**{**said, **changes}), row)
-            return changed(known(row, name), definition, now)
+            said = {field: getattr(present.task, field) for field in fields}
+            definition = checked(CronDefinition.make(**{**said, **changes}), given)
+            check_end(present, definition, now)
+            return changed(present, self._editor.accepted(definition, row), now)
 
         return self._editor.edit(name, decide)
 
@@ -233,10 +235,11 @@ class CronService:
 
         Raises:
             InvalidScheduleError: If the schedule or the zone cannot be.
-            CronTaskError: If something else cannot be, the time among it.
+            CronTaskError: If something else cannot be, the time among it, or it would end before its first tick.
         """
         definition = definition_of(self._broker, name, schedule, event_type, payload, actor, options)
         due_ms = due_ms_of(self._broker.clock.now_ms(), at, delay)
+        first_tick(definition, from_ms(due_ms))
         entry_id = f"cron-create:{name}:{secrets.token_hex(6)}"
         self._keep(cron_message_at(entry_id, due_ms, "create", self._editor.accepted(definition).model_dump_json()))
         return from_ms(due_ms)

@@ -45,11 +45,7 @@ def created(definition: CronDefinition, now: datetime, *, is_declared: bool) -> 
     Raises:
         CronTaskError: If it would never be due.
     """
-    tick = definition.next_tick(now)
-    if tick is None:
-        raise CronTaskError(
-            f"cron task {definition.name!r} would never be due: ends_at is {definition.ends_at}, before its first tick"
-        )
+    tick = first_tick(definition, now)
     row = {
         **_written(definition, now),
         "state": str(TaskState.ACTIVE),
@@ -59,6 +55,39 @@ def created(definition: CronDefinition, now: datetime, *, is_declared: bool) -> 
         "declared_hash": definition.declaration_hash,
     }
     return Change(CRON_TASK_CREATED, definition, False, row, ("arm", arming(definition, tick)))
+
+
+def first_tick(definition: CronDefinition, now: datetime) -> datetime:
+    """Return the first tick of a task that is made at a moment.
+
+    Raises:
+        CronTaskError: If there would be none.
+    """
+    tick = definition.next_tick(now)
+    if tick is None:
+        raise CronTaskError(
+            f"cron task {definition.name!r} would never be due: ends_at={_written_moment(definition.ends_at)} is before"
+            " its first tick; give a later time, or leave it out"
+        )
+    return tick
+
+
+def check_end(row: CronRow, definition: CronDefinition, now: datetime) -> None:
+    """Refuse an end that is past, for a task that did not have it: it would only end at once.
+
+    Raises:
+        CronTaskError: If it is.
+    """
+    end = definition.ends_at
+    if end is not None and end < now and end != row.task.ends_at:
+        raise CronTaskError(
+            f"cron task {definition.name!r} cannot end in the past: ends_at={_written_moment(end)}; give a later time,"
+            " or pause or delete the task"
+        )
+
+
+def _written_moment(moment: datetime | None) -> str:
+    return "" if moment is None else moment.isoformat()
 
 
 def changed(row: CronRow, definition: CronDefinition, now: datetime, *, declared_hash: str | None = None) -> Change:

@@ -13,7 +13,7 @@ from eventsys.model.catalog import Catalog
 from eventsys.model.cron_task import CronDefinition, CronTask
 from eventsys.model.masking import secret_fields
 from eventsys.model.payloads import ANY_LENGTH, encode_payload
-from eventsys.scheduling.cron_changes import Change, created, declared
+from eventsys.scheduling.cron_changes import Change, check_end, created, declared
 from eventsys.store.cron_events import cron_event_step
 from eventsys.store.cron_tasks import CronRow, CronTaskStore
 from eventsys.store.steps import Step
@@ -67,13 +67,16 @@ class CronEditor:
         """Create a task, or change it if this definition is not the one that was declared last.
 
         Raises:
-            CronTaskError: If it would never be due, or its payload is too long.
+            CronTaskError: If it would never be due, or what is not declared by code would end at once; or its payload
+                is too long.
         """
 
         def decide(row: CronRow | None, now: datetime) -> Change | None:
             accepted = self.accepted(definition, row)
             if row is None:
                 return created(accepted, now, is_declared=is_declared)
+            if not is_declared and row.declared_hash != accepted.declaration_hash:
+                check_end(row, accepted, now)
             return declared(row, accepted, now)
 
         return self.edit(definition.name, decide)

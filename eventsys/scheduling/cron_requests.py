@@ -14,6 +14,9 @@ from eventsys.model.cron_task import CronDefinition
 from eventsys.model.durations import DurationLike, to_milliseconds
 from eventsys.scheduling.due_times import LONGEST_DELAY_MS
 
+#: What means something for a task that sends a message, and for one that publishes an event.
+_OF_ACTOR, _OF_EVENT = ("actor_args", "actor_kwargs", "queue"), ("payload",)
+
 
 def definition_of(
     broker: EventBroker,
@@ -33,7 +36,24 @@ def definition_of(
     given = {**options, "name": name, "schedule": schedule, "event_type": event_type, "payload": payload or {}}
     if actor is not None:
         given = {"queue": "default", **with_actor(broker, {**given, "actor": actor})}
-    return CronDefinition.make(**given)
+    return checked(CronDefinition.make(**given), {**options, "payload": payload})
+
+
+def checked(definition: CronDefinition, given: dict[str, Any]) -> CronDefinition:
+    """Return a definition if all that was given means something for what it does: nothing is kept that has no effect.
+
+    Raises:
+        CronTaskError: If something would be handed over that an event, or an actor, does not take.
+    """
+    name, actor = definition.name, definition.actor
+    for option in _OF_ACTOR if actor is None else _OF_EVENT:
+        if given.get(option):
+            does = f"publishes {definition.event_type!r}" if actor is None else f"sends a message to actor {actor!r}"
+            other, way = ("an actor", "actor=") if actor is None else ("an event", "event_type=")
+            raise CronTaskError(
+                f"cron task {name!r} {does}, and {option}= is for {other}; leave it out, or give {way} instead"
+            )
+    return definition
 
 
 def with_actor(broker: EventBroker, given: dict[str, Any]) -> dict[str, Any]:

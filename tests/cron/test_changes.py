@@ -240,6 +240,13 @@ def test_a_line_of_a_task_is_what_the_task_says(rig: Rig) -> None:
         ({"catchup": "5m"}, CronTaskError, "has no option 'catchup'; did you mean 'catch_up'"),
         ({"run_timeout": 0}, CronTaskError, "run_timeout"),
         ({"ends_at": datetime(2026, 11, 25, 12, 30, tzinfo=UTC)}, CronTaskError, "would never be due"),
+        ({"actor_args": [1]}, CronTaskError, "publishes 'report.due', and actor_args= is for an actor; leave it out"),
+        ({"queue": "mails"}, CronTaskError, "queue= is for an actor"),
+        (
+            {"event_type": None, "actor": "tidy", "payload": {"n": 1}},
+            CronTaskError,
+            "sends a message to actor 'tidy', and payload= is for an event; leave it out, or give event_type= instead",
+        ),
     ],
 )
 def test_a_task_that_cannot_be_is_refused(rig: Rig, given: dict[str, Any], error: type, says: str) -> None:
@@ -247,6 +254,34 @@ def test_a_task_that_cannot_be_is_refused(rig: Rig, given: dict[str, Any], error
     with pytest.raises(error, match=says.replace("*", r"\*")):
         rig.events.cron.create(**{**usual, **given})
     assert rig.events.cron.list().total == 0
+
+
+def test_a_task_is_given_no_end_that_is_past_and_keeps_one_that_it_had(rig: Rig) -> None:
+    """A deploy declares the same end for ever, and must not fail once that has come."""
+    cron, now = rig.events.cron, from_ms(rig.now_ms)
+    past, soon = now - timedelta(days=1), now + timedelta(hours=2)
+    cron.create("reports", "0 * * * *", "report.due", ends_at=soon)
+    with pytest.raises(CronTaskError, match="cannot end in the past: ends_at=2026-11-24T"):
+        cron.update("reports", ends_at=past)
+    with pytest.raises(CronTaskError, match="give a later time, or pause or delete the task"):
+        cron.create("reports", "0 * * * *", "report.due", ends_at=past)
+    with pytest.raises(CronTaskError, match="would never be due"):
+        cron.create_later("others", "0 * * * *", "report.due", ends_at=soon, delay="3h")
+    assert (cron.get("reports").ends_at, cron.get("reports").state) == (soon, "active")
+    rig.advance(hours=3)
+    assert cron.create("reports", "0 * * * *", "report.due", {"n": 1}, ends_at=soon).payload == {"n": 1}
+    assert cron.update("reports", ends_at=soon, payload={"n": 2}).state == "ended"
+
+
+def test_a_change_that_means_nothing_for_what_a_task_does_is_refused(rig: Rig) -> None:
+    cron = rig.events.cron
+    cron.create("reports", "0 * * * *", "report.due")
+    with pytest.raises(CronTaskError, match="actor_args= is for an actor"):
+        cron.update("reports", actor_args=[1])
+    cron.create("tidy", "0 * * * *", actor="tidy", actor_args=[1])
+    with pytest.raises(CronTaskError, match="payload= is for an event"):
+        cron.update("tidy", payload={"n": 1})
+    assert cron.update("tidy", event_type="report.due", actor=None).event_type == "report.due"
 
 
 def test_a_task_can_be_given_another_actor_and_sends_to_its_queue(rig: Rig) -> None:
