@@ -122,13 +122,21 @@ def follow_events(
     redis_url: RedisUrl = None,
     debug: Debug = False,
 ) -> None:
-    """Follow events as they are published, until Ctrl-C; --json prints one event a line."""
+    """Follow events as they are published, until Ctrl-C; --json prints one event a line.
+
+    An outage of Redis is told on standard error, and so is its end; what was stored meanwhile is shown then.
+    """
     with service_of(redis_url, debug=debug) as service:
-        for event in service.store.follow(types or ()):
+        for event in service.store.follow(types or (), on_outage=_note_outage):
             if as_json:
                 print_model(event)
             else:
                 typer.echo(f"{shown(event.time)}  {event.type}  {visible(event.id)}  {visible(event.source)}")
+
+
+def _note_outage(reason: str) -> None:
+    away = f"{reason.removesuffix('.')}; it is asked again until it answers, and what is stored by then is shown"
+    typer.echo(f"note: {away if reason else 'Redis answers again'}", err=True)
 
 
 def _handled(record: EventRecord[Any]) -> str:

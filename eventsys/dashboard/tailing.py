@@ -47,7 +47,7 @@ class Watcher:
         self._patterns = [check_pattern(one) for one in patterns]
         self._waiting: deque[dict[str, Any]] = deque()
         self._left_out = 0
-        self._trouble = ""
+        self._said = ""
         self.has_news = asyncio.Event()
         self.is_over = False
 
@@ -62,16 +62,18 @@ class Watcher:
         self.has_news.set()
 
     def tell(self, trouble: str) -> None:
-        """Take the news that the log cannot be followed just now."""
-        self._trouble = trouble
+        """Take the news that the log cannot be followed just now; or, with nothing, that it is followed on."""
+        self._said = away(trouble) if trouble else _message("following", {})
         self.has_news.set()
 
     def message(self) -> str:
         """Return what came since the last one, as a message of server-sent events."""
         self.has_news.clear()
-        if self._trouble:
-            said, self._trouble = self._trouble, ""
-            return away(said)
+        if self._said and not self._waiting:  # what came before an outage is not shown as if it were over
+            said, self._said = self._said, ""
+            return said
+        if self._said:
+            self.has_news.set()
         events, left_out = list(self._waiting), self._left_out
         self._waiting.clear()
         self._left_out = 0
@@ -171,17 +173,21 @@ class _Follower:
     def _run(self) -> None:
         while not self._ends():
             try:
-                for event in self._events.store.follow(is_wanted=lambda: not self._ends()):
+                following = self._events.store.follow(is_wanted=lambda: not self._ends(), on_outage=self._tell_all)
+                for event in following:
                     if not self._is_handed_over(partial(_give, event=_shown(event))):
                         break
             except EventsysError as error:
-                self._is_handed_over(partial(_tell, trouble=" ".join(str(error).split())))
+                self._tell_all(str(error))
                 self._never.wait(_AGAIN_S)
             except Exception:
                 # Without this thread nobody would be shown anything until the process ends, nor be told.
                 logger.exception("following the log failed; it is tried again", extra={"action": "tail_failed"})
-                self._is_handed_over(partial(_tell, trouble="something went wrong; the log of this server tells what"))
+                self._tell_all("something went wrong; the log of this server tells what")
                 self._never.wait(_AGAIN_S)
+
+    def _tell_all(self, trouble: str) -> None:
+        self._is_handed_over(partial(_tell, trouble=" ".join(trouble.split())))
 
     def _is_handed_over(self, take: Callable[[Watcher], None]) -> bool:
         """Hand over, once there is room, what is to be done with each who watches; false if nobody does any more."""

@@ -159,15 +159,21 @@ class EventStore:
         return self._chronicle.export(wanted or EventFilter(order="oldest"), form)
 
     def follow(
-        self, patterns: Sequence[str] = (), *, is_wanted: Callable[[], bool] = lambda: True
+        self,
+        patterns: Sequence[str] = (),
+        *,
+        is_wanted: Callable[[], bool] = lambda: True,
+        on_outage: Callable[[str], None] | None = None,
     ) -> Iterator[Event[Any]]:
         """Give every event as it is stored, from now on; only those of some types where patterns are given.
 
         Args:
             patterns: Types or patterns.
             is_wanted: Asked every five seconds at least, in the thread that follows: false ends it.
+            on_outage: Told once why Redis does not answer any more, and once with nothing when it does again; what was
+                stored meanwhile is given then. None: an outage ends it.
         """
-        return follow_log(self._link, self._keys, patterns, is_wanted=is_wanted)
+        return follow_log(self._link, self._keys, patterns, is_wanted=is_wanted, on_outage=on_outage)
 
     def _records(
         self, events: Sequence[tuple[str, bytes | None]], *, must_be_readable: bool = False

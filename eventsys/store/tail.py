@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from eventsys.errors import InvalidEventError
+from eventsys.errors import InvalidEventError, RedisUnavailableError
 from eventsys.model.envelope import decode_header, shown_event
 from eventsys.model.event import Event
 from eventsys.model.patterns import check_pattern, pattern_matches
@@ -16,6 +17,8 @@ from eventsys.store.link import Link
 #: How long Redis is asked to wait at a time; the question is asked again, from where the answer before left off.
 WAIT_MS = 5_000
 
+#: Seconds until Redis is asked again that did not answer.
+_AGAIN_S = 0.5
 
 #: Most events of a lane taken at once.
 _AT_ONCE = 100
@@ -25,7 +28,12 @@ _BYTES_AT_ONCE = 4 * 1024 * 1024
 
 
 def follow_log(
-    link: Link, keys: Keys, patterns: Sequence[str] = (), *, is_wanted: Callable[[], bool] = lambda: True
+    link: Link,
+    keys: Keys,
+    patterns: Sequence[str] = (),
+    *,
+    is_wanted: Callable[[], bool] = lambda: True,
+    on_outage: Callable[[str], None] | None = None,
 ) -> Iterator[Event[Any]]:
     """Give every event that is stored from now on, as soon as it is; those of one lane in their order.
 
@@ -37,21 +45,38 @@ def follow_log(
         keys: The keys of the bus.
         patterns: Types or patterns that are wanted; none given: all.
         is_wanted: Asked between two questions to Redis, every five seconds at least: false ends it.
+        on_outage: Has Redis asked again and again once it has answered and then does not: told why, once, and once
+            with nothing when it answers again. None: an outage ends it.
 
     Raises:
         InvalidPatternError: If a pattern cannot be.
-        RedisUnavailableError: If Redis does not answer.
+        RedisUnavailableError: If Redis does not answer the first question; without `on_outage`, any.
     """
     wanted = [check_pattern(pattern) for pattern in patterns]
     channel = link.channel()
     streams = [keys.log(str(home)) for home in (*LANES, *CLASSES)]
     newest = channel.pipeline([("XREVRANGE", stream, "+", "-", "COUNT", 1) for stream in streams])
     places = {stream.encode(): found[0][0] if found else b"0" for stream, found in zip(streams, newest, strict=True)}
-    many = _AT_ONCE
+    many, is_away = _AT_ONCE, False
     try:
         while is_wanted():
-            command = ("XREAD", "COUNT", many, "BLOCK", WAIT_MS, "STREAMS", *places, *places.values())
-            for stream, entries in channel.call(*command, timeout_s=WAIT_MS / 1000 + 5) or ():
+            # After an outage Redis is asked without waiting: it answers even if nothing came meanwhile.
+            patience = () if is_away else ("BLOCK", WAIT_MS)
+            command = ("XREAD", "COUNT", many, *patience, "STREAMS", *places, *places.values())
+            try:
+                found = channel.call(*command, timeout_s=WAIT_MS / 1000 + 5)
+            except RedisUnavailableError as error:
+                if on_outage is None:
+                    raise
+                if not is_away:
+                    on_outage(str(error))
+                is_away = True
+                time.sleep(_AGAIN_S)
+                continue
+            if is_away and on_outage is not None:
+                on_outage("")
+                is_away = False
+            for stream, entries in found or ():
                 places[stream] = entries[-1][0]
                 many = _at_once(entries)
                 for _, fields in entries:

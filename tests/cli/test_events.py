@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from eventsys import Event, EventRecord, EventService, Page
 from eventsys.cli.commands import app
 from eventsys.cli.options import confirm
 from eventsys.model.machinery import QueueState, WorkerProcess
+from eventsys.store.event_store import EventStore
 
 Run = Callable[..., str]
 
@@ -118,6 +119,22 @@ def test_following_gives_what_is_stored_from_then_on(events: EventService) -> No
     assert "before" not in seen
     first, second = (int(one.removeprefix("after-")) for one in seen)
     assert second == first + 1
+
+
+def test_following_stays_through_an_outage_and_says_so(events: EventService, monkeypatch: pytest.MonkeyPatch) -> None:
+    event = events.publish("order.paid", {}, id="afterwards")
+
+    def follow(*_: Any, on_outage: Callable[[str], None], **__: Any) -> Iterator[Any]:
+        on_outage("Redis does not answer: gone")
+        on_outage("")
+        yield event
+
+    monkeypatch.setattr(EventStore, "follow", follow)
+    result = CliRunner().invoke(app, ["events", "tail"])
+    assert (result.exit_code, result.stdout.split()[3]) == (0, "afterwards")
+    away, back = result.stderr.splitlines()
+    assert away.startswith("note: Redis does not answer: gone; it is asked again until it answers, and what is")
+    assert back == "note: Redis answers again"
 
 
 def test_a_queue_is_listed_with_what_waits_and_who_reads_it(

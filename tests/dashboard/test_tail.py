@@ -8,6 +8,7 @@ import threading
 from typing import Any
 
 import pytest
+import redis
 
 from eventsys import EventService, InvalidPatternError
 from eventsys.dashboard import serving, tailing
@@ -109,6 +110,29 @@ def test_redis_away_is_told_to_who_watches() -> None:
         return kinds[1]
 
     assert asyncio.run(asyncio.wait_for(watch(), 30)) == "away"
+
+
+def test_an_outage_and_its_end_are_told_to_who_watches_and_nothing_is_missed(
+    events: EventService, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page began anew after an outage, behind all that was stored meanwhile."""
+    monkeypatch.setattr(tailing, "PAUSE_S", 0)
+
+    def break_connections() -> None:
+        eventually(lambda: redis_client.info("clients")["blocked_clients"])
+        redis_client.client_kill_filter(skipme=True)
+        events.publish("order.paid", {"user_id": "1"})
+
+    async def watch() -> list[str]:
+        watching: Any = Tail(events).watch()
+        kinds = [_read(await anext(watching))[0]]
+        await asyncio.to_thread(break_connections)
+        kinds += [_read(await anext(watching))[0] for _ in range(3)]
+        await watching.aclose()
+        return kinds
+
+    kinds = asyncio.run(asyncio.wait_for(watch(), 30))
+    assert (kinds[0], kinds[1], sorted(kinds[2:])) == ("following", "away", ["events", "following"])
 
 
 def test_a_server_that_ends_ends_the_tail(events: EventService, monkeypatch: pytest.MonkeyPatch) -> None:
