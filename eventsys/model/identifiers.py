@@ -23,7 +23,7 @@ _BLOCK = struct.Struct("<512Q")  # random words fetched at once: 4 KiB, about 15
 
 # Browsers and HTTP clients take these out of a path before they ask, escaped or not: nothing of such an id could be
 # shown or changed by HTTP.
-_FOLDERS = frozenset({".", ".."})
+_FOLDERS = (".", "..")
 
 
 class _Sequence:
@@ -83,7 +83,7 @@ def new_event_id(now_ms: int) -> str:
 
 
 def check_event_id(text: str, name: str = "event id") -> str:
-    """Return `text` if it can be an event's id: 1 to 128 printable characters without whitespace; neither `.` nor `..`.
+    """Return `text` if it can be an event's id: 1 to 128 printable characters without whitespace.
 
     Args:
         text: The id.
@@ -100,6 +100,17 @@ def check_event_id(text: str, name: str = "event id") -> str:
     # isprintable is false for control characters, lone surrogates and every space but the plain one.
     if not text.isprintable() or " " in text:
         raise InvalidEventError(f"{name} {text!a} has whitespace or unprintable characters; use letters and digits")
-    if text in _FOLDERS:
-        raise InvalidEventError(f"{name} {text!a} means a folder where an address ends with it; use letters and digits")
     return text
+
+
+def check_own_id(text: str) -> str:
+    """Return `text` if it can be the id of an event that is published now: as above, and neither `.` nor `..`.
+
+    Raises:
+        InvalidEventError: If it cannot.
+    """
+    if text in _FOLDERS:
+        raise InvalidEventError(
+            f"event id {text!a} means a folder where an address ends with it; use letters and digits"
+        )
+    return check_event_id(text)

@@ -12,7 +12,7 @@ from eventsys.errors import InvalidEventError
 from eventsys.model.assembly import assemble_event, event_class_for
 from eventsys.model.event import LONGEST_KEY, DelayedEvent, Event
 from eventsys.model.event_types import check_event_type
-from eventsys.model.identifiers import check_event_id, new_event_id
+from eventsys.model.identifiers import check_event_id, check_own_id, new_event_id
 from eventsys.model.priority import Priority
 from eventsys.model.texts import check_headers, check_source, check_text
 
@@ -54,7 +54,7 @@ def new_event(
     Raises:
         InvalidEventError: If one of them cannot be; the message says which, and why.
     """
-    own_id = new_event_id(now_ms) if event_id is None else check_event_id(event_id)
+    own_id = new_event_id(now_ms) if event_id is None else check_own_id(event_id)
     is_model = type(payload) is not dict and isinstance(payload, BaseModel)
     event_class: type[Event[Any]] = event_class_for(payload.__class__) if is_model else Event
     fields = {
@@ -84,7 +84,7 @@ def check_event(event: Event[Any]) -> None:
     Raises:
         InvalidEventError: If it does; the message says how.
     """
-    check_event_id(event.id)
+    check_own_id(event.id)
     check_event_type(event.type)
     check_source(event.source)
     time_in_utc(event.time)

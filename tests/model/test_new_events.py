@@ -54,6 +54,8 @@ def test_headers_are_copied():
     ("wrong", "reason"),
     [
         ({"event_id": ""}, "event id"),
+        ({"event_id": "."}, "event id '.' means a folder where an address ends with it"),
+        ({"event_id": ".."}, "event id '..' means a folder"),
         ({"source": 5}, "source is text"),
         ({"source": "s" * 513}, "source has 513 characters, and may have at most 512"),
         ({"source": "\ud800"}, "source .* has a lone surrogate"),
@@ -99,6 +101,11 @@ def test_the_longest_that_can_be_is_taken_and_comes_back_from_what_is_stored_and
     made = new_event("a.b", {}, now_ms=NOW_MS, **long)
     assert decode_event(encode_event(made, b"{}"), dict) == made == Event.model_validate(made.model_dump())
     assert from_cloudevent(to_cloudevent_json(made)) == made
+
+
+def test_an_id_that_is_stored_already_is_read_whatever_is_refused_now():
+    made = new_event("a.b", {}, now_ms=NOW_MS).model_copy(update={"id": "..", "correlation_id": ".."})
+    assert decode_event(encode_event(made, b"{}"), dict) == made == Event.model_validate(made.model_dump())
 
 
 def test_a_wrong_type_is_refused():
