@@ -100,6 +100,7 @@ def test_whoever_hosts_what_another_process_made_counts_as_living(services: Serv
         third.subscribe("a.*", _handle, stays, name="shared")
 
 
+@pytest.mark.usefixtures("rounds_by_hand")  # one ends what only a dead process hosts
 def test_a_process_that_counted_as_dead_leaves_the_name_to_who_has_it_now(
     two: tuple[EventService, EventService], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -151,6 +151,7 @@ def test_declared_anew_with_another_queue_it_cancels_what_runs(
         worker.get_event(f"after-{first.id}")
 
 
+@pytest.mark.usefixtures("rounds_by_hand")  # one ends what only a dead process hosts
 def test_what_a_dead_process_holds_is_cancelled_at_once(two: tuple[EventService, EventService], held: Held) -> None:
     events, worker = two
     event = worker.publish("a.b", {})

@@ -36,6 +36,12 @@ def rounds_come_soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def rounds_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no process make a round by itself, for tests in which one between two lines would change what they find."""
+    monkeypatch.setattr(presence.Presence, "_is_round_due", lambda _: False)
+
+
+@pytest.fixture
 def services(redis_url: str, sealing: dict[str, str]) -> Iterator[Services]:
     """Services on the session's Redis, each on a bus of its own."""
     made = Services(redis_url, **sealing)
