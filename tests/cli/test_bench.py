@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 import redis
 
 from eventsys import EventService
 from eventsys.model.bench_result import BenchResult
+from eventsys.runtime.bench import measuring
 
 
 def test_every_figure_is_measured_and_nothing_is_left_in_redis(
@@ -33,3 +38,28 @@ def test_a_result_reads_back_from_its_json(run: Callable[..., str], events: Even
 def test_people_read_one_line_a_figure(run: Callable[..., str], events: EventService) -> None:
     lines = run("bench", "--quick").splitlines()
     assert [line.split()[0] for line in lines] == ["Redis", "publish", "publish_many", "fan-out", "latency", "delayed"]
+
+
+def test_on_a_machine_that_is_slow_nothing_seems_early_and_nothing_is_scheduled_too_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each look at a clock takes 50 ms here, and so does each schedule."""
+    epoch, passed_us, seconds_ahead = datetime(2026, 11, 26, tzinfo=UTC), [0], list[float]()
+
+    def pass_time() -> int:
+        passed_us[0] += 50_000
+        return passed_us[0]
+
+    def schedule(_type: str, payload: dict[str, Any], *, at: datetime) -> None:
+        due_us = (at - epoch) // timedelta(microseconds=1)
+        assert int(payload["at_us"]) <= due_us
+        seconds_ahead.append((due_us - pass_time()) / 1_000_000)
+
+    bus: Any = SimpleNamespace(
+        events=SimpleNamespace(schedule=schedule), take_notes=lambda _name, count: [b"0"] * count
+    )
+    monkeypatch.setattr(measuring, "time", SimpleNamespace(monotonic_ns=lambda: pass_time() * 1000))
+    wall = SimpleNamespace(now=lambda _zone: epoch + timedelta(microseconds=pass_time()))
+    monkeypatch.setattr(measuring, "datetime", wall)
+    assert len(measuring._lateness(bus, measuring._QUICK)) == measuring._QUICK.delayed
+    assert min(seconds_ahead) > 0
