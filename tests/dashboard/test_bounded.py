@@ -210,8 +210,7 @@ def test_many_requests_of_many_addresses_leave_nothing_behind(
         before = _kept()
         for _ in range(25):
             await ask(next(asked))
-        grown = _kept() - before
-        assert grown < 100_000
+        await until(lambda: _kept() - before < 100_000)  # what a thread still holds that is about to go may be large
 
     tracemalloc.start()
     try:

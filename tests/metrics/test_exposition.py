@@ -103,7 +103,7 @@ def test_histograms_are_in_seconds_and_hold_every_attempt(busy: EventService) ->
 
 def test_any_process_answers_for_all_of_them(busy: EventService, services: Services) -> None:
     other = services.make(name=busy.settings.name)
-    assert scraped(other) == scraped(busy)
+    eventually(lambda: scraped(other) == scraped(busy))  # what is counted in rounds may change between the two
 
 
 def test_what_waits_to_be_fired_is_shown_by_priority(events: EventService) -> None:
