@@ -247,8 +247,7 @@ def test_a_cancelled_replay_gives_no_more(events: EventService, seen: _Seen) -> 
     assert [one.id for one in events.replays.list()] == [replay.id]
 
 
-@pytest.mark.usefixtures("rounds_by_hand")  # one completes a replay of nothing
-def test_a_replay_to_a_subscription_that_ends_has_failed(events: EventService, seen: _Seen) -> None:
+def test_a_replay_to_a_subscription_that_ends_fails(events: EventService, seen: _Seen, rounds_by_hand: Any) -> None:
     events.subscribe("a.b", lambda event: None, name="short")
     replay = events.replays.replay("short")
     events.unsubscribe("a.b", "short")
