@@ -27,17 +27,23 @@ _SAYS_ENOUGH = ("EVENTSYS", "pip install", "EventService")
 
 
 @contextmanager
-def told_in_a_sentence(*, debug: bool) -> Iterator[None]:
+def told_in_a_sentence(*, debug: bool, of_options: bool = False) -> Iterator[None]:
     """Turn an error within into one sentence on stderr and an exit code; with `debug`, let it out as it is.
 
     What was typed and cannot be done ends with 2, everything else with 1.
+
+    Args:
+        debug: Whether `--debug` was given.
+        of_options: Whether what is wrong was typed here, and is to be told by its option; of modules that a command
+            loads, an error is told as who writes them gave it.
     """
     try:
         yield
     except EventsysError as error:
         if debug:
             raise
-        refuse(_sentence(error), MISUSED if isinstance(error, ValueError) else FAILED)
+        told = _in_options(_sentence(error)) if of_options else _sentence(error)
+        refuse(told, MISUSED if isinstance(error, ValueError) else FAILED)
     except BrokenPipeError:
         # Whoever read the output (`| head`) is gone. Nothing more can be written, not even by the interpreter's end.
         sys.stdout = None
@@ -57,7 +63,7 @@ def fitting(model: type[Model], **given: Any) -> Model:
     try:
         return model(**given)
     except ValidationError as error:
-        refuse("; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors()), MISUSED)
+        refuse(_in_options("; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors())), MISUSED)
 
 
 def refuse(sentence: str, code: int) -> NoReturn:
@@ -87,6 +93,12 @@ def _note(kind: str, given: str, known: Sequence[str], otherwise: str) -> None:
         return
     near = get_close_matches(given, known, n=1)
     typer.echo(f"note: there is no {kind} {given!r}; {f'did you mean {near[0]!r}?' if near else otherwise}", err=True)
+
+
+def _in_options(text: str) -> str:
+    from eventsys.cli.wording import in_options
+
+    return in_options(text)
 
 
 def _sentence(error: EventsysError) -> str:

@@ -31,7 +31,7 @@ def health(
     Alive is what touched the --liveness-file that eventsys worker was given: Redis is not asked, so its outage restarts
     nobody. Ready asks Redis.
     """
-    with told_in_a_sentence(debug=debug):
+    with told_in_a_sentence(debug=debug, of_options=True):
         if not ready and liveness_file is None:
             refuse("say which file: --liveness-file, the same as for eventsys worker; or ask Redis: --ready", MISUSED)
         use_redis(redis_url)

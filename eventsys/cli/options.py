@@ -74,6 +74,8 @@ def moment_of(text: str | None) -> datetime | None:
         return datetime.now(UTC) - parse_duration(text)
     except InvalidDurationError:
         pass
+    except OverflowError:
+        refuse(f"{text!r} is longer ago than the first date there is; leave it out to begin with the oldest", MISUSED)
     return date_of(text)
 
 

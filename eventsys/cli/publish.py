@@ -51,7 +51,7 @@ def publish(
     debug: Debug = False,
 ) -> None:
     """Publish an event; it is stored durably when this ends, and handled as soon as a worker runs."""
-    with told_in_a_sentence(debug=debug):
+    with told_in_a_sentence(debug=debug, of_options=True):
         content = read_payload(payload)
         fields = {"id": event_id, "idempotency_key": idempotency_key, "correlation_id": correlation_id}
         given = {name: value for name, value in fields.items() if value is not None}

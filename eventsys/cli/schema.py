@@ -11,6 +11,7 @@ import typer
 from eventsys.cli.faults import FAILED, MISUSED, refuse, told_in_a_sentence
 from eventsys.cli.options import AsJson, Debug
 from eventsys.cli.printing import Column, print_model, print_table, visible
+from eventsys.cli.worker import refuse_unknown
 
 if TYPE_CHECKING:
     from eventsys.model.schema_changes import SchemaSet
@@ -94,6 +95,7 @@ def _schemas(modules: list[str]) -> SchemaSet:
 
     catalog = Catalog()
     if modules:
+        refuse_unknown(modules)
         sys.path.insert(0, str(Path.cwd()))
         try:
             for module in modules:

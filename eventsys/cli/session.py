@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @contextmanager
 def service_of(redis_url: str | None, *, debug: bool) -> Iterator[EventService]:
     """Give a service on the Redis of the option, and stop it at the end; errors within are told in a sentence."""
-    with told_in_a_sentence(debug=debug):
+    with told_in_a_sentence(debug=debug, of_options=True):
         use_redis(redis_url)
         from eventsys import EventService
 

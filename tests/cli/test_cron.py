@@ -64,7 +64,7 @@ def test_tasks_and_runs_are_listed(events: EventService, run: Run) -> None:
         (["create", "r", "--schedule", "@daily", "--publish", "a.b", "--payload", "[1]"], 2, "is a JSON object"),
         (["create", "r", "--schedule", "@daily", "--actor", "a", "--actor-args", "{}"], 2, "is a JSON list"),
         (["create", "r", "--schedule", "@daily", "--actor", "a", "--actor-kwargs", "{"], 2, "by name is no JSON"),
-        (["create", "r", "--schedule", "@daily", "--publish", "a.b", "--run-timeout", "0s"], 2, "run_timeout"),
+        (["create", "r", "--schedule", "@daily", "--publish", "a.b", "--run-timeout", "0s"], 2, "--run-timeout must"),
         (["create", "r", "--schedule", "@daily", "--publish", "a.b", "--at", "2001-01-01"], 2, "is past"),
         (
             ["create", "r", "--schedule", "@daily", "--publish", "a.b", "--at", "2030-01-01", "--delay", "1h"],

@@ -9,6 +9,7 @@ from typer.testing import CliRunner, Result
 
 from eventsys import EventService
 from eventsys.cli.commands import app
+from eventsys.cli.wording import in_options
 
 NOBODY = "redis://127.0.0.1:1"
 
@@ -29,8 +30,8 @@ def run(*arguments: str, stdin: str | None = None) -> Result:
     ("arguments", "said"),
     [
         (["publish", "user.login", "{bad"], "the payload is no JSON"),
-        (["publish", "order.paid", "[1]"], "must be a dictionary"),
-        (["publish", "user.login", "[1]"], "the payload does not fit UserSession: Input should be a valid dictionary"),
+        (["publish", "order.paid", "[1]"], 'must be a JSON object; wrap a single value, as in {"value": ...}'),
+        (["publish", "user.login", "[1]"], "the payload does not fit UserSession: Input should be a JSON object"),
         (["publish", "user.login", "{}"], "the payload does not fit UserSession: user_id: Field required"),
         (["publish", "order.paid", '{"amount": NaN}'], "payload.amount is nan"),
         (["publish", "User.Login", "{}"], "did you mean 'user.login'?"),
@@ -75,6 +76,58 @@ def test_what_cannot_be_done_as_typed_is_told_in_one_sentence_and_ends_with_2(ar
     assert result.stderr.startswith("error: ")
     assert result.stderr.count("\n") == 1
     assert result.stdout == ""
+
+
+CREATE = ("cron", "create", "tidying", "--schedule", "@daily", "--publish", "a.b")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["publish", "a.b", "{}", "--delay", "soon"], "'soon' is not a duration; give a number of seconds, or text"),
+        (["publish", "a.b", "{}", "--correlation-id", "a b"], "--correlation-id 'a b' has whitespace"),
+        (["publish", "a.b", "{}", "--idempotency-key", ""], "--idempotency-key has 0 characters"),
+        (["publish", "a.b", '{"x": NaN}'], "payload.x is nan, which JSON has no number for; send null or text instead"),
+        (["publish", "a.b", '{"x": "\\ud800"}'], "no valid Unicode; write the letter itself"),
+        (
+            ["delayed", "schedule", "a.b", "{}", "--at", "2001-01-01T00:00:00+00:00"],
+            "--at 2001-01-01T00:00:00+00:00 is",
+        ),
+        (["delayed", "schedule", "a.b", "{}", "--delay", "1h", "--key", ""], "--key '' will not do"),
+        (["events", "ls", "--since", "1h", "--until", "2h"], "is after --until"),
+        (["events", "ls", "--since", "99999999w"], "'99999999w' is longer ago than the first date there is"),
+        (["events", "replay", "--sub", "s", "--since", "99999999w"], "is longer ago than the first date there is"),
+        (["cron", "run", "tidying", "--delay", "1h", "--at", "2090-01-01"], "either --at 2026-12-24T18:00 or --delay"),
+        ([*CREATE, "--catch-up", "soon"], "cannot be: --catch-up: 'soon' is not a duration; give a number of seconds"),
+        ([*CREATE, "--jitter", "20000d"], "cannot be: --jitter: longer than ten years"),
+        ([*CREATE, "--run-timeout", "0s"], "--run-timeout must be longer than nothing"),
+        (
+            [*CREATE, "--ends-at", "2001-01-01T00:00:00+00:00"],
+            "cannot end in the past: --ends-at 2001-01-01T00:00:00+00:00",
+        ),
+        ([*CREATE, "--actor-args", "[1]"], "and --actor-args is for an actor; leave it out, or give --actor instead"),
+        (["cron", "update", "tidying", "--actor", "tidy"], "needs either --publish or --actor, and not both"),
+        (["cron", "create", "t", "--schedule", "@daily", "--publish", "A"], "cannot be: --publish: event type 'A'"),
+        (["health", "--liveness-file", "/no/such/file", "--max-age", "soon"], "; give a number of seconds, or text"),
+        (["schema", "ls", ""], "there is no module ''"),
+    ],
+)
+def test_what_is_wrong_is_told_by_options_and_values_that_can_be_typed(
+    events: EventService, arguments: list[str], said: str
+) -> None:
+    """Errors spoke to who writes Python: of a timedelta, of run_timeout, of either at=datetime or delay='10m'."""
+    events.cron.create("tidying", "@hourly", "a.b")
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "said", ["no event 'max_runs' is recorded", "no cron task 'at=5'; eventsys cron ls shows all", "a.payload=1 is"]
+)
+def test_what_only_looks_like_a_keyword_stays_as_it_was_typed(said: str) -> None:
+    assert in_options(said) == said
 
 
 def test_a_module_without_a_service_is_told_what_to_write_and_nothing_of_variables() -> None:
