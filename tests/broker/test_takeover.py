@@ -210,7 +210,7 @@ def test_a_process_that_lost_its_lease_commits_nothing(make_broker, start_worker
         handled.append("slow")
         may_end.wait(60)
 
-    quick = make_broker(lease=Lease(lease_ms=5_000, beat_s=1.0, scan_s=0.05))
+    quick = make_broker(lease=Lease(scan_s=0.05))
 
     @dramatiq.actor(broker=quick, actor_name="work", transactional=True)
     def work():

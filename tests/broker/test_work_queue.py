@@ -58,7 +58,7 @@ def test_join_waits_until_all_is_done() -> None:
     assert queue.get().message.number == 0  # type: ignore[attr-defined]
     assert joined.is_alive()
     queue.task_done()
-    joined.join(10)
+    joined.join(60)
     assert not joined.is_alive()
 
 

@@ -231,5 +231,5 @@ def test_what_is_resumed_and_has_no_handler_anywhere_is_unhosted_and_a_problem(s
         Severity.PROBLEM, "no living worker has the handler of h and reads shop; 1 delivery waits for one"
     )  # fmt: skip
     services.work(before)
-    assert now.wait(event.id, "10s").status is EventStatus.DELIVERED
+    assert now.wait(event.id, "25s").status is EventStatus.DELIVERED
     eventually(lambda: now.subscriptions.get("h").state is SubscriptionState.ACTIVE)

@@ -165,4 +165,4 @@ def test_a_message_that_finds_all_threads_idle_waits_for_no_look(monkeypatch: py
     threads[1].start()
     eventually(lambda: handoff._idle == 2)
     handoff.put([message(2)])
-    eventually(lambda: [numbers(hand) for hand in hands if hand] == [[2]], timeout_s=5)
+    eventually(lambda: [numbers(hand) for hand in hands if hand] == [[2]], timeout_s=30)
