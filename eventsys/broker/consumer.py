@@ -14,6 +14,7 @@ from dramatiq.errors import ConnectionClosed
 
 from eventsys.errors import BackpressureError, EventsysError, RedisUnavailableError
 from eventsys.model.priority import LANES
+from eventsys.store.keys import GROUP
 from eventsys.store.link import run_script_once
 from eventsys.store.scripts import script
 
@@ -59,6 +60,7 @@ class EventConsumer(Consumer):
         self._timeout_ms = timeout_ms
         self._prefetch = Prefetch(threads)
         self._ready: deque[Received] = deque()
+        self._lost_suspects: deque[Entry] = deque()
         self._streams = {lane: work.keys.lane(queue, lane) for lane in LANES}
         self._lane_of = {stream.encode(): lane for lane, stream in self._streams.items()}
         self._channel = work.link.channel()
@@ -144,7 +146,7 @@ class EventConsumer(Consumer):
             self._begin()
             if self._ready:
                 return []
-        has_leftovers = work.presence.has_leftovers(self.queue)
+        has_leftovers = bool(self._lost_suspects) or work.presence.has_leftovers(self.queue)
         limit = self._prefetch.limit(work.in_flight.handled_count(self.queue))
         if has_leftovers:
             # A suspect must begin when it is claimed: while it waits for a thread, each kill of this process counts
@@ -207,7 +209,21 @@ class EventConsumer(Consumer):
         self._reader.process = self._holder
         work.presence.wake_by(self.queue, self.patience.wake)
         with work.in_flight.watch() as over:
-            self._take([(entry, False) for entry in self._reader.read_own()], over=over)
+            self._take([(entry, False) for entry in self._own_but_suspects()], over=over)
+
+    def _own_but_suspects(self) -> list[Entry]:
+        """Return what this process holds according to Redis; what it was given as a suspect is set aside to be one."""
+        self._lost_suspects.clear()
+        own = self._reader.read_own()
+        if not own:
+            return own
+        marks = [f"{self._streams[lane]}|{entry.decode()}" for lane, entry, _ in own]
+        crashes = self._channel.call("HMGET", f"{self._work.keys.prefix}:crashes", *marks)
+        rest: list[Entry] = []
+        for one, count in zip(own, crashes, strict=True):
+            is_known = self._work.in_flight.knows(self._streams[one[0]], one[1].decode(), self._holder)
+            (rest if count is None or is_known else self._lost_suspects).append(one)
+        return rest
 
     def _leftovers(self, room: int) -> list[tuple[Entry, bool]]:
         """Return what others handed back, or one message that a dead process held: in turn, so that neither starves."""
@@ -226,7 +242,7 @@ class EventConsumer(Consumer):
 
     def _returned(self, room: int) -> list[tuple[Entry, bool]]:
         # A lost reply is no reason to claim once more: what it told of is this process's now, and the next consumer
-        # finds it in its own list. That holds for a suspect too.
+        # finds it in its own list. That holds for a suspect too, which it tells by the crash that was counted.
         arguments = (self._work.keys.prefix, self._holder, room, *self._streams.values())
         taken = run_script_once(self._channel, script("claim_returned"), *arguments)
         found = [(self._lane_of[stream], entry[0], entry[1]) for stream, entries in taken for entry in entries]
@@ -240,7 +256,9 @@ class EventConsumer(Consumer):
         suspect: list[Any] = []
         try:
             arguments = (work.clock.now_ms(), self._holder, limit, work.retention_ms, *self._streams.values())
-            suspect = run_script_once(self._channel, script("claim_suspect"), work.keys.prefix, *arguments)
+            suspect = self._lost_suspect() or run_script_once(
+                self._channel, script("claim_suspect"), work.keys.prefix, *arguments
+            )
         finally:
             if len(suspect) != 3:  # lane, entry and crashes
                 work.in_flight.end_claim()
@@ -254,6 +272,15 @@ class EventConsumer(Consumer):
             return []
         stream, entry, _crashes = suspect
         return [((self._lane_of[stream], entry[0], entry[1]), True)]
+
+    def _lost_suspect(self) -> list[Any]:
+        """Return one whose claim got no reply, as that would have told of it, if nobody has ended it since."""
+        while self._lost_suspects:
+            lane, entry, fields = self._lost_suspects.popleft()
+            stream = self._streams[lane]
+            if self._channel.call("XPENDING", stream, GROUP, entry, entry, 1, self._holder):
+                return [stream.encode(), (entry, fields), 1]
+        return []
 
     def _take(self, entries: list[tuple[Entry, bool]], *, over: Collection[tuple[str, str, str]] = ()) -> None:
         if entries:

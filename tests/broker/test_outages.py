@@ -11,7 +11,9 @@ import dramatiq
 import dramatiq.worker
 import pytest
 
-from eventsys.errors import RedisRefusedError
+from eventsys.errors import RedisRefusedError, RedisUnavailableError
+from eventsys.store.keys import GROUP, SUSPECTS
+from eventsys.store.link import run_script_once
 from tests.support.waiting import eventually
 
 _COUNT = 600
@@ -145,6 +147,42 @@ def test_messages_whose_reply_was_lost_are_found_again(make_broker, start_worker
     start_worker(broker)
     broker.join("default", timeout=60_000)
     assert sorted(handled) == list(range(8))
+
+
+def test_a_suspect_whose_reply_was_lost_is_handed_out_alone_and_counted_once(broker, monkeypatch) -> None:
+    """It may be what killed the process before, and what runs beside it would be suspected with it."""
+
+    @dramatiq.actor
+    def note(number):
+        pass
+
+    link, lane = broker.link, broker.keys.lane("default", 5)
+    link.call("XGROUP", "CREATE", lane, GROUP, "0", "MKSTREAM")
+    note.send(0)
+    link.call("XREADGROUP", "GROUP", GROUP, SUSPECTS, "COUNT", 1, "STREAMS", lane, ">")
+    note.send(1)
+
+    def lose_reply(*given):
+        found = run_script_once(*given)
+        if given[1].name == "claim_suspect":
+            raise RedisUnavailableError("the reply was lost")
+        return found
+
+    consumer = broker.consume("default", prefetch=16, timeout=0)
+    with monkeypatch.context() as losing, suppress(dramatiq.ConnectionClosed):
+        losing.setattr("eventsys.broker.consumer.run_script_once", lose_reply)
+        next(consumer)
+        pytest.fail("nothing was lost")
+    consumer.close()
+    again = broker.consume("default", prefetch=16, timeout=0)
+    found = again.take_all()
+    assert [(one.args[0], one.place.is_suspect) for one in found] == [(0, True)]
+    assert link.call("HVALS", f"{broker.keys.prefix}:crashes") == [b"1"]
+    again.ack(found[0])
+    [other] = eventually(again.take_all)
+    assert (other.args[0], other.place.is_suspect) == (1, False)
+    again.ack(other)
+    again.close()
 
 
 def test_what_is_being_handled_is_not_taken_for_a_lost_reply(broker, start_worker) -> None:
