@@ -23,6 +23,7 @@ from eventsys.store.link import run_script_once
 from eventsys.store.scripts import script
 from tests.broker import crash_app
 from tests.broker.letters import letters_of
+from tests.support.connections import Newcomers
 from tests.support.waiting import eventually
 
 
@@ -234,7 +235,7 @@ def test_a_process_that_lost_its_lease_commits_nothing(make_broker, start_worker
     assert handled == ["slow", "quick"]
 
 
-def test_a_process_that_is_about_to_end_begins_nothing_more(broker) -> None:
+def test_a_process_that_is_about_to_end_begins_nothing_more(broker, redis_client) -> None:
     """Its fetch may wait in Redis when the end is decided, and bring the retry of the very message that decided it."""
     begun = []
 
@@ -242,12 +243,13 @@ def test_a_process_that_is_about_to_end_begins_nothing_more(broker) -> None:
     def note(number):
         begun.append(number)
 
+    newcomers = Newcomers(redis_client)
     consumer = broker.consume("default", prefetch=8, timeout=60_000)
     note.send(1)
     fetched = next(consumer)
     with ThreadPoolExecutor(1) as thread:
         fetch = thread.submit(next, consumer)
-        eventually(lambda: broker.link.call("INFO", "clients").count(b"blocked_clients:1"))
+        newcomers.wait_until_one_waits()
         broker.work.is_ending = True
         note.send(2)
         assert fetch.result(60) is None

@@ -14,6 +14,7 @@ from eventsys import EventService, InvalidPatternError
 from eventsys.dashboard import serving, tailing
 from eventsys.dashboard.access import Access
 from eventsys.dashboard.tailing import Tail, Watcher, _shown
+from tests.support.connections import Newcomers
 from tests.support.waiting import eventually
 
 
@@ -55,7 +56,7 @@ def test_each_page_gets_the_events_it_wants(events: EventService, monkeypatch: p
             await one.aclose()
         return found
 
-    found = asyncio.run(asyncio.wait_for(watch(), 30))
+    found = asyncio.run(asyncio.wait_for(watch(), 120))
     assert found == [["order.paid", "user.login", "order.sent"], ["order.paid", "order.sent"]]
     events.publish("user.login", {"user_id": "2"})  # what its follower waits for, to see that it is not wanted
     eventually(lambda: "eventsys-tail" not in {one.name for one in threading.enumerate()})
@@ -90,7 +91,7 @@ def test_no_more_watch_than_there_is_room_for(events: EventService, monkeypatch:
             await one.aclose()  # type: ignore[attr-defined]
         return is_full and not tail.is_full
 
-    assert asyncio.run(asyncio.wait_for(watch(), 30))
+    assert asyncio.run(asyncio.wait_for(watch(), 120))
 
 
 def test_a_pattern_that_cannot_be_is_refused(events: EventService, client: Any) -> None:
@@ -109,7 +110,7 @@ def test_redis_away_is_told_to_who_watches() -> None:
         await watching.aclose()
         return kinds[1]
 
-    assert asyncio.run(asyncio.wait_for(watch(), 30)) == "away"
+    assert asyncio.run(asyncio.wait_for(watch(), 120)) == "away"
 
 
 def test_an_outage_and_its_end_are_told_to_who_watches_and_nothing_is_missed(
@@ -118,8 +119,10 @@ def test_an_outage_and_its_end_are_told_to_who_watches_and_nothing_is_missed(
     """A page began anew after an outage, behind all that was stored meanwhile."""
     monkeypatch.setattr(tailing, "PAUSE_S", 0)
 
+    newcomers = Newcomers(redis_client)
+
     def break_connections() -> None:
-        eventually(lambda: redis_client.info("clients")["blocked_clients"])
+        newcomers.wait_until_one_waits()
         redis_client.client_kill_filter(skipme=True)
         events.publish("order.paid", {"user_id": "1"})
 
@@ -131,7 +134,7 @@ def test_an_outage_and_its_end_are_told_to_who_watches_and_nothing_is_missed(
         await watching.aclose()
         return kinds
 
-    kinds = asyncio.run(asyncio.wait_for(watch(), 30))
+    kinds = asyncio.run(asyncio.wait_for(watch(), 120))
     assert (kinds[0], kinds[1], sorted(kinds[2:])) == ("following", "away", ["events", "following"])
 
 
@@ -175,6 +178,6 @@ def test_a_fault_of_ours_is_told_to_who_watches_and_following_goes_on(
         await watching.aclose()
         return kinds[1], goes_on
 
-    assert asyncio.run(asyncio.wait_for(watch(), 30)) == ("away", True)
+    assert asyncio.run(asyncio.wait_for(watch(), 120)) == ("away", True)
     events.publish("user.login", {"user_id": "2"})  # what its follower waits for, to see that it is not wanted
     eventually(lambda: "eventsys-tail" not in {one.name for one in threading.enumerate()})

@@ -9,6 +9,7 @@ import redis
 
 from eventsys import EventService, RedisUnavailableError
 from eventsys.store import tail
+from tests.support.connections import Newcomers
 from tests.support.waiting import eventually
 
 
@@ -17,9 +18,9 @@ def _asks_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tail, "_AGAIN_S", 0.01)
 
 
-def _break_the_question(redis_client: redis.Redis) -> None:
+def _break_the_question(redis_client: redis.Redis, newcomers: Newcomers) -> None:
     """Break every connection, once somebody waits on one for what is stored next."""
-    eventually(lambda: redis_client.info("clients")["blocked_clients"])
+    newcomers.wait_until_one_waits()
     redis_client.client_kill_filter(skipme=True)
 
 
@@ -40,12 +41,13 @@ def test_an_outage_is_told_once_and_nothing_is_missed_or_given_twice(
             if event.id == "last":
                 return
 
+    newcomers = Newcomers(redis_client)
     following = threading.Thread(target=follow, daemon=True)
     following.start()
-    eventually(lambda: redis_client.info("clients")["blocked_clients"])
+    newcomers.wait_until_one_waits()
     events.publish("order.paid", {}, id="first")
     eventually(lambda: seen == ["first"])
-    _break_the_question(redis_client)
+    _break_the_question(redis_client, newcomers)
     eventually(lambda: len(told) == 2)
     events.publish("order.paid", {}, id="last")
     following.join(60)
@@ -65,8 +67,9 @@ def test_an_outage_ends_the_following_of_who_does_not_ask_to_be_told(
         except RedisUnavailableError as error:
             ends.append(error)
 
+    newcomers = Newcomers(redis_client)
     following = threading.Thread(target=follow, daemon=True)
     following.start()
-    _break_the_question(redis_client)
+    _break_the_question(redis_client, newcomers)
     following.join(60)
     assert len(ends) == 1

@@ -1,0 +1,27 @@
+"""Who waits in a Redis, told from those of other tests that wait there still."""
+
+from __future__ import annotations
+
+import redis
+
+from tests.support.waiting import eventually
+
+
+class Newcomers:
+    """The connections that are opened to a Redis from now on.
+
+    Args:
+        client: Any connection to it.
+    """
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._others = {one["id"] for one in client.client_list()}
+
+    def wait_until_one_waits(self) -> None:
+        """Return as soon as one of them waits in Redis for what comes."""
+        eventually(lambda: any("b" in one["flags"] and one["id"] not in self._others for one in self._list()))
+
+    def _list(self) -> list[dict[str, str]]:
+        found: list[dict[str, str]] = self._client.client_list()
+        return found
