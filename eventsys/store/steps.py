@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from typing import Any, Literal
 
@@ -133,29 +133,40 @@ def packed_steps(steps: Sequence[Step]) -> list[bytes | str]:
     """
     arguments: list[bytes | str] = []
     for kind, some in groupby(map(_row_of, steps), itemgetter(0)):
-        if not kind:
-            arguments += [packed(step) for _, step, _ in some]
-            continue
-        row: list[Any] = [kind]
-        envelopes: list[str] = []
-        for _, parts, envelope in some:
-            row += parts
-            if envelope is not None:
-                envelopes.append(envelope)
-        arguments += (packed(row), *envelopes)
+        if kind == "events":
+            arguments += _packed_events([step for _, step in some])
+        elif kind:
+            arguments.append(packed([kind, *chain.from_iterable(parts for _, parts in some)]))
+        else:
+            arguments += [packed(step) for _, step in some]
     return arguments
 
 
-def _row_of(step: Step) -> tuple[str, Step, str | None]:
-    """Return the kind of row a step may stand in and what it says there, or the step; an envelope goes apart."""
+def _packed_events(steps: Sequence[Step]) -> list[bytes | str]:
+    """Return events as one piece, their envelopes behind it; what several in a row have in common is said once."""
+    row: list[Any] = ["events"]
+    envelopes: list[str] = []
+    common: Step | None = None
+    for step in steps:
+        alike = step[2:4] + step[5:]
+        if alike != common:
+            common, many_at = alike, len(row) + len(alike)
+            row += (*alike, 0)
+        row[many_at] += 1
+        row.append(step[1])
+        envelopes.append(step[4])
+    return [packed(row), *envelopes]
+
+
+def _row_of(step: Step) -> tuple[str, Step]:
+    """Return the kind of row a step may stand in and what it says there, or the step."""
     if step[0] == "event":
-        _, event_id, event_type, lane, envelope, *others = step
-        return "events", (event_id, event_type, lane, *others), envelope
+        return "events", step
     if step[0] == "delayed" and len(step) == _WITHOUT_KEY and step[5][2][0] == "event":
         _, entry_id, due_ms, priority, _, (_, _, firing, facts) = step
         if (body := event_body(firing, facts)) is not None:
-            return "delayed_events", (entry_id, due_ms, priority, firing[7], _as_text(body)), None
-    return "", step, None
+            return "delayed_events", (entry_id, due_ms, priority, firing[7], _as_text(body))
+    return "", step
 
 
 def _as_text(body: bytes) -> msgspec.Raw:

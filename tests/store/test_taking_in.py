@@ -37,6 +37,42 @@ def test_steps_of_all_kinds_are_taken_in_together_and_told_of_in_their_order(his
     ]  # fmt: skip
 
 
+def test_events_that_differ_in_anything_are_each_taken_in_as_they_are(historian: Historian) -> None:
+    """What several in a row have in common travels once, so each difference alone has to begin anew."""
+    given: list[tuple[str, int, dict[str, Any]]] = [
+        ("order.paid", 5, {}), ("order.paid", 5, {}), ("order.sent", 5, {}),
+        ("order.sent", 8, {}), ("order.sent", 8, {}), ("order.sent", 8, {"expire_after_ms": 500}),
+        ("order.sent", 8, {"chain": "c"}), ("order.sent", 8, {"chain": "c"}),
+        ("order.sent", 8, {"key": "k", "window_ms": 1000}), ("order.sent", 8, {"key": "k", "window_ms": 1000}),
+        ("system.startup", 8, {}), ("order.paid", 5, {}),
+    ]  # fmt: skip
+    steps = [
+        event_step(f"e{number}", event_type, lane, f'{{"id":"e{number}","type":"{event_type}"}}', **others)
+        for number, (event_type, lane, others) in enumerate(given)
+    ]
+    told = _taken_in(historian, *steps)
+    assert [one[0] for one in told] == [b"stored"] * 9 + [b"duplicate"] + [b"stored"] * 2
+    assert told[9][1] == b"e8"
+    logs = {
+        home: [
+            (fields[1].split(b'"')[3].decode(), fields[4:])
+            for _, fields in historian.link.call("XRANGE", log, "-", "+")
+        ]
+        for home, log in ((home, f"{historian.keys.prefix}:log:{home}") for home in ("5", "8", "system"))
+    }
+    expires = [b"x", str(T0 + 500).encode()]
+    assert logs["5"] == [("e0", []), ("e1", []), ("e2", []), ("e11", [])]
+    assert logs["8"] == [
+        ("e3", []), ("e4", []), ("e5", expires), ("e6", []), ("e7", []), ("e8", []), ("e10", []),
+    ]  # fmt: skip
+    assert logs["system"] == [("e10", [])]
+    assert historian.link.call("STRLEN", f"{historian.keys.prefix}:chain:c") == 2 * 11
+    numbers = [
+        fields[3] for _, fields in historian.link.call("XRANGE", historian.keys.type_index("order.sent"), "-", "+")
+    ]
+    assert numbers == [b"%d" % number for number in range(1, 8)]
+
+
 def test_an_event_that_its_type_refuses_leaves_its_id_free(historian: Historian) -> None:
     historian.link.call("SET", historian.keys.type_index("order.paid"), "no stream")
     with pytest.raises(RedisRefusedError, match="WRONGTYPE"):

@@ -14,10 +14,11 @@ KEYS
      cron:history:<name>
 ARGV
   1    now_ms    the caller's clock
-  2..  steps     msgpack, as includes/carry_out describes them; or {"events", ...}, with what the steps of any number of
-                 events have behind their kind, in turn, but for the envelopes: those follow, each as it is. Within the
-                 msgpack they would be made text twice, which takes Lua longer than all the rest of it. Or {"delayed_events",
-                 ...}, as includes/add_delayed_events has it
+  2..  steps     msgpack, as includes/carry_out describes them; or {"events", ...}: of any number of events in a row that are
+                 alike the type, lane, key or false, window ms, chain or false, expire after ms, how many they are, and the id
+                 of each; then of the next such. Their envelopes follow, each as it is: within the msgpack they would be made
+                 text twice, which takes Lua longer than all the rest of it. Or {"delayed_events", ...}, as
+                 includes/add_delayed_events has it
 RETURNS
   for each step, and each of several events, what came of it: {"stored", id}, {"duplicate", id, envelope},
   {"queued", entry}, {"delayed", id}, {"exists", id}, {"taken", id}, {"taken", actor}, or what includes/cron_steps.lua
@@ -26,14 +27,22 @@ RETURNS
 local prefix = KEYS[1]
 local now_ms = tonumber(ARGV[1])
 
--- What each of {"events", ...} has there.
-local width = 7
+-- How many events {"events", ...} has, and envelopes behind it.
+local function count_events(step)
+  local many, at = 0, 8
+  while at <= #step do
+    many = many + step[at]
+    at = at + step[at] + 7
+  end
+  return many
+end
+
 local taken_in, are_messages, at = {}, true, 2
 while at <= #ARGV do
   local step = cmsgpack.unpack(ARGV[at])
   taken_in[#taken_in + 1] = step
   are_messages = are_messages and step[1] == "message"
-  at = at + 1 + (step[1] == "events" and (#step - 1) / width or 0)
+  at = at + 1 + (step[1] == "events" and count_events(step) or 0)
 end
 
 -- include: next_entry
@@ -69,11 +78,15 @@ local results = {}
 
 -- Returns where the last of their envelopes stands, which follow the argument at `envelope_at`.
 local function store_events(step, envelope_at)
-  for value = 2, #step, width do
-    local event_id, event_type, lane, once, window_ms, chain, expire_after_ms = unpack(step, value, value + width - 1)
-    envelope_at = envelope_at + 1
-    results[#results + 1] =
-      store_event(event_id, event_type, lane, ARGV[envelope_at], once, window_ms, chain, expire_after_ms) or 1
+  local at, last, result_at = 2, #step, #results
+  while at < last do
+    local event_type, lane, once, window_ms, chain, expire_after_ms, many = unpack(step, at, at + 6)
+    local group = group_of(event_type, lane, expire_after_ms)
+    for event_at = at + 7, at + 6 + many do
+      envelope_at, result_at = envelope_at + 1, result_at + 1
+      results[result_at] = store_event(step[event_at], ARGV[envelope_at], group, once, window_ms, chain) or 1
+    end
+    at = at + 7 + many
   end
   return envelope_at
 end

@@ -10,7 +10,7 @@ is the correlation id, where that may be shared with another event. So long afte
 still begin.
 Returns {"stored", id} or {"duplicate", id of the first, its envelope or false once that is trimmed}.
 
-Uses: prefix, now_ms, at_end, next_entry, number_entry, chain_place, count, forget_cancelled, note_expiry
+Uses: prefix, now_ms, at_end, next_entry, numbers_of, next_number, chain_place, count, forget_cancelled, note_expiry
 ]]
 local function stored_event(event_id)
   local known = redis.call("HMGET", prefix .. ":event:" .. event_id, "log", "status", "envelope")
@@ -38,39 +38,34 @@ local function take_key_once(once, event_id, window_ms)
   redis.call("SET", prefix .. ":once:" .. once, until_ms, "PX", 2 * window_ms)
 end
 
--- Of each type its stream and its class, and of each lane and class its log and where the numbers of that are kept: put
--- together once.
-local types, homes = {}, {}
-
-local function type_of(event_type)
-  local found = types[event_type]
-  if not found then
-    local class = string.match(event_type, "^(system)%.") or string.match(event_type, "^(cron)%.")
-    found = { stream = prefix .. ":type:" .. event_type, class = class }
-    types[event_type] = found
-  end
-  return found
-end
-
-local function home_of(home)
-  local found = homes[home]
-  if not found then
-    found = { log = prefix .. ":log:" .. home, number = "number:" .. home, place = home .. ":", name = tostring(home) }
-    homes[home] = found
-  end
-  return found
-end
-
-local added_bytes = 0
-
-at_end[#at_end + 1] = function()
-  if added_bytes > 0 then redis.call("HINCRBY", prefix .. ":history", "added_bytes", added_bytes) end
-end
-
 -- When a delivery of the event may begin no more, in ms; nil when it always may.
 local function expiry_of(expire_after_ms, due_ms)
   if not expire_after_ms or expire_after_ms == 0 then return nil end
   return string.format("%.0f", (due_ms or now_ms) + expire_after_ms)
+end
+
+-- What events of one type, lane and age have in common, put together once: the stream of the type; the log that is their
+-- home, and how a place there begins; the stream of their lane, where that is another; and the numbers of type and log.
+local groups = {}
+
+local function group_of(event_type, lane, expire_after_ms, due_ms)
+  local expires_ms, last = expiry_of(expire_after_ms, due_ms), groups[event_type]
+  if last and last.lane == lane and last.expires_ms == expires_ms then return last end
+  local class = string.match(event_type, "^(system)%.") or string.match(event_type, "^(cron)%.")
+  local home = tostring(class or lane)
+  local group = {
+    type = event_type, lane = lane, expires_ms = expires_ms, stream = prefix .. ":type:" .. event_type, home = home,
+    log = prefix .. ":log:" .. home, place = home .. ":", lane_stream = class and prefix .. ":log:" .. lane,
+    type_numbers = numbers_of(":types", event_type), log_numbers = numbers_of(":history", "number:" .. home),
+  }
+  groups[event_type] = group
+  return group
+end
+
+local added_bytes, events_key = 0, prefix .. ":event:"
+
+at_end[#at_end + 1] = function()
+  if added_bytes > 0 then redis.call("HINCRBY", prefix .. ":history", "added_bytes", added_bytes) end
 end
 
 -- Whether anything was: only then may an id have a record and be free, as that of an event cancelled before it fired.
@@ -84,36 +79,31 @@ end
 -- Redis takes back nothing that was written before an error, and whoever met one tries again. So the keys whose names
 -- users choose come first: a record, an idempotency key or a chain of another type fails when it is read. What fails
 -- at the type gives the record up again. Only then the event enters the log.
--- Takes what a step has behind its kind; returns nil when the event was stored.
-local function store_event(event_id, event_type, lane, envelope, once, window_ms, chain, expire_after_ms, due_ms)
+-- Takes a group as `group_of` returns it, and the rest of what a step has; returns nil when the event was stored.
+local function store_event(event_id, envelope, group, once, window_ms, chain)
   if once or may_be_cancelled() then
     local first = stored_event(event_id) or (once and first_under_key(once))
     if first then return first end
   end
   if chain then check_chain(chain) end
-  local entry, its_type, record = next_entry(), type_of(event_type), prefix .. ":event:" .. event_id
-  local class = its_type.class
-  local home, expires_ms = home_of(class or lane), expiry_of(expire_after_ms, due_ms)
-  if redis.call("HSETNX", record, "log", home.place .. entry) == 0 then return stored_event(event_id) end
+  local entry, record, expires_ms = next_entry(), events_key .. event_id, group.expires_ms
+  if redis.call("HSETNX", record, "log", group.place .. entry) == 0 then return stored_event(event_id) end
 
-  local number = number_entry(":types", event_type)
-  local added = redis.pcall("XADD", its_type.stream, entry, "l", home.name, "n", number)
+  local added = redis.pcall("XADD", group.stream, entry, "l", group.home, "n", next_number(group.type_numbers))
   if type(added) == "table" then
     redis.call("HDEL", record, "log")
     error(added.err, 0)
   end
-  number = number_entry(":history", home.number)
   if expires_ms then
-    redis.call("XADD", home.log, entry, "e", envelope, "n", number, "x", expires_ms)
+    redis.call("XADD", group.log, entry, "e", envelope, "n", next_number(group.log_numbers), "x", expires_ms)
   else
-    redis.call("XADD", home.log, entry, "e", envelope, "n", number)
+    redis.call("XADD", group.log, entry, "e", envelope, "n", next_number(group.log_numbers))
   end
-  if class then
-    local stream = home_of(lane).log
+  if group.lane_stream then
     if expires_ms then
-      redis.call("XADD", stream, entry, "e", envelope, "x", expires_ms)
+      redis.call("XADD", group.lane_stream, entry, "e", envelope, "x", expires_ms)
     else
-      redis.call("XADD", stream, entry, "e", envelope)
+      redis.call("XADD", group.lane_stream, entry, "e", envelope)
     end
   else
     added_bytes = added_bytes + #envelope
@@ -121,13 +111,13 @@ local function store_event(event_id, event_type, lane, envelope, once, window_ms
   if once then take_key_once(once, event_id, window_ms) end
   if expires_ms then note_expiry(event_id, expires_ms) end
   enter_pending(event_id)
-  if chain then chain_place(chain, event_id, home.name, entry) end
-  count_event(event_type, "published")
+  if chain then chain_place(chain, event_id, group.home, entry) end
+  count_event(group.type, "published")
   return nil
 end
 
 local function add_event(step, due_ms)
   local _, event_id, event_type, lane, envelope, once, window_ms, chain, expire_after_ms = unpack(step, 1, 9)
-  return store_event(event_id, event_type, lane, envelope, once, window_ms, chain, expire_after_ms, due_ms)
-    or { "stored", event_id }
+  local group = group_of(event_type, lane, expire_after_ms, due_ms)
+  return store_event(event_id, envelope, group, once, window_ms, chain) or { "stored", event_id }
 end

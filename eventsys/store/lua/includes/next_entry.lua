@@ -9,8 +9,8 @@ Uses: prefix, now_ms
 ]]
 local entry_clock = prefix .. ":clock"
 local entry_ms, entry_number
--- The first part of the name, written once a millisecond: printing such a number is what costs most of this.
-local entry_head
+-- The name with its first part, written once a millisecond: printing such a number is what costs most of this.
+local entry_format
 local at_end = {}
 
 local function next_entry()
@@ -24,12 +24,12 @@ local function next_entry()
     end
   end
   if now_ms > entry_ms then
-    entry_ms, entry_number, entry_head = now_ms, 0, nil
+    entry_ms, entry_number, entry_format = now_ms, 0, nil
   else
     entry_number = entry_number + 1
   end
-  entry_head = entry_head or string.format("%.0f-", entry_ms)
-  return entry_head .. string.format("%d", entry_number)
+  entry_format = entry_format or string.format("%.0f-%%d", entry_ms)
+  return string.format(entry_format, entry_number)
 end
 
 local function keep_entry_clock()

@@ -8,20 +8,27 @@ Uses: prefix, at_end
 ]]
 local numbers, numbered = {}, {}
 
--- `hash` and `field` are where the stream's newest number is kept.
-local function number_entry(hash, field)
+-- The numbers of a stream; `hash` and `field` are where the newest is kept.
+local function numbers_of(hash, field)
   local of_hash = numbers[hash]
   if not of_hash then
     of_hash = {}
     numbers[hash] = of_hash
   end
   local last = of_hash[field]
-  if last then
-    last.number, last.unwritten = last.number + 1, last.unwritten + 1
-  else
-    last = { hash = hash, field = field, number = redis.call("HINCRBY", prefix .. hash, field, "1"), unwritten = 0 }
+  if not last then
+    last = { hash = hash, field = field, unwritten = 0 }
     of_hash[field] = last
     numbered[#numbered + 1] = last
+  end
+  return last
+end
+
+local function next_number(last)
+  if last.number then
+    last.number, last.unwritten = last.number + 1, last.unwritten + 1
+  else
+    last.number = redis.call("HINCRBY", prefix .. last.hash, last.field, "1")
   end
   return string.format("%d", last.number)
 end
