@@ -24,6 +24,16 @@ class Group(TyperGroup):
                 param.default = False
         return super().parse_args(ctx, args)
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; a value that cannot be is told as the shell would, and not as pydantic does for typer."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            from eventsys.cli.wording import without_pydantic
+
+            error.message = without_pydantic(error.message)
+            raise
+
 
 class Family(Group):
     """A family of commands.

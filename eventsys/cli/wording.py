@@ -29,6 +29,15 @@ _WORDS = tuple(
     )
 )
 
+#: What pydantic says of the value of an option.
+_OF_VALUES = (
+    ("Value error, ", ""),
+    ("Input should be a valid integer, unable to parse string as an integer", "it must be a whole number"),
+    ("Input should be a valid number, unable to parse string as a number", "it must be a number"),
+    ("Input should be greater than or equal to ", "it must be at least "),
+    ("Input should be less than or equal to ", "it must be at most "),
+)
+
 #: A keyword with its value, or as such; the first of a list of faults; and a long one wherever it stands by itself.
 _KEYWORD = re.compile(
     rf"(?<![\w.'\"/-])(?:(?P<given>{_PLAIN}|{_JOINED})=(?=(?P<value>['\"\d])?)"
@@ -42,6 +51,13 @@ def in_options(text: str) -> str:
     for python, shell in _WORDS:
         text = python.sub(shell, text)
     return _KEYWORD.sub(_option, text)
+
+
+def without_pydantic(text: str) -> str:
+    """Return what is wrong with the value of an option, as far as pydantic said it, for who has not heard of that."""
+    for said, meant in _OF_VALUES:
+        text = text.replace(said, meant)
+    return text
 
 
 def _option(found: re.Match[str]) -> str:

@@ -124,6 +124,28 @@ def test_what_is_wrong_is_told_by_options_and_values_that_can_be_typed(
 
 
 @pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["publish", "a.b", "{}", "--priority", "urgent"],
+            "'urgent' is not one of 'low', 'normal', 'high', 'critical'",
+        ),
+        (["events", "ls", "--limit", "many"], "it must be a whole number"),
+        (["events", "ls", "--limit", "0"], "it must be at least 1"),
+        (["events", "ls", "--limit", "501"], "it must be at most 500"),
+        (["top", "--every", "often"], "it must be a number"),
+    ],
+)
+def test_a_value_that_an_option_does_not_take_is_told_without_pydantics_words(arguments: list[str], said: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    told = " ".join(result.stderr.replace("\u2502", " ").split())
+    assert said in told
+    assert "Value error" not in told
+    assert "Input" not in told
+
+
+@pytest.mark.parametrize(
     "said", ["no event 'max_runs' is recorded", "no cron task 'at=5'; eventsys cron ls shows all", "a.payload=1 is"]
 )
 def test_what_only_looks_like_a_keyword_stays_as_it_was_typed(said: str) -> None:
