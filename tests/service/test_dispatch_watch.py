@@ -26,7 +26,7 @@ def _told(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [one for one in actions if one in {"nobody_dispatches", "dispatched_now"}]
 
 
-@pytest.mark.usefixtures("impatient")
+@pytest.mark.usefixtures("impatient", "rounds_by_hand")
 @pytest.mark.parametrize("is_declared_in_code", [False, True])
 def test_a_process_that_starts_its_handlers_alone_is_told_that_nobody_dispatches(
     events: EventService, caplog: pytest.LogCaptureFixture, is_declared_in_code: bool
