@@ -40,20 +40,26 @@ def definition_of(
 
 
 def checked(definition: CronDefinition, given: dict[str, Any]) -> CronDefinition:
-    """Return a definition if all that was given means something for what it does: nothing is kept that has no effect.
+    """Return a definition if all that was given means something for what it does, without what else has no effect.
+
+    What a task handed over before it was to do something else is taken out: it would be shown as if it were used.
 
     Raises:
         CronTaskError: If something would be handed over that an event, or an actor, does not take.
     """
     name, actor = definition.name, definition.actor
-    for option in _OF_ACTOR if actor is None else _OF_EVENT:
+    meaningless = _OF_ACTOR if actor is None else _OF_EVENT
+    for option in meaningless:
         if given.get(option):
             does = f"publishes {definition.event_type!r}" if actor is None else f"sends a message to actor {actor!r}"
             other, way = ("an actor", "actor=") if actor is None else ("an event", "event_type=")
             raise CronTaskError(
                 f"cron task {name!r} {does}, and {option}= is for {other}; leave it out, or give {way} instead"
             )
-    return definition
+    fields = CronDefinition.model_fields
+    return definition.model_copy(
+        update={option: fields[option].get_default(call_default_factory=True) for option in meaningless}
+    )
 
 
 def with_actor(broker: EventBroker, given: dict[str, Any]) -> dict[str, Any]:

@@ -135,6 +135,17 @@ def test_every_option_says_what_it_says_in_python(events: EventService, run: Run
         assert fact in shown
 
 
+def test_what_a_task_handed_over_is_gone_once_it_does_something_else(events: EventService, run: Run) -> None:
+    """It was shown as if it were used, and a form that shows it could not be sent."""
+    run(*CREATE, "--payload", '{"days": 7}')
+    run("cron", "update", "reports", "--clear", "publish", "--actor", "tidy", "--actor-args", "[1]", "--queue", "slow")
+    task = events.cron.get("reports")
+    assert (task.payload, task.actor_args, task.queue) == ({}, (1,), "slow")
+    run("cron", "update", "reports", "--clear", "actor", "--publish", "report.due")
+    task = events.cron.get("reports")
+    assert (task.actor_args, task.queue) == ((), None)
+
+
 def test_what_was_said_of_a_task_can_be_taken_back(events: EventService, run: Run) -> None:
     run(*CREATE, "--max-runs", "3", "--ends-at", "2099-01-01", "--catch-up-all", "--max-retries", "1")
     cleared = [word for name in ("max-runs", "ends-at", "max-retries") for word in ("--clear", name)]
