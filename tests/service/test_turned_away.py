@@ -11,6 +11,8 @@ from eventsys.store.scripts import script
 from tests.support.services import Services
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.usefixtures("rounds_by_hand")
+
 
 def _handle(event: Event) -> None:
     """Do nothing."""
@@ -44,7 +46,6 @@ def test_what_waits_for_its_next_try_keeps_what_has_ended_from_being_settled(ser
     events.subscribe("a.b", _handle, name="mine")
     queue = events.broker.actors["mine"].queue_name
     events.unsubscribe("a.b", "mine")
-    # Its own queue, and in this order: a round that is made meanwhile, or began before, settles what has nothing left.
     link.call("HSET", keys.delayed_queues, queue, 1)
     link.call("HSET", keys.subscriptions_ended, "mine", queue)
     assert not events.bus.tending.settle("mine", queue), "a look that passed one over is made again"
