@@ -40,8 +40,8 @@ def test_a_dry_run_counts_and_gives_nothing(events: EventService, seen: list[str
 
 
 def test_a_replay_is_begun_shown_and_cancelled(events: EventService, seen: list[str], run: Run) -> None:
-    begun = Replay.model_validate_json(run("events", "replay", "--sub", "ship", "--rate", "6/m", "--yes", "--json"))
-    assert begun.rate == 0.1
+    begun = Replay.model_validate_json(run("events", "replay", "--sub", "ship", "--rate", "36/h", "--yes", "--json"))
+    assert begun.rate == 0.01
     assert "@" in begun.requested_by
     assert begun.id in run("replays", "ls")
     assert "ship#1" in run("replays", "show", begun.id)

@@ -65,6 +65,7 @@ def test_an_open_breaker_is_told_with_what_closes_it(services: Services, events:
         raise ConnectionError("the carrier is down")
 
     services.work(events)
+    eventually(lambda: events.subscriptions.get("ship").hosts)
     for _ in range(2):
         events.wait(events.publish("order.paid", {}).id, "60s")
     found = finding(events, "subscriptions")
