@@ -35,7 +35,8 @@ def provider() -> Provider:
 
 
 def _state(events: EventService) -> SubscriptionState:
-    return events.subscriptions.get("h").state
+    """Return it once the first round of a worker has said that it hosts it: until then nobody does."""
+    return eventually(lambda: (standing := events.subscriptions.get("h")).hosts and standing).state
 
 
 @pytest.mark.redis62
