@@ -17,6 +17,7 @@ from eventsys.errors import CronTaskError, InvalidEventError
 from eventsys.model.cron_schedule import CronSchedule
 from eventsys.model.durations import TEN_YEARS, Duration
 from eventsys.model.event_types import check_event_type
+from eventsys.model.identifiers import FOLDERS
 from eventsys.model.misfits import misfits
 from eventsys.model.payloads import ANY_LENGTH, encode_payload
 from eventsys.model.priority import Priority
@@ -158,7 +159,8 @@ class CronDefinition(BaseModel):
             InvalidScheduleError: If the schedule or the zone cannot be.
             CronTaskError: If something else cannot be; the message names it.
         """
-        check_task_name(given.get("name"))
+        if check_task_name(given.get("name")) in FOLDERS:
+            raise CronTaskError(f"the name {given['name']!r} means a folder where an address ends with it; use letters")
         _check_known(given, cls.model_fields)
         schedule = CronSchedule(given.get("schedule", ""), given.get("timezone", "UTC"))
         try:

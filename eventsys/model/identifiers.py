@@ -23,7 +23,7 @@ _BLOCK = struct.Struct("<512Q")  # random words fetched at once: 4 KiB, about 15
 
 # Browsers and HTTP clients take these out of a path before they ask, escaped or not: nothing of such an id could be
 # shown or changed by HTTP.
-_FOLDERS = (".", "..")
+FOLDERS = (".", "..")
 
 
 class _Sequence:
@@ -109,7 +109,7 @@ def check_own_id(text: str) -> str:
     Raises:
         InvalidEventError: If it cannot.
     """
-    if text in _FOLDERS:
+    if text in FOLDERS:
         raise InvalidEventError(
             f"event id {text!a} means a folder where an address ends with it; use letters and digits"
         )

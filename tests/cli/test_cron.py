@@ -71,6 +71,7 @@ def test_tasks_and_runs_are_listed(events: EventService, run: Run) -> None:
             2,
             "either",
         ),
+        (["create", "..", "--schedule", "@daily", "--publish", "a.b"], 2, "the name '..' means a folder"),
         (["update", "reports"], 2, "say what is to change"),
         (["update", "reports", "--max-runs", "3", "--clear", "max-runs"], 2, "or --clear it"),
         (["show", "nobody"], 1, "nobody"),
