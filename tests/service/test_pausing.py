@@ -222,6 +222,7 @@ def test_what_is_resumed_and_has_no_handler_anywhere_is_unhosted_and_a_problem(s
     before.bus.prepare()
     now.on("c.d", name="other")(lambda event: None)
     services.work(now)
+    eventually(lambda: now.subscriptions.get("other").hosts)
     event = now.publish("a.b", {})
     eventually(lambda: now.subscriptions.get("h").waiting == 1)
     now.subscriptions.pause("h")
