@@ -56,6 +56,9 @@ if are_messages then
   return queued
 end
 
+-- A function of its own, because the functions made in it take hold of what stands above without a search; among the
+-- locals of one level Lua looks for each that they use, one after the other, from the newest.
+local function take_in()
 -- include: carry_out
 
 local function is_full()
@@ -111,3 +114,6 @@ keep_counts()
 keep_entry_clock()
 if not is_fine then error(problem, 0) end
 return results
+end
+
+return take_in()

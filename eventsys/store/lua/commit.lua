@@ -67,6 +67,9 @@ if ARGV[5] == "" and ARGV[8] == "" and #ARGV == 9 and not has_crashes then
   return { version }
 end
 
+-- A function of its own, because the functions made in it take hold of what stands above without a search; among the
+-- locals of one level Lua looks for each that they use, one after the other, from the newest.
+local function end_attempts()
 -- include: carry_out
 -- include: finish_event
 -- include: end_delivery
@@ -320,3 +323,6 @@ keep_counts()
 keep_entry_clock()
 exceptions[#exceptions + 1] = redis.call("GET", prefix .. ":subscriptions:version") or "0"
 return exceptions
+end
+
+return end_attempts()
