@@ -307,7 +307,7 @@ def test_workers_are_shown_with_what_they_run(
         may_end.wait(60)
 
     quick_work()
-    eventually(events.machinery.processes)
+    events.broker.presence.appear()  # its threads may not have come so far yet
     events.broker.presence.note_reload("NameError: no such name")
     event = events.publish("order.paid", {})
     assert begun.wait(60)
