@@ -31,7 +31,8 @@ class Held:
 def two(services: Services) -> tuple[EventService, EventService]:
     """A process that subscribes at run time, with one thread, and a worker that dispatches to it."""
     events = services.make(bus={"worker_count": 1})
-    events.broker.work.lease = Lease(beat_s=3_600.0)  # it does not say that it lives after a test said that it is dead
+    # It lives for an hour, and does not say so again after a test said that it is dead.
+    events.broker.work.lease = Lease(lease_ms=3_600_000, beat_s=3_600.0)
     worker = services.make(name=events.settings.name)
     services.work(worker, queues={LOG_QUEUE})
     return events, worker
