@@ -13,12 +13,11 @@ from typing import Any
 
 from eventsys.clock import Clock
 from eventsys.errors import EventsysError, RedisUnavailableError
-from eventsys.store.commit_batch import CommitBatch
-from eventsys.store.link import Link, run_script
-from eventsys.store.scripts import script
+from eventsys.store.link import Link
 
 from .backlog import Backlog
-from .finished import Finished, add_shared
+from .commit_trip import CommitTrip, Fetched
+from .finished import Finished
 from .messages import Place
 
 #: Most attempts one script ends: it blocks Redis for about 10 µs each.
@@ -76,16 +75,14 @@ class Committer:
         subscriptions_changed: Callable[[], None] = lambda: None,
         by_hand: bool = False,
     ) -> None:
-        self._channel = link.channel()
-        self._prefix = prefix
-        self._clock = clock
-        self._retention_ms = retention_ms
+        self._trip, self._aside = (
+            CommitTrip(link.channel(), prefix, clock, retention_ms, lease_ended, subscriptions_changed)
+            for _ in range(2)
+        )
         self._forget = forget
-        self._lease_ended = lease_ended
         self._committed_at = self._batched_at = 0.0
         self._more_is_coming = more_is_coming
-        self._subscriptions_changed = subscriptions_changed
-        self._may_have_run, self._version = False, b""
+        self._may_have_run = False
         self._waiting, self._batched = deque[Finished](), deque[Finished]()
         self._committing = 0
         self.backlog = Backlog(lambda: len(self._waiting) + len(self._batched) + self._committing)
@@ -94,7 +91,6 @@ class Committer:
         self._settled, self._starting = threading.Condition(), threading.Lock()
         self._thread: threading.Thread | None = None
         self._by_hand = threading.RLock() if by_hand else None
-        self._script = script("commit")
 
     def put(self, finished: Finished) -> None:
         """Take an attempt that is over; it is committed within a few milliseconds, at once when nothing else runs."""
@@ -116,6 +112,29 @@ class Committer:
         self.backlog.weigh_all(finished)
         self._batched.extend(finished)
         self._taken()
+
+    def commit_here(self, one: Finished, wanted: Sequence[str | int]) -> list[Fetched] | None:
+        """Commit an attempt in the caller's thread, whoever else commits meanwhile; where that fails, as `put` does.
+
+        Args:
+            one: The attempt, which ends by dispatching an event.
+            wanted: Lanes, each with how many of the deliveries put there are this process's at once.
+
+        Returns:
+            Those deliveries; None where the answer was lost, and with it which they are.
+        """
+        self.backlog.weigh_all([one])
+        try:
+            results = self._aside.make([one], wanted=wanted)
+        except Exception as problem:
+            one.may_have_run = isinstance(problem, RedisUnavailableError) and problem.may_have_run
+            self._waiting.append(one)
+            self._taken()
+            return None
+        self._settle([one], results)
+        if self._waiting:
+            self._taken()
+        return self._aside.fetched
 
     def _taken(self, *, is_suspect: bool = False) -> None:
         if self._by_hand is not None:
@@ -155,7 +174,8 @@ class Committer:
         self._wake.set()
         if self._thread is not None:
             self._thread.join(1.0)
-        self._channel.close()
+        self._trip.close()
+        self._aside.close()
         return complete
 
     def _start(self) -> None:
@@ -227,10 +247,10 @@ class Committer:
         self._urgent.clear()
 
     def _commit_or_wait(self, batch: list[Finished]) -> None:
-        self._may_have_run = False
+        self._may_have_run = any(one.may_have_run for one in batch)
         while not self._is_closing:
             try:
-                results = self._commit(batch)
+                results = self._trip.make(batch, may_have_run=self._may_have_run)
             except RedisUnavailableError as error:
                 self._may_have_run = self._may_have_run or error.may_have_run
                 logger.warning(
@@ -265,43 +285,6 @@ class Committer:
             exc_info=problem,
         )  # fmt: skip
         self._conclude(batch, ["lost"] * len(batch))
-
-    def _commit(self, batch: list[Finished]) -> list[str]:
-        """Commit what was held under each name by itself: there is one, but for a process that was paused."""
-        first = batch[0].place.holder
-        if all(one.place.holder == first for one in batch):
-            return self._commit_held(first, batch)
-        results = ["ok"] * len(batch)
-        holders: dict[str, list[int]] = {}
-        for at, one in enumerate(batch):
-            holders.setdefault(one.place.holder, []).append(at)
-        for holder, places in holders.items():
-            for at, result in zip(places, self._commit_held(holder, [batch[at] for at in places]), strict=True):
-                results[at] = result
-        return results
-
-    def _commit_held(self, holder: str, batch: list[Finished]) -> list[str]:
-        written = CommitBatch([(one.place.stream, one.place.entry, one.ending, one.steps, one.gate) for one in batch])
-        add_shared(written, batch)
-        repeats: list[Exception] = []
-        exceptions = run_script(
-            self._channel, self._script, self._prefix, self._clock.now_ms(), holder, self._retention_ms,
-            *written.arguments(), on_repeat=repeats.append,
-        )  # fmt: skip
-        may_have_run = self._may_have_run or bool(repeats)
-        if exceptions == [b"ended"]:
-            self._lease_ended()
-            return ["lost"] * len(batch)
-        version = exceptions.pop()
-        if version != self._version:
-            self._version = version
-            self._subscriptions_changed()
-        results = ["ok"] * len(batch)
-        for at, why in written.exceptions(exceptions):
-            # After a lost reply, what has ended before was ended by this very commit.
-            if not (may_have_run and why == "lost"):
-                results[at] = why
-        return results
 
     def _settle(self, batch: list[Finished], results: list[str]) -> None:
         if results.count("ok") == len(results):

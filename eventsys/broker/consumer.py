@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from dramatiq import Consumer, MessageProxy
@@ -15,9 +16,10 @@ from dramatiq.errors import ConnectionClosed
 from eventsys.errors import BackpressureError, EventsysError, RedisUnavailableError
 from eventsys.model.priority import LANES
 from eventsys.store.keys import GROUP
-from eventsys.store.link import run_script_once
+from eventsys.store.link import run_script, run_script_once
 from eventsys.store.scripts import script
 
+from .commit_trip import Fetched
 from .endings import ending_of_junk
 from .lanes import Entry, LaneReader
 from .messages import ForgedError, Place, Received, UndecodableError, read_entry
@@ -69,6 +71,7 @@ class EventConsumer(Consumer):
         self._holder = ""
         self._is_busy = False
         self._is_suspects_turn = True
+        self._has_lost_some = False
 
     def __next__(self) -> Received | None:
         """Return the next message, or None when there was none for a while.
@@ -102,6 +105,35 @@ class EventConsumer(Consumer):
         messages = [first, *self._ready]
         self._ready.clear()
         return messages
+
+    def room(self) -> int:
+        """Return how many messages could begin at once while this waits for its queue to have some; else 0."""
+        work = self._work
+        if not self.patience.is_on or work.is_ending or self._holder != work.presence.name:
+            return 0
+        if work.presence.is_paused(self.queue) or work.presence.has_leftovers(self.queue):
+            return 0
+        return max(0, self._prefetch.threads - work.in_flight.held(self.queue))
+
+    def find_lost(self) -> None:
+        """Look for what another thread fetched for this one, with an answer that was lost."""
+        self._has_lost_some = True
+        self.patience.wake()
+
+    def accept(self, fetched: Fetched, *, over: Collection[tuple[str, str, str]]) -> list[Received]:
+        """Return the messages that another thread fetched for this one, which waits meanwhile.
+
+        Args:
+            fetched: What it fetched, under the name that this process has now.
+            over: What was over before it could be noted here.
+
+        Raises:
+            EventsysError: If Redis had to be asked whether they may begin now, and does not answer.
+        """
+        stream, entries = fetched
+        lane = self._lane_of[stream]
+        messages = self._noted([((lane, entry, fields), False) for entry, fields in entries], over=over)
+        return self._admitted(messages, self._work.link.run) if self._work.gates.watched else messages
 
     def ack(self, message: MessageProxy) -> None:
         """End the attempt at a message that was handled, or that is to be tried again."""
@@ -142,7 +174,8 @@ class EventConsumer(Consumer):
         if work.is_ending or work.presence.is_paused(self.queue):
             threading.Event().wait(min(self._timeout_ms / 1000, PAUSED_S))
             return []
-        if self._holder != work.presence.name:
+        if self._holder != work.presence.name or self._has_lost_some:
+            self._has_lost_some = False
             self._begin()
             if self._ready:
                 return []
@@ -185,7 +218,9 @@ class EventConsumer(Consumer):
         entries: list[Entry] = []
         problem: RedisUnavailableError | None = None
         try:
-            entries = self._reader.read_or_wait(room, self.patience.begin())
+            timeout_ms = self.patience.begin()
+            if not self._has_lost_some:  # whoever said so before this wait began has woken nobody
+                entries = self._reader.read_or_wait(room, timeout_ms)
         except RedisUnavailableError as error:
             problem = error
         finally:
@@ -286,6 +321,13 @@ class EventConsumer(Consumer):
         if entries:
             few = (entries[0], entries[len(entries) // 2], entries[-1])
             self._prefetch.weigh([fields or () for (_, _, fields), _ in few])
+        messages = self._noted(entries, over=over)
+        self._ready.extend(
+            self._admitted(messages, partial(run_script, self._channel)) if self._work.gates.watched else messages
+        )
+
+    def _noted(self, entries: list[tuple[Entry, bool]], *, over: Collection[tuple[str, str, str]]) -> list[Received]:
+        """Note entries as held, and return those that are new and can be read as messages."""
         places = [
             Place(self.queue, lane, self._streams[lane], entry.decode(), self._holder, is_suspect)
             for (lane, entry, _), is_suspect in entries
@@ -306,13 +348,13 @@ class EventConsumer(Consumer):
                 continue
             self._work.in_flight.give(message)
             messages.append(message)
-        self._ready.extend(self._admitted(messages) if self._work.gates.watched else messages)
+        return messages
 
-    def _admitted(self, messages: list[Received]) -> list[Received]:
+    def _admitted(self, messages: list[Received], run: Callable[..., Any]) -> list[Received]:
         """Return the messages that may begin now; the others are left to Redis."""
         work = self._work
         try:
-            begin, others = work.gates.admit(self._channel, work.keys.prefix, work.clock.now_ms(), messages)
+            begin, others = work.gates.admit(run, work.keys.prefix, work.clock.now_ms(), messages)
         except EventsysError:
             # They are pending for this process, and served again by the next connection.
             work.in_flight.hold_no_more([message.place for message in messages])

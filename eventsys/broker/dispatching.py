@@ -1,13 +1,14 @@
-"""Dispatching many events at once, where nobody but us wants to hear of each."""
+"""Dispatching events where nobody but us wants to hear of each: many at once, or one that comes alone."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from .broker import EventBroker
 from .finished import Finished
 from .messages import DISPATCHER, LogMessage, Received
+from .readers import Deliver, Reader
 
 
 def dispatch_all(broker: EventBroker, messages: Sequence[Received]) -> Sequence[Received]:
@@ -16,10 +17,71 @@ def dispatch_all(broker: EventBroker, messages: Sequence[Received]) -> Sequence[
     These are all of them where a middleware of the application may want to see the dispatcher at work, and where the
     lease they were fetched under may have ended; else those that could not be resolved.
     """
+    finished, others = _resolved(broker, messages)
+    if finished:
+        broker.work.in_flight.all_handled(finished[0].place.queue, len(finished))
+        broker.work.committer.put_all(finished)
+    return others
+
+
+def dispatch_alone(
+    broker: EventBroker,
+    messages: Sequence[Received],
+    reader_of: Callable[[str], Reader | None],
+    deliver: Deliver,
+) -> Sequence[Received]:
+    """Dispatch an event that is all that this process has to do, as `dispatch_all` does, and begin with its deliveries.
+
+    Nobody else is woken for the commit, which waits for nothing here. Where a reader of this process waits for the
+    queue of a delivery, that becomes its own in the same step, and it need not be woken to fetch it.
+
+    Args:
+        broker: The broker.
+        messages: The event.
+        reader_of: Returns who reads a queue in this process, if anybody does.
+        deliver: Takes deliveries that can begin.
+    """
+    work = broker.work
+    finished, others = _resolved(broker, messages)
+    for one, message in zip(finished, messages, strict=False):
+        readers, wanted = _wanted(message, reader_of, work.keys.lane)
+        with work.in_flight.watch() as over:
+            fetched = work.committer.commit_here(one, wanted)
+            work.in_flight.all_handled(one.place.queue, 1)
+            if fetched is None:
+                for reader in readers.values():
+                    reader.find_lost()
+            for lane in fetched or ():
+                readers[lane[0].decode()].take_over(lane, over, deliver)
+    return others
+
+
+def _wanted(
+    message: Received, reader_of: Callable[[str], Reader | None], lane_of: Callable[[str, int], str]
+) -> tuple[dict[str, Reader], list[str | int]]:
+    """Return the lanes whose deliveries can begin here at once, with who reads them, and with how many can."""
+    readers: dict[str, Reader] = {}
+    many: dict[str, int] = {}
+    room: dict[str, int] = {}
+    targets = message.targets if isinstance(message, LogMessage) and message.targets is not None else []
+    for at in range(0, len(targets), 4):
+        queue, lane = targets[at + 2], targets[at + 3] or message.place.lane
+        if queue not in room:
+            reader = reader_of(queue)
+            room[queue] = 0 if reader is None else reader.room()
+        if room[queue] > 0 and (reader := reader_of(queue)) is not None:
+            room[queue] -= 1
+            stream = lane_of(queue, lane)
+            readers[stream] = reader
+            many[stream] = many.get(stream, 0) + 1
+    return readers, [value for pair in many.items() for value in pair]
+
+
+def _resolved(broker: EventBroker, messages: Sequence[Received]) -> tuple[list[Finished], Sequence[Received]]:
     work = broker.work
     resolve = getattr(work.actors.get(DISPATCHER), "resolve", None)
     if resolve is None or broker.hooks_may_block or work.is_ending or broker.presence.may_have_ended:
-        return messages
+        return [], messages
     name = broker.presence.name
     finished: list[Finished] = []
     others: list[Received] = []
@@ -28,10 +90,7 @@ def dispatch_all(broker: EventBroker, messages: Sequence[Received]) -> Sequence[
             finished.append(work.dispatched(message))
         else:
             others.append(message)
-    if finished:
-        work.in_flight.all_handled(finished[0].place.queue, len(finished))
-        work.committer.put_all(finished)
-    return others
+    return finished, others
 
 
 def _is_resolved(resolve: Any, message: LogMessage) -> bool:

@@ -53,11 +53,12 @@ class Finished:
         resolve: Computes the ending again when the subscriptions changed under it; None: it was handed back instead.
         gate: What a subscription with limits or a breaker has to be told: its name, and the verdict.
         shared: What it leaves behind together with others, which then are ended by the same script call.
+        may_have_run: Whether its commit was sent before, and the answer lost.
         weight: Bytes that it holds until it is committed, where these are many.
         succeeded: Whether its handler succeeded; said only where something is shared.
     """
 
-    __slots__ = ("done", "ending", "gate", "place", "resolve", "shared", "steps", "succeeded", "weight")
+    __slots__ = ("done", "ending", "gate", "may_have_run", "place", "resolve", "shared", "steps", "succeeded", "weight")
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class Finished:
         weight: int = 0,
     ) -> None:
         self.weight = weight
+        self.may_have_run = False
         self.gate = gate
         self.shared: Shared | None = None
         self.succeeded = False

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from eventsys.model.subscription import Subscription
-from eventsys.store.link import Channel, run_script
 from eventsys.store.scripts import script
 
 from .messages import DeliveryMessage, Received
@@ -56,11 +56,11 @@ class Gates:
         return isinstance(message, DeliveryMessage) and not (message.is_inline or message.is_probe)
 
     def admit(
-        self, channel: Channel, prefix: str, now_ms: int, messages: Sequence[Received]
+        self, run: Callable[..., Any], prefix: str, now_ms: int, messages: Sequence[Received]
     ) -> tuple[list[Received], list[Received]]:
         """Return the messages that begin now, and those that wait in Redis from now on, or are others' by now.
 
-        One round trip where any of them belongs to a watched subscription that this process hosts.
+        One round trip where any of them belongs to a watched subscription that this process hosts; `run` runs a script.
         """
         asked = [one for one in messages if isinstance(one, DeliveryMessage) and self._is_asked_about(one)]
         verdicts: dict[int, int] = {}
@@ -71,7 +71,7 @@ class Gates:
                 for one in part
                 for value in (one.subscription, one.place.stream, one.place.entry, int(one.place.is_suspect))
             ]
-            replies = run_script(channel, script("admit_deliveries"), prefix, now_ms, *arguments)
+            replies = run(script("admit_deliveries"), prefix, now_ms, *arguments)
             verdicts.update({id(one): verdict for one, verdict in zip(part, replies, strict=True)})
         for one in asked:
             one.is_probe = verdicts[id(one)] == _BEGINS and one.subscription in self.closed

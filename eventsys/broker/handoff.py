@@ -60,9 +60,15 @@ class Handoff:
     Deliveries that are handled many at once gather here first. The thread that waits for the next batch to be due is an
     idle one; where none is idle, the next that is looks first.
 
+    One more thread than handle messages may take from here, if one of them leads: that one does something else, until
+    it leaves the lead to whoever is idle next.
+
     Args:
-        threads: How many threads take from here.
+        threads: How many threads handle messages.
         collecting: Where deliveries gather.
+
+    Attributes:
+        has_leader: Whether a thread leads, or none is to.
     """
 
     def __init__(self, threads: int, collecting: Collecting | None = None) -> None:
@@ -79,6 +85,7 @@ class Handoff:
         self._all_work_since: tuple[float, int, float] | None = None
         self._put = 0
         self._messages = 0
+        self.has_leader = True
 
     def new_hand(self) -> Hand:
         """Return the hand of one more thread."""
@@ -97,6 +104,34 @@ class Handoff:
                     heapq.heappush(self._chunks, (priority, self._put, group[start : start + size]))
             self._messages += len(messages)
             self._wake_for_what_waits()
+
+    def keep(self, hand: Hand, messages: Sequence[Received]) -> bool:
+        """Pass messages on by the thread that leads, if another is idle: it handles the first, and leaves the lead.
+
+        Returns:
+            Whether that was done; else nothing was.
+        """
+        with self._changed:
+            if not self._idle or self._waiting():
+                return False
+            hand.append(messages[0])
+            self._messages += 1
+            self.leave_lead()
+        if len(messages) > 1:
+            self.put(messages[1:])
+        return True
+
+    def leave_lead(self) -> None:
+        """Let another thread lead, or the first."""
+        with self._changed:
+            self.has_leader = False
+            self._changed.notify()
+
+    def take_lead(self) -> bool:
+        """Lead from now on, and return True, if no thread does."""
+        with self._changed:
+            is_free, self.has_leader = not self.has_leader, True
+            return is_free
 
     def collect(self, messages: Sequence[Received]) -> None:
         """Take deliveries that are handled many at once; they are passed on when there are enough, or it is time."""
@@ -117,17 +152,25 @@ class Handoff:
             priority = batch.actor.priority if batch.actor is not None else 0
             heapq.heappush(self._chunks, (priority, self._put, [batch]))
 
-    def fill(self, hand: Hand, timeout_s: float) -> None:
-        """Put messages into an empty hand, waiting for some for at most `timeout_s`."""
+    def fill(self, hand: Hand, timeout_s: float) -> bool:
+        """Put messages into an empty hand, waiting for some for at most `timeout_s`.
+
+        Returns:
+            Whether the thread is to lead instead.
+        """
         with self._changed:
+            leads = self.take_lead()
             self._pass_on(self._collecting.take_due(time.monotonic()))
-            if self._is_one_too_many() or not self._take(hand):
+            if not leads and (self._is_one_too_many() or not self._take(hand)):
                 self._wait(timeout_s)
+                leads = self.take_lead()
                 self._pass_on(self._collecting.take_due(time.monotonic()))
-                self._take(hand)
-            if hand and self._idle and not self._has_timekeeper and len(self._collecting):
+                if not leads:
+                    self._take(hand)
+            if (hand or leads) and self._idle and not self._has_timekeeper and len(self._collecting):
                 self._changed.notify()  # this thread may have kept the time; another one has to
             self._wake_for_what_waits()
+            return leads
 
     def _wait(self, timeout_s: float) -> None:
         self._idle += 1
@@ -140,7 +183,7 @@ class Handoff:
                 self._changed.wait(timeout_s)
             if keeps_time:
                 self._has_timekeeper = False
-            if self._idle < self._threads and not self._has_onlooker:
+            if self.has_leader and self._idle < self._threads and not self._has_onlooker:
                 self._look_on()
         finally:
             self._idle -= 1
@@ -150,7 +193,7 @@ class Handoff:
         self._has_onlooker = True
         still = waiting = 0
         try:
-            while self._waiting() and not self._is_blocking() and self._idle < self._threads:
+            while self._waiting() and self.has_leader and not self._is_blocking() and self._idle < self._threads:
                 lengths, begun = [len(hand) for hand in self._hands], self._begun()
                 at, used = time.monotonic(), time.process_time()
                 self._changed.wait(_LOOK_S)

@@ -40,6 +40,11 @@ class InFlight:
         """Whether any message is held that is not over yet."""
         return self._running > 0
 
+    @property
+    def holds_one(self) -> bool:
+        """Whether one message is held that is not over yet, and no more."""
+        return self._running == 1
+
     @contextmanager
     def watch(self) -> Iterator[set[_Key]]:
         """Gather what is forgotten meanwhile: Redis may have called it pending, and it is over by now."""

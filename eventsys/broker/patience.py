@@ -30,6 +30,11 @@ class Patience:
         self._waits = False
         self._was_woken = False
 
+    @property
+    def is_on(self) -> bool:
+        """Whether the reader waits: its queue had nothing for it a moment ago."""
+        return self._waits
+
     def lengthen(self) -> None:
         """Let waits grow: whoever ends this reader wakes it."""
         self._longest_ms = max(LONGEST_MS, self._shortest_ms)

@@ -17,10 +17,12 @@ from .batch import deliveries_of
 from .begun_board import BegunBoard
 from .broker import EventBroker
 from .collecting import Collecting, takes_batches
-from .handoff import Handoff
+from .handoff import Hand, Handoff
+from .log_reader import LogReader
 from .loop_runner import LoopRunner, belongs_on_loop
 from .messages import Received
-from .worker_threads import ConsumerThread, DispatcherThread, WorkerPart, WorkerThread
+from .readers import Deliver, ReaderThread, TickReader
+from .worker_threads import WorkerThread
 
 #: Milliseconds an empty queue is waited for at a time, and so the longest that stopping takes when nothing runs.
 WORKER_TIMEOUT = 1000
@@ -67,7 +69,7 @@ class Worker:
         self.worker_threads = worker_threads
         self.worker_timeout = worker_timeout
         self.async_concurrency = async_concurrency
-        self.consumers: dict[str, ConsumerThread] = {}
+        self.consumers: dict[str, ReaderThread | LogReader] = {}
         self.workers: list[WorkerThread] = []
         self.is_running = False
         self._seen_threads: set[str] = set()
@@ -82,22 +84,26 @@ class Worker:
         self.broker.emit_before("worker_boot", self)
         self.is_running = True
         self.broker.add_middleware(_NewQueues(self))
-        for number in range(self.worker_threads):
-            thread = WorkerThread(self.broker, self._handoff, self.worker_timeout, number)
-            self.workers.append(thread)
-            thread.start()
+        for _ in range(self.worker_threads):
+            self._add_thread()
         self.broker.emit_after("worker_boot", self)
 
     def read(self, queue_name: str) -> None:
         """Read one more queue, unless it is read already or not among `queues`."""
         if queue_name in self.consumers or (self.queues is not None and queue_name not in self.queues):
             return
-        consumer: ConsumerThread
-        if queue_name in {LOG_QUEUE, CRON_QUEUE}:
-            consumer = DispatcherThread(self.broker, queue_name, timeout_ms=self.worker_timeout)
+        consumer: ReaderThread | LogReader
+        if queue_name == LOG_QUEUE:
+            consumer = LogReader(
+                self.broker, queue_name, timeout_ms=self.worker_timeout, handoff=self._handoff,
+                reader_of=self.consumers.get, deliver=self._deliver,
+            )  # fmt: skip
+            self._add_thread()
+        elif queue_name == CRON_QUEUE:
+            consumer = TickReader(self.broker, queue_name, timeout_ms=self.worker_timeout)
         else:
             threads = self.worker_threads + (self.async_concurrency if self._hosts_coroutines(queue_name) else 0)
-            consumer = ConsumerThread(
+            consumer = ReaderThread(
                 self.broker, queue_name, threads=threads, timeout_ms=self.worker_timeout, deliver=self._deliver
             )
         self.consumers[queue_name] = consumer
@@ -183,10 +189,24 @@ class Worker:
         dead += sorted(gone)
         return dead if self._on_loop.is_alive() or not self.is_running else [*dead, "the event loop"]
 
-    def _parts(self) -> list[WorkerPart]:
+    def _add_thread(self) -> None:
+        thread = WorkerThread(self.broker, self._handoff, self.worker_timeout, len(self.workers), self._lead)
+        with self._telling:
+            if self._on_loop.paused:
+                thread.pause()
+            self.workers.append(thread)
+        thread.start()
+
+    def _lead(self, hand: Hand) -> None:
+        reader = self.consumers[LOG_QUEUE]
+        if isinstance(reader, LogReader):
+            reader.lead(hand)
+
+    def _parts(self) -> list[ReaderThread | LogReader | WorkerThread]:
         return [*self.consumers.values(), *self.workers]
 
-    def _deliver(self, messages: Sequence[Received]) -> None:
+    def _deliver(self, messages: Sequence[Received], put: Deliver | None = None) -> None:
+        """Pass messages on; those that threads handle, one by one, by `put`, or as they come."""
         if self.broker.has_batches:
             messages = self._collect(messages)
         if messages and messages[0].place.is_suspect:
@@ -198,7 +218,7 @@ class Worker:
             self._on_loop.put(for_loop)
             messages = [message for message in messages if not belongs_on_loop(message)]
         if messages:
-            self._handoff.put(messages)
+            (put or self._handoff.put)(messages)
 
     def _collect(self, messages: Sequence[Received]) -> Sequence[Received]:
         """Let gather what is handled many at once, and return the rest."""
@@ -248,7 +268,7 @@ class Worker:
             )
 
 
-def _join_waking(part: WorkerPart, deadline: float) -> None:
+def _join_waking(part: ReaderThread | LogReader, deadline: float) -> None:
     """Wait for the end of a thread that may wait in Redis, or begin to after it was woken."""
     while part.is_alive() and (left_s := deadline - time.monotonic()) > 0:
         part.wake()

@@ -51,7 +51,7 @@ class CommitBatch:
         self._pairs: dict[tuple[str, int], tuple[list[int], list[int]]] = {}
         self._dispatched: list[Any] = []
         self._routes: dict[tuple[str, str, int], int] = {}
-        self._targets: list[tuple[str, str, Sequence[Any]]] = []
+        self._targets: list[tuple[Any, ...]] = []
         self._others: list[bytes] = []
         self._envelopes: list[str] = []
         lanes, events, pairs = self._lanes, self._events, self._pairs
@@ -89,6 +89,15 @@ class CommitBatch:
         lane, place = where[attempts[0]]
         sharing = [number for at in attempts for number in where[at]]
         self._others.append(packed((lane, place, ("shared", sharing), steps)))
+
+    def fetch(self, wanted: Sequence[str | int]) -> None:
+        """Have deliveries that this dispatches become the caller's with it, as if it had fetched them then.
+
+        Args:
+            wanted: The keys of lanes, each with how many entries of it at most.
+        """
+        version, event_type, targets = self._targets[0][:3]
+        self._targets[0] = (version, event_type, targets, wanted)
 
     def arguments(self) -> list[bytes | str]:
         """Return the last arguments of the script."""

@@ -84,7 +84,7 @@ DYING = """
 import os
 import redis
 from eventsys import Event, EventService
-from eventsys.broker import committer
+from eventsys.broker import commit_trip
 
 client = redis.Redis.from_url(os.environ["EVENTSYS_REDIS_URL"], socket_timeout=None)
 events = EventService(app="shop")
@@ -106,18 +106,18 @@ def sums(event: Event) -> None:
     for n in event.payload["of"]:
         client.hincrby("summed", n, 1)
 
-commit = committer.Committer._commit
+make = commit_trip.CommitTrip.make
 
-def slow_commit(self, batch):
+def slow_commit(self, batch, **others):
     is_of_batch = len(batch) >= 10
     if is_of_batch:
         stay("before its commit")
-    results = commit(self, batch)
+    results = make(self, batch, **others)
     if is_of_batch:
         stay("after its commit")
     return results
 
-committer.Committer._commit = slow_commit
+commit_trip.CommitTrip.make = slow_commit
 """
 
 

@@ -166,3 +166,26 @@ def test_a_message_that_finds_all_threads_idle_waits_for_no_look(monkeypatch: py
     eventually(lambda: handoff._idle == 2)
     handoff.put([message(2)])
     eventually(lambda: [numbers(hand) for hand in hands if hand] == [[2]], timeout_s=30)
+
+
+def test_who_leads_keeps_a_message_only_where_another_can_lead() -> None:
+    handoff = Handoff(2)
+    leading, other = handoff.new_hand(), handoff.new_hand()
+    handoff.leave_lead()
+    assert handoff.fill(leading, 0)
+    assert not handoff.keep(leading, [message(0)]), "nobody is idle"
+    leads: list[bool] = []
+    idle = threading.Thread(target=lambda: leads.append(handoff.fill(other, 60)))
+    idle.start()
+    eventually(lambda: handoff.keep(leading, [message(1), message(2)]))
+    idle.join(60)
+    assert (leads, numbers(leading), numbers(other)) == ([True], [1], [])
+    assert not handoff.fill(other, 0)
+    assert numbers(other) == [2]
+
+
+def test_one_thread_leads_at_a_time() -> None:
+    handoff = Handoff(2)
+    assert not handoff.take_lead(), "nobody is to, at first"
+    handoff.leave_lead()
+    assert (handoff.take_lead(), handoff.take_lead()) == (True, False)

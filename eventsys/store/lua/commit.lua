@@ -25,7 +25,8 @@ ARGV
   8    dispatched      msgpack, or empty: events: lane, place, event id, route, the event's own lane, ms of its expiry or
                        false. Their envelopes are the last arguments, each as it is: within the msgpack they would be made
                        text twice, which takes Lua longer than all the rest of it
-  9    routes          msgpack, or empty: {version, type, targets} for each that these name by its number
+  9    routes          msgpack, or empty: {version, type, targets} for each that these name by its number, and behind these, where
+                       deliveries are to be the process's with this step, {key of a lane, how many at most, ...}
   10.. others          msgpack, and then those envelopes: {lane, place, ending, steps to carry out}, and behind these, where the subscription has limits or a
                        breaker, its name, and "s" succeeded, "f" failed, or "" for neither
                        endings: {"done"}
@@ -41,7 +42,8 @@ ARGV
 RETURNS
   "ended" when the process's lease was; else for each attempt that did not end its lane, its place, and why: "lost" when it had
   ended before; "refused" when its ending failed, and it is a dead letter now; "stale" when the subscriptions changed after the
-  targets were computed: resolve again. Behind these the version of the subscriptions
+  targets were computed: resolve again. Behind these, where lanes were named, {lane, {entry, ...}} as XREADGROUP has them; and
+  last the version of the subscriptions
 ]]
 local prefix, process = KEYS[1], ARGV[2]
 local now_ms, retention_ms = tonumber(ARGV[1]), tonumber(ARGV[3])
@@ -247,6 +249,17 @@ local function dispatch_events(dispatched, routes, envelopes_at)
   for number, opened in pairs(times) do count_opened(routes[number][3], routes[number][2], opened) end
 end
 
+-- What a process that has nothing to do can begin at once need not wake it once more to be fetched.
+local function fetch(wanted)
+  local fetched = {}
+  for at = 1, #wanted, 2 do
+    local found =
+      redis.pcall("XREADGROUP", "GROUP", "workers", process, "COUNT", wanted[at + 1], "STREAMS", wanted[at], ">")
+    if found and not found.err then fetched[#fetched + 1] = found[1] end
+  end
+  return fetched
+end
+
 local function carry_out_all(steps)
   for _, step in ipairs(steps) do carry_out(step) end
 end
@@ -321,6 +334,7 @@ for _, lane in ipairs(lanes) do
 end
 keep_counts()
 keep_entry_clock()
+if routes[1] and routes[1][4] then exceptions[#exceptions + 1] = fetch(routes[1][4]) end
 exceptions[#exceptions + 1] = redis.call("GET", prefix .. ":subscriptions:version") or "0"
 return exceptions
 end

@@ -1,0 +1,115 @@
+"""One way to Redis and back that ends attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from eventsys.clock import Clock
+from eventsys.store.commit_batch import CommitBatch
+from eventsys.store.link import Channel, run_script
+from eventsys.store.scripts import script
+
+from .finished import Finished, add_shared
+
+#: A lane, and its entries that are this process's now: each its name and fields.
+Fetched = tuple[bytes, list[tuple[bytes, list[bytes]]]]
+
+
+class CommitTrip:
+    """What sends attempts that are over to the script `commit`, and reads its answer; for one thread.
+
+    Args:
+        channel: The connection.
+        prefix: The prefix of the bus.
+        clock: The time.
+        retention_ms: How long the record of a finished event is kept.
+        lease_ended: Called when Redis says that the lease was ended under which something was held.
+        subscriptions_changed: Called when a commit tells of another version of the subscriptions than the one before.
+
+    Attributes:
+        fetched: What the last one brought of the lanes that were wanted; None where an answer was lost that may have
+            told of some.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        prefix: str,
+        clock: Clock,
+        retention_ms: int,
+        lease_ended: Callable[[], None],
+        subscriptions_changed: Callable[[], None],
+    ) -> None:
+        self._channel = channel
+        self._prefix = prefix
+        self._clock = clock
+        self._retention_ms = retention_ms
+        self._lease_ended = lease_ended
+        self._subscriptions_changed = subscriptions_changed
+        self._version = b""
+        self._script = script("commit")
+        self.fetched: list[Fetched] | None = None
+
+    def make(
+        self, batch: Sequence[Finished], *, may_have_run: bool = False, wanted: Sequence[str | int] = ()
+    ) -> list[str]:
+        """Commit what was held under each name by itself: there is one, but for a process that was paused.
+
+        Args:
+            batch: What is to end.
+            may_have_run: Whether it was sent before, and the answer lost.
+            wanted: Lanes, each with how many of the deliveries that this puts there become this process's with it.
+
+        Returns:
+            What came of each: "ok", "lost", "refused" or "stale", as `lua/commit.lua` has them.
+
+        Raises:
+            EventsysError: If Redis does not answer, or refuses the script as a whole.
+        """
+        first = batch[0].place.holder
+        if all(one.place.holder == first for one in batch):
+            return self._make(first, batch, wanted, may_have_run=may_have_run)
+        results = ["ok"] * len(batch)
+        holders: dict[str, list[int]] = {}
+        for at, one in enumerate(batch):
+            holders.setdefault(one.place.holder, []).append(at)
+        for holder, places in holders.items():
+            part = self._make(holder, [batch[at] for at in places], wanted, may_have_run=may_have_run)
+            for at, result in zip(places, part, strict=True):
+                results[at] = result
+        return results
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def _make(
+        self, holder: str, batch: Sequence[Finished], wanted: Sequence[str | int], *, may_have_run: bool
+    ) -> list[str]:
+        written = CommitBatch([(one.place.stream, one.place.entry, one.ending, one.steps, one.gate) for one in batch])
+        add_shared(written, batch)
+        if wanted:
+            written.fetch(wanted)
+        repeats: list[Exception] = []
+        self.fetched = None
+        told = run_script(
+            self._channel, self._script, self._prefix, self._clock.now_ms(), holder, self._retention_ms,
+            *written.arguments(), on_repeat=repeats.append,
+        )  # fmt: skip
+        may_have_run = may_have_run or bool(repeats)
+        if told == [b"ended"]:
+            self._lease_ended()
+            return ["lost"] * len(batch)
+        version = told.pop()
+        if version != self._version:
+            self._version = version
+            self._subscriptions_changed()
+        if wanted:
+            fetched = told.pop()
+            self.fetched = None if repeats else fetched
+        results = ["ok"] * len(batch)
+        for at, why in written.exceptions(told):
+            # After a lost reply, what has ended before was ended by this very commit.
+            if not (may_have_run and why == "lost"):
+                results[at] = why
+        return results

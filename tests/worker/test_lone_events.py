@@ -1,0 +1,170 @@
+"""An event that comes alone is dispatched and handled without waking anybody in between."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from eventsys import Event, EventService
+from eventsys.broker.log_reader import LogReader
+from eventsys.broker.worker import Worker
+from eventsys.errors import RedisUnavailableError
+from eventsys.store import link
+from eventsys.store.keys import LOG_QUEUE
+from tests.support.waiting import eventually
+
+StartWorker = Callable[..., Worker]
+
+
+def _log_reader(worker: Worker) -> LogReader:
+    reader = worker.consumers[LOG_QUEUE]
+    assert isinstance(reader, LogReader)
+    return reader
+
+
+def _at_rest(worker: Worker) -> None:
+    """Wait until nothing is held, and what reads the log and the queue waits for more."""
+    eventually(lambda: not worker.broker.work.in_flight.is_busy and _waits_for_events(worker))
+
+
+def _waits_for_events(worker: Worker) -> bool:
+    log = _log_reader(worker)
+    if log.consumer is None or not log.consumer.room():
+        return False
+    return _led_by(worker) is not None and worker.consumers["shop"].room() > 0
+
+
+def _led_by(worker: Worker) -> int | None:
+    return _log_reader(worker)._leader
+
+
+@pytest.mark.redis62
+def test_the_thread_that_dispatches_an_event_handles_it(events: EventService, start_worker: StartWorker) -> None:
+    handled: list[int] = []
+
+    @events.on("a.b")
+    def handle(event: Event) -> None:
+        handled.append(threading.get_ident())
+
+    worker = start_worker(events.broker)
+    for count in range(1, 6):
+        _at_rest(worker)
+        leader = _led_by(worker)
+        events.publish("a.b", {})
+        eventually(lambda count=count: len(handled) == count)
+        assert handled[-1] == leader
+    assert len(set(handled)) > 1, "another thread leads each time"
+
+
+def test_a_long_handler_holds_up_no_event(events: EventService, start_worker: StartWorker) -> None:
+    handled: list[str] = []
+    goes_on = threading.Event()
+
+    @events.on("a.long")
+    def wait(event: Event) -> None:
+        assert goes_on.wait(60)
+
+    @events.on("a.short")
+    def handle(event: Event) -> None:
+        handled.append(event.id)
+
+    worker = start_worker(events.broker, worker_threads=2)
+    _at_rest(worker)
+    events.publish("a.long", {})
+    eventually(lambda: worker.broker.work.in_flight.held("shop") == 1)
+    published = [events.publish("a.short", {}).id for _ in range(20)]
+    eventually(lambda: sorted(handled) == sorted(published))
+    goes_on.set()
+
+
+def test_no_more_handlers_run_at_once_than_there_are_threads(events: EventService, start_worker: StartWorker) -> None:
+    running, most, handled = 0, 0, 0
+    lock = threading.Lock()
+
+    def handle(event: Event) -> None:
+        nonlocal running, most, handled
+        with lock:
+            running += 1
+            most = max(most, running)
+        threading.Event().wait(0.002)
+        with lock:
+            running -= 1
+            handled += 1
+
+    for number in range(3):
+        events.on("a.b", name=f"h{number}")(handle)
+    worker = start_worker(events.broker, worker_threads=1)
+    for _ in range(10):
+        _at_rest(worker)
+        events.publish("a.b", {})
+    eventually(lambda: handled == 30)
+    assert most == 1
+
+
+def test_each_subscriber_gets_a_lone_event_once(events: EventService, start_worker: StartWorker) -> None:
+    handled: Counter[str] = Counter()
+    for number in range(12):
+        events.on("a.b", name=f"h{number}")(lambda event, number=number: handled.update([str(number)]))
+    worker = start_worker(events.broker, worker_threads=3)
+    for _ in range(5):
+        _at_rest(worker)
+        event = events.publish("a.b", {})
+        eventually(lambda event=event: events.get_event(event.id).status == "delivered")
+    assert handled == {str(number): 5 for number in range(12)}
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_what_an_answer_told_that_was_lost_is_found(
+    events: EventService, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch, lost: int
+) -> None:
+    handled: list[str] = []
+    evaluate, losses = link._evaluate, list[str]()
+
+    def lose(channel: Any, script: Any, arguments: Any) -> Any:
+        answer = evaluate(channel, script, arguments)
+        brings_deliveries = script.name == "commit" and any(isinstance(one, list) for one in answer)
+        if (brings_deliveries or losses) and script.name == "commit" and len(losses) < lost:
+            losses.append(script.name)
+            error = RedisUnavailableError("the answer was lost")
+            error.may_have_run = True
+            raise error
+        return answer
+
+    @events.on("a.b")
+    def handle(event: Event) -> None:
+        handled.append(event.id)
+
+    worker = start_worker(events.broker)
+    _at_rest(worker)
+    monkeypatch.setattr(link, "_evaluate", lose)
+    event = events.publish("a.b", {})
+    eventually(lambda: handled != [] and len(losses) == lost)
+    eventually(lambda: events.get_event(event.id).status == "delivered")
+    assert handled == [event.id]
+
+
+def test_a_worker_that_pauses_and_goes_on_loses_nothing_and_stops(
+    events: EventService, start_worker: StartWorker
+) -> None:
+    handled: Counter[str] = Counter()
+
+    @events.on("a.b")
+    def handle(event: Event) -> None:
+        handled[event.id] += 1
+
+    worker = start_worker(events.broker, worker_threads=2)
+    published = []
+    for _ in range(25):
+        published.append(events.publish("a.b", {}).id)
+        worker.pause()
+        published.append(events.publish("a.b", {}).id)
+        assert all(part.paused_event.is_set() for part in worker._parts())
+        worker.resume()
+    eventually(lambda: sum(handled.values()) >= len(published))
+    assert handled == Counter(published)
+    worker.stop(60_000)
+    assert not [part.name for part in worker._parts() if part.is_alive()]
