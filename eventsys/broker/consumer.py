@@ -15,21 +15,17 @@ from dramatiq.errors import ConnectionClosed
 
 from eventsys.errors import BackpressureError, EventsysError, RedisUnavailableError
 from eventsys.model.priority import LANES
-from eventsys.store.keys import GROUP
-from eventsys.store.link import run_script, run_script_once
-from eventsys.store.scripts import script
+from eventsys.store.link import run_script
 
 from .commit_trip import Fetched
 from .endings import ending_of_junk
 from .lanes import Entry, LaneReader
+from .leftovers import Leftovers
 from .messages import ForgedError, Place, Received, UndecodableError, read_entry
 from .patience import Patience
 from .prefetch import Prefetch
 from .wanted import why_unwanted
 from .work import Work
-
-#: Crashes of the process that handles it that make a message a dead letter.
-CRASH_LIMIT = 5
 
 #: Seconds a reader with suspects waits for the one that runs, before it looks for other messages.
 SUSPECT_PAUSE_S = 0.02
@@ -62,7 +58,6 @@ class EventConsumer(Consumer):
         self._timeout_ms = timeout_ms
         self._prefetch = Prefetch(threads)
         self._ready: deque[Received] = deque()
-        self._lost_suspects: deque[Entry] = deque()
         self._streams = {lane: work.keys.lane(queue, lane) for lane in LANES}
         self._lane_of = {stream.encode(): lane for lane, stream in self._streams.items()}
         self._channel = work.link.channel()
@@ -70,7 +65,7 @@ class EventConsumer(Consumer):
         self._reader = LaneReader(self._channel, list(self._streams.values()), work.presence.name)
         self._holder = ""
         self._is_busy = False
-        self._is_suspects_turn = True
+        self._leftovers = Leftovers(work, queue, self._streams, self._channel)
         self._has_lost_some = False
 
     def __next__(self) -> Received | None:
@@ -179,7 +174,7 @@ class EventConsumer(Consumer):
             self._begin()
             if self._ready:
                 return []
-        has_leftovers = bool(self._lost_suspects) or work.presence.has_leftovers(self.queue)
+        has_leftovers = self._leftovers.may_be_there
         limit = self._prefetch.limit(work.in_flight.handled_count(self.queue))
         if has_leftovers:
             # A suspect must begin when it is claimed: while it waits for a thread, each kill of this process counts
@@ -194,7 +189,7 @@ class EventConsumer(Consumer):
         if self._holder != work.presence.name:
             return []  # the lease ended while this waited: nobody would look for what came under that name now
         room = limit - work.in_flight.held(self.queue)
-        if has_leftovers and (found := self._leftovers(room)):
+        if has_leftovers and (found := self._leftovers.take(self._holder, room)):
             return found
         return [(entry, False) for entry in self._read(room)]
 
@@ -244,78 +239,8 @@ class EventConsumer(Consumer):
         self._reader.process = self._holder
         work.presence.wake_by(self.queue, self.patience.wake)
         with work.in_flight.watch() as over:
-            self._take([(entry, False) for entry in self._own_but_suspects()], over=over)
-
-    def _own_but_suspects(self) -> list[Entry]:
-        """Return what this process holds according to Redis; what it was given as a suspect is set aside to be one."""
-        self._lost_suspects.clear()
-        own = self._reader.read_own()
-        if not own:
-            return own
-        marks = [f"{self._streams[lane]}|{entry.decode()}" for lane, entry, _ in own]
-        crashes = self._channel.call("HMGET", f"{self._work.keys.prefix}:crashes", *marks)
-        rest: list[Entry] = []
-        for one, count in zip(own, crashes, strict=True):
-            is_known = self._work.in_flight.knows(self._streams[one[0]], one[1].decode(), self._holder)
-            (rest if count is None or is_known else self._lost_suspects).append(one)
-        return rest
-
-    def _leftovers(self, room: int) -> list[tuple[Entry, bool]]:
-        """Return what others handed back, or one message that a dead process held: in turn, so that neither starves."""
-        is_suspects_turn = self._is_suspects_turn
-        suspect = self._suspect() if is_suspects_turn else None
-        self._is_suspects_turn = not suspect
-        if suspect:
-            return suspect
-        if returned := self._returned(room):
-            return returned
-        if not is_suspects_turn:
-            suspect = self._suspect()
-        if suspect is not None and not suspect:
-            self._work.presence.no_leftovers(self.queue)
-        return suspect or []
-
-    def _returned(self, room: int) -> list[tuple[Entry, bool]]:
-        # A lost reply is no reason to claim once more: what it told of is this process's now, and the next consumer
-        # finds it in its own list. That holds for a suspect too, which it tells by the crash that was counted.
-        arguments = (self._work.keys.prefix, self._holder, room, *self._streams.values())
-        taken = run_script_once(self._channel, script("claim_returned"), *arguments)
-        found = [(self._lane_of[stream], entry[0], entry[1]) for stream, entries in taken for entry in entries]
-        return [(entry, False) for entry in found]
-
-    def _suspect(self) -> list[tuple[Entry, bool]] | None:
-        """Claim one; return an empty list when there is none, and None when there may be one and it must wait."""
-        work, limit = self._work, 0 if self.queue == "eventsys.log" else CRASH_LIMIT
-        if not work.in_flight.begin_claim():
-            return None
-        suspect: list[Any] = []
-        try:
-            arguments = (work.clock.now_ms(), self._holder, limit, work.retention_ms, *self._streams.values())
-            suspect = self._lost_suspect() or run_script_once(
-                self._channel, script("claim_suspect"), work.keys.prefix, *arguments
-            )
-        finally:
-            if len(suspect) != 3:  # lane, entry and crashes
-                work.in_flight.end_claim()
-        if len(suspect) == 2:
-            logger.error(
-                "a message that killed its process %d times is a dead letter now", CRASH_LIMIT,
-                extra={"action": "crash_loop_buried", "queue": self.queue, "entry": suspect[1].decode()},
-            )  # fmt: skip
-            return None
-        if not suspect:
-            return []
-        stream, entry, _crashes = suspect
-        return [((self._lane_of[stream], entry[0], entry[1]), True)]
-
-    def _lost_suspect(self) -> list[Any]:
-        """Return one whose claim got no reply, as that would have told of it, if nobody has ended it since."""
-        while self._lost_suspects:
-            lane, entry, fields = self._lost_suspects.popleft()
-            stream = self._streams[lane]
-            if self._channel.call("XPENDING", stream, GROUP, entry, entry, 1, self._holder):
-                return [stream.encode(), (entry, fields), 1]
-        return []
+            own = self._leftovers.but_suspects(self._reader.read_own(), self._holder)
+            self._take([(entry, False) for entry in own], over=over)
 
     def _take(self, entries: list[tuple[Entry, bool]], *, over: Collection[tuple[str, str, str]] = ()) -> None:
         if entries:

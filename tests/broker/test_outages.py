@@ -170,7 +170,7 @@ def test_a_suspect_whose_reply_was_lost_is_handed_out_alone_and_counted_once(bro
 
     consumer = broker.consume("default", prefetch=16, timeout=0)
     with monkeypatch.context() as losing, suppress(dramatiq.ConnectionClosed):
-        losing.setattr("eventsys.broker.consumer.run_script_once", lose_reply)
+        losing.setattr("eventsys.broker.leftovers.run_script_once", lose_reply)
         next(consumer)
         pytest.fail("nothing was lost")
     consumer.close()

@@ -15,7 +15,7 @@ import pytest
 from dramatiq import Worker
 
 from eventsys.broker import processing
-from eventsys.broker.consumer import CRASH_LIMIT
+from eventsys.broker.leftovers import CRASH_LIMIT
 from eventsys.broker.presence import Lease
 from eventsys.model.priority import LANES
 from eventsys.store.keys import GROUP, INLINE_QUEUE, RETURNED, SUSPECTS
@@ -141,7 +141,7 @@ def test_readers_of_two_queues_claim_no_two_suspects_at_once(broker, monkeypatch
             meanwhile[0] = next(two)
         return claimed
 
-    monkeypatch.setattr("eventsys.broker.consumer.run_script_once", run_and_look_at_the_other)
+    monkeypatch.setattr("eventsys.broker.leftovers.run_script_once", run_and_look_at_the_other)
     first = eventually(lambda: next(one))
     assert (first.place.is_suspect, meanwhile) == (True, [None])
     assert link.call("HLEN", f"{broker.keys.prefix}:crashes") == 1
