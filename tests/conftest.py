@@ -28,6 +28,7 @@ pytest_plugins = ["tests.support.fixtures"]
 # How long an example takes says how busy the machine is, and nothing of what is tested.
 settings.register_profile("eventsys", deadline=None)
 settings.load_profile("eventsys")
+EventService.wait.__defaults__ = ("120s",)  # nor does how long a delivery takes
 
 
 def pytest_report_header() -> str | None:
