@@ -48,13 +48,13 @@ def test_what_cannot_be_committed_stops_those_who_fetch_until_it_is(
             _refuse_scripts(events)
             refused.set()
 
-    ids = [event.id for start in range(10) for event in events.publish_many([("tick", {})] * 500)]
+    ids = [event.id for start in range(20) for event in events.publish_many([("tick", {})] * 500)]
     services.work(events, Worker, threads=8)
     assert refused.wait(60)
     work = events.broker.work
     waiting = work.committer.backlog
     eventually(lambda: waiting.standing >= 1 and not work.in_flight.is_busy)
-    # The dispatcher stands still, and what it had fetched is over; of 5,000 events most are not fetched.
+    # The dispatcher stands still, and what it had fetched is over; of 10,000 events many are not fetched.
     # They stand still until half of it is committed, and so far commits may have come.
     assert MOST_ENDS // 2 < len(waiting) <= MOST_ENDS + 2 * most
     assert len(work.in_flight) <= MOST_ENDS + 2 * most
