@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from eventsys import Event, EventService
+from eventsys.broker.lanes import LaneReader
 from eventsys.broker.log_reader import LogReader
 from eventsys.broker.worker import Worker
 from eventsys.errors import RedisUnavailableError
@@ -32,10 +33,12 @@ def _at_rest(worker: Worker) -> None:
 
 
 def _waits_for_events(worker: Worker) -> bool:
+    return _waits_for_log(worker) and worker.consumers["shop"].room() > 0
+
+
+def _waits_for_log(worker: Worker) -> bool:
     log = _log_reader(worker)
-    if log.consumer is None or not log.consumer.room():
-        return False
-    return _led_by(worker) is not None and worker.consumers["shop"].room() > 0
+    return log.consumer is not None and log.consumer.room() > 0 and _led_by(worker) is not None
 
 
 def _led_by(worker: Worker) -> int | None:
@@ -168,3 +171,36 @@ def test_a_worker_that_pauses_and_goes_on_loses_nothing_and_stops(
     assert handled == Counter(published)
     worker.stop(60_000)
     assert not [part.name for part in worker._parts() if part.is_alive()]
+
+
+def test_a_lone_event_does_not_overtake_what_a_reader_was_just_given(
+    events: EventService, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handled: list[int] = []
+    is_slow, was_given, goes_on = (threading.Event() for _ in range(3))
+    read_or_wait = LaneReader.read_or_wait
+
+    def slow(reader: LaneReader, room: int, timeout_ms: int) -> Any:
+        entries = read_or_wait(reader, room, timeout_ms)
+        if entries and is_slow.is_set() and ":shop:" in reader._streams[0]:
+            was_given.set()
+            assert goes_on.wait(60)
+        return entries
+
+    @events.on("a.b")
+    def handle(event: Event) -> None:
+        handled.append(event.payload["n"])
+
+    monkeypatch.setattr(LaneReader, "read_or_wait", slow)
+    worker = start_worker(events.broker, worker_threads=1)
+    _at_rest(worker)
+    is_slow.set()
+    events.publish_many([("a.b", {"n": 1}), ("a.b", {"n": 2})])
+    assert was_given.wait(60)
+    work = worker.broker.work
+    eventually(lambda: not work.in_flight.is_busy and not len(work.committer.backlog) and _waits_for_log(worker))
+    event = events.publish("a.b", {"n": 3})
+    eventually(lambda: events.get_event(event.id).deliveries and not work.in_flight.is_busy)
+    goes_on.set()
+    eventually(lambda: len(handled) == 3)
+    assert handled == [1, 2, 3]

@@ -249,12 +249,15 @@ local function dispatch_events(dispatched, routes, envelopes_at)
   for number, opened in pairs(times) do count_opened(routes[number][3], routes[number][2], opened) end
 end
 
--- What a process that has nothing to do can begin at once need not wake it once more to be fetched.
+-- What a process that has nothing to do can begin at once need not wake it once more to be fetched. What its reader was
+-- given of that lane, and has not noted yet, came before: then it fetches the rest too.
 local function fetch(wanted)
   local fetched = {}
   for at = 1, #wanted, 2 do
-    local found =
-      redis.pcall("XREADGROUP", "GROUP", "workers", process, "COUNT", wanted[at + 1], "STREAMS", wanted[at], ">")
+    local stream, many = wanted[at], wanted[at + 1]
+    local earlier = redis.pcall("XPENDING", stream, "workers", "-", "+", 1, process)
+    local found = #earlier == 0
+      and redis.pcall("XREADGROUP", "GROUP", "workers", process, "COUNT", many, "STREAMS", stream, ">")
     if found and not found.err then fetched[#fetched + 1] = found[1] end
   end
   return fetched
