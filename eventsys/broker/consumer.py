@@ -115,11 +115,12 @@ class EventConsumer(Consumer):
         self._has_lost_some = True
         self.patience.wake()
 
-    def accept(self, fetched: Fetched, *, over: Collection[tuple[str, str, str]]) -> list[Received]:
+    def accept(self, fetched: Fetched, holder: str, *, over: Collection[tuple[str, str, str]]) -> list[Received]:
         """Return the messages that another thread fetched for this one, which waits meanwhile.
 
         Args:
-            fetched: What it fetched, under the name that this process has now.
+            fetched: What it fetched.
+            holder: The name that this process had then; it may have another one by now.
             over: What was over before it could be noted here.
 
         Raises:
@@ -127,7 +128,7 @@ class EventConsumer(Consumer):
         """
         stream, entries = fetched
         lane = self._lane_of[stream]
-        messages = self._noted([((lane, entry, fields), False) for entry, fields in entries], over=over)
+        messages = self._noted([((lane, entry, fields), False) for entry, fields in entries], holder, over=over)
         return self._admitted(messages, self._work.link.run) if self._work.gates.watched else messages
 
     def ack(self, message: MessageProxy) -> None:
@@ -246,15 +247,17 @@ class EventConsumer(Consumer):
         if entries:
             few = (entries[0], entries[len(entries) // 2], entries[-1])
             self._prefetch.weigh([fields or () for (_, _, fields), _ in few])
-        messages = self._noted(entries, over=over)
+        messages = self._noted(entries, self._holder, over=over)
         self._ready.extend(
             self._admitted(messages, partial(run_script, self._channel)) if self._work.gates.watched else messages
         )
 
-    def _noted(self, entries: list[tuple[Entry, bool]], *, over: Collection[tuple[str, str, str]]) -> list[Received]:
+    def _noted(
+        self, entries: list[tuple[Entry, bool]], holder: str, *, over: Collection[tuple[str, str, str]]
+    ) -> list[Received]:
         """Note entries as held, and return those that are new and can be read as messages."""
         places = [
-            Place(self.queue, lane, self._streams[lane], entry.decode(), self._holder, is_suspect)
+            Place(self.queue, lane, self._streams[lane], entry.decode(), holder, is_suspect)
             for (lane, entry, _), is_suspect in entries
         ]
         are_new = self._work.in_flight.add(places, over=over)

@@ -52,7 +52,7 @@ def dispatch_alone(
                 for reader in readers.values():
                     reader.find_lost()
             for lane in fetched or ():
-                readers[lane[0].decode()].take_over(lane, over, deliver)
+                readers[lane[0].decode()].take_over(lane, one.place.holder, over, deliver)
     return others
 
 

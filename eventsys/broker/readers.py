@@ -86,18 +86,21 @@ class Reader(WorkerPart):
         consumer = self.consumer
         return consumer.room() if consumer is not None and self.goes_on else 0
 
-    def take_over(self, fetched: Fetched, over: Collection[tuple[str, str, str]], deliver: Deliver) -> None:
+    def take_over(
+        self, fetched: Fetched, holder: str, over: Collection[tuple[str, str, str]], deliver: Deliver
+    ) -> None:
         """Have messages delivered that another thread of this process fetched for this one, while this waited for some.
 
         Args:
             fetched: The messages.
+            holder: The name under which they were fetched.
             over: What was over before it could be noted here.
             deliver: Takes them.
         """
         if (consumer := self.consumer) is None:
             return  # the next one finds them
         try:
-            messages = consumer.accept(fetched, over=over)
+            messages = consumer.accept(fetched, holder, over=over)
         except EventsysError:
             consumer.find_lost()
         else:

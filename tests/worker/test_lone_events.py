@@ -8,8 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import redis
 
-from eventsys import Event, EventService
+from eventsys import Event, EventService, Priority
+from eventsys.broker.commit_trip import CommitTrip
 from eventsys.broker.lanes import LaneReader
 from eventsys.broker.log_reader import LogReader
 from eventsys.broker.worker import Worker
@@ -204,3 +206,49 @@ def test_a_lone_event_does_not_overtake_what_a_reader_was_just_given(
     goes_on.set()
     eventually(lambda: len(handled) == 3)
     assert handled == [1, 2, 3]
+
+
+class _MeanwhileCommit:
+    """Has something happen before, or after, an event is committed whose readers were found to wait."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, before: Any = None, after: Any = None) -> None:
+        self.make, self.before, self.after = CommitTrip.make, before, after
+        monkeypatch.setattr(CommitTrip, "make", lambda trip, batch, **others: self._make(trip, batch, **others))
+
+    def _make(self, trip: CommitTrip, batch: Any, **others: Any) -> list[str]:
+        is_lone = bool(others.get("wanted"))
+        if is_lone and self.before is not None:
+            self.before()
+        results = self.make(trip, batch, **others)
+        if is_lone and self.after is not None:
+            self.after()
+        return results
+
+
+def test_what_came_under_a_name_that_ended_since_is_not_begun_under_the_next(
+    events: EventService, start_worker: StartWorker, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handled: list[str] = []
+
+    @events.on("a.b")
+    def handle(event: Event) -> None:
+        handled.append(event.id)
+
+    worker = start_worker(events.broker)
+    work, reader = worker.broker.work, worker.consumers["shop"]
+    _at_rest(worker)
+    former = work.presence.name
+
+    def taken_over_by_another() -> None:
+        lane = work.keys.lane("shop", Priority.NORMAL)
+        entries = [one["message_id"] for one in redis_client.xpending_range(lane, "workers", "-", "+", 10)]
+        redis_client.xclaim(lane, "workers", "another", 0, entries, justid=True)
+        redis_client.zadd(work.keys.processes, {former: 0})
+        work.presence.beat()
+        eventually(lambda: reader.consumer is not None and reader.consumer._holder == work.presence.name != former)
+
+    _MeanwhileCommit(monkeypatch, after=taken_over_by_another)
+    events.publish("a.b", {})
+    eventually(lambda: work.presence.name != former)
+    _at_rest(worker)
+    assert handled == []
