@@ -12,7 +12,7 @@ from eventsys.errors import EventsysError
 from .broker import EventBroker
 from .commit_trip import Fetched
 from .consumer import EventConsumer
-from .messages import LogMessage, Received
+from .messages import LogMessage, Place, Received
 from .processing import process, refuse
 from .worker_threads import PartThread, WorkerPart
 
@@ -98,7 +98,11 @@ class Reader(WorkerPart):
             deliver: Takes them.
         """
         if (consumer := self.consumer) is None:
-            return  # the next one finds them
+            if not self.running:  # else the next one finds them
+                stream, entries = fetched
+                places = [Place(self.queue_name, 0, stream.decode(), entry.decode(), holder) for entry, _ in entries]
+                self.broker.work.give_back(places)
+            return
         try:
             messages = consumer.accept(fetched, holder, over=over)
         except EventsysError:

@@ -153,6 +153,7 @@ class Worker:
         for thread in self.workers:
             thread.stop()
             thread.join(max(0.0, deadline - time.monotonic()))
+        self._hand_back()  # one that led may have left the lead, and then passed on what it did not keep
         self._on_loop.stop(max(0.0, deadline - time.monotonic()))
         self.broker.work.committer.join(max(1.0, deadline - time.monotonic()))
         self.broker.emit_after("worker_shutdown", self)

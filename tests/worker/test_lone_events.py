@@ -252,3 +252,54 @@ def test_what_came_under_a_name_that_ended_since_is_not_begun_under_the_next(
     eventually(lambda: work.presence.name != former)
     _at_rest(worker)
     assert handled == []
+
+
+def test_what_was_fetched_for_a_reader_that_ended_since_is_handed_back(
+    events: EventService, start_worker: StartWorker, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events.on("a.b")(lambda event: None)
+    worker = start_worker(events.broker)
+    _at_rest(worker)
+    stops = threading.Thread(target=worker.stop)
+
+    def stop_reading() -> None:
+        stops.start()
+        reader = worker.consumers["shop"]
+        while reader.is_alive():
+            reader.wake()
+            reader.join(0.05)
+
+    _MeanwhileCommit(monkeypatch, before=stop_reading)
+    events.publish("a.b", {})
+    eventually(lambda: not worker.is_running)
+    stops.join(60)
+    held = redis_client.xpending_range(worker.broker.work.keys.lane("shop", Priority.NORMAL), "workers", "-", "+", 10)
+    assert [one["consumer"] for one in held] == [b"returned"]
+
+
+def test_what_is_passed_on_after_the_lead_was_left_is_handed_back_too(
+    events: EventService, start_worker: StartWorker, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        events.on("a.b", name=f"h{number}")(lambda event: None)
+    worker = start_worker(events.broker)
+    _at_rest(worker)
+    put, hand_back, times = worker._handoff.put, worker._hand_back, list[str]()
+    stops = threading.Thread(target=worker.stop)
+
+    def late(messages: Any) -> None:
+        stops.start()
+        eventually(lambda: len(times) == 2)
+        put(messages)
+
+    def count() -> None:
+        hand_back()
+        times.append("handed back")
+
+    monkeypatch.setattr(worker._handoff, "put", late)
+    monkeypatch.setattr(worker, "_hand_back", count)
+    events.publish("a.b", {})
+    eventually(lambda: not worker.is_running)
+    stops.join(60)
+    held = redis_client.xpending_range(worker.broker.work.keys.lane("shop", Priority.NORMAL), "workers", "-", "+", 10)
+    assert [one["consumer"] for one in held] == [b"returned"] * 2
