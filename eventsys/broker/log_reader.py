@@ -59,13 +59,15 @@ class LogReader(Reader):
         self._handoff.leave_lead()
 
     def lead(self, hand: Hand) -> None:
-        """Read the log, in a thread that took the lead, until another may take it."""
+        """Read the log, in a thread that took the lead, until another may take it; should it die, too."""
         self._hand, self._leader = hand, threading.get_ident()
-        self.read()
-        if self._is_led_here:
-            self._leader = None
-            self._rest_or_end()
-            self._handoff.leave_lead()
+        try:
+            self.read()
+        finally:
+            if self._is_led_here:
+                self._leader = None
+                self._rest_or_end()
+                self._handoff.leave_lead()
 
     def wake(self) -> None:
         """End its wait for events; where nobody leads, rest or end."""

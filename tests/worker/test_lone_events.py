@@ -303,3 +303,34 @@ def test_what_is_passed_on_after_the_lead_was_left_is_handed_back_too(
     stops.join(60)
     held = redis_client.xpending_range(worker.broker.work.keys.lane("shop", Priority.NORMAL), "workers", "-", "+", 10)
     assert [one["consumer"] for one in held] == [b"returned"] * 2
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_dies_while_it_leads_leaves_the_lead(
+    events: EventService, start_worker: StartWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handled: list[str] = []
+
+    @events.on("a.b")
+    def handle(event: Event) -> None:
+        handled.append(event.id)
+
+    worker = start_worker(events.broker)
+    _at_rest(worker)
+    reader = _log_reader(worker)
+    consume, died = reader._consume, list[int]()
+
+    def die() -> None:
+        if not died:
+            died.append(threading.get_ident())
+            raise SystemExit
+        consume()
+
+    monkeypatch.setattr(reader, "_consume", die)
+    worker.pause()
+    worker.resume()
+    event = events.publish("a.b", {})
+    eventually(lambda: handled == [event.id], timeout_s=30)
+    assert died
+    worker.stop(60_000)
+    assert not reader.is_alive()
