@@ -72,7 +72,8 @@ end
 -- A function of its own, because the functions made in it take hold of what stands above without a search; among the
 -- locals of one level Lua looks for each that they use, one after the other, from the newest.
 local function end_attempts()
--- include: carry_out
+-- include: next_entry
+-- include: count
 -- include: finish_event
 -- include: end_delivery
 
@@ -89,70 +90,12 @@ end
 local function offer(...) return with_gates().offer(...) end
 
 -- include: dispatch_event
--- include: bury
-
--- Each returns whether the entry stays: what is dispatched is history.
-local endings = {
-  done = function() end,
-  dispatched = function(ending, entry)
-    local stored_ms = string.match(entry, "^%d+")
-    local entries, stays = dispatch_event(ending[2], ending[4], ending[5], ending[6], ending[7], stored_ms, ending[8])
-    if entries then count_opened(ending[6], ending[7], 1) end
-    return stays
-  end,
-  ended = function(ending)
-    end_delivery(ending[2], ending[3], ending[4], ending[5], ending[6], ending[7], ending[8])
-  end,
-  retry = function(ending)
-    if ending[2] then
-      write_line(ending[2], ending[3], ending[4], ending[5], ending[7], ending[8], ending[9])
-    end
-    carry_out(ending[6])
-  end,
-  dead = function(ending)
-    bury(ending[6], ending[7], ending[2])
-    if ending[2] then
-      end_delivery(ending[2], ending[3], ending[4], ending[5], ending[8], ending[9], ending[10])
-    end
-  end,
-  waiting = function(ending, entry) with_gates().turn_back(ending[2], ending[3], ending[4], ending[5], entry) end,
-}
 
 local function unpacked(argument)
   return argument == "" and {} or cmsgpack.unpack(argument)
 end
 
 -- include: give_up
-
--- Redis takes back nothing that was written before an error, so an ending that fails must not take others with it: the
--- message is set aside for a person, and everything else goes on.
-local function set_aside(lane, place, problem)
-  local stream, entry = lane.stream, lane.entries[place]
-  local facts = { "reason", "commit_failed", "error", problem }
-  local found = redis.call("XRANGE", stream, entry, entry)[1]
-  for at = 1, math.min(found and #found[2] or 0, 200) do facts[#facts + 1] = found[2][at] end
-  facts[#facts + 1] = "owner"
-  facts[#facts + 1] = "junk"
-  bury(stream .. "|" .. entry, facts)
-end
-
--- The delivery of what was set aside is dead, unless its end was written before the error came: its event must not stay
--- pending for ever.
-local function end_set_aside(event_id, number, event_type, problem)
-  local lines = redis.call("HGET", prefix .. ":event:" .. event_id, number)
-  local letter = lines and last_line_letter(lines)
-  if letter == "@" or letter == "f" or letter == "r" then
-    local line = string.format("d%.0f,0,0,%s", now_ms, cjson.encode({ problem, "" }))
-    end_delivery(event_id, number, line, false, event_type, -1, -1)
-  end
-end
-
-local function refuse(lane, place, problem, event_id, number, event_type)
-  problem = type(problem) == "table" and problem.err or tostring(problem)
-  pcall(set_aside, lane, place, problem)
-  if number then pcall(end_set_aside, event_id, number, event_type, problem) end
-  except(lane, place, "refused")
-end
 
 local function is_lost(lane, place)
   if not (lane.lost and lane.lost[place]) then return false end
@@ -163,6 +106,18 @@ end
 local function problem_of(lane, place)
   return lane.spoiled and lane.spoiled[place]
 end
+
+-- Nearly all that ends is a delivery that succeeded, or an event that is dispatched. What looks after all else is made
+-- when the first of it comes, too.
+local rare
+local function with_rare()
+  if rare then return rare end
+-- include: end_rare
+  rare = { refuse = refuse, end_other = end_other, carry_out_shared = carry_out_shared }
+  return rare
+end
+
+local function refuse(...) with_rare().refuse(...) end
 
 -- What tells of each delivery by itself is needed only where one was lost, or something failed.
 local details
@@ -263,48 +218,6 @@ local function fetch(wanted)
   return fetched
 end
 
-local function carry_out_all(steps)
-  for _, step in ipairs(steps) do carry_out(step) end
-end
-
--- Nothing has succeeded whose steps cannot be carried out. A retry or a dead letter matters more than other steps do.
-local function end_attempt(lane, place, ending, steps, subscription, verdict)
-  local entry, is_success = lane.entries[place], ending[1] == "ended"
-  if is_success then carry_out_all(steps) end
-  if endings[ending[1]](ending, entry) then mark(lane, "stays", place) end
-  if not is_success then carry_out_all(steps) end
-  if subscription then with_gates().note_end(subscription, lane.stream .. "|" .. entry, verdict) end
-end
-
-local places_of_type = { ended = 6, retry = 7, dead = 8 }
-
-local function end_other(other)
-  local lane, place, ending = lanes[other[1]], other[2], other[3]
-  if lane.kept and lane.kept[place] or is_lost(lane, place) then return end
-  local is_fine, problem = false, problem_of(lane, place)
-  if not problem then is_fine, problem = pcall(end_attempt, lane, unpack(other, 2)) end
-  if is_fine then return end
-  if ending[1] == "dispatched" then mark(lane, "stays", place) end
-  local type_at = ending[2] and places_of_type[ending[1]]
-  refuse(lane, place, problem, ending[2], type_at and ending[3], type_at and ending[type_at])
-end
-
-local function spoil(sharing, problem)
-  is_any_apart = true
-  for at = 1, #sharing, 2 do mark(lanes[sharing[at]], "spoiled", sharing[at + 1], problem) end
-end
-
-local function carry_out_shared(sharing, steps)
-  for at = 1, #sharing, 2 do
-    local lane, place = lanes[sharing[at]], sharing[at + 1]
-    if not (lane.lost and lane.lost[place]) then
-      local is_fine, problem = pcall(carry_out_all, steps)
-      if not is_fine then spoil(sharing, problem) end
-      return
-    end
-  end
-end
-
 local given = cmsgpack.unpack(ARGV[4])
 for at = 1, #given, 2 do
   local number = (at + 1) / 2
@@ -323,10 +236,10 @@ end
 
 for _, lane in ipairs(lanes) do give_up(lane) end
 for _, other in ipairs(others) do
-  if other[3][1] == "shared" then carry_out_shared(other[3][2], other[4]) end
+  if other[3][1] == "shared" then with_rare().carry_out_shared(other[3][2], other[4]) end
 end
 for _, other in ipairs(others) do
-  if other[3][1] ~= "shared" then end_other(other) end
+  if other[3][1] ~= "shared" then with_rare().end_other(other) end
 end
 end_deliveries(unpacked(ARGV[5]))
 if not is_any_apart then count_measures(unpacked(ARGV[7])) end
