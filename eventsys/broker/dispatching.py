@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .broker import EventBroker
+from .endings import Ending
 from .finished import Finished
 from .messages import DISPATCHER, LogMessage, Received
 from .readers import Deliver, Reader
@@ -43,8 +44,8 @@ def dispatch_alone(
     """
     work = broker.work
     finished, others = _resolved(broker, messages)
-    for one, message in zip(finished, messages, strict=False):
-        readers, wanted = _wanted(message, reader_of, work.keys.lane)
+    for one in finished:
+        readers, wanted = _wanted(one.ending, reader_of, work.keys.lane)
         with work.in_flight.watch() as over:
             fetched = work.committer.commit_here(one, wanted)
             work.in_flight.all_handled(one.place.queue, 1)
@@ -57,19 +58,19 @@ def dispatch_alone(
 
 
 def _wanted(
-    message: Received, reader_of: Callable[[str], Reader | None], lane_of: Callable[[str, int], str]
+    ending: Ending, reader_of: Callable[[str], Reader | None], lane_of: Callable[[str, int], str]
 ) -> tuple[dict[str, Reader], list[str | int]]:
     """Return the lanes whose deliveries can begin here at once, with who reads them, and with how many can."""
     readers: dict[str, Reader] = {}
     many: dict[str, int] = {}
     room: dict[str, int] = {}
-    targets = message.targets if isinstance(message, LogMessage) and message.targets is not None else []
+    _, _, _, own_lane, _, targets, *_ = ending
     for at in range(0, len(targets), 4):
-        queue, lane = targets[at + 2], targets[at + 3] or message.place.lane
+        queue, lane = targets[at + 2], targets[at + 3] or own_lane
+        reader = reader_of(queue)
         if queue not in room:
-            reader = reader_of(queue)
             room[queue] = 0 if reader is None else reader.room()
-        if room[queue] > 0 and (reader := reader_of(queue)) is not None:
+        if reader is not None and room[queue] > 0:
             room[queue] -= 1
             stream = lane_of(queue, lane)
             readers[stream] = reader

@@ -108,7 +108,8 @@ class Reader(WorkerPart):
         except EventsysError:
             consumer.find_lost()
         else:
-            self._hand_out(messages, deliver)
+            is_to_begin = not self.broker.work.is_ending and not self.broker.presence.is_paused(self.queue_name)
+            self._hand_out(messages, deliver) if is_to_begin else self.broker.work.hand_back(messages)
 
     def find_lost(self) -> None:
         """Look for messages that another thread fetched for this one, with an answer that was lost."""
