@@ -82,9 +82,11 @@ class Declarations:
                 self._undeclared = [one for one in self._undeclared if one.actor_name != name]
                 self._unhosted = [one for one in self._unhosted if one.actor_name != name]
 
-    def drop(self, name: str) -> None:
-        """Forget a handler."""
+    def drop(self, name: str, *, only: HandlerActor | None = None) -> None:
+        """Forget a handler; `only` that one, if the name is another's by now."""
         with self._lock:
+            if only is not None and self._broker.actors.get(name) is not only:
+                return
             self._broker.actors.pop(name, None)
             self._mortal.pop(name, None)
             self._undeclared = [actor for actor in self._undeclared if actor.actor_name != name]

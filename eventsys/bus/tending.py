@@ -171,7 +171,7 @@ class Tending:
         for actor in declared:
             if actor.actor_name not in self._rows:
                 logger.info("%s was unsubscribed elsewhere", actor.actor_name, extra={"action": "subscription_ended"})
-                self._declarations.drop(actor.actor_name)
+                self._declarations.drop(actor.actor_name, only=actor)  # meanwhile it may have been declared anew
 
     def _end_unhosted(self) -> None:
         mortal = [one.name for one in self._known if not one.persistent]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -132,6 +133,33 @@ def test_declared_anew_while_it_runs_it_takes_over_what_runs(
     for one in (first, second):
         worker.wait(one.id)
     assert (_status(worker, first), seen) == (DeliveryStatus.SUCCEEDED, [second.id])
+
+
+def test_declared_anew_while_a_round_reads_the_set_it_is_hosted_still(
+    two: tuple[EventService, EventService], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The round found the name in this process, and the set without it: of the moment between."""
+    events, worker = two
+    seen: list[str] = []
+    events.subscribe("a.b", lambda event: None, name="mine")
+    events.start()
+    tending, subscriptions = events.bus.tending, events.bus.subscriptions
+    read = subscriptions.all
+
+    def read_in_between() -> Any:
+        monkeypatch.setattr(subscriptions, "all", read)
+        events.unsubscribe("a.b", "mine")
+        found = read()
+        events.subscribe("a.b", lambda event: seen.append(event.id), name="mine")
+        return found
+
+    with tending._looking:
+        monkeypatch.setattr(subscriptions, "all", read_in_between)
+        tending._version = None
+        tending.look()
+    event = worker.publish("a.b", {})
+    assert worker.wait(event.id).status is EventStatus.DELIVERED
+    assert seen == [event.id]
 
 
 def test_declared_anew_with_another_queue_it_cancels_what_runs(
