@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from .messages import Place, Received
@@ -33,6 +33,8 @@ class InFlight:
         self._is_claiming = False
         self._wanted: dict[str, int] = {}
         self._watches: list[set[_Key]] = []
+        self._returning: set[_Key] = set()
+        self._given_again: set[_Key] = set()
         self._running = 0
 
     @property
@@ -47,9 +49,9 @@ class InFlight:
 
     @contextmanager
     def watch(self) -> Iterator[set[_Key]]:
-        """Gather what is forgotten meanwhile: Redis may have called it pending, and it is over by now."""
-        over: set[_Key] = set()
+        """Gather what is forgotten or handed back meanwhile: Redis may have called it pending, and it is so no more."""
         with self._lock:
+            over = set(self._returning)
             self._watches.append(over)
         try:
             yield over
@@ -61,7 +63,8 @@ class InFlight:
     def add(self, places: list[Place], *, over: Collection[_Key] = ()) -> list[bool]:
         """Note fetched messages, and say of each whether it is new: what is held already must not run twice.
 
-        What was held under an earlier name, before a lease ended, is new: that attempt cannot commit any more.
+        What was held under an earlier name, before a lease ended, is new: that attempt cannot commit any more. So is
+        what was being handed back: Redis has given it out again.
 
         Args:
             places: Where they stand.
@@ -71,17 +74,32 @@ class InFlight:
         with self._lock:
             for place in places:
                 key = (place.stream, place.entry, place.holder)
-                are_new.append(key not in self._places and key not in over)
+                are_new.append(key not in over and (key not in self._places or key in self._returning))
                 if place.is_suspect:
                     self._is_claiming = False
                     self._changed.notify_all()
                 if are_new[-1]:
+                    if key in self._returning:
+                        self._returning.discard(key)
+                        self._given_again.add(key)
                     self._places[key] = None
                     self._held[place.queue] += 1
                     self._running += 1
                     if place.is_suspect:
                         self._suspect = place
         return are_new
+
+    def begin_return(self, places: Iterable[Place]) -> None:
+        """Note that messages are about to be handed back: until they are dropped here, they may be given out again.
+
+        Another reader of this process may claim one as soon as Redis has it, and then it is held anew.
+        """
+        with self._lock:
+            keys = [(place.stream, place.entry, place.holder) for place in places]
+            keys = [key for key in keys if key in self._places]
+            self._returning.update(keys)
+            for over in self._watches:
+                over.update(keys)
 
     def begin_claim(self) -> bool:
         """Say whether a suspect may be claimed now: none is handled, and no other reader is about to claim one.
@@ -170,7 +188,7 @@ class InFlight:
         with self._lock:
             keys = [(place.stream, place.entry, place.holder) for place in places]
             for key in keys:
-                self._places.pop(key, None)
+                self._drop(key)
             for over in self._watches:
                 over.update(keys)
             if self._suspect is not None and any(self._suspect is place for place in places):
@@ -181,13 +199,22 @@ class InFlight:
         """Drop messages that were handed back unstarted."""
         with self._lock:
             for place in places:
-                if (place.stream, place.entry, place.holder) in self._places:
-                    del self._places[place.stream, place.entry, place.holder]
+                key = (place.stream, place.entry, place.holder)
+                if key in self._places:
+                    self._drop(key)
                     self._held[place.queue] -= 1
                     self._running -= 1
                 if self._suspect is place:
                     self._suspect = None
             self._changed.notify_all()
+
+    def _drop(self, key: _Key) -> None:
+        """Forget a message, unless it was given out again since it was handed back."""
+        self._returning.discard(key)
+        if key in self._given_again:
+            self._given_again.discard(key)
+        else:
+            self._places.pop(key, None)
 
     def held(self, queue: str) -> int:
         """Return how many messages of a queue are fetched or running."""

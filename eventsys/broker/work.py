@@ -217,6 +217,7 @@ class Work:
 
     def give_back(self, places: Sequence[Place]) -> None:
         """Let any process take what stands in these places, as far as this one still holds it there."""
+        self.in_flight.begin_return(places)
         pairs = [value for place in places for value in (place.stream, place.entry)]
         self.link.run(script("hand_back"), self.keys.prefix, self.presence.name, *pairs)
 

@@ -52,3 +52,38 @@ def test_a_claim_that_takes_long_keeps_nobody_waiting_for_long() -> None:
     held = InFlight()
     assert held.begin_claim()
     assert not held.begin_claim()
+
+
+def test_what_is_being_handed_back_is_new_to_whoever_is_given_it_again() -> None:
+    held, place = InFlight(), _place("1")
+    held.add([place])
+    held.begin_return([place])
+    assert held.add([place]) == [True]
+    held.hold_no_more([place])
+    assert (held.knows("s", "1", "me"), held.held("q")) == (True, 1)
+    held.handled(place)
+    held.forget([place])
+    assert (held.knows("s", "1", "me"), held.held("q"), held.is_busy) == (False, 0, False)
+
+
+def test_what_is_given_again_and_over_before_it_is_dropped_leaves_nothing_behind() -> None:
+    held, place = InFlight(), _place("1")
+    held.add([place])
+    held.begin_return([place])
+    held.add([place])
+    held.handled(place)
+    held.forget([place])
+    held.hold_no_more([place])
+    assert (held.knows("s", "1", "me"), held.held("q"), held.is_busy) == (False, 0, False)
+
+
+def test_what_a_reader_finds_in_its_own_list_while_it_is_handed_back_is_not_new() -> None:
+    """The list may be of the moment before: then the message is somebody else's by now."""
+    held, before, after = InFlight(), _place("1"), _place("2")
+    held.add([before, after])
+    held.begin_return([before])
+    with held.watch() as over:
+        held.begin_return([after])
+        assert held.add([before, after], over=over) == [False, False]
+    held.hold_no_more([before, after])
+    assert len(held) == 0

@@ -162,3 +162,34 @@ def test_the_longest_name_of_an_entry_fits() -> None:
     with _board(entry) as board:
         [mark] = board.marks() or ()
         assert mark[8:].decode() == entry
+
+
+def test_a_reader_may_be_given_what_another_of_its_process_is_just_handing_back(
+    broker: EventBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the step in Redis and the note here it counted as held, so it was dropped and waited for ever."""
+
+    @dramatiq.actor(broker=broker)
+    def nothing() -> None: ...
+
+    in_flight, reader, other = broker.work.in_flight, *(broker.consume("default", 8, 100) for _ in range(2))
+    other.take_all()  # it finds none, and begins
+    nothing.send()
+    fetched: list[Any] = []
+    eventually(lambda: fetched.extend(reader.take_all()) or fetched)
+    [message] = fetched
+    drop, given = in_flight.hold_no_more, list[Any]()
+
+    def look_meanwhile(places: Any) -> None:
+        broker.presence._leftovers.add("default")
+        given.extend(other.take_all())
+        drop(places)
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(in_flight, "hold_no_more", look_meanwhile)
+        reader.requeue([message])
+    assert [one.message_id for one in given] == [message.message_id]
+    broker.work.begin(given[0])
+    other.ack(given[0])
+    assert broker.work.committer.join(60)
+    assert (len(in_flight), in_flight.held("default"), _held(broker, broker.presence.name)) == (0, 0, [])
