@@ -42,10 +42,9 @@ class ReplayDriver:
             self._replays.step()
         elif self._thread is None or not self._thread.is_alive():
             self._stopping = threading.Event()
-            self._thread = threading.Thread(
-                target=self._run, args=(self._stopping,), name="eventsys-replays", daemon=True
-            )
-            self._thread.start()
+            thread = threading.Thread(target=self._run, args=(self._stopping,), name="eventsys-replays", daemon=True)
+            thread.start()
+            self._thread = thread  # last: what is here can be joined
         return True
 
     def stop(self) -> None:
