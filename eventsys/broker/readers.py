@@ -22,7 +22,6 @@ RESTART_S = (0.2, 2.0)
 #: Ticks that are fetched at first.
 _TICKS_AT_ONCE = 32
 
-
 #: Seconds a dispatcher waits after an event it could not dispatch, which would come back at once.
 _FAILED_DISPATCH_S = 0.2
 
@@ -108,8 +107,10 @@ class Reader(WorkerPart):
         except EventsysError:
             consumer.find_lost()
         else:
-            is_to_begin = not self.broker.work.is_ending and not self.broker.presence.is_paused(self.queue_name)
-            self._hand_out(messages, deliver) if is_to_begin else self.broker.work.hand_back(messages)
+            if self.broker.work.is_ending or self.broker.presence.is_paused(self.queue_name):
+                self.broker.work.hand_back(messages)
+            else:
+                self._hand_out(messages, deliver)
 
     def find_lost(self) -> None:
         """Look for messages that another thread fetched for this one, with an answer that was lost."""
