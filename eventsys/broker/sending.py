@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 from dramatiq import Message
+from dramatiq.encoder import JSONEncoder
+from dramatiq.message import get_encoder
 
 from eventsys.errors import InvalidDurationError
 from eventsys.model.seal import MESSAGE, Seal
@@ -17,6 +19,8 @@ from .messages import DeliveryMessage
 #: The lanes of plain actors, by the name their `lane` option gives.
 LANE_NAMES = {"low": 1, "normal": 5, "high": 8, "critical": 10}
 
+#: Writes what Dramatiq's own encoder does, which makes such a writer anew for each message.
+_as_json = json.JSONEncoder(separators=(",", ":")).encode
 
 #: Beyond all times that Redis's scores tell to the millisecond.
 _NEVER_MS = 2**53
@@ -71,8 +75,20 @@ def _moment(due_ms: Any, message: Message[Any]) -> int:
 
 def plain_text(message: Any, seal: Seal | None) -> str:
     """Return a message of a plain actor as it is stored: signed, where there is a seal."""
-    text = message.encode().decode()
+    text = _as_json(_parts_of(message)) if type(get_encoder()) is JSONEncoder else message.encode().decode()
     return text if seal is None else seal.signed(MESSAGE, text)
+
+
+def _parts_of(message: Any) -> dict[str, Any]:
+    return {
+        "queue_name": message.queue_name,
+        "actor_name": message.actor_name,
+        "args": message.args,
+        "kwargs": message.kwargs,
+        "options": message.options,
+        "message_id": message.message_id,
+        "message_timestamp": message.message_timestamp,
+    }
 
 
 #: Options of a delivery that hold for every attempt.

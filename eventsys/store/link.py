@@ -7,9 +7,9 @@ import re
 import socket
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, NoReturn
 
 import redis
 from redis.exceptions import BusyLoadingError, NoScriptError, OutOfMemoryError, RedisError, ResponseError
@@ -57,6 +57,7 @@ class Channel:
         self._connect = connect
         self._connection: Any = None
         self._stage = _CONNECTING
+        self._is_new = False
 
     def call(self, *command: Any, timeout_s: Any = SENTINEL) -> Any:
         """Send one command and return its reply, as bytes, integers and lists of these, within 10 s or `timeout_s`.
@@ -75,15 +76,21 @@ class Channel:
         return self._call(command, timeout_s)
 
     def _call(self, command: Command, timeout_s: Any) -> Any:
-        with self._only_our_errors():
-            connection = self._send(lambda connection: connection.pack_command(*command))
+        try:
+            connection = self._open()
+            connection = self._send(connection, connection.pack_command(*command))
             return connection.read_response(timeout=timeout_s)
+        except BaseException as error:
+            self._raise_ours(error)
 
     def pipeline(self, commands: Sequence[Command], *, timeout_s: Any = SENTINEL) -> list[Any]:
         """Send several commands in one round trip; a refused one leaves its error in the list."""
-        with self._only_our_errors():
-            connection = self._send(lambda connection: connection.pack_commands(commands))
+        try:
+            connection = self._open()
+            connection = self._send(connection, connection.pack_commands(commands))
             return [self._reply(connection, timeout_s) for _ in commands]
+        except BaseException as error:
+            self._raise_ours(error)
 
     def receive(self, wait_s: float) -> Any:
         """Return what Redis sends of its own accord to a subscriber, or None when that is nothing for `wait_s` seconds.
@@ -91,10 +98,12 @@ class Channel:
         Raises:
             RedisUnavailableError: If the connection broke, and with it the subscription.
         """
-        with self._only_our_errors():
-            if self._connection is None:
-                raise self._unavailable("the subscription is gone with its connection")
+        if self._connection is None:
+            raise self._unavailable("the subscription is gone with its connection")
+        try:
             return self._connection.read_response() if self._connection.can_read(timeout=wait_s) else None
+        except BaseException as error:
+            self._raise_ours(error)
 
     def close(self) -> None:
         """Close the connection; another call would open it again."""
@@ -115,28 +124,25 @@ class Channel:
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
         return sock is not None
 
-    def _send(self, pack: Callable[[Any], Any]) -> Any:
-        """Send what `pack` returns, and return the connection it went out on.
+    def _send(self, connection: Any, pieces: Sequence[bytes]) -> Any:
+        """Send what was packed, and return the connection it went out on: another one, where this had broken.
 
         A connection that broke while it lay idle is found out by the first write, of which nothing can have arrived
         when it is one small piece: that is sent again on a new connection.
         """
-        is_new = self._connection is None
-        connection = self._open()
-        pieces = pack(connection)
         try:
             connection.send_packed_command(pieces)
         except (OSError, RedisConnectionError):
-            if is_new or len(pieces) > 1 or len(pieces[0]) > _ONE_WRITE:
+            if self._is_new or len(pieces) > 1 or len(pieces[0]) > _ONE_WRITE:
                 raise
             self.close()
-            connection = self._open()
-            connection.send_packed_command(pieces)
+            (connection := self._open()).send_packed_command(pieces)
         self._stage = _SENT
         return connection
 
     def _open(self) -> Any:
-        if self._connection is None:
+        self._is_new = self._connection is None
+        if self._is_new:
             self._stage = _CONNECTING
             connection = self._connect()
             connection.connect()
@@ -153,20 +159,15 @@ class Channel:
         except ResponseError as error:
             return self._ours(error)
 
-    @contextmanager
-    def _only_our_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except RedisError as error:
+    def _raise_ours(self, error: BaseException) -> NoReturn:
+        """Raise what an error that cut a call short means here."""
+        if isinstance(error, RedisError):
             raise self._ours(error) from error
-        except OSError as error:
-            self.close()
+        # It may be a handler's timeout, between question and answer: that answer must not be taken for the next one's.
+        self.close()
+        if isinstance(error, OSError):
             raise self._unavailable(f"the connection to Redis broke: {error}") from error
-        except BaseException:
-            # A handler's timeout may strike between the question and the answer: that answer must not be taken for
-            # the next one's.
-            self.close()
-            raise
+        raise error
 
     def _ours(self, error: RedisError) -> Exception:
         text = str(error)

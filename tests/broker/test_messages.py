@@ -6,11 +6,12 @@ import threading
 
 import dramatiq
 import pytest
-from dramatiq import Worker
-from dramatiq.encoder import PickleEncoder
+from dramatiq import Message, Worker
+from dramatiq.encoder import JSONEncoder, PickleEncoder
 from dramatiq.errors import ConnectionClosed, QueueJoinTimeout
 
 from eventsys.broker.broker import EventBroker
+from eventsys.broker.sending import plain_text
 from eventsys.errors import SettingsError
 from eventsys.store.scripts import script
 from tests.broker.letters import letters_of
@@ -280,3 +281,33 @@ def test_the_pickling_encoder_is_refused(broker) -> None:
             note.send()
     finally:
         dramatiq.set_encoder(before)
+
+
+@pytest.mark.parametrize(
+    "value", ["é \ud800 \n", float("nan"), float("inf"), 10**30, (1, [2, {3: None}]), {"": True}, 0.1]
+)
+def test_a_message_is_stored_as_dramatiqs_own_encoder_writes_it(value) -> None:
+    message = Message("q", "note", (value,), {"more": value}, {"retries": 1, "value": value})
+    assert plain_text(message, None).encode() == message.encode()
+
+
+def test_an_encoder_of_ones_own_writes_the_messages(broker, start_worker) -> None:
+    class Marking(JSONEncoder):
+        def encode(self, data):
+            return super().encode({**data, "args": ["encoded", *data["args"]]})
+
+    handled = []
+
+    @dramatiq.actor
+    def note(*args):
+        handled.append(args)
+
+    before = dramatiq.get_encoder()
+    dramatiq.set_encoder(Marking())
+    try:
+        note.send(1)
+    finally:
+        dramatiq.set_encoder(before)
+    start_worker(broker)
+    broker.join("default", timeout=60_000)
+    assert handled == [("encoded", 1)]

@@ -27,6 +27,19 @@ RETURNS
 local prefix = KEYS[1]
 local now_ms = tonumber(ARGV[1])
 
+-- include: next_entry
+-- include: add_message
+
+-- A message alone, as most are sent, needs nothing of what follows, whose functions cost more than the message does.
+if #ARGV == 2 then
+  local step = cmsgpack.unpack(ARGV[2])
+  if step[1] == "message" then
+    local queued = add_message(step)
+    keep_entry_clock()
+    return { queued }
+  end
+end
+
 -- How many events {"events", ...} has, and envelopes behind it.
 local function count_events(step)
   local many, at = 0, 8
@@ -37,23 +50,11 @@ local function count_events(step)
   return many
 end
 
-local taken_in, are_messages, at = {}, true, 2
+local taken_in, at = {}, 2
 while at <= #ARGV do
   local step = cmsgpack.unpack(ARGV[at])
   taken_in[#taken_in + 1] = step
-  are_messages = are_messages and step[1] == "message"
   at = at + 1 + (step[1] == "events" and count_events(step) or 0)
-end
-
--- include: next_entry
--- include: add_message
-
--- Messages need nothing of what follows, whose functions cost more than a message does.
-if are_messages then
-  local queued = {}
-  for at, step in ipairs(taken_in) do queued[at] = add_message(step) end
-  keep_entry_clock()
-  return queued
 end
 
 -- A function of its own, because the functions made in it take hold of what stands above without a search; among the

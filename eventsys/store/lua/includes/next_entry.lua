@@ -8,7 +8,7 @@ serves in every index too. `keep_entry_clock` must end every script that used it
 Uses: prefix, now_ms
 ]]
 local entry_clock = prefix .. ":clock"
-local entry_ms, entry_number
+local entry_ms, entry_number, entry_name
 -- The name with its first part, written once a millisecond: printing such a number is what costs most of this.
 local entry_format
 local at_end = {}
@@ -29,12 +29,11 @@ local function next_entry()
     entry_number = entry_number + 1
   end
   entry_format = entry_format or string.format("%.0f-%%d", entry_ms)
-  return string.format(entry_format, entry_number)
+  entry_name = string.format(entry_format, entry_number)
+  return entry_name
 end
 
 local function keep_entry_clock()
-  if entry_ms then
-    redis.call("SET", entry_clock, string.format("%.0f-%.0f", entry_ms, entry_number))
-  end
+  if entry_name then redis.call("SET", entry_clock, entry_name) end
   for _, finish in ipairs(at_end) do finish() end
 end
