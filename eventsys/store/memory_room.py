@@ -42,22 +42,22 @@ class MemoryRoom:
     def look(self) -> float:
         """Ask Redis, unless it had room within the last second, and return the share that is used.
 
+        Whoever was refused wants to know as soon as there is room, also while another thread is asking.
+
         Raises:
             RedisUnavailableError: If it does not answer.
         """
         now = time.monotonic()
-        if now < self._look_at:
+        if now < self._look_at and self.share <= MOST:
             return self.share
         self._look_at = now + _HOLDS_S
         try:
             facts = _facts(self._link.call("INFO", "memory"))
         except RedisRefusedError:
-            self._look_at = float("inf")  # not for this user; Redis itself refuses at the limit
+            self._look_at, self.share = float("inf"), 0.0  # not for this user; Redis itself refuses at the limit
             return self.share
         limit = facts.get("maxmemory", 0)
         self.share = facts.get("used_memory", 0) / limit if limit else 0.0
-        if self.share > MOST:
-            self._look_at = 0.0  # whoever is refused wants to know as soon as there is room
         return self.share
 
     def check(self) -> None:
