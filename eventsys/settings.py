@@ -41,7 +41,7 @@ class BusSettings(BaseModel):
 
     buffer_size: PositiveInt = 1000
     """Most events `publish_async` holds before it blocks."""
-    worker_count: PositiveInt = 10
+    worker_count: PositiveInt = Field(default=10, le=10_000)
     """Threads a worker process."""
     batch_size: PositiveInt = Field(default=50, le=500)
     """Most events the flusher sends in one round trip."""

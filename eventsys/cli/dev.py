@@ -24,7 +24,7 @@ _USUAL_PORT = 8765
 #: What the dashboard needs beside this package.
 _NEEDED = ("fastapi", "jinja2", "uvicorn")
 
-Processes = Annotated[int, typer.Option("--processes", "-p", min=1, help="Worker processes.")]
+Processes = Annotated[int, typer.Option("--processes", "-p", min=1, max=1_000, help="Worker processes.")]
 NoReload = Annotated[bool, typer.Option("--no-reload", help="Leave saved modules alone.")]
 Port = Annotated[
     int | None,

@@ -17,12 +17,18 @@ Modules = Annotated[
     list[str], typer.Argument(metavar="MODULE...", help="Packages or modules with handlers; packages are searched.")
 ]
 Processes = Annotated[
-    int | None, typer.Option("--processes", "-p", min=1, help="Worker processes.", show_default="one for each CPU")
+    int | None,
+    typer.Option("--processes", "-p", min=1, max=1_000, help="Worker processes.", show_default="one for each CPU"),
 ]
 Threads = Annotated[
     int | None,
     typer.Option(
-        "--threads", "-t", min=1, help="Threads in each process.", show_default="EVENTSYS_BUS__WORKER_COUNT, 10"
+        "--threads",
+        "-t",
+        min=1,
+        max=10_000,
+        help="Threads in each process.",
+        show_default="EVENTSYS_BUS__WORKER_COUNT, 10",
     ),
 ]
 Queues = Annotated[

@@ -133,6 +133,9 @@ def test_what_is_wrong_is_told_by_options_and_values_that_can_be_typed(
         (["events", "ls", "--limit", "many"], "it must be a whole number"),
         (["events", "ls", "--limit", "0"], "it must be at least 1"),
         (["events", "ls", "--limit", "501"], "it must be at most 500"),
+        (["worker", "actors", "--processes", "99999999999999999999"], "it must be at most 1000"),
+        (["worker", "actors", "--threads", "10001"], "it must be at most 10000"),
+        (["dev", "actors", "--processes", "1001"], "it must be at most 1000"),
         (["top", "--every", "often"], "it must be a number"),
     ],
 )
