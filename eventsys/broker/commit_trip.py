@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from eventsys.clock import Clock
+from eventsys.store.channel import Channel
 from eventsys.store.commit_batch import CommitBatch
-from eventsys.store.link import Channel, run_script
+from eventsys.store.link import run_script
 from eventsys.store.scripts import script
 
 from .finished import Finished, add_shared

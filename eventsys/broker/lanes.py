@@ -7,8 +7,9 @@ from typing import Any
 
 from eventsys.errors import RedisRefusedError
 from eventsys.model.priority import LANES
+from eventsys.store.channel import Channel, NoGroupError
 from eventsys.store.keys import GROUP
-from eventsys.store.link import Channel, NoGroupError, run_script
+from eventsys.store.link import run_script
 from eventsys.store.scripts import script
 
 #: How often each lane is served under load, most urgent first.

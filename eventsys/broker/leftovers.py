@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+from eventsys.store.channel import Channel
 from eventsys.store.keys import GROUP, LOG_QUEUE
-from eventsys.store.link import Channel, run_script_once
+from eventsys.store.link import run_script_once
 from eventsys.store.scripts import script
 
 from .lanes import Entry

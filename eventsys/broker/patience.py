@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from eventsys.store.link import Channel
+from eventsys.store.channel import Channel
 
 #: Most milliseconds of one wait: six commands a minute for an idle queue.
 LONGEST_MS = 10_000

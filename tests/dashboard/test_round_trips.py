@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from eventsys import Event, EventService, Reject
 from eventsys.store import redis_time
-from eventsys.store.link import Channel
+from eventsys.store.channel import Channel
 from eventsys.testing import EventHarness
 from tests.dashboard.browser import HTML
 
@@ -74,9 +74,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     trips: list[int] = []
     send = Channel._send
 
-    def counting(self: Channel, pack: Any) -> Any:
+    def counting(self: Channel, *sent: Any) -> Any:
         trips.append(1)
-        return send(self, pack)
+        return send(self, *sent)
 
     with monkeypatch.context() as patched:
         patched.setattr(Channel, "_send", counting)

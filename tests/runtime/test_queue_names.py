@@ -11,7 +11,7 @@ from dramatiq import Message
 from eventsys import Event, EventService
 from eventsys.model.diagnosis import Severity
 from eventsys.model.machinery import QueueState
-from eventsys.store.link import Channel
+from eventsys.store.channel import Channel
 from tests.runtime.findings import finding
 from tests.support.services import Services
 from tests.support.waiting import eventually
@@ -97,9 +97,9 @@ def test_a_queue_is_told_of_once_a_process(services: Services, monkeypatch: pyte
     trips: list[int] = []
     send = Channel._send
 
-    def counting(channel: Channel, pack: Any) -> Any:
+    def counting(channel: Channel, *sent: Any) -> Any:
         trips.append(1)
-        return send(channel, pack)
+        return send(channel, *sent)
 
     monkeypatch.setattr(Channel, "_send", counting)
     write.send()

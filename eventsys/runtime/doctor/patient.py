@@ -10,8 +10,9 @@ from eventsys.model.metrics import SubscriptionMetrics
 from eventsys.model.priority import LANES
 from eventsys.model.standing import SubscriptionStanding
 from eventsys.service import EventService
+from eventsys.store.channel import Command
 from eventsys.store.keys import Keys
-from eventsys.store.link import Command, Link
+from eventsys.store.link import Link
 from eventsys.store.metrics_look import MetricsLook
 from eventsys.store.oddities import numbers_of
 
