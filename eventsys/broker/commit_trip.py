@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from eventsys.clock import Clock
+from eventsys.errors import RedisUnavailableError
 from eventsys.store.channel import Channel
 from eventsys.store.commit_batch import CommitBatch
 from eventsys.store.link import run_script
@@ -51,14 +52,11 @@ class CommitTrip:
         self._script = script("commit")
         self.fetched: list[Fetched] | None = None
 
-    def make(
-        self, batch: Sequence[Finished], *, may_have_run: bool = False, wanted: Sequence[str | int] = ()
-    ) -> list[str]:
+    def make(self, batch: Sequence[Finished], *, wanted: Sequence[str | int] = ()) -> list[str]:
         """Commit what was held under each name by itself: there is one, but for a process that was paused.
 
         Args:
             batch: What is to end.
-            may_have_run: Whether it was sent before, and the answer lost.
             wanted: Lanes, each with how many of the deliveries that this puts there become this process's with it.
 
         Returns:
@@ -69,35 +67,38 @@ class CommitTrip:
         """
         first = batch[0].place.holder
         if all(one.place.holder == first for one in batch):
-            return self._make(first, batch, wanted, may_have_run=may_have_run)
+            return self._make(first, batch, wanted)
         results = ["ok"] * len(batch)
         holders: dict[str, list[int]] = {}
         for at, one in enumerate(batch):
             holders.setdefault(one.place.holder, []).append(at)
         for holder, places in holders.items():
-            part = self._make(holder, [batch[at] for at in places], wanted, may_have_run=may_have_run)
+            part = self._make(holder, [batch[at] for at in places], wanted)
             for at, result in zip(places, part, strict=True):
                 results[at] = result
+                batch[at].may_have_run = True  # where the rest fails, all of them are sent again
         return results
 
     def close(self) -> None:
         """Close the connection."""
         self._channel.close()
 
-    def _make(
-        self, holder: str, batch: Sequence[Finished], wanted: Sequence[str | int], *, may_have_run: bool
-    ) -> list[str]:
+    def _make(self, holder: str, batch: Sequence[Finished], wanted: Sequence[str | int]) -> list[str]:
         written = CommitBatch([(one.place.stream, one.place.entry, one.ending, one.steps, one.gate) for one in batch])
         add_shared(written, batch)
         if wanted:
             written.fetch(wanted)
         repeats: list[Exception] = []
         self.fetched = None
-        told = run_script(
-            self._channel, self._script, self._prefix, self._clock.now_ms(), holder, self._retention_ms,
-            *written.arguments(), on_repeat=repeats.append,
-        )  # fmt: skip
-        may_have_run = may_have_run or bool(repeats)
+        try:
+            told = run_script(
+                self._channel, self._script, self._prefix, self._clock.now_ms(), holder, self._retention_ms,
+                *written.arguments(), on_repeat=repeats.append,
+            )  # fmt: skip
+        except RedisUnavailableError as error:
+            for one in batch:
+                one.may_have_run = one.may_have_run or error.may_have_run
+            raise
         if told == [b"ended"]:
             self._lease_ended()
             return ["lost"] * len(batch)
@@ -111,6 +112,6 @@ class CommitTrip:
         results = ["ok"] * len(batch)
         for at, why in written.exceptions(told):
             # After a lost reply, what has ended before was ended by this very commit.
-            if not (may_have_run and why == "lost"):
+            if not (why == "lost" and (repeats or batch[at].may_have_run)):
                 results[at] = why
         return results

@@ -82,7 +82,6 @@ class Committer:
         self._forget = forget
         self._committed_at = self._batched_at = 0.0
         self._more_is_coming = more_is_coming
-        self._may_have_run = False
         self._waiting, self._batched = deque[Finished](), deque[Finished]()
         self._committing = 0
         self.backlog = Backlog(lambda: len(self._waiting) + len(self._batched) + self._committing)
@@ -126,8 +125,7 @@ class Committer:
         self.backlog.weigh_all([one])
         try:
             results = self._aside.make([one], wanted=wanted)
-        except Exception as problem:
-            one.may_have_run = isinstance(problem, RedisUnavailableError) and problem.may_have_run
+        except Exception:
             self._waiting.append(one)
             self._taken()
             return None
@@ -247,12 +245,10 @@ class Committer:
         self._urgent.clear()
 
     def _commit_or_wait(self, batch: list[Finished]) -> None:
-        self._may_have_run = any(one.may_have_run for one in batch)
         while not self._is_closing:
             try:
-                results = self._trip.make(batch, may_have_run=self._may_have_run)
+                results = self._trip.make(batch)
             except RedisUnavailableError as error:
-                self._may_have_run = self._may_have_run or error.may_have_run
                 logger.warning(
                     "commit waits for Redis: %s", error, extra={"action": "commit_waits", "count": len(batch)}
                 )
@@ -322,7 +318,7 @@ class Committer:
             self._forget([one.place])
             self.backlog.lighten([one])
         else:
-            one.ending = ending
+            one.ending, one.may_have_run = ending, False  # it did not run
             self._waiting.append(one)
 
     @staticmethod

@@ -23,6 +23,9 @@ from .spans import covered_s
 MOMENT_S = 0.5
 """Seconds by which the clocks of ledger, logs, and the watches over Redis's file and over processes may differ."""
 
+DYING_S = 0.05
+"""Seconds for which a Redis that is being killed may still be sent something."""
+
 COMMITTED_WITHIN_S = 2.0
 """Seconds after which an attempt that ended is committed, without those in which its process or the machine stood
 still, or Redis was away, or the commit waited for it: 10 ms; half a second on a machine with ten times the load that it
@@ -91,6 +94,17 @@ class Explainer:
     def was_cut(self, told_at: float) -> bool:
         """Say whether what was accepted at a moment is among what Redis lost when its power was cut."""
         return any(one.began_at <= told_at <= one.ended_at + MOMENT_S for one in self._record.power_cuts)
+
+    def was_undone(self, handled: Ends, told: Moment) -> bool:
+        """Say whether a commit that a process was told of was lost when the power was cut, or under way to Redis then.
+
+        Its answer did not come then; and where Redis had lost that it gave the delivery out, too, it says of the commit
+        when it is sent again what it says of one that it has carried out: there is nothing to end.
+        """
+        told_at, pid = told
+        ended_at = max((at for at, one in handled.ends if one == pid and at <= told_at), default=told_at)
+        sent_at = min(ended_at, told_at - MOMENT_S)
+        return any(one.began_at <= told_at and sent_at <= one.ended_at + DYING_S for one in self._record.power_cuts)
 
     def repeats(self, delivery: Delivery, handled: Ends) -> list[Repeat]:
         """Return every end of a delivery that was followed by another one, and why it was."""

@@ -113,6 +113,23 @@ def test_nothing_explains_a_second_run_of_what_was_committed() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("ended_at", "told_at", "undone"),
+    [
+        (9.6, 9.7, True),  # Redis had accepted it
+        (9.99, 11.4, True),  # it was under way, and sent again when Redis was back
+        (10.01, 11.4, True),  # to a Redis that was dying
+        (10.6, 11.4, False),  # nothing of it had been sent by then
+        (9.1, 9.2, False),
+    ],
+)
+def test_a_success_is_undone_that_was_told_of_or_under_way_when_the_power_was_cut(
+    ended_at: float, told_at: float, undone: bool
+) -> None:
+    explainer = _explainer(PowerCut(9.5, 10.0))
+    assert explainer.was_undone(Ends(ends=[(ended_at, PID), (12.0, OTHER)]), (told_at, PID)) is undone
+
+
 def test_a_lease_that_was_lost_explains_what_ran_while_it_was() -> None:
     lost = "its process was stopped or cut off for longer than its lease"
     logs = Logs()

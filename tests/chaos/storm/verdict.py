@@ -139,7 +139,9 @@ class Verdict:
                 why[one.why or "unexplained"] += 1
                 if one.why is None:
                     unexplained.append(f"{key} {one.first} {one.second}")
-            if len(handled.commits) > 1 and not any(self._explainer.was_cut(at) for at, _ in handled.commits):
+            if len(handled.commits) > 1 and not any(
+                self._explainer.was_undone(handled, told) for told in handled.commits
+            ):
                 committed.append(f"{key} {sorted(handled.commits)}")
         self._find("deliveries were handled twice, and nothing explains it", unexplained)
         self._find("deliveries succeeded twice", committed)
