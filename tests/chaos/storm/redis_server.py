@@ -83,7 +83,8 @@ class StormRedis:
         if path is None or not known:
             return time.monotonic()
         seen_at, length = known[-1]
-        os.truncate(path, length)
+        os.truncate(path, min(length, _length(path)))
+        self._file_lengths.clear()  # else a cut soon after this one would make it longer, and Redis not read it
         return seen_at
 
     def _watch_file(self) -> None:
