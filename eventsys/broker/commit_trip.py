@@ -76,7 +76,8 @@ class CommitTrip:
             part = self._make(holder, [batch[at] for at in places], wanted)
             for at, result in zip(places, part, strict=True):
                 results[at] = result
-                batch[at].may_have_run = True  # where the rest fails, all of them are sent again
+                if result == "ok":
+                    batch[at].may_have_run = True  # where the rest fails, all of them are sent again
         return results
 
     def close(self) -> None:

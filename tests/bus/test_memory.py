@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import redis
 
 from eventsys import BackpressureError, Event, EventFilter, EventService, EventStatus
 from eventsys.bus.memory_watch import MEMORY_FULL
+from eventsys.store.memory_room import MemoryRoom
 from tests.support.services import Services
 from tests.support.waiting import eventually
 
@@ -95,3 +96,22 @@ def test_a_user_who_may_not_ask_publishes_all_the_same(server: redis.Redis, even
     server.execute_command("ACL", "SETUSER", "default", "-info")
     events.publish("a.b", {})
     assert events.get_event_records(OURS).total == 1
+
+
+def test_whoever_was_refused_is_not_answered_by_what_another_thread_was_told_before() -> None:
+    """While one thread asks again, a second asks too, and goes on with what it hears."""
+
+    class Full:
+        told: ClassVar = [b"used_memory:99\r\nmaxmemory:100\r\n"]
+
+        def call(self, *command: str) -> bytes:
+            if len(self.told) > 1:
+                self.told.pop()
+                assert room.look() == 0.5, "asked by another thread meanwhile"
+            return self.told[0]
+
+    link = Full()
+    room = MemoryRoom(link)  # type: ignore[arg-type]
+    assert room.look() == 0.99
+    link.told = [b"used_memory:50\r\nmaxmemory:100\r\n", b"the first to ask"]
+    assert room.look() == 0.5

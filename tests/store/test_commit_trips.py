@@ -53,8 +53,9 @@ def test_what_one_holder_ended_is_ended_though_the_next_has_to_wait(
     bench: Bench, trip: CommitTrip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that was paused has two names; each is committed by itself, and tried again with the other."""
-    held = bench.deliver("e1", "e2")
-    both = [_end(held, "e1"), _end(held, "e2", holder="former")]
+    held = bench.deliver("e1", "e2", "e3")
+    assert bench.commit((*held["e2", 1], ended("e2", 1))) == []
+    all_three = [_end(held, "e1"), _end(held, "e2"), _end(held, "e3", holder="former")]
     evaluate, tries = link._evaluate, list[str]()
 
     def away_at_the_second(channel: Any, script: Any, arguments: Any) -> Any:
@@ -68,5 +69,5 @@ def test_what_one_holder_ended_is_ended_though_the_next_has_to_wait(
     with monkeypatch.context() as meanwhile:
         meanwhile.setattr(link, "_evaluate", away_at_the_second)
         with pytest.raises(RedisUnavailableError):
-            trip.make(both)
-    assert trip.make(both) == ["ok", "lost"], "the lease of the former name is over"
+            trip.make(all_three)
+    assert trip.make(all_three) == ["ok", "lost", "lost"], "another ended e2; the lease of the former name is over"
