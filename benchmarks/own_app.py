@@ -40,11 +40,11 @@ class Application:
         return int(self.client.hget(self.events.broker.keys.counts, "deliveries_succeeded") or 0)  # type: ignore[arg-type]
 
 
-def declare(url: str) -> Application:
-    """Return the application on the Redis at `url`."""
+def declare(url: str, pattern: str = EVENT_TYPE) -> Application:
+    """Return the application on the Redis at `url`; its handlers take events of types that fit `pattern`."""
     events = EventService(redis_url=url, app=QUEUE)
     for number in range(SUBSCRIBERS):
-        events.on(EVENT_TYPE, name=f"subscriber_{number}")(handle)
+        events.on(pattern, name=f"subscriber_{number}")(handle)
     actor = dramatiq.actor(actor_name="plain", queue_name=QUEUE, broker=events.broker)(do_nothing)
     return Application(events, actor, redis.Redis.from_url(url))
 

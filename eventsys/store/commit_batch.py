@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from .steps import Step, packed
+from .steps import Step, as_text, packed
 
 Ending = tuple[Any, ...]
 
@@ -19,6 +19,12 @@ Attempt = tuple[str, str, Ending, Sequence[Step], tuple[str, str] | None]
 _WAIT_SUM, _DURATION_SUM = 0, 1
 _FIRST_WAIT, _LAST_WAIT = 2, 29
 _FIRST_DURATION, _LAST_DURATION = 30, 65
+
+#: Parts of a dispatched event among the others.
+_WIDTH = 6
+
+#: Records of one piece of the journal of measures, as `lua/includes/measure.lua` has them at most.
+_PIECE = 250
 
 
 class _Event:
@@ -51,6 +57,7 @@ class CommitBatch:
         self._pairs: dict[tuple[str, int], tuple[list[int], list[int]]] = {}
         self._dispatched: list[Any] = []
         self._routes: dict[tuple[str, str, int], int] = {}
+        self._types: list[str] = []
         self._targets: list[tuple[Any, ...]] = []
         self._others: list[bytes] = []
         self._envelopes: list[str] = []
@@ -102,9 +109,7 @@ class CommitBatch:
     def arguments(self) -> list[bytes | str]:
         """Return the last arguments of the script."""
         lanes = packed([part for stream, (_, entries) in self._lanes.items() for part in (stream, entries)])
-        dispatched = packed(self._dispatched) if self._dispatched else b""
-        routes = packed(self._targets) if self._targets else b""
-        return [lanes, *self._succeeded(), dispatched, routes, *self._others, *self._envelopes]
+        return [lanes, *self._succeeded(), *self._written_dispatched(), *self._others, *self._envelopes]
 
     def exceptions(self, told: Sequence[Any]) -> list[tuple[int, str]]:
         """Return which attempts did not end, by their place in the batch, and why, from what the script told."""
@@ -134,13 +139,25 @@ class CommitBatch:
     def _add_dispatched(self, lane: int, place: int, ending: Ending) -> None:
         _, event_id, version, priority, envelope, targets, event_type, expires_ms = ending
         # The lists are kept with the attempts, so no two of them have the same id.
-        key = (version, event_type, id(targets))
+        key = (version, "" if targets else event_type, id(targets))
         route = self._routes.get(key)
         if route is None:
             self._targets.append((version, event_type, targets))
             route = self._routes[key] = len(self._targets)
         self._dispatched += (lane, place, event_id, route, priority, expires_ms)
+        self._types.append(event_type)
         self._envelopes.append(envelope)
+
+    def _written_dispatched(self) -> list[bytes]:
+        if not self._dispatched:
+            return [b"", b"", b"", b""]
+        numbers = [route[2][::4] for route in self._targets]
+        times = Counter(zip(self._types, self._dispatched[3::_WIDTH], strict=True))
+        records = _ready([
+            (event_type, number, {"o": many})
+            for (event_type, route), many in times.items() for number in numbers[route - 1]
+        ])  # fmt: skip
+        return [packed(self._dispatched), packed(self._targets), packed(self._types), records]
 
     def _succeeded(self) -> list[bytes]:
         if not self._events:
@@ -151,19 +168,37 @@ class CommitBatch:
             rows += (event_id, event.type, len(event.rows) // 3)
             rows += event.rows
             details += event.details
-        measures: list[Any] = []
-        for (event_type, number), (waits_ms, durations_us) in self._pairs.items():
-            times = _sums(waits_ms, _WAIT_SUM, _FIRST_WAIT, _LAST_WAIT)
-            times += _sums(durations_us, _DURATION_SUM, _FIRST_DURATION, _LAST_DURATION)
-            measures += (event_type, number, len(waits_ms), len(times) // 2, *times)
-        return [packed(rows), packed(details), packed(measures)]
+        records = [
+            (event_type, number, {"s": len(waits_ms)}, _times(waits_ms, durations_us))
+            for (event_type, number), (waits_ms, durations_us) in self._pairs.items()
+        ]
+        return [packed(rows), packed(details), _ready(records)]
 
 
-def _sums(values: list[int], sum_at: int, first: int, last: int) -> list[int]:
-    """Return places and what is added there, in turn; a bucket is the least power of two that is not below a value."""
+def _ready(records: list[Any]) -> bytes:
+    """Return records as they stand in the journal of measures, in lists that are packed each by itself."""
+    return packed([as_text(packed(records[at : at + _PIECE])) for at in range(0, len(records), _PIECE)])
+
+
+def _times(waits_ms: list[int], durations_us: list[int]) -> dict[int, int]:
+    """Return what is added to the times of a pair, by place."""
+    times: dict[int, int] = {}
+    _add_up(times, waits_ms, _WAIT_SUM, _FIRST_WAIT, _LAST_WAIT)
+    _add_up(times, durations_us, _DURATION_SUM, _FIRST_DURATION, _LAST_DURATION)
+    return times
+
+
+def _add_up(times: dict[int, int], values: list[int], sum_at: int, first: int, last: int) -> None:
+    """Add values where they belong; a bucket is the least power of two that is not below a value."""
+    if (
+        len(values) == 1 and values[0] > 0
+    ):  # where events are of many types, and then a Counter would be most of the cost
+        times[sum_at] = values[0]
+        times[min(first + (values[0] - 1).bit_length(), last)] = 1
+        return
     if min(values) < 0:
         values = [value for value in values if value >= 0]
-    sums = [sum_at, sum(values)]
+    times[sum_at] = sum(values)
     for exponent, many in Counter([(value - 1).bit_length() if value else 0 for value in values]).items():
-        sums += (min(first + exponent, last), many)
-    return sums
+        place = min(first + exponent, last)
+        times[place] = times.get(place, 0) + many

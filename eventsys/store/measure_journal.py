@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -81,15 +81,25 @@ def _added_up(pieces: Iterable[bytes]) -> list[Any]:
     for piece in pieces:
         try:
             minute, records = _unpack(piece)
-            for event_type, number, counts, *times in records:
-                name = (event_type or "", "" if number is False else str(number))
-                counter = counters.setdefault(name, _Counter({}, {}, {}))
-                _add(counter.counts, counts)
-                _add(counter.times, times[0] if times else {})
-                _add(counter.minutes.setdefault(minute, {}), counts)
+            for record in records:
+                for name, counts, times in _counted(record):
+                    counter = counters.setdefault(name, _Counter({}, {}, {}))
+                    _add(counter.counts, counts)
+                    _add(counter.times, times)
+                    _add(counter.minutes.setdefault(minute, {}), counts)
         except (msgspec.MsgspecError, ValueError, TypeError, AttributeError):
             continue  # nothing that a script wrote
     return [[*name, *counter] for name, counter in counters.items()]
+
+
+def _counted(record: Sequence[Any]) -> Iterator[tuple[tuple[str, str], Mapping[Any, int], Mapping[Any, int]]]:
+    """Yield what a record adds to each counter: its name, what was counted, and the times."""
+    event_type, number, counts, *times = record
+    if event_type is False and number:
+        for name, many in counts.items():
+            yield (name, ""), {number: many}, {}
+    else:
+        yield (event_type or "", "" if number is False else str(number)), counts, times[0] if times else {}
 
 
 def _add(sums: Sums, numbers: Mapping[Any, int]) -> None:

@@ -144,17 +144,22 @@ def packed_steps(steps: Sequence[Step]) -> list[bytes | str]:
 
 def _packed_events(steps: Sequence[Step]) -> list[bytes | str]:
     """Return events as one piece, their envelopes behind it; what several in a row have in common is said once."""
-    row: list[Any] = ["events"]
+    row: list[Any] = ["events", len(steps)]
     envelopes: list[str] = []
     common: Step | None = None
-    for step in steps:
-        alike = step[2:4] + step[5:]
+    event_type = ""
+    for _, event_id, own_type, lane, envelope, *others in steps:
+        alike = (lane, *others)
         if alike != common:
-            common, many_at = alike, len(row) + len(alike)
+            common, event_type, types_at = alike, "", len(row) + len(alike)
             row += (*alike, 0)
+        if own_type != event_type:
+            event_type, many_at = own_type, len(row) + 1
+            row += (own_type, 0)
+            row[types_at] += 1
         row[many_at] += 1
-        row.append(step[1])
-        envelopes.append(step[4])
+        row.append(event_id)
+        envelopes.append(envelope)
     return [packed(row), *envelopes]
 
 
@@ -165,11 +170,11 @@ def _row_of(step: Step) -> tuple[str, Step]:
     if step[0] == "delayed" and len(step) == _WITHOUT_KEY and step[5][2][0] == "event":
         _, entry_id, due_ms, priority, _, (_, _, firing, facts) = step
         if (body := event_body(firing, facts)) is not None:
-            return "delayed_events", (entry_id, due_ms, priority, firing[7], _as_text(body))
+            return "delayed_events", (entry_id, due_ms, priority, firing[7], as_text(body))
     return "", step
 
 
-def _as_text(body: bytes) -> msgspec.Raw:
+def as_text(body: bytes) -> msgspec.Raw:
     """Return bytes as msgpack's text, which may hold any: the scripts' reader knows no other kind of bytes."""
     return msgspec.Raw(b"\xdb%b%b" % (len(body).to_bytes(4, "big"), body))
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from eventsys import DeliveryStatus, Event, EventService, EventStatus, Reject, Retry
+from eventsys.model.envelope import encode_event
 from eventsys.testing import EventHarness
 from tests.support.payloads import Notification
 from tests.support.services import Services
@@ -231,6 +232,22 @@ def test_a_filter_sees_payload_headers_and_fields_with_their_defaults(events: Ev
     assert seen == ["default"]
     events.wait(events.publish("a.b", {"amount": 100}, headers={"tenant": "x"}).id)
     assert sorted(seen[1:]) == ["amount", "default", "header"]
+
+
+def test_events_of_any_type_that_go_to_the_same_have_one_list_of_targets(events: EventService) -> None:
+    """A commit sends each list once."""
+    events.on("order.*", name="all")(lambda event: None)
+    events.on("order.#", name="big", where={"payload.total": {"numeric": [">", 10]}})(lambda event: None)
+    events.bus.prepare()
+
+    def targets(event_type: str, total: int) -> list[Any]:
+        envelope = encode_event(events.publish(event_type), b'{"total":%d}' % total).decode()
+        return events.bus.router.route(envelope).targets
+
+    assert targets("order.paid", 20)[1::4] == ["all", "big"]
+    assert targets("order.paid", 20) is targets("order.sent", 30)
+    assert targets("order.paid", 5) is targets("order.sent", 5)
+    assert targets("order.paid", 5)[1::4] == ["all"]
 
 
 def test_two_services_on_two_buses_do_not_hear_each_other(services: Services) -> None:

@@ -71,6 +71,12 @@ class Bench:
         text = self.link.call("GET", self.keys.delivery_times(pair)) or b""
         return struct.unpack(">66q", text.ljust(66 * 8, b"\0"))
 
+    def counted(self, pair: str) -> dict[str, int]:
+        """Return what was counted of a pair."""
+        fold(self.link.run, self.link.call, self.keys)
+        flat = self.link.call("HGETALL", self.keys.delivery_metrics(pair))
+        return {name.decode(): int(many) for name, many in zip(flat[::2], flat[1::2], strict=True)}
+
     def is_pending(self, event_id: str) -> bool:
         return self.link.call("ZSCORE", self.keys.pending, event_id) is not None
 

@@ -93,6 +93,36 @@ def test_of_a_dispatch_in_part_sent_again_only_the_rest_is_new(bench: Bench, his
     assert bench.link.call("XPENDING", attempts[0][0], GROUP)[0] == 0
 
 
+def test_deliveries_are_counted_by_the_types_of_their_events_though_some_had_gone_before(
+    bench: Bench, historian: Historian
+) -> None:
+    """Where all go, they are counted by what the process had ready; else one by one."""
+    for event_id, event_type in (("e1", "a.b"), ("e2", "a.c"), ("e3", "a.c"), ("e4", "a.d"), ("e5", "a.b")):
+        historian.store(event_type, T0, event_id=event_id)
+    version = (bench.link.call("GET", bench.keys.subscriptions_version) or b"0").decode()
+    attempts = [
+        (stream, entry, ("dispatched", words[3], version, 5, envelope, targets, words[7], False))
+        for stream, entry, envelope in historian.fetch()
+        for words in [envelope.split('"')]
+        for targets in [[] if words[3] == "e4" else TARGETS]
+    ]
+    assert bench.commit(*attempts[:3]) == []
+    assert [bench.counted(f"{name}:2") for name in ("a.b", "a.c")] == [{"opened": 1}, {"opened": 2}]
+    bench.commit(*attempts[1:])
+    assert [bench.counted(f"{name}:2") for name in ("a.b", "a.c", "a.d")] == [{"opened": 2}, {"opened": 2}, {}]
+    assert (bench.count("deliveries"), bench.count("unrouted_events")) == (12, 1)
+
+
+def test_more_kinds_of_deliveries_than_a_piece_of_the_journal_holds_are_all_counted(
+    bench: Bench, historian: Historian
+) -> None:
+    targets = [part for number in range(1, 301) for part in (number, f"s{number}", "first", 0)]
+    historian.store("a.b", T0, event_id="e1")
+    historian.commit_dispatched(historian.fetch(), T0, targets)
+    assert bench.link.call("LLEN", f"{bench.keys.prefix}:metrics:journal") == 1 + 2
+    assert [bench.counted(f"a.b:{number}") for number in (1, 250, 251, 300)] == [{"opened": 1}] * 4
+
+
 def test_an_entry_that_comes_twice_in_a_batch_ends_once(bench: Bench) -> None:
     held = bench.deliver("e1")
     attempt = (*held["e1", 1], ended("e1", 1))

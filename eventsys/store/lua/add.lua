@@ -14,9 +14,10 @@ KEYS
      cron:history:<name>
 ARGV
   1    now_ms    the caller's clock
-  2..  steps     msgpack, as includes/carry_out describes them; or {"events", ...}: of any number of events in a row that are
-                 alike the type, lane, key or false, window ms, chain or false, expire after ms, how many they are, and the id
-                 of each; then of the next such. Their envelopes follow, each as it is: within the msgpack they would be made
+  2..  steps     msgpack, as includes/carry_out describes them; or {"events", how many, ...}: of any number of events in a row
+                 that are alike but for their type the lane, key or false, window ms, chain or false, expire after ms, and of how many
+                 types they are; of each of these in turn the type, how many, and the id of each; then the next such. Their
+                 envelopes follow, each as it is: within the msgpack they would be made
                  text twice, which takes Lua longer than all the rest of it. Or {"delayed_events", ...}, as
                  includes/add_delayed_events has it
 RETURNS
@@ -40,21 +41,11 @@ if #ARGV == 2 then
   end
 end
 
--- How many events {"events", ...} has, and envelopes behind it.
-local function count_events(step)
-  local many, at = 0, 8
-  while at <= #step do
-    many = many + step[at]
-    at = at + step[at] + 7
-  end
-  return many
-end
-
 local taken_in, at = {}, 2
 while at <= #ARGV do
   local step = cmsgpack.unpack(ARGV[at])
   taken_in[#taken_in + 1] = step
-  at = at + 1 + (step[1] == "events" and count_events(step) or 0)
+  at = at + 1 + (step[1] == "events" and step[2] or 0)
 end
 
 -- A function of its own, because the functions made in it take hold of what stands above without a search; among the
@@ -82,15 +73,19 @@ local results = {}
 
 -- Returns where the last of their envelopes stands, which follow the argument at `envelope_at`.
 local function store_events(step, envelope_at)
-  local at, last, result_at = 2, #step, #results
+  local at, last, result_at = 3, #step, #results
   while at < last do
-    local event_type, lane, once, window_ms, chain, expire_after_ms, many = unpack(step, at, at + 6)
-    local group = group_of(event_type, lane, expire_after_ms)
-    for event_at = at + 7, at + 6 + many do
-      envelope_at, result_at = envelope_at + 1, result_at + 1
-      results[result_at] = store_event(step[event_at], ARGV[envelope_at], group, once, window_ms, chain) or 1
+    local lane, once, window_ms, chain, expire_after_ms, types = unpack(step, at, at + 5)
+    at = at + 6
+    for _ = 1, types do
+      local many = step[at + 1]
+      local group = group_of(step[at], lane, expire_after_ms, nil, many == 1)
+      for event_at = at + 2, at + 1 + many do
+        envelope_at, result_at = envelope_at + 1, result_at + 1
+        results[result_at] = store_event(step[event_at], ARGV[envelope_at], group, once, window_ms, chain) or 1
+      end
+      at = at + 2 + many
     end
-    at = at + 7 + many
   end
   return envelope_at
 end

@@ -20,16 +20,19 @@ ARGV
   5    succeeded       msgpack, or empty: deliveries that succeeded and published nothing: event id, type, and how many of the event
                        follow; of each number, line, is first
   6    details         msgpack, or empty: of each of them lane, place, waited ms or -1, took µs
-  7    measures        msgpack, or empty: what they come to: type, number, how many, and how many pairs follow: a place among the
-                       times, as includes/measure.lua has them, and what is added there
+  7    measures        msgpack, or empty: records of what they come to, ready for the journal, as includes/measure.lua has them: a
+                       list of lists, each packed by itself
   8    dispatched      msgpack, or empty: events: lane, place, event id, route, the event's own lane, ms of its expiry or
                        false. Their envelopes are the last arguments, each as it is: within the msgpack they would be made
                        text twice, which takes Lua longer than all the rest of it
   9    routes          msgpack, or empty: {version, type, targets} for each that these name by its number, and behind these, where
-                       deliveries are to be the process's with this step, {key of a lane, how many at most, ...}
-  10.. others          msgpack, and then those envelopes: {lane, place, ending, steps to carry out}, and behind these, where the subscription has limits or a
+                       deliveries are to be the process's with this step, {key of a lane, how many at most, ...}. Events of all
+                       types that go to the same targets have one route; the type matters where there are none
+  10   types           msgpack, or empty: the type of each of these events
+  11   opened          msgpack, or empty: records of all their deliveries, as `measures` has them
+  12.. others          msgpack, and then those envelopes: {lane, place, ending, steps to carry out}, and behind these, where the subscription has limits or a
                        breaker, its name, and "s" succeeded, "f" failed, or "" for neither
-                       endings: {"done"}
+                 endings: {"done"}
                                 {"dispatched", event id, version, lane, envelope, targets, type, ms of
                                 its expiry or false}
                                 {"ended", event id, number, line, is first, type, waited ms or -1, took µs}
@@ -60,7 +63,7 @@ local version = redis.call("GET", prefix .. ":subscriptions:version") or "0"
 -- include: delete_entries
 
 -- Plain messages need nothing of what follows, whose functions cost more than a message does.
-if ARGV[5] == "" and ARGV[8] == "" and #ARGV == 9 and not has_crashes then
+if ARGV[5] == "" and ARGV[8] == "" and #ARGV == 11 and not has_crashes then
   local given = cmsgpack.unpack(ARGV[4])
   for at = 1, #given, 2 do
     redis.pcall("XACK", given[at], "workers", unpack(given[at + 1]))
@@ -161,6 +164,7 @@ local function end_event(event_id, event_type, succeeded, first, last, row_of)
   end
 end
 
+-- Returns how many there were.
 local function end_deliveries(succeeded)
   local at, all, row = 1, #succeeded, 1
   local function row_of(place) return row + place end
@@ -176,32 +180,38 @@ local function end_deliveries(succeeded)
     end
     at, row = last + 1, row + many
   end
+  return row - 1
 end
 
-local function count_measures(measures)
-  local at, all = 1, #measures
-  while at < all do
-    local last = at + 3 + 2 * measures[at + 3]
-    count_succeeded(measures[at], measures[at + 1], measures[at + 2], measures, at + 4, last)
-    at = last + 1
+local width = 6
+
+-- What went to its targets is counted from what was made ready, where nothing went otherwise.
+local function count_dispatched(dispatched, routes, gone)
+  if #gone < #dispatched / width then
+    local types = cmsgpack.unpack(ARGV[10])
+    for _, place in ipairs(gone) do count_opened(routes[dispatched[place * width - 2]][3], types[place], 1) end
+    return
   end
+  local many = 0
+  for at = 4, #dispatched, width do many = many + #routes[dispatched[at]][3] / 4 end
+  count_ready("deliveries", many, unpacked(ARGV[11]))
 end
 
 local function dispatch_events(dispatched, routes, envelopes_at)
-  local times, width = {}, 6
+  local gone = {}
   for at = 1, #dispatched, width do
     local lane_number, place, event_id, number, own_lane, expires_ms = unpack(dispatched, at, at + width - 1)
-    local lane, route, envelope = lanes[lane_number], routes[number], ARGV[envelopes_at + (at - 1) / width]
+    local lane, route, which = lanes[lane_number], routes[number], (at + width - 1) / width
     if route[1] == version and not is_lost(lane, place) then
       local stored_ms = string.match(lane.entries[place], "^%d+")
       local is_fine, entries, stays =
-        pcall(dispatch_event, event_id, own_lane, envelope, route[3], route[2], stored_ms, expires_ms)
+        pcall(dispatch_event, event_id, own_lane, ARGV[envelopes_at + which - 1], route[3], route[2], stored_ms, expires_ms)
       if not is_fine then refuse(lane, place, entries) end
-      if is_fine and entries then times[number] = (times[number] or 0) + 1 end
+      if is_fine and entries then gone[#gone + 1] = which end
       if stays or not is_fine then mark(lane, "stays", place) end
     end
   end
-  for number, opened in pairs(times) do count_opened(routes[number][3], routes[number][2], opened) end
+  if #gone > 0 then count_dispatched(dispatched, routes, gone) end
 end
 
 -- What a process that has nothing to do can begin at once need not wake it once more to be fetched. What its reader was
@@ -224,10 +234,10 @@ for at = 1, #given, 2 do
   lanes[number] = { number = number, stream = given[at], entries = given[at + 1] }
 end
 local dispatched, routes, others = unpacked(ARGV[8]), unpacked(ARGV[9]), {}
-local envelopes_at = #ARGV + 1 - #dispatched / 6
-for at = 10, envelopes_at - 1 do others[at - 9] = cmsgpack.unpack(ARGV[at]) end
+local envelopes_at = #ARGV + 1 - #dispatched / width
+for at = 12, envelopes_at - 1 do others[at - 11] = cmsgpack.unpack(ARGV[at]) end
 
-for at = 1, #dispatched, 6 do
+for at = 1, #dispatched, width do
   if routes[dispatched[at + 3]][1] ~= version then note_stale(lanes[dispatched[at]], dispatched[at + 1]) end
 end
 for _, other in ipairs(others) do
@@ -241,8 +251,8 @@ end
 for _, other in ipairs(others) do
   if other[3][1] ~= "shared" then with_rare().end_other(other) end
 end
-end_deliveries(unpacked(ARGV[5]))
-if not is_any_apart then count_measures(unpacked(ARGV[7])) end
+local ended = end_deliveries(unpacked(ARGV[5]))
+if not is_any_apart and ended > 0 then count_ready("deliveries_succeeded", ended, unpacked(ARGV[7])) end
 dispatch_events(dispatched, routes, envelopes_at)
 for _, lane in ipairs(lanes) do
   local gone = entries_but(lane, lane.stays)

@@ -10,7 +10,7 @@ is the correlation id, where that may be shared with another event. So long afte
 still begin.
 Returns {"stored", id} or {"duplicate", id of the first, its envelope or false once that is trimmed}.
 
-Uses: prefix, now_ms, at_end, next_entry, numbers_of, next_number, chain_place, count, forget_cancelled, note_expiry
+Uses: prefix, now_ms, at_end, next_entry, numbers_of, next_number, only_number, chain_place, count, forget_cancelled, note_expiry
 ]]
 local function stored_event(event_id)
   local known = redis.call("HMGET", prefix .. ":event:" .. event_id, "log", "status", "envelope")
@@ -44,21 +44,39 @@ local function expiry_of(expire_after_ms, due_ms)
   return string.format("%.0f", (due_ms or now_ms) + expire_after_ms)
 end
 
--- What events of one type, lane and age have in common, put together once: the stream of the type; the log that is their
--- home, and how a place there begins; the stream of their lane, where that is another; and the numbers of type and log.
+-- What events of one lane and age have in common, put together once: the log that is their home, and how a place there
+-- begins; the stream of their lane, where that is another; and the numbers of the log.
+local homes = {}
+
+local function class_of(event_type)
+  local first = string.byte(event_type)
+  if first ~= 115 and first ~= 99 then return nil end
+  return string.match(event_type, "^(system)%.") or string.match(event_type, "^(cron)%.")
+end
+
+local function home_of(class, lane, expires_ms)
+  local last = homes[class or lane]
+  if last and last.lane == lane and last.expires_ms == expires_ms then return last end
+  local name = class or tostring(lane)
+  local home = {
+    name = name, lane = lane, expires_ms = expires_ms, log = prefix .. ":log:" .. name, place = name .. ":",
+    lane_stream = class and prefix .. ":log:" .. lane, numbers = numbers_of(":history", "number:" .. name),
+  }
+  homes[class or lane] = home
+  return home
+end
+
+-- What events of one type have in common beside. Where one alone is known to come, no numbers are kept.
 local groups = {}
 
-local function group_of(event_type, lane, expire_after_ms, due_ms)
-  local expires_ms, last = expiry_of(expire_after_ms, due_ms), groups[event_type]
-  if last and last.lane == lane and last.expires_ms == expires_ms then return last end
-  local class = string.match(event_type, "^(system)%.") or string.match(event_type, "^(cron)%.")
-  local home = tostring(class or lane)
-  local group = {
-    type = event_type, lane = lane, expires_ms = expires_ms, stream = prefix .. ":type:" .. event_type, home = home,
-    log = prefix .. ":log:" .. home, place = home .. ":", lane_stream = class and prefix .. ":log:" .. lane,
-    type_numbers = numbers_of(":types", event_type), log_numbers = numbers_of(":history", "number:" .. home),
-  }
-  groups[event_type] = group
+local function group_of(event_type, lane, expire_after_ms, due_ms, is_alone)
+  local group = groups[event_type]
+  if not group then
+    group = { type = event_type, class = class_of(event_type), stream = prefix .. ":type:" .. event_type }
+    groups[event_type] = group
+  end
+  group.home = home_of(group.class, lane, expiry_of(expire_after_ms, due_ms))
+  if not is_alone and not group.numbers then group.numbers = numbers_of(":types", event_type) end
   return group
 end
 
@@ -86,24 +104,26 @@ local function store_event(event_id, envelope, group, once, window_ms, chain)
     if first then return first end
   end
   if chain then check_chain(chain) end
-  local entry, record, expires_ms = next_entry(), events_key .. event_id, group.expires_ms
-  if redis.call("HSETNX", record, "log", group.place .. entry) == 0 then return stored_event(event_id) end
+  local entry, record, home = next_entry(), events_key .. event_id, group.home
+  local expires_ms = home.expires_ms
+  if redis.call("HSETNX", record, "log", home.place .. entry) == 0 then return stored_event(event_id) end
 
-  local added = redis.pcall("XADD", group.stream, entry, "l", group.home, "n", next_number(group.type_numbers))
+  local number = group.numbers and next_number(group.numbers) or only_number(":types", group.type)
+  local added = redis.pcall("XADD", group.stream, entry, "l", home.name, "n", number)
   if type(added) == "table" then
     redis.call("HDEL", record, "log")
     error(added.err, 0)
   end
   if expires_ms then
-    redis.call("XADD", group.log, entry, "e", envelope, "n", next_number(group.log_numbers), "x", expires_ms)
+    redis.call("XADD", home.log, entry, "e", envelope, "n", next_number(home.numbers), "x", expires_ms)
   else
-    redis.call("XADD", group.log, entry, "e", envelope, "n", next_number(group.log_numbers))
+    redis.call("XADD", home.log, entry, "e", envelope, "n", next_number(home.numbers))
   end
-  if group.lane_stream then
+  if home.lane_stream then
     if expires_ms then
-      redis.call("XADD", group.lane_stream, entry, "e", envelope, "x", expires_ms)
+      redis.call("XADD", home.lane_stream, entry, "e", envelope, "x", expires_ms)
     else
-      redis.call("XADD", group.lane_stream, entry, "e", envelope)
+      redis.call("XADD", home.lane_stream, entry, "e", envelope)
     end
   else
     added_bytes = added_bytes + #envelope
@@ -111,7 +131,7 @@ local function store_event(event_id, envelope, group, once, window_ms, chain)
   if once then take_key_once(once, event_id, window_ms) end
   if expires_ms then note_expiry(event_id, expires_ms) end
   enter_pending(event_id)
-  if chain then chain_place(chain, event_id, group.home, entry) end
+  if chain then chain_place(chain, event_id, home.name, entry) end
   count_event(group.type, "published")
   return nil
 end

@@ -5,8 +5,11 @@ This is on the path of every delivery, so it only adds to tables. Once a script 
 goes as one piece to the journal, from where fold_measures adds it to the counters of each type and subscription: there may
 be thousands, and a script that wrote to each would hold up all others.
 
-A piece is {minute since 1970, records}. A record is {type, false, counts} of events; {type, number of the subscription,
-counts, times} of deliveries; {false, false, {}, times} of how late the poller was.
+A piece is {minute since 1970, records}. A record is {false, what, counts} of events to which that happened, by their type;
+{type, number of the subscription, counts, times} of deliveries; {false, false, {}, times} of how late the poller was.
+
+Whoever ends or dispatches many deliveries has their records ready, for the case that nothing goes otherwise: where each is
+of another type, to make them here costs as much as all the rest of a delivery.
 
 Durations and waits are counted in buckets whose upper bounds are powers of two. They stand in one string a pair, 64-bit
 numbers that one command adds to: sum of the waits in ms, sum of the durations in µs, then a number of waits for
@@ -14,35 +17,32 @@ each exponent from 0 to 27, then of durations for each from 0 to 35. As fields o
 
 Uses: prefix, now_ms, count
 ]]
--- A piece is folded as a whole, so it is kept small.
+-- A piece is folded as a whole, so it is kept small. Each type counts as a record.
 local most_records = 250
 
 local frexp = math.frexp
-local of_types, of_pairs, lateness = {}, {}, nil
-local last_type, last_numbers
+local happened, of_pairs, ready, lateness = {}, {}, {}, nil
 
 local function count_event(event_type, what)
-  event_type = event_type or "*"
-  local counts = of_types[event_type]
+  local counts = happened[what]
   if not counts then
     counts = {}
-    of_types[event_type] = counts
+    happened[what] = counts
   end
-  counts[what] = (counts[what] or 0) + 1
+  event_type = event_type or "*"
+  counts[event_type] = (counts[event_type] or 0) + 1
 end
 
 local function measured_of(event_type, number)
-  if event_type ~= last_type then
-    last_type, last_numbers = event_type, of_pairs[event_type]
-    if not last_numbers then
-      last_numbers = {}
-      of_pairs[event_type] = last_numbers
-    end
+  local of_type = of_pairs[event_type]
+  if not of_type then
+    of_type = {}
+    of_pairs[event_type] = of_type
   end
-  local measured = last_numbers[number]
+  local measured = of_type[number]
   if not measured then
     measured = { counts = {}, times = { [0] = 0, [1] = 0 } }
-    last_numbers[number] = measured
+    of_type[number] = measured
   end
   return measured
 end
@@ -66,13 +66,10 @@ local function count_delivery(event_type, number, letter, waited_ms, took_us)
   end
 end
 
--- Counts deliveries that succeeded at once: `values` has, from `first` to `last`, a place among the times and what is added
--- there in turn.
-local function count_succeeded(event_type, number, many, values, first, last)
-  local measured = measured_of(event_type, number)
-  local times = measured.times
-  measured.counts.s = (measured.counts.s or 0) + many
-  for at = first, last, 2 do times[values[at]] = (times[values[at]] or 0) + values[at + 1] end
+-- Counts so many deliveries to which the same happened. `lists` has records of them, ready: msgpack of up to `most_records`.
+local function count_ready(total, many, lists)
+  count(total, many)
+  for _, records in ipairs(lists) do ready[#ready + 1] = records end
 end
 
 -- Counts the deliveries of so many events that all went to `targets`.
@@ -91,15 +88,41 @@ local function measure_lateness(late_ms)
   lateness[0] = lateness[0] + late_ms
 end
 
-local function count_type(event_type, counts)
-  local first = string.match(event_type, "^[^.]*")
-  if first == "system" or first == "cron" then
-    local ended = (counts.delivered or 0) + (counts.failed or 0) + (counts.expired or 0) + (counts.cancelled or 0)
-    count("system_events", counts.published or 0)
-    count("system_ended_events", ended - (counts.reopened or 0))
-    return
+-- Whether the event is one that the system says of itself: of these are other totals.
+local function is_of_system(event_type)
+  local first = string.byte(event_type)
+  if first ~= 115 and first ~= 99 then return false end
+  first = string.match(event_type, "^[^.]*")
+  return first == "system" or first == "cron"
+end
+
+local of_system = {
+  published = { "system_events", 1 }, reopened = { "system_ended_events", -1 }, delivered = { "system_ended_events", 1 },
+  failed = { "system_ended_events", 1 }, expired = { "system_ended_events", 1 }, cancelled = { "system_ended_events", 1 },
+}
+
+local function write_in_parts(what, counts, write_down)
+  local part, parts = {}, 0
+  for event_type, by in pairs(counts) do
+    part[event_type], parts = by, parts + 1
+    if parts == most_records then
+      write_down({ false, what, part }, parts)
+      part, parts = {}, 0
+    end
   end
-  for what, by in pairs(counts) do count(what == "published" and "total_events" or what .. "_events", by) end
+  if parts > 0 then write_down({ false, what, part }, parts) end
+end
+
+local function count_happened(what, counts, write_down)
+  local types, many, many_of_system = 0, 0, 0
+  for event_type, by in pairs(counts) do
+    types = types + 1
+    if is_of_system(event_type) then many_of_system = many_of_system + by else many = many + by end
+  end
+  if types > most_records then write_in_parts(what, counts, write_down) else write_down({ false, what, counts }, types) end
+  count(what == "published" and "total_events" or what .. "_events", many)
+  local total = of_system[what]
+  if total then count(total[1], many_of_system * total[2]) end
 end
 
 -- Most scripts end no delivery: what counts them is made for those that do.
@@ -119,24 +142,25 @@ local function count_pairs(write_down)
 end
 
 local function keep_measures()
-  local journal, records = prefix .. ":metrics:journal", {}
+  local pieces, records, size = {}, {}, 0
 
   local function end_piece()
-    if #records == 0 then return end
-    redis.call("RPUSH", journal, cmsgpack.pack({ math.floor(now_ms / 60000), records }))
-    records = {}
+    if size == 0 then return end
+    pieces[#pieces + 1] = cmsgpack.pack({ math.floor(now_ms / 60000), records })
+    records, size = {}, 0
   end
 
-  local function write_down(record)
+  local function write_down(record, types)
     records[#records + 1] = record
-    if #records == most_records then end_piece() end
+    size = size + (types or 1)
+    if size >= most_records then end_piece() end
   end
 
   if lateness then write_down({ false, false, {}, lateness }) end
-  for event_type, counts in pairs(of_types) do
-    count_type(event_type, counts)
-    write_down({ event_type, false, counts })
-  end
+  for what, counts in pairs(happened) do count_happened(what, counts, write_down) end
   if next(of_pairs) then count_pairs(write_down) end
   end_piece()
+  -- As the list of two that it would be, had it been made here.
+  for _, list in ipairs(ready) do pieces[#pieces + 1] = "\146" .. cmsgpack.pack(math.floor(now_ms / 60000)) .. list end
+  if #pieces > 0 then redis.call("RPUSH", prefix .. ":metrics:journal", unpack(pieces)) end
 end

@@ -33,6 +33,13 @@ local function next_number(last)
   return string.format("%d", last.number)
 end
 
+-- The same for a stream that gets no other entry, as far as one can tell: nothing is kept of it.
+local function only_number(hash, field)
+  local last = numbers[hash] and numbers[hash][field]
+  if last then return next_number(last) end
+  return string.format("%d", redis.call("HINCRBY", prefix .. hash, field, "1"))
+end
+
 at_end[#at_end + 1] = function()
   for _, last in ipairs(numbered) do
     if last.unwritten > 0 then redis.call("HINCRBY", prefix .. last.hash, last.field, last.unwritten) end
