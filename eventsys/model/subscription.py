@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from eventsys.errors import EventsysError, InvalidDurationError, SubscriptionError
 from eventsys.model.durations import Duration, SomeTime, format_duration, to_milliseconds
 from eventsys.model.filters import PayloadFilter, compile_filter
+from eventsys.model.identifiers import FOLDERS
 from eventsys.model.patterns import check_pattern
 from eventsys.model.priority import Priority
 from eventsys.model.retry_policy import Backoff, RetryPolicy
@@ -42,7 +43,7 @@ _RATE = re.compile(r"([1-9][0-9]{0,8})/(s|m|h)")
 
 
 def check_subscription_name(text: str) -> str:
-    """Return `text` if it can name a subscription: 1 to 200 printable characters without whitespace.
+    """Return `text` if it can name a subscription: 1 to 200 printable characters without whitespace; not `.` nor `..`.
 
     Raises:
         SubscriptionError: If it cannot.
@@ -51,6 +52,8 @@ def check_subscription_name(text: str) -> str:
         raise SubscriptionError(f"a subscription's name has 1 to {LONGEST_NAME} characters; this is {ascii(text)[:80]}")
     if not text.isprintable() or " " in text:
         raise SubscriptionError(f"the name {text!r} has whitespace or unprintable characters; try {_tidied(text)!r}")
+    if text in FOLDERS:
+        raise SubscriptionError(f"the name {text!r} means a folder where an address ends with it; use letters")
     return text
 
 
@@ -103,8 +106,7 @@ class SubscriptionState(StrEnum):
     OPEN = "open"
     """Its breaker is open: attempts failed in a row, and one at a time tries whether things are well again."""
     UNHOSTED = "unhosted"
-    """It would run, or try whether its breaker may close, but no living worker has its handler. Only a listing says
-    so."""
+    """It would run, or try whether its breaker may close, but no living worker has its handler. Listings say so."""
 
     @property
     def is_closed(self) -> bool:
@@ -330,8 +332,7 @@ def _check_inline(name: str, options: SubscriptionOptions) -> None:
         )
     if not options.async_ and options.batch_size is not None:
         raise SubscriptionError(
-            f"{name!r} has async_=False and batch_size: inside publish there is one event, and no batch; leave one of"
-            " them out"
+            f"{name!r} has async_=False and batch_size: inside publish there is one event, no batch; leave one out"
         )
 
 
@@ -346,5 +347,4 @@ def _batch_wait_ms(name: str, options: SubscriptionOptions) -> int | None:
 
 
 def _hash(declared: dict[str, Any]) -> str:
-    text = msgspec.json.encode(declared, order="deterministic")
-    return hashlib.sha256(text).hexdigest()[:16]
+    return hashlib.sha256(msgspec.json.encode(declared, order="deterministic")).hexdigest()[:16]

@@ -19,6 +19,7 @@ from eventsys.testing import EventHarness
         ({"backoff": "linear"}, SubscriptionError, "backoff='linear' will not do"),
         ({"rate": "fast"}, SubscriptionError, "rate 'fast' is not of the form"),
         ({"queue": "a b"}, SubscriptionError, "'a b' cannot name a queue"),
+        ({"was": ".."}, SubscriptionError, "the name '..' means a folder where an address ends with it"),
         ({"timeout": 0}, SubscriptionError, "timeout=.* will not do: it is 0, and must be some time"),
         ({"breaker": 1, "breaker_wait": "0s"}, SubscriptionError, "breaker_wait='0s' will not do: it is 0"),
         ({"batch_size": 0}, SubscriptionError, "batch_size=0 will not do"),
