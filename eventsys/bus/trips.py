@@ -45,13 +45,26 @@ class SharedTrips:
     def __init__(self, send: Callable[[list[Step]], Results]) -> None:
         self._send = send
         self._waiting: deque[_Request] = deque()
-        self._leader: _Request | None = None
+        self._leader: object | None = None
         self._lock = threading.Lock()
         self._courier_wanted = threading.Event()
         self._courier: threading.Thread | None = None
 
     def carry_out(self, steps: list[Step]) -> Results:
         """Carry out steps and return what came of each; the steps of one call stay together."""
+        turn = object()  # an interruption can come anywhere, and must not leave others behind a leader that is gone
+        try:
+            with self._lock:
+                if self._leader is None:
+                    self._leader = turn
+            if self._leader is turn:
+                return self._send(steps)
+        finally:
+            if self._leader is turn:
+                self._pass_on()
+        return self._carry_out_with_others(steps)
+
+    def _carry_out_with_others(self, steps: list[Step]) -> Results:
         request = _Request(steps, threading.Event())
         try:
             if not self._enter(request):
