@@ -131,6 +131,8 @@ def packed_steps(steps: Sequence[Step]) -> list[bytes | str]:
 
     The envelopes of events follow their piece, as they are.
     """
+    if len(steps) == 1 and steps[0][0] == "event":
+        return _packed_events(steps)
     arguments: list[bytes | str] = []
     for kind, some in groupby(map(_row_of, steps), itemgetter(0)):
         if kind == "events":

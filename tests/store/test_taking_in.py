@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from eventsys.errors import RedisRefusedError
+from eventsys.errors import BackpressureError, RedisRefusedError
 from eventsys.store.scripts import script
-from eventsys.store.steps import delayed_step, event_step, message_step, packed_steps, results_of
+from eventsys.store.steps import delayed_step, event_step, message_step, packed, packed_steps, results_of
 from tests.support.histories import Historian
 
 T0 = 1_800_000_000_000
@@ -71,6 +71,48 @@ def test_events_that_differ_in_anything_are_each_taken_in_as_they_are(historian:
         fields[3] for _, fields in historian.link.call("XRANGE", historian.keys.type_index("order.sent"), "-", "+")
     ]
     assert numbers == [b"%d" % number for number in range(1, 8)]
+
+
+def test_what_comes_alone_leaves_behind_what_it_would_among_others(historian: Historian) -> None:
+    """One that is plain is stored by a shorter way."""
+    given: list[tuple[str, str, int, dict[str, Any]]] = [
+        ("e1", "order.paid", 5, {}), ("e2", "order.paid", 5, {}), ("e3", "order.sent", 10, {}),
+        ("e4", "system.startup", 8, {}), ("e5", "systems.up", 8, {}), ("e6", "cron.run", 5, {}),
+        ("e7", "order.paid", 5, {"chain": "c"}), ("e8", "order.paid", 5, {"chain": "c"}),
+        ("e9", "order.paid", 5, {"key": "k", "window_ms": 1000}), ("e10", "order.paid", 5, {"expire_after_ms": 500}),
+        ("e11", "order.paid", 1, {"key": "k", "window_ms": 1000}), ("e12", "order.paid", 1, {}),
+        ("e2", "order.paid", 5, {}),
+    ]  # fmt: skip
+    steps = [
+        event_step(event_id, event_type, lane, f'{{"id":"{event_id}","type":"{event_type}"}}', **others)
+        for event_id, event_type, lane, others in given
+    ]
+    keys = f"{historian.keys.prefix}:*"
+
+    def kept(*, is_alone: bool) -> tuple[list[Any], dict[bytes, Any]]:
+        for key in historian.link.call("KEYS", keys):
+            historian.link.call("DEL", key)
+        told = [
+            results_of(
+                [step],
+                historian.link.run(
+                    script("add"), historian.keys.prefix, T0, *(packed_steps([step]) if is_alone else [packed(step)])
+                ),
+            )
+            for step in steps
+        ]
+        historian.link.call("DEL", historian.keys.clock)  # what is found stored already uses another name up
+        return told, {key: historian.link.call("DUMP", key) for key in historian.link.call("KEYS", keys)}
+
+    assert kept(is_alone=True) == kept(is_alone=False)
+
+
+def test_a_full_history_takes_in_nothing_that_comes_alone(historian: Historian) -> None:
+    historian.link.call("HSET", historian.keys.history, "most_bytes", 31)
+    _taken_in(historian, _event("e1"))
+    with pytest.raises(BackpressureError):
+        _taken_in(historian, _event("e2"))
+    assert historian.link.call("EXISTS", historian.keys.record("e2")) == 0
 
 
 def test_an_event_that_its_type_refuses_leaves_its_id_free(historian: Historian) -> None:

@@ -30,14 +30,19 @@ local now_ms = tonumber(ARGV[1])
 
 -- include: next_entry
 -- include: add_message
+-- include: lone_event
 
--- A message alone, as most are sent, needs nothing of what follows, whose functions cost more than the message does.
-if #ARGV == 2 then
-  local step = cmsgpack.unpack(ARGV[2])
-  if step[1] == "message" then
-    local queued = add_message(step)
+-- What comes alone, as most does, needs nothing of what follows, whose functions cost more than it does.
+if #ARGV <= 3 then
+  local step, result = cmsgpack.unpack(ARGV[2]), nil
+  if #ARGV == 2 and step[1] == "message" then
+    result = add_message(step)
+  elseif #ARGV == 3 and step[1] == "events" then
+    result = store_lone_event(step, ARGV[3])
+  end
+  if result then
     keep_entry_clock()
-    return { queued }
+    return { result }
   end
 end
 

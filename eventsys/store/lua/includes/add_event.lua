@@ -48,12 +48,7 @@ end
 -- begins; the stream of their lane, where that is another; and the numbers of the log.
 local homes = {}
 
-local function class_of(event_type)
-  local first = string.byte(event_type)
-  if first ~= 115 and first ~= 99 then return nil end
-  return string.match(event_type, "^(system)%.") or string.match(event_type, "^(cron)%.")
-end
-
+-- include: class_of
 local function home_of(class, lane, expires_ms)
   local last = homes[class or lane]
   if last and last.lane == lane and last.expires_ms == expires_ms then return last end
