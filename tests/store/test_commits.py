@@ -113,6 +113,59 @@ def test_deliveries_are_counted_by_the_types_of_their_events_though_some_had_gon
     assert (bench.count("deliveries"), bench.count("unrouted_events")) == (12, 1)
 
 
+ONE = TARGETS[:4]
+GATED = [1, "one", "", 0]
+URGENT = [1, "one", "first", 10, *TARGETS[4:]]
+
+
+@pytest.mark.parametrize(
+    ("event_type", "targets", "changes"),
+    [
+        ("a.b", ONE, {}), ("a.b", TARGETS, {}), ("a.b", URGENT, {}), ("a.b", [], {}), ("a.b", GATED, {}),
+        ("system.startup", TARGETS, {}), ("a.b", TARGETS, {2: "of long ago"}), ("a.b", TARGETS, {7: T0 + 500}),
+        ("a.b", TARGETS, {1: "e9"}),
+    ],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("goes_wrong", [None, "lost", "dispatched", "record", "queue"])
+def test_an_event_that_comes_alone_leaves_behind_what_it_would_among_others(
+    bench: Bench, historian: Historian, event_type: str, targets: list[Any], changes: dict[int, Any],
+    goes_wrong: str | None,
+) -> None:  # fmt: skip
+    """One that is plain is dispatched by a shorter way, which is not taken while any delivery has crashed."""
+    crashes = f"{bench.keys.prefix}:crashes"
+
+    def kept(*, is_alone: bool) -> tuple[list[tuple[int, str]], dict[str, Any]]:
+        historian.wipe()
+        historian.begin()
+        historian.store("a.b", T0, event_id="e0")
+        historian.dispatch(T0, targets=ONE)
+        historian.store(event_type, T0, event_id="e1", priority=8)
+        [(stream, entry, envelope)] = historian.fetch()
+        ending: list[Any] = ["dispatched", "e1", "0", 8, envelope, targets, event_type, False]
+        for place, value in changes.items():
+            ending[place] = value
+        if goes_wrong == "lost":
+            bench.link.call("XACK", stream, GROUP, entry)
+        elif goes_wrong == "dispatched":
+            bench.link.call("HSET", bench.keys.record("e1"), "open", 3)
+        elif goes_wrong:
+            broken = bench.keys.record("e1") if goes_wrong == "record" else bench.keys.lane("second", 8)
+            bench.link.call("DEL", broken)
+            bench.link.call("RPUSH", broken, "no such thing")
+        if not is_alone:
+            bench.link.call("HSET", crashes, "of another", 1)
+        told = bench.commit((stream, entry, tuple(ending)))
+        bench.link.call("HDEL", crashes, "of another")
+        held = {**historian.kept(), "pending": bench.link.call("XPENDING", stream, GROUP)}
+        for value in held.values():
+            if b"error" in value:  # where in the script it came differs
+                value[b"error"] = value[b"error"].partition(b" script:")[0]
+        return told, held
+
+    assert kept(is_alone=True) == kept(is_alone=False)
+
+
 def test_more_kinds_of_deliveries_than_a_piece_of_the_journal_holds_are_all_counted(
     bench: Bench, historian: Historian
 ) -> None:

@@ -87,11 +87,9 @@ def test_what_comes_alone_leaves_behind_what_it_would_among_others(historian: Hi
         event_step(event_id, event_type, lane, f'{{"id":"{event_id}","type":"{event_type}"}}', **others)
         for event_id, event_type, lane, others in given
     ]
-    keys = f"{historian.keys.prefix}:*"
 
-    def kept(*, is_alone: bool) -> tuple[list[Any], dict[bytes, Any]]:
-        for key in historian.link.call("KEYS", keys):
-            historian.link.call("DEL", key)
+    def kept(*, is_alone: bool) -> tuple[list[Any], dict[str, Any]]:
+        historian.wipe()
         told = [
             results_of(
                 [step],
@@ -102,7 +100,7 @@ def test_what_comes_alone_leaves_behind_what_it_would_among_others(historian: Hi
             for step in steps
         ]
         historian.link.call("DEL", historian.keys.clock)  # what is found stored already uses another name up
-        return told, {key: historian.link.call("DUMP", key) for key in historian.link.call("KEYS", keys)}
+        return told, historian.kept()
 
     assert kept(is_alone=True) == kept(is_alone=False)
 

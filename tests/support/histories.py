@@ -30,6 +30,10 @@ class Historian:
         self.link, self.keys = events.broker.link, events.broker.keys
         self.retention_ms = events.store._retention_ms
         self._count = 0
+        self.begin()
+
+    def begin(self) -> None:
+        """Have lanes for the log, and a process that holds what is fetched."""
         lanes = [self.keys.lane(LOG_QUEUE, lane) for lane in LANES]
         self.link.run(script("create_groups"), self.keys.prefix, *lanes)
         self.link.call("ZADD", self.keys.processes, 2**50, PROCESS)
@@ -86,6 +90,24 @@ class Historian:
             ending = ("dispatched", words[3], version, lane, envelope, targets, words[7], False)
             attempts.append((stream, entry, ending))
         self.commit_all(now_ms, attempts)
+
+    def kept(self) -> dict[str, Any]:
+        """Return what every key of the bus holds."""
+        how: dict[bytes, tuple[Any, ...]] = {
+            b"string": ("GET",), b"list": ("LRANGE", 0, -1), b"hash": ("HGETALL",), b"stream": ("XRANGE", "-", "+"),
+            b"zset": ("ZRANGE", 0, -1, "WITHSCORES"), b"set": ("SORT", "ALPHA"),
+        }  # fmt: skip
+        found = {}
+        for key in sorted(self.link.call("KEYS", f"{self.keys.prefix}:*")):
+            command, *arguments = how[self.link.call("TYPE", key)]
+            held = self.link.call(command, key, *arguments)
+            found[key.decode()] = dict(zip(held[::2], held[1::2], strict=True)) if command == "HGETALL" else held
+        return found
+
+    def wipe(self) -> None:
+        """Delete every key of the bus."""
+        for key in self.link.call("KEYS", f"{self.keys.prefix}:*"):
+            self.link.call("DEL", key)
 
     def commit(self, now_ms: int, stream: str, entry: str, ending: tuple[Any, ...]) -> None:
         """End one attempt."""

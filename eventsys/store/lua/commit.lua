@@ -51,14 +51,15 @@ RETURNS
 local prefix, process = KEYS[1], ARGV[2]
 local now_ms, retention_ms = tonumber(ARGV[1]), tonumber(ARGV[3])
 
--- Redis admits this write at its memory limit, and with it all that follow: what drains the queues must go on.
-redis.call("DEL", prefix .. ":scratch")
-
 local lease_end = redis.call("ZSCORE", prefix .. ":processes", process)
 if not lease_end or tonumber(lease_end) == 0 then return { "ended" } end
 
 local has_crashes = redis.call("EXISTS", prefix .. ":crashes") == 1
-local version = redis.call("GET", prefix .. ":subscriptions:version") or "0"
+
+-- include: next_entry
+local version, last_entry = unpack(redis.call("MGET", prefix .. ":subscriptions:version", entry_clock))
+version = version or "0"
+begin_entries(last_entry)
 
 -- include: delete_entries
 
@@ -72,10 +73,22 @@ if ARGV[5] == "" and ARGV[8] == "" and #ARGV == 11 and not has_crashes then
   return { version }
 end
 
+-- include: fetch_wanted
+-- include: lone_dispatch
+
+if ARGV[5] == "" and ARGV[8] ~= "" and #ARGV == 12 and not has_crashes then
+  local given, dispatched, routes = cmsgpack.unpack(ARGV[4]), cmsgpack.unpack(ARGV[8]), cmsgpack.unpack(ARGV[9])
+  local answer = dispatch_lone_event(given, dispatched, routes[1], ARGV[11], ARGV[12])
+  if answer then return answer end
+end
+
 -- A function of its own, because the functions made in it take hold of what stands above without a search; among the
 -- locals of one level Lua looks for each that they use, one after the other, from the newest.
 local function end_attempts()
--- include: next_entry
+-- Redis admits this write at its memory limit, as it admits what is given up above, and with it all that follow: what drains
+-- the queues must go on.
+redis.call("DEL", prefix .. ":scratch")
+
 -- include: count
 -- include: finish_event
 -- include: end_delivery
@@ -203,29 +216,18 @@ local function dispatch_events(dispatched, routes, envelopes_at)
     local lane_number, place, event_id, number, own_lane, expires_ms = unpack(dispatched, at, at + width - 1)
     local lane, route, which = lanes[lane_number], routes[number], (at + width - 1) / width
     if route[1] == version and not is_lost(lane, place) then
-      local stored_ms = string.match(lane.entries[place], "^%d+")
-      local is_fine, entries, stays =
-        pcall(dispatch_event, event_id, own_lane, ARGV[envelopes_at + which - 1], route[3], route[2], stored_ms, expires_ms)
+      local stored_ms, is_fine, entries, stays = string.match(lane.entries[place], "^%d+"), false, lone_problem, true
+      if not lone_problem then
+        local envelope = ARGV[envelopes_at + which - 1]
+        is_fine, entries, stays =
+          pcall(dispatch_event, event_id, own_lane, envelope, route[3], route[2], stored_ms, expires_ms)
+      end
       if not is_fine then refuse(lane, place, entries) end
       if is_fine and entries then gone[#gone + 1] = which end
       if stays or not is_fine then mark(lane, "stays", place) end
     end
   end
   if #gone > 0 then count_dispatched(dispatched, routes, gone) end
-end
-
--- What a process that has nothing to do can begin at once need not wake it once more to be fetched. What its reader was
--- given of that lane, and has not noted yet, came before: then it fetches the rest too.
-local function fetch(wanted)
-  local fetched = {}
-  for at = 1, #wanted, 2 do
-    local stream, many = wanted[at], wanted[at + 1]
-    local earlier = redis.pcall("XPENDING", stream, "workers", "-", "+", 1, process)
-    local found = #earlier == 0
-      and redis.pcall("XREADGROUP", "GROUP", "workers", process, "COUNT", many, "STREAMS", stream, ">")
-    if found and not found.err then fetched[#fetched + 1] = found[1] end
-  end
-  return fetched
 end
 
 local given = cmsgpack.unpack(ARGV[4])
@@ -260,7 +262,7 @@ for _, lane in ipairs(lanes) do
 end
 keep_counts()
 keep_entry_clock()
-if routes[1] and routes[1][4] then exceptions[#exceptions + 1] = fetch(routes[1][4]) end
+if routes[1] and routes[1][4] then exceptions[#exceptions + 1] = fetch_wanted(routes[1][4]) end
 exceptions[#exceptions + 1] = redis.call("GET", prefix .. ":subscriptions:version") or "0"
 return exceptions
 end

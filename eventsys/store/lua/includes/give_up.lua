@@ -4,7 +4,7 @@ give_up: give up the entries that a commit ends, and learn which of them had end
 A lane has `stream`, `entries`, and its `number`. `exceptions` is what the commit answers: the number of a lane, a place
 among its entries and why that one did not end, of each in turn.
 
-Uses: prefix, has_crashes
+Uses: prefix, has_crashes, lone_problem
 ]]
 -- A lane has `kept`, the places of entries that are not given up, `lost`, of those that had ended before, `spoiled`, of
 -- those that cannot end as they should, with what is wrong, and `stays`, of those that remain in the stream; nil while
@@ -58,7 +58,7 @@ end
 local function give_up(lane)
   local entries = entries_but(lane, lane.kept)
   if #entries == 0 then return end
-  local given_up = redis.pcall("XACK", lane.stream, "workers", unpack(entries))
+  local given_up = lone_problem and 1 or redis.pcall("XACK", lane.stream, "workers", unpack(entries))
   if given_up ~= #entries then find_lost(lane, type(given_up) == "number" and given_up > 0) end
   if has_crashes then
     local marks = {}

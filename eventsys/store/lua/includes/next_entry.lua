@@ -13,16 +13,18 @@ local entry_ms, entry_number, entry_name
 local entry_format
 local at_end = {}
 
-local function next_entry()
-  if not entry_ms then
-    local last = redis.call("GET", entry_clock)
-    if last then
-      local ms, number = string.match(last, "^(%d+)-(%d+)$")
-      entry_ms, entry_number = tonumber(ms), tonumber(number)
-    else
-      entry_ms, entry_number = 0, 0
-    end
+-- Goes on behind the last name, which a script may have read with something else.
+local function begin_entries(last)
+  if last then
+    local ms, number = string.match(last, "^(%d+)-(%d+)$")
+    entry_ms, entry_number = tonumber(ms), tonumber(number)
+  else
+    entry_ms, entry_number = 0, 0
   end
+end
+
+local function next_entry()
+  if not entry_ms then begin_entries(redis.call("GET", entry_clock)) end
   if now_ms > entry_ms then
     entry_ms, entry_number, entry_format = now_ms, 0, nil
   else
