@@ -176,6 +176,16 @@ def test_more_kinds_of_deliveries_than_a_piece_of_the_journal_holds_are_all_coun
     assert [bench.counted(f"a.b:{number}") for number in (1, 250, 251, 300)] == [{"opened": 1}] * 4
 
 
+@pytest.mark.parametrize("many", [1, 2])
+def test_an_event_goes_to_more_targets_than_a_call_takes_values(bench: Bench, historian: Historian, many: int) -> None:
+    targets = [part for number in range(1, 5001) for part in (number, f"s{number}", "first", 0)]
+    for number in range(many):
+        historian.store("a.b", T0, event_id=f"e{number}")
+    historian.commit_dispatched(historian.fetch(), T0, targets)
+    assert (bench.left(), bench.count("deliveries")) == (5000 * many, 5000 * many)
+    assert (bench.record("e0")["open"], len(bench.record("e0"))) == ("5000", 5002)
+
+
 def test_an_entry_that_comes_twice_in_a_batch_ends_once(bench: Bench) -> None:
     held = bench.deliver("e1")
     attempt = (*held["e1", 1], ended("e1", 1))

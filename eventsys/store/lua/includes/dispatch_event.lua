@@ -15,7 +15,7 @@ entry in the lane is the event's place in the history, and stays. Where there ar
 Uses: prefix, next_entry, at_end, finish_event, count, offer
 ]]
 -- include: print_number
-local dispatched_bytes = 0
+local dispatched_bytes, most_written = 0, 1000
 
 at_end[#at_end + 1] = function()
   if dispatched_bytes > 0 then redis.call("HINCRBY", prefix .. ":history", "dispatched_bytes", dispatched_bytes) end
@@ -79,7 +79,10 @@ local function dispatch_event(event_id, lane, envelope, targets, event_type, sto
       entries[at], fields[2 * at + 2] = entry, way.place .. entry
     end
   end
-  redis.call("HSET", record, unpack(fields))
+  -- A call takes some thousand values and no more.
+  for first = 1, #fields, most_written do
+    redis.call("HSET", record, unpack(fields, first, math.min(first + most_written - 1, #fields)))
+  end
   if #entries == 0 then
     count_event(event_type, "unrouted")
     finish_event(event_id, record, false, event_type)

@@ -10,11 +10,12 @@ Uses: prefix, process, version, next_entry, fetch_wanted
 -- What went wrong behind the point from which the attempt cannot be left to others.
 local lone_problem
 
-local function is_plain(targets)
+-- Few targets, and none of them a subscription with a state or limits.
+local function are_plain(targets)
   for at = 3, #targets, 4 do
     if targets[at] == "" then return false end
   end
-  return #targets > 0
+  return #targets > 0 and #targets <= 400
 end
 
 -- `given` has the lane and a list with its entry; `dispatched`, `route` and `opened` are as commit.lua has them.
@@ -23,7 +24,7 @@ end
 local function dispatch_lone_event(given, dispatched, route, opened, envelope)
   local _, _, event_id, _, own_lane, expires_ms = unpack(dispatched)
   local its_version, _, targets, wanted = unpack(route, 1, 4)
-  if its_version ~= version or expires_ms or not is_plain(targets) then return nil end
+  if its_version ~= version or expires_ms or not are_plain(targets) then return nil end
   local record = prefix .. ":event:" .. event_id
   local known = redis.pcall("HMGET", record, "open", "log")
   if known.err or known[1] or not known[2] or not string.find(known[2], "^%d") then return nil end
