@@ -247,7 +247,8 @@ class Handoff:
         return self._messages - self._waiting()
 
     def _waiting(self) -> int:
-        return sum(len(chunk) for _, _, chunk in self._chunks) + sum(len(hand) for hand in self._hands)
+        in_hand = sum(map(len, self._hands))
+        return in_hand + sum(len(chunk) for _, _, chunk in self._chunks) if self._chunks else in_hand
 
     def take_back(self, *, keep: int = 0) -> list[Received]:
         """Return what no thread has begun, except the `keep` messages that come first; it is nobody's then."""

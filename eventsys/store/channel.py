@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 import redis
+from hiredis import pack_command
 from redis.exceptions import BusyLoadingError, NoScriptError, OutOfMemoryError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -70,10 +71,10 @@ class Channel:
         # The connection had died before, unnoticed because nobody used it; nothing was sent.
         return self._call(command, timeout_s)
 
-    def _call(self, command: Command, timeout_s: Any) -> Any:
+    def _call(self, command: tuple[Any, ...], timeout_s: Any) -> Any:
         try:
             connection = self._open()
-            connection = self._send(connection, connection.pack_command(*command))
+            connection = self._send(connection, [pack_command(command)])  # redis-py's looks at each part first
             return connection.read_response(timeout=timeout_s)
         except BaseException as error:
             self._raise_ours(error)

@@ -152,7 +152,8 @@ class CommitBatch:
         if not self._dispatched:
             return [b"", b"", b"", b""]
         numbers = [route[2][::4] for route in self._targets]
-        times = Counter(zip(self._types, self._dispatched[3::_WIDTH], strict=True))
+        ways = zip(self._types, self._dispatched[3::_WIDTH], strict=True)
+        times = Counter(ways) if len(self._types) > 1 else dict.fromkeys(ways, 1)
         records = _ready([
             (event_type, number, {"o": many})
             for (event_type, route), many in times.items() for number in numbers[route - 1]
