@@ -61,6 +61,19 @@ local version, last_entry = unpack(redis.call("MGET", prefix .. ":subscriptions:
 version = version or "0"
 begin_entries(last_entry)
 
+-- include: fetch_wanted
+-- include: lone_dispatch
+
+if ARGV[5] == "" and ARGV[8] ~= "" and #ARGV == 12 and not has_crashes then
+  local given, dispatched, routes = cmsgpack.unpack(ARGV[4]), cmsgpack.unpack(ARGV[8]), cmsgpack.unpack(ARGV[9])
+  local answer = dispatch_lone_event(given, dispatched, routes[1], ARGV[11], ARGV[12])
+  if answer then return answer end
+end
+
+-- Redis admits this write at its memory limit, and with it all that follow: what drains the queues must go on. Where it takes
+-- no writes, having become a replica, say, this ends the script; the errors of what follows are looked at, or do not matter.
+redis.call("DEL", prefix .. ":scratch")
+
 -- include: delete_entries
 
 -- Plain messages need nothing of what follows, whose functions cost more than a message does.
@@ -73,22 +86,9 @@ if ARGV[5] == "" and ARGV[8] == "" and #ARGV == 11 and not has_crashes then
   return { version }
 end
 
--- include: fetch_wanted
--- include: lone_dispatch
-
-if ARGV[5] == "" and ARGV[8] ~= "" and #ARGV == 12 and not has_crashes then
-  local given, dispatched, routes = cmsgpack.unpack(ARGV[4]), cmsgpack.unpack(ARGV[8]), cmsgpack.unpack(ARGV[9])
-  local answer = dispatch_lone_event(given, dispatched, routes[1], ARGV[11], ARGV[12])
-  if answer then return answer end
-end
-
 -- A function of its own, because the functions made in it take hold of what stands above without a search; among the
 -- locals of one level Lua looks for each that they use, one after the other, from the newest.
 local function end_attempts()
--- Redis admits this write at its memory limit, as it admits what is given up above, and with it all that follow: what drains
--- the queues must go on.
-redis.call("DEL", prefix .. ":scratch")
-
 -- include: count
 -- include: finish_event
 -- include: end_delivery
