@@ -92,6 +92,42 @@ def test_the_list_of_a_chain_goes_with_the_last_of_its_events_whichever_that_is(
     assert _keys_left(historian, "chain:*") == []
 
 
+@pytest.mark.redis62
+def test_events_of_all_lanes_go_in_the_order_they_were_stored(events: EventService, historian: Historian) -> None:
+    """Also where more of a lane are stored in one millisecond than are read at once."""
+    stored = [historian.store("a.b", T0 + at // 100, priority=LANES[at * at % 7 % 4]) for at in range(300)]
+    historian.dispatch(T0 + 3, count=300)
+    for left in (299, 298, 187, 93, 2):
+        _trim(_retention(events, events=left), T0 + 3)
+        assert _ids(events) == _ids(events, types=("a.b",)) == stored[-left:]
+        assert len(_keys_left(historian, "event:*")) == left
+    assert _trim(_retention(events, age_ms=2), T0 + 4) == 0
+    assert _trim(_retention(events, age_ms=2), T0 + 5) == 2
+
+
+def test_a_step_takes_as_many_as_it_may_and_says_whether_there_are_more(
+    events: EventService, historian: Historian
+) -> None:
+    for at in range(252):
+        historian.store("a.b", T0 + at)
+    historian.dispatch(T0 + 252, count=252)
+    assert _retention(events, events=1).trim(T0 + 252, takes_young=True) == (250, 250, 0, True)
+    assert _retention(events, events=1).trim(T0 + 252, takes_young=True) == (1, 1, 0, False)
+    assert _retention(events, events=1).trim(T0 + 252, takes_young=True) == (0, 0, 0, False)
+    assert _retention(events).trim(T0 + HOUR + 252, takes_young=False) == (1, 0, 0, False)
+
+
+def test_a_step_ends_after_half_a_megabyte_though_most_events_are_small(
+    events: EventService, historian: Historian
+) -> None:
+    for at in range(104):
+        historian.store("a.b", T0 + at, payload=b'{"text":"%s"}' % (b"x" * (200_000 if at < 4 else 10)))
+    historian.dispatch(T0 + 104, count=104)
+    retention = _retention(events)
+    assert retention.trim(T0 + HOUR + 104, takes_young=False) == (3, 0, 0, True)
+    assert _trim(retention, T0 + HOUR + 104) == 101
+
+
 class _Model:
     """A history, and what it must hold: the events stored, in their order, less the past ones that were dispatched."""
 

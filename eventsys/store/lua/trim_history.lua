@@ -26,6 +26,9 @@ local of_class, takes_young, limit = tonumber(ARGV[4]), ARGV[5] == "1", tonumber
 -- Bytes of envelopes that one call looks at, so that large events do not make it slow.
 local most_read = 500000
 
+-- Entries of one lane that are read at a time: those that turn out to be younger than what goes were read in vain.
+local most_ahead = 25
+
 redis.call("DEL", prefix .. ":scratch")
 
 -- include: let_go
@@ -43,15 +46,7 @@ local function parts(entry)
   return tonumber(ms), tonumber(number)
 end
 
-local function is_before(one, other)
-  local ms, number = parts(one)
-  local other_ms, other_number = parts(other)
-  if ms ~= other_ms then return ms < other_ms end
-  return number < other_number
-end
-
-local function behind(entry)
-  local ms, number = parts(entry)
+local function behind(ms, number)
   return string.format("%.0f-%.0f", ms, number + 1)
 end
 
@@ -73,27 +68,56 @@ local function oldest_undispatched(stream)
   return ahead and ahead[1]
 end
 
+-- Where the oldest of them stands, as milliseconds and number; behind everything when there is none.
 local function first_undispatched()
-  local first
+  local first_ms, first_number = math.huge, 0
   for _, lane in ipairs(lanes) do
     local entry = oldest_undispatched(prefix .. ":log:" .. lane)
-    if entry and (not first or is_before(entry, first)) then first = entry end
+    if entry then
+      local ms, number = parts(entry)
+      if ms < first_ms or (ms == first_ms and number < first_number) then
+        first_ms, first_number = ms, number
+      end
+    end
   end
-  return first
+  return first_ms, first_number
 end
 
--- The oldest entries of all lanes from a place on, as far as every lane was read, in their order.
-local function oldest_entries(begins, size)
-  local found, read_to = {}, nil
-  for _, lane in ipairs(lanes) do
-    local entries = redis.call("XRANGE", prefix .. ":log:" .. lane, begins, "+", "COUNT", size)
-    for _, entry in ipairs(entries) do found[#found + 1] = { entry[1], lane, entry[2] } end
-    local last = entries[size] and entries[size][1]
-    if last and (not read_to or is_before(last, read_to)) then read_to = last end
+-- Every lane is in order, so the oldest event of all is the next one of some lane. They are read on a part at a time,
+-- and the place of each entry is taken apart once.
+local function read_on(lane, count)
+  lane.entries, lane.at = redis.call("XRANGE", lane.stream, lane.from, "+", "COUNT", count), 0
+  if lane.entries[1] then lane.from = "(" .. lane.entries[#lane.entries][1] end
+end
+
+local function advance(lane, count)
+  if lane.at == #lane.entries then read_on(lane, count) end
+  lane.at = lane.at + 1
+  lane.entry = lane.entries[lane.at]
+  if lane.entry then
+    lane.ms, lane.number = parts(lane.entry[1])
+  else
+    lane.ms = math.huge
   end
-  table.sort(found, function(one, other) return is_before(one[1], other[1]) end)
-  while read_to and is_before(read_to, found[#found][1]) do found[#found] = nil end
-  return found
+end
+
+local function first_entries(begins)
+  local heads = {}
+  for _, name in ipairs(lanes) do
+    local lane = { name = name, stream = prefix .. ":log:" .. name, from = begins, entries = {}, at = 0 }
+    advance(lane, 1)
+    if lane.entry then heads[#heads + 1] = lane end
+  end
+  return heads
+end
+
+local function oldest_of(heads)
+  local first = heads[1]
+  for at = 2, #heads do
+    local lane = heads[at]
+    if lane.ms < first.ms or (lane.ms == first.ms and lane.number < first.number) then first = lane end
+  end
+  return first
 end
 
 local touched_types, touched_chains = {}, {}
@@ -120,35 +144,47 @@ local function trim_main()
     trimmed[lane] = kept_number("trimmed:" .. lane)
     events = events + kept_number("number:" .. lane) - trimmed[lane]
   end
-  local function reason(entry)
-    if parts(entry) < oldest_ms then return "old" end
+  local function reason(ms)
+    if ms < oldest_ms then return "old" end
     local is_beyond = (most_events > 0 and events > most_events) or (most_bytes > 0 and bytes > most_bytes)
     return takes_young and is_beyond and "young" or nil
   end
 
-  local undispatched = first_undispatched()
-  if not undispatched then redis.call("HSET", history, "dispatched_bytes", kept_number("added_bytes")) end
-  local first = oldest_entries(begins, 1)[1]
-  if not first or not reason(first[1]) then return 0, 0, false end
+  local undispatched_ms, undispatched_number = first_undispatched()
+  if undispatched_ms == math.huge then
+    redis.call("HSET", history, "dispatched_bytes", kept_number("added_bytes"))
+  end
+  local heads = first_entries(begins)
   local size = math.max(1, math.min(limit, math.floor(most_read / math.max(1, bytes / math.max(1, events)))))
-  local gone, young, gone_bytes, is_more = 0, 0, 0, true
-  local entries = oldest_entries(begins, size)
-  for at = 1, math.min(size, #entries) do
-    local entry, lane, fields = unpack(entries[at])
-    local why = reason(entry)
-    if not why or (undispatched and not is_before(entry, undispatched)) then
-      is_more = false
+  local part = math.min(size, most_ahead)
+  local gone, young, gone_bytes, is_more = 0, 0, 0, false
+  local last_ms, last_number
+  while true do
+    local lane = oldest_of(heads)
+    local why = lane and lane.entry and reason(lane.ms)
+    if
+      not why
+      or lane.ms > undispatched_ms
+      or (lane.ms == undispatched_ms and lane.number >= undispatched_number)
+    then
       break
     end
-    take_out(lane, entry, fields, why == "old")
-    begins, gone = behind(entry), gone + 1
+    if gone == size or gone_bytes >= most_read then
+      is_more = true
+      break
+    end
+    local entry, fields = lane.entry[1], lane.entry[2]
+    take_out(lane.name, entry, fields, why == "old")
+    last_ms, last_number, gone = lane.ms, lane.number, gone + 1
     if fields[3] == "n" then
-      trimmed[lane], events = tonumber(fields[4]), events - 1
+      trimmed[lane.name], events = fields[4], events - 1
       bytes, gone_bytes = bytes - #fields[2], gone_bytes + #fields[2]
       if why == "young" then young = young + 1 end
     end
+    advance(lane, part)
   end
   if gone > 0 then
+    begins = behind(last_ms, last_number)
     redis.call("HSET", history, "begins", begins)
     redis.call("HINCRBY", history, "trimmed_bytes", gone_bytes)
     for lane, number in pairs(trimmed) do
@@ -168,8 +204,9 @@ local function trim_class(class)
   local entries = redis.call("XRANGE", prefix .. ":log:" .. class, begins, "+", "COUNT", math.min(limit, surplus))
   for _, entry in ipairs(entries) do
     take_out(class, entry[1], entry[2], false)
-    begins, trimmed = behind(entry[1]), entry[2][4]
+    trimmed = entry[2][4]
   end
+  if entries[1] then begins = behind(parts(entries[#entries][1])) end
   redis.call("HSET", history, "begins:" .. class, begins, "trimmed:" .. class, trimmed)
   trim_log(class, begins)
   finish(begins)
