@@ -128,6 +128,59 @@ def test_a_step_ends_after_half_a_megabyte_though_most_events_are_small(
     assert _trim(retention, T0 + HOUR + 104) == 101
 
 
+@pytest.mark.redis62
+@pytest.mark.parametrize("chain", ["order-17", 'say-"so"', "back\\slash", "{}", '"correlation_id":"x"'])
+def test_the_list_of_a_chain_goes_whatever_its_name(events: EventService, historian: Historian, chain: str) -> None:
+    for at in range(4):
+        historian.store("a.b", T0 + at, chain=chain)
+    historian.dispatch(T0 + 4)
+    assert _trim(_retention(events, events=2), T0 + 4) == 2
+    assert _ids(events, correlation_id=chain) == ["e3", "e4"]
+    assert _trim(_retention(events, age_ms=1), T0 + HOUR) == 2
+    assert _keys_left(historian, "chain:*") == []
+
+
+@pytest.mark.redis62
+@pytest.mark.parametrize("event_id", ["root", 'the-"root"'])
+@pytest.mark.parametrize(
+    ("headers", "payload"),
+    [
+        ({"a": "b", "correlation_id": "other"}, b"{}"),
+        ({"payload": "x", "correlation_id": "other"}, b"{}"),
+        ({"correlation_id": "other"}, b"{}"),
+        ({}, b'{"a":1,"correlation_id":"other"}'),
+        ({"a": ',"headers":{'}, b'{"a":",\\"payload\\":","headers":{"a":1,"correlation_id":"other"}}'),
+    ],
+)
+def test_what_looks_like_a_correlation_id_in_headers_or_payload_is_none(
+    events: EventService, historian: Historian, event_id: str, headers: dict[str, str], payload: bytes
+) -> None:
+    """An event that came behind the ones named after it is the last of its chain, and the list goes with it."""
+    historian.store("a.b", T0, chain=event_id)
+    historian.store("a.b", T0 + 1, event_id=event_id, chain=event_id, headers=headers, payload=payload)
+    historian.dispatch(T0 + 2)
+    assert _trim(_retention(events, events=1), T0 + 2) == 1
+    assert _ids(events, correlation_id=event_id) == [event_id]
+    assert _trim(_retention(events, age_ms=1), T0 + HOUR) == 1
+    assert _keys_left(historian, "chain:*") == []
+
+
+@pytest.mark.redis62
+def test_a_correlation_id_is_found_before_headers_and_payload_that_have_others(
+    events: EventService, historian: Historian
+) -> None:
+    for at in range(2):
+        historian.store(
+            "a.b", T0 + at, chain="mine", source=',"headers":{', headers={"a": "b", "correlation_id": "other"},
+            payload=b'{"a":1,"correlation_id":"other"}',
+        )  # fmt: skip
+    historian.dispatch(T0 + 2)
+    assert _trim(_retention(events, events=1), T0 + 2) == 1
+    assert _ids(events, correlation_id="mine") == ["e2"]
+    assert _trim(_retention(events, age_ms=1), T0 + HOUR) == 1
+    assert _keys_left(historian, "chain:*") == []
+
+
 class _Model:
     """A history, and what it must hold: the events stored, in their order, less the past ones that were dispatched."""
 

@@ -48,12 +48,13 @@ class Historian:
         chain: str | None = None,
         payload: bytes = b"{}",
         source: str = "",
+        headers: dict[str, str] | None = None,
     ) -> str:
         """Store an event at `now_ms` and return its id: `e1`, `e2` and so on, unless one is given."""
         self._count += 1
         event = new_event(
             event_type, {}, now_ms=now_ms, event_id=event_id or f"e{self._count}", correlation_id=chain,
-            priority=Priority(priority), source=source, version=1, causation_id=None, headers=None,
+            priority=Priority(priority), source=source, version=1, causation_id=None, headers=headers,
             idempotency_key=None, depth=0,
         )  # fmt: skip
         envelope = encode_event(event.model_copy(update={"time": from_ms(now_ms)}), payload).decode()

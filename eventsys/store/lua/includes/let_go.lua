@@ -8,16 +8,25 @@ beginning of the envelope, without decoding it.
 
 Uses: prefix
 ]]
+-- A quote is never bare in what a user wrote, so before `headers` and `payload` this can only be the field; behind them
+-- anything may look like it. Nothing here goes back in the text, because a payload may be large. An id with a quote or a
+-- backslash of its own is decoded.
 local function read_envelope(envelope)
-  local event_id, event_type = string.match(envelope, '^{"id":"([^"\\]+)","type":"([^"\\]+)"')
-  if not event_id then
-    local is_json, header = pcall(cjson.decode, envelope)
-    if not is_json or type(header) ~= "table" then return nil end
-    return header.id, header.type, header.correlation_id
+  local event_id, event_type, ends = string.match(envelope, '^{"id":"([^"\\]+)","type":"([^"\\]+)"()')
+  if event_id then
+    local header = string.sub(envelope, ends, string.find(envelope, ',"payload":', ends, true) or -1)
+    local at = string.find(header, ',"correlation_id":"', 1, true)
+    local headers = at and string.find(header, ',"headers":{', 1, true)
+    if not at or (headers and headers < at) then return event_id, event_type, event_id end
+    local chain = string.match(header, '^([^"\\]+)"', at + 19)
+    if chain then return event_id, event_type, chain end
   end
-  local header = string.match(envelope, '^(.-),"headers":{') or envelope
-  header = string.match(header, '^(.-),"payload":') or header
-  return event_id, event_type, string.match(header, '"correlation_id":"([^"\\]+)"') or event_id
+  local is_json, header = pcall(cjson.decode, envelope)
+  if not is_json or type(header) ~= "table" or type(header.id) ~= "string" or type(header.type) ~= "string" then
+    return nil
+  end
+  local chain = header.correlation_id
+  return header.id, header.type, type(chain) == "string" and chain or header.id
 end
 
 -- Returns the event's type and chain; nil when the entry is no event.
