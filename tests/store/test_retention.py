@@ -181,6 +181,18 @@ def test_a_correlation_id_is_found_before_headers_and_payload_that_have_others(
     assert _keys_left(historian, "chain:*") == []
 
 
+@pytest.mark.redis62
+def test_a_long_chain_that_has_become_short_holds_nothing_that_is_gone(
+    events: EventService, historian: Historian
+) -> None:
+    stored = [historian.store("system.warning" if at % 10 == 0 else "a.b", T0 + at, chain="long") for at in range(180)]
+    historian.dispatch(T0 + 180, count=180)
+    assert _trim(_retention(events, of_class=4), T0 + 180) == 14
+    assert _trim(_retention(events, events=82, of_class=4), T0 + 180) == 80
+    gone = set(stored[:140:10]) | set(stored[: stored.index("e90")])
+    assert _ids(events, correlation_id="long") == [one for one in stored if one not in gone]
+
+
 class _Model:
     """A history, and what it must hold: the events stored, in their order, less the past ones that were dispatched."""
 

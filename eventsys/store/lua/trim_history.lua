@@ -120,19 +120,27 @@ local function oldest_of(heads)
   return first
 end
 
-local touched_types, touched_chains = {}, {}
+-- Ids of events that have no other correlation id are kept apart, because hardly any of them is that of a chain.
+local touched_types, touched_chains, lone_events = {}, {}, {}
 
 local function take_out(home, entry, fields, is_old)
-  local event_type, chain = let_go(home, entry, fields[2], is_old)
-  if event_type then touched_types[event_type] = true end
-  if chain then touched_chains[chain] = true end
+  local event_id, event_type, chain = let_go(home, entry, fields[2], is_old)
+  if not event_id then return end
+  touched_types[event_type] = true
+  if chain == event_id then
+    lone_events[#lone_events + 1] = event_id
+  else
+    touched_chains[chain] = true
+  end
 end
 
-local function finish(begins)
+local function finish(begins, of_class)
+  delete_records()
   for event_type in pairs(touched_types) do trim_type(event_type, begins) end
-  if next(touched_chains) then note_beginnings() end
-  for chain in pairs(touched_chains) do trim_chain(chain) end
-  touched_types, touched_chains = {}, {}
+  note_beginnings()
+  for chain in pairs(touched_chains) do trim_chain(chain, of_class) end
+  trim_chains_begun(lone_events, of_class)
+  touched_types, touched_chains, lone_events = {}, {}, {}
 end
 
 -- Bytes that wait for their dispatch are counted by difference; when none wait, what a lost entry left of it goes.
@@ -191,7 +199,7 @@ local function trim_main()
       redis.call("HSET", history, "trimmed:" .. lane, number)
       trim_log(lane, begins)
     end
-    finish(begins)
+    finish(begins, false)
   end
   return gone, young, is_more
 end
@@ -209,7 +217,7 @@ local function trim_class(class)
   if entries[1] then begins = behind(parts(entries[#entries][1])) end
   redis.call("HSET", history, "begins:" .. class, begins, "trimmed:" .. class, trimmed)
   trim_log(class, begins)
-  finish(begins)
+  finish(begins, true)
   return #entries, surplus > #entries
 end
 

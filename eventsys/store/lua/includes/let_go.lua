@@ -8,6 +8,8 @@ beginning of the envelope, without decoding it.
 
 Uses: prefix
 ]]
+local records = prefix .. ":event:"
+
 -- A quote is never bare in what a user wrote, so before `headers` and `payload` this can only be the field; behind them
 -- anything may look like it. Nothing here goes back in the text, because a payload may be large. An id with a quote or a
 -- backslash of its own is decoded.
@@ -29,19 +31,28 @@ local function read_envelope(envelope)
   return header.id, header.type, type(chain) == "string" and chain or header.id
 end
 
--- Returns the event's type and chain; nil when the entry is no event.
+-- Deleted so many at a time, soon after they were read.
+local deleted_at_once, records_over = 25, {}
+
+local function delete_records()
+  if records_over[1] then redis.call("DEL", unpack(records_over)) end
+  records_over = {}
+end
+
+-- Returns the event's id, type and chain; nil when the entry is no event.
 local function let_go(home, entry, envelope, is_old)
   local event_id, event_type, chain = read_envelope(envelope)
   if not event_id then return nil end
-  local record = prefix .. ":event:" .. event_id
-  local place, opened, replays, status = unpack(redis.call("HMGET", record, "log", "open", "replays", "status"))
+  local record = records .. event_id
+  local place, opened, replays, status = unpack(redis.call("HMGET", record, "log", "open", "replays", "status"), 1, 4)
   if place == home .. ":" .. entry then
     local is_over = opened == "0" and (not replays or replays == "0")
     if is_over and not (is_old and status == "expired") then
-      redis.call("DEL", record)
+      records_over[#records_over + 1] = record
+      if #records_over == deleted_at_once then delete_records() end
     else
       redis.call("HSET", record, "envelope", envelope)
     end
   end
-  return event_type, chain
+  return event_id, event_type, chain
 end

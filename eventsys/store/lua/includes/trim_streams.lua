@@ -62,20 +62,67 @@ local function keep_what_is_left(list)
   end
 end
 
--- A short list is gone through each time; a longer one when about half of it went, so that it costs no more than its
--- length twice; and of a very long one the older half goes at once, when the history begins behind it.
-local most_each_time, most_gone_through = 100, 5000
+-- A short list is cut each time. All of it was gone through when an event of the system went, so what is gone now are
+-- the first of its places.
+local most_each_time = 100
 
-local function trim_chain(chain)
-  local list = prefix .. ":chain:" .. chain
-  local length = redis.call("STRLEN", list) / 11
+local function cut_short_list(list, packed)
+  if is_past(struct.unpack(">I6I4B", packed, #packed - 10)) then
+    redis.call("DEL", list)
+    return
+  end
+  local first = 1
+  while is_past(struct.unpack(">I6I4B", packed, first)) do first = first + 11 end
+  if first > 1 then redis.call("SET", list, string.sub(packed, first)) end
+end
+
+-- A longer one is gone through when about half of it went, so that it costs no more than its length twice; and of a
+-- very long one the older half goes at once, when the history begins behind it.
+local most_gone_through = 5000
+
+local function trim_long_list(list, length)
   while length > most_gone_through and is_past(place_at(list, math.floor(length / 2))) do
     redis.call("SET", list, redis.call("GETRANGE", list, math.floor(length / 2) * 11, -1))
     length = length - math.floor(length / 2)
   end
-  if length == 0 or length > most_gone_through then return end
+  if length > most_gone_through then return end
   local is_due = length <= most_each_time
     or is_gone(place_at(list, math.floor(length / 2)))
     or is_gone(place_at(list, length - 1))
   if is_due then keep_what_is_left(list) end
+end
+
+-- Says whether there is a list. `of_class`: what went are events of the system.
+local function trim_list(list, of_class)
+  local packed = redis.call("GETRANGE", list, 0, most_each_time * 11 - 1)
+  if packed == "" then return false end
+  if #packed == most_each_time * 11 then
+    trim_long_list(list, redis.call("STRLEN", list) / 11)
+  elseif of_class then
+    keep_what_is_left(list)
+  else
+    cut_short_list(list, packed)
+  end
+  return true
+end
+
+local chains = prefix .. ":chain:"
+
+local function trim_chain(chain, of_class)
+  trim_list(chains .. chain, of_class)
+end
+
+-- An event without a correlation id begins a chain if another one has its id as such; most begin none.
+local asked_at_once = 16
+
+local function trim_chains_begun(event_ids, of_class)
+  for first = 1, #event_ids, asked_at_once do
+    local lists = {}
+    for at = first, math.min(#event_ids, first + asked_at_once - 1) do lists[#lists + 1] = chains .. event_ids[at] end
+    local left, at = redis.call("EXISTS", unpack(lists)), 1
+    while left > 0 and lists[at] do
+      if trim_list(lists[at], of_class) then left = left - 1 end
+      at = at + 1
+    end
+  end
 end
