@@ -8,36 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eventsys import BackpressureError, EventFilter, EventService, EventStatus, NotFoundError
-from eventsys.store.retention import Retention, RetentionLimits
+from eventsys import BackpressureError, EventService, EventStatus, NotFoundError
 from tests.support.histories import LANES, Historian
+from tests.support.trimming import HOUR, ids_in, keys_left, retention_of, trim_all
 
 T0 = 1_800_000_000_000
-HOUR = 3_600_000
-
-
-def _retention(service: EventService, **limits: Any) -> Retention:
-    given = {"age_ms": HOUR, "events": 1_000_000, **limits}
-    return Retention(service.broker.link, service.broker.keys, RetentionLimits(**given))
-
-
-def _trim(retention: Retention, now_ms: int, *, takes_young: bool = True) -> int:
-    gone = 0
-    while True:
-        step = retention.trim(now_ms, takes_young=takes_young)
-        gone += step.events + step.of_classes
-        if not step.has_more:
-            return gone
-
-
-def _ids(events: EventService, **wanted: Any) -> list[str]:
-    page = events.get_event_records(EventFilter(order="oldest", page_size=500, **wanted))
-    assert page.total == len(page.items)
-    return [one.id for one in page.items]
-
-
-def _keys_left(historian: Historian, pattern: str) -> list[bytes]:
-    return sorted(historian.link.call("KEYS", f"{historian.keys.prefix}:{pattern}"))
 
 
 @pytest.mark.redis62
@@ -46,50 +21,20 @@ def test_what_is_too_old_leaves_the_log_the_records_and_every_index(events: Even
     historian.store("a.b", T0 + 1, chain="root")
     historian.store("a.b", T0 + HOUR, event_id="young")
     historian.dispatch(T0 + HOUR)
-    retention = _retention(events)
-    assert _trim(retention, T0 + HOUR + 2) == 2
-    assert _ids(events) == ["young"]
-    assert _ids(events, types=("a.*",)) == ["young"]
-    assert _ids(events, correlation_id="root") == []
+    retention = retention_of(events)
+    assert trim_all(retention, T0 + HOUR + 2) == 2
+    assert ids_in(events) == ["young"]
+    assert ids_in(events, types=("a.*",)) == ["young"]
+    assert ids_in(events, correlation_id="root") == []
     with pytest.raises(NotFoundError):
         events.get_event("root")
-    assert _keys_left(historian, "type:*") == [historian.keys.type_index("a.b").encode()]
-    assert _keys_left(historian, "chain:*") == []
-    assert _keys_left(historian, "event:*") == [historian.keys.record("young").encode()]
+    assert keys_left(historian, "type:*") == [historian.keys.type_index("a.b").encode()]
+    assert keys_left(historian, "chain:*") == []
+    assert keys_left(historian, "event:*") == [historian.keys.record("young").encode()]
     assert retention.size().model_dump(include={"events", "trimmed_events", "trimmed_young_events"}) == {
         "events": 1, "trimmed_events": 2, "trimmed_young_events": 0,
     }  # fmt: skip
-    assert _trim(retention, T0 + HOUR + 2) == 0
-
-
-@pytest.mark.redis62
-def test_a_chain_keeps_its_events_though_one_of_the_system_among_them_goes(
-    events: EventService, historian: Historian
-) -> None:
-    for number, event_type in enumerate(("a.b", "a.b", "a.b", "system.warning", "a.b", "system.error")):
-        historian.store(event_type, T0 + number, chain="order-17")
-    historian.dispatch(T0 + 10)
-    assert _trim(_retention(events, of_class=1), T0 + 10) == 1
-    assert _ids(events, correlation_id="order-17") == ["e1", "e2", "e3", "e5", "e6"]
-    assert _trim(_retention(events, of_class=0), T0 + 10) == 1
-    assert _ids(events, correlation_id="order-17") == ["e1", "e2", "e3", "e5"]
-    assert _trim(_retention(events, age_ms=1), T0 + HOUR) == 4
-    assert _keys_left(historian, "chain:*") == []
-
-
-@pytest.mark.redis62
-def test_the_list_of_a_chain_goes_with_the_last_of_its_events_whichever_that_is(
-    events: EventService, historian: Historian
-) -> None:
-    historian.store("a.b", T0, chain="mixed")
-    for number in range(3):
-        historian.store("system.warning", T0 + HOUR + number, chain="mixed")
-        historian.store("system.error", T0 + HOUR + number, chain="of-the-system")
-    historian.dispatch(T0 + HOUR)
-    assert _trim(_retention(events), T0 + HOUR + 10) == 1
-    assert _ids(events, correlation_id="mixed") == ["e2", "e4", "e6"]
-    assert _trim(_retention(events, of_class=0), T0 + HOUR + 10) == 6
-    assert _keys_left(historian, "chain:*") == []
+    assert trim_all(retention, T0 + HOUR + 2) == 0
 
 
 @pytest.mark.redis62
@@ -98,11 +43,11 @@ def test_events_of_all_lanes_go_in_the_order_they_were_stored(events: EventServi
     stored = [historian.store("a.b", T0 + at // 100, priority=LANES[at * at % 7 % 4]) for at in range(300)]
     historian.dispatch(T0 + 3, count=300)
     for left in (299, 298, 187, 93, 2):
-        _trim(_retention(events, events=left), T0 + 3)
-        assert _ids(events) == _ids(events, types=("a.b",)) == stored[-left:]
-        assert len(_keys_left(historian, "event:*")) == left
-    assert _trim(_retention(events, age_ms=2), T0 + 4) == 0
-    assert _trim(_retention(events, age_ms=2), T0 + 5) == 2
+        trim_all(retention_of(events, events=left), T0 + 3)
+        assert ids_in(events) == ids_in(events, types=("a.b",)) == stored[-left:]
+        assert len(keys_left(historian, "event:*")) == left
+    assert trim_all(retention_of(events, age_ms=2), T0 + 4) == 0
+    assert trim_all(retention_of(events, age_ms=2), T0 + 5) == 2
 
 
 def test_a_step_takes_as_many_as_it_may_and_says_whether_there_are_more(
@@ -111,10 +56,10 @@ def test_a_step_takes_as_many_as_it_may_and_says_whether_there_are_more(
     for at in range(252):
         historian.store("a.b", T0 + at)
     historian.dispatch(T0 + 252, count=252)
-    assert _retention(events, events=1).trim(T0 + 252, takes_young=True) == (250, 250, 0, True)
-    assert _retention(events, events=1).trim(T0 + 252, takes_young=True) == (1, 1, 0, False)
-    assert _retention(events, events=1).trim(T0 + 252, takes_young=True) == (0, 0, 0, False)
-    assert _retention(events).trim(T0 + HOUR + 252, takes_young=False) == (1, 0, 0, False)
+    assert retention_of(events, events=1).trim(T0 + 252, takes_young=True) == (250, 250, 0, True)
+    assert retention_of(events, events=1).trim(T0 + 252, takes_young=True) == (1, 1, 0, False)
+    assert retention_of(events, events=1).trim(T0 + 252, takes_young=True) == (0, 0, 0, False)
+    assert retention_of(events).trim(T0 + HOUR + 252, takes_young=False) == (1, 0, 0, False)
 
 
 def test_a_step_ends_after_half_a_megabyte_though_most_events_are_small(
@@ -123,74 +68,9 @@ def test_a_step_ends_after_half_a_megabyte_though_most_events_are_small(
     for at in range(104):
         historian.store("a.b", T0 + at, payload=b'{"text":"%s"}' % (b"x" * (200_000 if at < 4 else 10)))
     historian.dispatch(T0 + 104, count=104)
-    retention = _retention(events)
+    retention = retention_of(events)
     assert retention.trim(T0 + HOUR + 104, takes_young=False) == (3, 0, 0, True)
-    assert _trim(retention, T0 + HOUR + 104) == 101
-
-
-@pytest.mark.redis62
-@pytest.mark.parametrize("chain", ["order-17", 'say-"so"', "back\\slash", "{}", '"correlation_id":"x"'])
-def test_the_list_of_a_chain_goes_whatever_its_name(events: EventService, historian: Historian, chain: str) -> None:
-    for at in range(4):
-        historian.store("a.b", T0 + at, chain=chain)
-    historian.dispatch(T0 + 4)
-    assert _trim(_retention(events, events=2), T0 + 4) == 2
-    assert _ids(events, correlation_id=chain) == ["e3", "e4"]
-    assert _trim(_retention(events, age_ms=1), T0 + HOUR) == 2
-    assert _keys_left(historian, "chain:*") == []
-
-
-@pytest.mark.redis62
-@pytest.mark.parametrize("event_id", ["root", 'the-"root"'])
-@pytest.mark.parametrize(
-    ("headers", "payload"),
-    [
-        ({"a": "b", "correlation_id": "other"}, b"{}"),
-        ({"payload": "x", "correlation_id": "other"}, b"{}"),
-        ({"correlation_id": "other"}, b"{}"),
-        ({}, b'{"a":1,"correlation_id":"other"}'),
-        ({"a": ',"headers":{'}, b'{"a":",\\"payload\\":","headers":{"a":1,"correlation_id":"other"}}'),
-    ],
-)
-def test_what_looks_like_a_correlation_id_in_headers_or_payload_is_none(
-    events: EventService, historian: Historian, event_id: str, headers: dict[str, str], payload: bytes
-) -> None:
-    """An event that came behind the ones named after it is the last of its chain, and the list goes with it."""
-    historian.store("a.b", T0, chain=event_id)
-    historian.store("a.b", T0 + 1, event_id=event_id, chain=event_id, headers=headers, payload=payload)
-    historian.dispatch(T0 + 2)
-    assert _trim(_retention(events, events=1), T0 + 2) == 1
-    assert _ids(events, correlation_id=event_id) == [event_id]
-    assert _trim(_retention(events, age_ms=1), T0 + HOUR) == 1
-    assert _keys_left(historian, "chain:*") == []
-
-
-@pytest.mark.redis62
-def test_a_correlation_id_is_found_before_headers_and_payload_that_have_others(
-    events: EventService, historian: Historian
-) -> None:
-    for at in range(2):
-        historian.store(
-            "a.b", T0 + at, chain="mine", source=',"headers":{', headers={"a": "b", "correlation_id": "other"},
-            payload=b'{"a":1,"correlation_id":"other"}',
-        )  # fmt: skip
-    historian.dispatch(T0 + 2)
-    assert _trim(_retention(events, events=1), T0 + 2) == 1
-    assert _ids(events, correlation_id="mine") == ["e2"]
-    assert _trim(_retention(events, age_ms=1), T0 + HOUR) == 1
-    assert _keys_left(historian, "chain:*") == []
-
-
-@pytest.mark.redis62
-def test_a_long_chain_that_has_become_short_holds_nothing_that_is_gone(
-    events: EventService, historian: Historian
-) -> None:
-    stored = [historian.store("system.warning" if at % 10 == 0 else "a.b", T0 + at, chain="long") for at in range(180)]
-    historian.dispatch(T0 + 180, count=180)
-    assert _trim(_retention(events, of_class=4), T0 + 180) == 14
-    assert _trim(_retention(events, events=82, of_class=4), T0 + 180) == 80
-    gone = set(stored[:140:10]) | set(stored[: stored.index("e90")])
-    assert _ids(events, correlation_id="long") == [one for one in stored if one not in gone]
+    assert trim_all(retention, T0 + HOUR + 104) == 101
 
 
 class _Model:
@@ -203,7 +83,7 @@ class _Model:
         self.open: set[str] = set()
         self.held: list[tuple[str, str, str]] = []
         self.most = data.draw(st.integers(1, 8))
-        self.retention = _retention(events, age_ms=20, events=self.most)
+        self.retention = retention_of(events, age_ms=20, events=self.most)
 
     def store(self) -> None:
         event_id = self.historian.store("a.b", self.now_ms, priority=self.data.draw(st.sampled_from(LANES)))
@@ -221,7 +101,7 @@ class _Model:
         self.now_ms += self.data.draw(st.integers(1, 30))
 
     def trim(self) -> None:
-        _trim(self.retention, self.now_ms)
+        trim_all(self.retention, self.now_ms)
         for event_id, stored_ms in list(self.stored.items()):
             is_past = stored_ms < self.now_ms - 20 or len(self.stored) > self.most
             if not is_past or event_id in self.open:
@@ -242,7 +122,7 @@ def test_nothing_that_is_not_dispatched_is_taken_out_and_all_else_is(services: A
     steps = st.sampled_from([_Model.store, _Model.store, _Model.fetch, _Model.commit, _Model.later, _Model.trim])
     for step in data.draw(st.lists(steps, max_size=40)):
         step(model)
-        assert _ids(events) == _ids(events, types=("a.b",)) == list(model.stored)
+        assert ids_in(events) == ids_in(events, types=("a.b",)) == list(model.stored)
     assert model.retention.size().events == len(model.stored)
     model.dispatched(model.held)
     while fetched := model.historian.fetch():
@@ -254,10 +134,10 @@ def test_young_events_are_spared_until_somebody_says_otherwise(events: EventServ
     for _ in range(5):
         historian.store("a.b", T0)
     historian.dispatch(T0)
-    retention = _retention(events, events=2)
-    assert _trim(retention, T0, takes_young=False) == 0
-    assert _trim(retention, T0) == 3
-    assert (_ids(events), retention.size().trimmed_young_events) == (["e4", "e5"], 3)
+    retention = retention_of(events, events=2)
+    assert trim_all(retention, T0, takes_young=False) == 0
+    assert trim_all(retention, T0) == 3
+    assert (ids_in(events), retention.size().trimmed_young_events) == (["e4", "e5"], 3)
 
 
 @pytest.mark.redis62
@@ -265,10 +145,10 @@ def test_bytes_count_those_of_stored_events(events: EventService, historian: His
     for _ in range(4):
         historian.store("a.b", T0, payload=b'{"text":"' + b"x" * 1000 + b'"}')
     historian.dispatch(T0)
-    size = _retention(events).size().bytes
+    size = retention_of(events).size().bytes
     assert size > 4_000
-    assert _trim(_retention(events, bytes=size // 2 + 1), T0) == 2
-    assert _retention(events).size().bytes == size // 2
+    assert trim_all(retention_of(events, bytes=size // 2 + 1), T0) == 2
+    assert retention_of(events).size().bytes == size // 2
 
 
 @pytest.mark.redis62
@@ -279,11 +159,11 @@ def test_an_open_event_keeps_its_record_with_the_envelope_and_ends_as_usual(
     number = historian.link.call("HGET", historian.keys.subscription_numbers, "h").decode()
     historian.store("a.b", T0, payload=b'{"n":1}')
     historian.dispatch(T0, targets=[number, "h", "somewhere", 0])
-    assert _trim(_retention(events), T0 + 2 * HOUR) == 1
-    assert _ids(events) == []
+    assert trim_all(retention_of(events), T0 + 2 * HOUR) == 1
+    assert ids_in(events) == []
     record = events.get_event("e1")
     assert (record.status, record.payload) == (EventStatus.PENDING, {"n": 1})
-    assert _ids(events, status=EventStatus.PENDING) == ["e1"]
+    assert ids_in(events, status=EventStatus.PENDING) == ["e1"]
     lane = historian.keys.lane("somewhere", 5)
     historian.link.call("XGROUP", "CREATE", lane, "workers", "0")
     [[_, [[entry, _]]]] = historian.link.call("XREADGROUP", "GROUP", "workers", "historian", "STREAMS", lane, ">")
@@ -301,12 +181,12 @@ def test_each_class_of_system_events_keeps_its_own_number_and_takes_nobodys_room
         historian.store("a.b", T0 + number)
     historian.store("cron.task.failed", T0 + 9)
     historian.dispatch(T0 + 9)
-    retention = _retention(events, events=6, of_class=2)
-    assert _trim(retention, T0 + 9) == 4
-    assert _ids(events, types=("system.*",)) == ["e9", "e11"]
-    assert _ids(events, types=("a.b",)) == [f"e{n}" for n in (2, 4, 6, 8, 10, 12)]
-    assert _trim(retention, T0 + 2 * HOUR) == 6
-    assert _ids(events) == ["e9", "e11", "e13"]
+    retention = retention_of(events, events=6, of_class=2)
+    assert trim_all(retention, T0 + 9) == 4
+    assert ids_in(events, types=("system.*",)) == ["e9", "e11"]
+    assert ids_in(events, types=("a.b",)) == [f"e{n}" for n in (2, 4, 6, 8, 10, 12)]
+    assert trim_all(retention, T0 + 2 * HOUR) == 6
+    assert ids_in(events) == ["e9", "e11", "e13"]
     size = retention.size()
     assert (size.events, size.system_events, size.cron_events) == (0, 2, 1)
 
@@ -326,8 +206,8 @@ def test_a_record_of_the_system_lasts_as_long_as_its_entry_which_is_kept_by_numb
     assert _lasts_ms(historian, "e1") > year_ms
     assert _lasts_ms(historian, "e2") > year_ms
     assert 0 < _lasts_ms(historian, "e3") <= 2 * historian.retention_ms
-    assert _trim(_retention(events, of_class=0), T0) == 2
-    assert _keys_left(historian, "event:*") == [historian.keys.record("e3").encode()]
+    assert trim_all(retention_of(events, of_class=0), T0) == 2
+    assert keys_left(historian, "event:*") == [historian.keys.record("e3").encode()]
 
 
 @pytest.mark.redis62
@@ -338,7 +218,7 @@ def test_a_record_of_the_system_that_outlived_its_entry_because_it_was_open_expi
     number = historian.link.call("HGET", historian.keys.subscription_numbers, "h").decode()
     historian.store("system.warning", T0)
     historian.dispatch(T0, targets=[number, "h", "somewhere", 0])
-    assert _trim(_retention(events, of_class=0), T0) == 1
+    assert trim_all(retention_of(events, of_class=0), T0) == 1
     lane = historian.keys.lane("somewhere", 5)
     historian.link.call("XGROUP", "CREATE", lane, "workers", "0")
     [[_, [[entry, _]]]] = historian.link.call("XREADGROUP", "GROUP", "workers", "historian", "STREAMS", lane, ">")
@@ -356,7 +236,7 @@ def test_indexes_by_status_forget_what_the_history_forgot(events: EventService, 
     link.call("HSET", keys.record("never-fired"), "status", "cancelled", "envelope", "{}")
     link.call("ZADD", keys.pending, T0, "leftover")
     historian.store("a.b", T0 + 1, event_id="open")
-    retention = _retention(events)
+    retention = retention_of(events)
     assert retention.trim_indexes(T0 + HOUR + 5) == (3, False)
     assert link.call("ZRANGE", keys.status_index("failed"), 0, -1) == [b"young"]
     assert link.call("ZRANGE", keys.pending, 0, -1) == [b"open"]
@@ -378,16 +258,16 @@ def test_what_expired_as_old_as_the_history_is_told_of(events: EventService, his
     for (entry, _), event_id, letter in zip(entries, ("late", "handled"), "xs", strict=True):
         ending = ("ended", event_id, number, f"{letter}{T0 + HOUR},0,1", letter == "x", "a.b", 1, 1)
         historian.commit(T0 + HOUR, lane, entry.decode(), ending)
-    retention = _retention(events)
-    assert _trim(retention, T0 + HOUR + 5) == 2
+    retention = retention_of(events)
+    assert trim_all(retention, T0 + HOUR + 5) == 2
     retention.trim_indexes(T0 + HOUR + 5)
     assert events.get_event("late").status is EventStatus.EXPIRED
-    assert _ids(events, status=EventStatus.EXPIRED) == ["late"]
+    assert ids_in(events, status=EventStatus.EXPIRED) == ["late"]
     assert 0 < _lasts_ms(historian, "late") <= 2 * historian.retention_ms
-    assert _keys_left(historian, "event:*") == [keys.record("late").encode()]
+    assert keys_left(historian, "event:*") == [keys.record("late").encode()]
     link.call("DEL", keys.record("late"))
     assert retention.trim_indexes(T0 + HOUR + 5) == (1, False)
-    assert _ids(events, status=EventStatus.EXPIRED) == []
+    assert ids_in(events, status=EventStatus.EXPIRED) == []
 
 
 @pytest.mark.redis62
@@ -397,8 +277,8 @@ def test_what_expired_goes_with_its_entry_where_the_history_is_full(events: Even
     historian.link.call("HSET", historian.keys.record("e1"), "status", "expired")
     historian.store("a.b", T0 + 1)
     historian.dispatch(T0 + 1)
-    assert _trim(_retention(events, events=1), T0 + 2) == 1
-    assert _keys_left(historian, "event:*") == [historian.keys.record("e2").encode()]
+    assert trim_all(retention_of(events, events=1), T0 + 2) == 1
+    assert keys_left(historian, "event:*") == [historian.keys.record("e2").encode()]
 
 
 def test_numbers_of_what_is_gone_are_forgotten_when_no_record_can_name_them(
@@ -409,7 +289,7 @@ def test_numbers_of_what_is_gone_are_forgotten_when_no_record_can_name_them(
     events.unsubscribe("a.b", "gone")
     link, keys = historian.link, historian.keys
     link.call("HSET", keys.workers, "77", "host:1")
-    retention = _retention(events)
+    retention = retention_of(events)
     assert retention.trim_names(T0) == 0
     assert retention.trim_names(T0 + 3 * HOUR - 1) == 0
     events.subscribe("a.b", lambda event: None, name="gone")
@@ -438,8 +318,8 @@ def test_a_history_written_to_by_others_goes_on(events: EventService, historian:
     historian.link.call("XADD", historian.keys.log(5), f"{T0}-0", "e", "no event")
     historian.link.call("SET", f"{historian.keys.prefix}:clock", f"{T0}-0")
     historian.store("a.b", T0 + 1)
-    assert _ids(events) == ["e1"]
+    assert ids_in(events) == ["e1"]
     [junk, _] = historian.fetch()
     historian.link.call("XACK", junk[0], "workers", junk[1])
-    assert _trim(_retention(events), T0 + 2 * HOUR) == 1
+    assert trim_all(retention_of(events), T0 + 2 * HOUR) == 1
     assert historian.link.call("XLEN", historian.keys.log(5)) <= 2
