@@ -195,6 +195,16 @@ def _lasts_ms(historian: Historian, event_id: str) -> int:
     return int(historian.link.call("PTTL", historian.keys.record(event_id)))
 
 
+def test_a_class_that_lost_entries_is_not_said_to_have_more_for_ever(
+    events: EventService, historian: Historian
+) -> None:
+    for number in range(3):
+        historian.store("system.startup", T0 + number)
+    log = f"{historian.keys.prefix}:log:system"
+    historian.link.call("XTRIM", log, "MAXLEN", 0)
+    assert trim_all(retention_of(events, of_class=1), T0 + 10) == 0
+
+
 @pytest.mark.redis62
 def test_a_record_of_the_system_lasts_as_long_as_its_entry_which_is_kept_by_number(
     events: EventService, historian: Historian

@@ -218,7 +218,8 @@ local function trim_class(class)
   redis.call("HSET", history, "begins:" .. class, begins, "trimmed:" .. class, trimmed)
   trim_log(class, begins)
   finish(begins, true)
-  return #entries, surplus > #entries
+  -- Where the log has lost entries, there may be none left of those that are too many.
+  return #entries, #entries > 0 and surplus > #entries
 end
 
 local gone, young, is_more = trim_main()
