@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from eventsys.store.keys import GROUP
 from tests.store.commit_bench import T0, TARGETS, Bench, ended
-from tests.support.histories import Historian
+from tests.support.histories import PROCESS, Historian
 
 pytestmark = pytest.mark.redis62
 
@@ -164,6 +164,25 @@ def test_an_event_that_comes_alone_leaves_behind_what_it_would_among_others(
         return told, held
 
     assert kept(is_alone=True) == kept(is_alone=False)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("queue", ["first", "log"])
+def test_plain_messages_that_end_with_the_dispatch_of_one_event_end_too(
+    bench: Bench, historian: Historian, queue: str, is_first: bool
+) -> None:
+    historian.store("a.b", T0, event_id="e1")
+    [(log, entry, envelope)] = historian.fetch()
+    stream = log if queue == "log" else bench.keys.lane("first", 5)
+    bench.link.call("XADD", stream, f"{T0 + 7}-0", "m", "{}")
+    bench.link.call("XREADGROUP", "GROUP", GROUP, PROCESS, "STREAMS", stream, ">")
+    attempts = [
+        (stream, f"{T0 + 7}-0", ("done",)),
+        (log, entry, ("dispatched", "e1", "0", 5, envelope, ONE, "a.b", False)),
+    ]
+    assert bench.commit(*attempts[:: 1 if is_first else -1]) == []
+    assert [bench.link.call("XPENDING", one, GROUP)[0] for one in (stream, log)] == [0, 0]
+    assert (bench.left(), bench.link.call("XLEN", log), bench.count("deliveries")) == (1, 1, 1)
 
 
 def test_more_kinds_of_deliveries_than_a_piece_of_the_journal_holds_are_all_counted(

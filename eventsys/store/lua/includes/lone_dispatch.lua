@@ -19,9 +19,11 @@ local function are_plain(targets)
 end
 
 -- `given` has the lane and a list with its entry; `dispatched`, `route` and `opened` are as commit.lua has them.
--- Returns what the commit answers; nil where the event was not dispatched: where its route is old, somebody asks before its
+-- Returns what the commit answers; nil where the event was not dispatched: where other attempts end with it, its route is old, somebody asks before its
 -- deliveries begin, it has an expiry, is the system's own, was dispatched before, or is not this process's any more.
 local function dispatch_lone_event(given, dispatched, route, opened, envelope)
+  -- Messages that end with it have nothing in a commit but their entries.
+  if #given > 2 or #given[2] > 1 then return nil end
   local _, _, event_id, _, own_lane, expires_ms = unpack(dispatched)
   local its_version, _, targets, wanted = unpack(route, 1, 4)
   if its_version ~= version or expires_ms or not are_plain(targets) then return nil end
