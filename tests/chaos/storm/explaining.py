@@ -101,8 +101,8 @@ class Explainer:
         Its answer did not come then; and where Redis had lost that it gave the delivery out, too, it says of the commit
         when it is sent again what it says of one that it has carried out: there is nothing to end.
         """
-        told_at, pid = told
-        ended_at = max((at for at, one in handled.ends if one == pid and at <= told_at), default=told_at)
+        told_at = told[0]
+        ended_at = _ended_at(handled, told)
         sent_at = min(ended_at, told_at - MOMENT_S)
         return any(one.began_at <= told_at and sent_at <= one.ended_at + DYING_S for one in self._record.power_cuts)
 
@@ -122,6 +122,8 @@ class Explainer:
         again_at = _began_at(handled, second)
         if any(one == pid and at <= committed_at <= again_at for committed_at, one in handled.commits):
             return "Redis lost the commit when its power was cut" if self._was_cut_after(at) else None
+        if self._was_given_again(_began_at(handled, first), again_at):
+            return "Redis lost that it had given it out when its power was cut"
         return self._why_uncommitted(at, pid) or self._why_taken_over(handled, first, second)
 
     def lacks_memory(self, error: Raised) -> bool:
@@ -182,6 +184,10 @@ class Explainer:
                     return "its process was stopped or cut off for longer than its lease"
         return None
 
+    def _was_given_again(self, began_at: float, again_at: float) -> bool:
+        """Say whether what had begun at a moment was among what Redis lost, so that whoever asked next was given it."""
+        return any(one.began_at <= began_at <= one.ended_at <= again_at for one in self._record.power_cuts)
+
     def _was_cut_after(self, at: float) -> bool:
         return any(one.began_at - MOMENT_S <= at <= one.ended_at + MOMENT_S for one in self._record.power_cuts)
 
@@ -190,3 +196,19 @@ def _began_at(handled: Ends, end: Moment) -> float:
     """Return when a run that ended had begun; its end, where that is not known."""
     ended_at, pid = end
     return max((at for at, one in handled.starts if one == pid and at <= ended_at), default=ended_at)
+
+
+def _ended_at(handled: Ends, told: Moment) -> float:
+    """Return when a run ended of whose commit its process was told at a moment; that moment, where it is not known.
+
+    A process may have ended a delivery twice before it was told of either: what it was told of last is what ended last.
+    """
+    pid = told[1]
+    ends = sorted(at for at, one in handled.ends if one == pid)
+    for told_at in sorted((at for at, one in {*handled.commits, told} if one == pid), reverse=True):
+        while ends and ends[-1] > told_at:
+            ends.pop()
+        ended_at = ends.pop() if ends else told_at
+        if told_at == told[0]:
+            return ended_at
+    return told[0]

@@ -130,6 +130,28 @@ def test_a_success_is_undone_that_was_told_of_or_under_way_when_the_power_was_cu
     assert explainer.was_undone(Ends(ends=[(ended_at, PID), (12.0, OTHER)]), (told_at, PID)) is undone
 
 
+def test_of_two_runs_the_first_was_undone_though_both_had_ended_when_the_process_was_told() -> None:
+    """It was given out again when Redis was back, and ended, before the commit of the first run was sent again."""
+    handled = Ends(starts=[(9.8, PID), (10.8, PID)], ends=[(9.9, PID), (10.9, PID)], commits=[(11.0, PID), (11.1, PID)])
+    explainer = _explainer(PowerCut(9.5, 10.0))
+    assert [explainer.was_undone(handled, told) for told in handled.commits] == [True, False]
+    handled.ends[0] = handled.starts[0] = (10.2, PID)
+    assert not any(explainer.was_undone(handled, told) for told in handled.commits)
+
+
+@pytest.mark.parametrize(
+    ("begun_at", "why"),
+    [
+        (9.8, "Redis lost that it had given it out when its power was cut"),
+        (9.4, None),  # that was on the disk
+        (10.1, None),
+    ],
+)
+def test_what_was_given_out_just_before_the_power_was_cut_is_given_out_again(begun_at: float, why: str | None) -> None:
+    handled = Ends(starts=[(begun_at, PID), (70.0, OTHER)])
+    assert _why(_explainer(PowerCut(9.5, 10.0)), 10.3, handled) == why
+
+
 def test_a_lease_that_was_lost_explains_what_ran_while_it_was() -> None:
     lost = "its process was stopped or cut off for longer than its lease"
     logs = Logs()
