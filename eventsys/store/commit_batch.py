@@ -191,9 +191,8 @@ def _times(waits_ms: list[int], durations_us: list[int]) -> dict[int, int]:
 
 def _add_up(times: dict[int, int], values: list[int], sum_at: int, first: int, last: int) -> None:
     """Add values where they belong; a bucket is the least power of two that is not below a value."""
-    if (
-        len(values) == 1 and values[0] > 0
-    ):  # where events are of many types, and then a Counter would be most of the cost
+    # Where events are of many types, each value is alone, and a Counter would be most of what it costs.
+    if len(values) == 1 and values[0] > 0:
         times[sum_at] = values[0]
         times[min(first + (values[0] - 1).bit_length(), last)] = 1
         return

@@ -32,7 +32,7 @@ ARGV
   11   opened          msgpack, or empty: records of all their deliveries, as `measures` has them
   12.. others          msgpack, and then those envelopes: {lane, place, ending, steps to carry out}, and behind these, where the subscription has limits or a
                        breaker, its name, and "s" succeeded, "f" failed, or "" for neither
-                 endings: {"done"}
+                       endings: {"done"}
                                 {"dispatched", event id, version, lane, envelope, targets, type, ms of
                                 its expiry or false}
                                 {"ended", event id, number, line, is first, type, waited ms or -1, took µs}
