@@ -58,10 +58,13 @@ class SharedTrips:
                 if self._leader is None:
                     self._leader = turn
             if self._leader is turn:
-                return self._send(steps)
-        finally:
+                results = self._send(steps)
+                self._pass_on()
+                return results
+        except BaseException:
             if self._leader is turn:
                 self._pass_on()
+            raise
         return self._carry_out_with_others(steps)
 
     def _carry_out_with_others(self, steps: list[Step]) -> Results:
@@ -136,12 +139,11 @@ class SharedTrips:
     def _pass_on(self) -> None:
         """Let the next trip begin, if anybody waits for one."""
         with self._lock:
-            self._leader = following = self._waiting[0] if self._waiting else None
-        if following is None:
-            return
-        if following.turn is not None:
-            following.turn.set()
-        else:
+            following = self._waiting[0] if self._waiting else None
+            if following is not None and following.turn is not None:
+                following.turn.set()  # before it leads: who is interrupted between the two passes on once more
+            self._leader = following
+        if following is not None and following.turn is None:
             self._call_courier()
 
     def _call_courier(self) -> None:

@@ -180,6 +180,24 @@ def test_a_forked_child_sends_nothing_of_its_parent_and_shares_no_connection(
     proxy.close()
 
 
+def test_an_interruption_while_the_lead_is_passed_on_strands_nobody(events: EventService) -> None:
+    trips = events.bus.publisher._trips
+    pass_on = trips._pass_on
+
+    def cut_short() -> None:
+        trips._pass_on = pass_on
+        raise KeyboardInterrupt
+
+    trips._pass_on = cut_short
+    with pytest.raises(KeyboardInterrupt):
+        events.publish("a.b", {})
+    done: list[str] = []
+    after = threading.Thread(target=lambda: done.append(events.publish("a.b", {}).id), daemon=True)
+    after.start()
+    after.join(30)
+    assert done
+
+
 def test_an_interrupted_thread_does_not_strand_those_behind_it(events: EventService) -> None:
     events.publish("x.y", {})
     trips = events.bus.publisher._trips
