@@ -15,6 +15,9 @@ from eventsys.store.subscriptions import SubscriptionStore
 #: Types remembered with where their events go. The names come from publishers, so the memory must have an end.
 _MOST_REMEMBERED = 8192
 
+#: Parts of a list that filters chose, and that is remembered: sixteen targets. All of them come to some 10 MiB.
+_LONGEST_REMEMBERED = 64
+
 
 class Route(NamedTuple):
     """Where one event goes.
@@ -101,9 +104,14 @@ def _targets_of(compiled: _Compiled, event_type: str, envelope: str) -> list[Any
         fields = header_fields(decode_header(envelope))
         matching = tuple(target for target in matching if target.where is None or target.where.matches(fields))
     flat = tuple(part for target in matching for part in target.flat)
-    if len(compiled.lists) >= _MOST_REMEMBERED:
-        compiled.lists.clear()
-    targets = compiled.lists.setdefault(flat, list(flat))
+    targets = compiled.lists.get(flat)
+    if targets is None:
+        targets = list(flat)
+        # Which combinations of filters there are, payloads decide.
+        if is_unfiltered or len(flat) <= _LONGEST_REMEMBERED:
+            if len(compiled.lists) >= _MOST_REMEMBERED:
+                compiled.lists.clear()
+            compiled.lists[flat] = targets
     if is_unfiltered:
         if len(compiled.unfiltered) >= _MOST_REMEMBERED:
             compiled.unfiltered.clear()
