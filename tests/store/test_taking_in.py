@@ -78,6 +78,7 @@ def test_what_comes_alone_leaves_behind_what_it_would_among_others(historian: Hi
     given: list[tuple[str, str, int, dict[str, Any]]] = [
         ("e1", "order.paid", 5, {}), ("e2", "order.paid", 5, {}), ("e3", "order.sent", 10, {}),
         ("e4", "system.startup", 8, {}), ("e5", "systems.up", 8, {}), ("e6", "cron.run", 5, {}),
+        ("e13", "system", 5, {}), ("e14", "cron", 5, {}), ("e15", "crontab", 5, {}),
         ("e7", "order.paid", 5, {"chain": "c"}), ("e8", "order.paid", 5, {"chain": "c"}),
         ("e9", "order.paid", 5, {"key": "k", "window_ms": 1000}), ("e10", "order.paid", 5, {"expire_after_ms": 500}),
         ("e11", "order.paid", 1, {"key": "k", "window_ms": 1000}), ("e12", "order.paid", 1, {}),

@@ -33,7 +33,7 @@ local now_ms = tonumber(ARGV[1])
 -- include: lone_event
 
 -- What comes alone, as most does, needs nothing of what follows, whose functions cost more than it does.
-if #ARGV <= 3 then
+if #ARGV == 2 or #ARGV == 3 then
   local step, result = cmsgpack.unpack(ARGV[2]), nil
   if #ARGV == 2 and step[1] == "message" then
     result = add_message(step)

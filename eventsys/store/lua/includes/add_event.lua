@@ -48,7 +48,12 @@ end
 -- begins; the stream of their lane, where that is another; and the numbers of the log.
 local homes = {}
 
--- include: class_of
+-- The class of what the system says of itself, which has a log of its own; nil for all other events.
+local function class_of(event_type)
+  local first = string.byte(event_type)
+  if first ~= 115 and first ~= 99 then return nil end
+  return string.match(event_type, "^(system)%.") or string.match(event_type, "^(cron)%.")
+end
 local function home_of(class, lane, expires_ms)
   local last = homes[class or lane]
   if last and last.lane == lane and last.expires_ms == expires_ms then return last end

@@ -32,7 +32,6 @@ local function dispatch_lone_event(given, dispatched, route, opened, envelope)
   if known.err or known[1] or not known[2] or not string.find(known[2], "^%d") then return nil end
   local entry = given[2][1]
   if redis.pcall("XACK", given[1], "workers", entry) ~= 1 then return nil end
-  redis.call("HINCRBY", prefix .. ":history", "dispatched_bytes", #envelope)
 
   local fields, stored_ms = { "open", tostring(#targets / 4) }, string.match(entry, "^%d+")
   for at = 1, #targets, 4 do
@@ -41,6 +40,7 @@ local function dispatch_lone_event(given, dispatched, route, opened, envelope)
     local added =
       redis.pcall("XADD", prefix .. ":queue:" .. place, delivery, "s", targets[at + 1], "e", envelope, "t", stored_ms)
     if type(added) == "table" then
+      redis.pcall("HINCRBY", prefix .. ":history", "dispatched_bytes", #envelope)
       lone_problem = added
       return nil
     end
@@ -52,5 +52,6 @@ local function dispatch_lone_event(given, dispatched, route, opened, envelope)
   for at, records in ipairs(pieces) do pieces[at] = "\146" .. minute .. records end
   redis.call("RPUSH", prefix .. ":metrics:journal", unpack(pieces))
   keep_entry_clock()
+  redis.call("HINCRBY", prefix .. ":history", "dispatched_bytes", #envelope)
   return wanted and { fetch_wanted(wanted), version } or { version }
 end

@@ -6,12 +6,12 @@ stores many alike: they cost more than the event. What is not plain is left to a
 
 Uses: prefix, now_ms, next_entry
 ]]
--- include: class_of
+-- include: of_system
 -- `step` is {"events", 1, ...} as add.lua has it. Returns 1 when the event was stored, and nil when nothing was done: where it
 -- has a key, a chain or an expiry, is the system's own, may be stored already, or the history is full.
 local function store_lone_event(step, envelope)
   local lane, once, _, chain, expire_after_ms, _, event_type, _, event_id = unpack(step, 3, 11)
-  if once or chain or expire_after_ms ~= 0 or class_of(event_type) then return nil end
+  if once or chain or expire_after_ms ~= 0 or is_of_system(event_type) then return nil end
   local history, home = prefix .. ":history", tostring(lane)
   local most, bytes, dispatched, number =
     unpack(redis.call("HMGET", history, "most_bytes", "added_bytes", "dispatched_bytes", "number:" .. home))

@@ -88,15 +88,8 @@ local function measure_lateness(late_ms)
   lateness[0] = lateness[0] + late_ms
 end
 
--- Whether the event is one that the system says of itself: of these are other totals.
-local function is_of_system(event_type)
-  local first = string.byte(event_type)
-  if first ~= 115 and first ~= 99 then return false end
-  first = string.match(event_type, "^[^.]*")
-  return first == "system" or first == "cron"
-end
-
-local of_system = {
+-- include: of_system
+local totals_of_system = {
   published = { "system_events", 1 }, reopened = { "system_ended_events", -1 }, delivered = { "system_ended_events", 1 },
   failed = { "system_ended_events", 1 }, expired = { "system_ended_events", 1 }, cancelled = { "system_ended_events", 1 },
 }
@@ -121,7 +114,7 @@ local function count_happened(what, counts, write_down)
   end
   if types > most_records then write_in_parts(what, counts, write_down) else write_down({ false, what, counts }, types) end
   count(what == "published" and "total_events" or what .. "_events", many)
-  local total = of_system[what]
+  local total = totals_of_system[what]
   if total then count(total[1], many_of_system * total[2]) end
 end
 
