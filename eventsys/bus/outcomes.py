@@ -79,6 +79,9 @@ def accepted(
     refused: list[Event[Any]] = []
     conflict: EventConflictError | None = None
     for draft, result in zip(chunk, results, strict=True):
+        if result[0] == b"stored":  # as nearly all of them
+            stored.append(draft.event)
+            continue
         outcome = outcome_of(draft, result)
         if isinstance(outcome, EventConflictError):
             conflict = conflict or outcome

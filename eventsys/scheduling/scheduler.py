@@ -316,9 +316,9 @@ class DelayedEventScheduler:
             results = self._store.carry_out(now_ms, steps)
         except RedisUnavailableError as error:
             raise unavailable(drafts[0], error) from error
-        for draft, (outcome, found) in zip(drafts, results, strict=True):
-            if outcome != b"delayed":
-                raise conflict(draft.event.id, outcome, found.decode())
+        for draft, result in zip(drafts, results, strict=True):
+            if result[0] != b"delayed":
+                raise conflict(draft.event.id, result[0], result[1].decode())
 
 
 def _facts(event: Event[Any], now_ms: int) -> _Facts:

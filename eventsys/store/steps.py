@@ -24,7 +24,7 @@ _encoder = msgspec.msgpack.Encoder()
 _WITHOUT_KEY = 6
 
 #: What came of a step in a row with others of its kind.
-_DONE = {"event": b"stored", "delayed": b"delayed"}
+_DONE = {"event": (b"stored",), "delayed": (b"delayed",)}
 
 
 def event_step(
@@ -183,6 +183,4 @@ def as_text(body: bytes) -> msgspec.Raw:
 
 def results_of(steps: Sequence[Step], told: Sequence[Any]) -> list[Any]:
     """Return what came of steps that went out so, from what the script told of them."""
-    return [
-        [_DONE[step[0]], step[1].encode()] if result == 1 else result for step, result in zip(steps, told, strict=True)
-    ]
+    return [_DONE[step[0]] if result == 1 else result for step, result in zip(steps, told, strict=True)]
