@@ -48,12 +48,13 @@ end
 -- begins; the stream of their lane, where that is another; and the numbers of the log.
 local homes = {}
 
+-- include: of_system
+
 -- The class of what the system says of itself, which has a log of its own; nil for all other events.
 local function class_of(event_type)
-  local first = string.byte(event_type)
-  if first ~= 115 and first ~= 99 then return nil end
-  return string.match(event_type, "^(system)%.") or string.match(event_type, "^(cron)%.")
+  return is_of_system(event_type) and string.match(event_type, "^(%a+)%.") or nil
 end
+
 local function home_of(class, lane, expires_ms)
   local last = homes[class or lane]
   if last and last.lane == lane and last.expires_ms == expires_ms then return last end
