@@ -11,7 +11,7 @@ import dramatiq
 from periodiq import cron
 
 from eventsys.broker.broker import EventBroker
-from eventsys.errors import RedisRefusedError, SettingsError
+from eventsys.errors import RedisRefusedError, RedisUnavailableError, SettingsError
 from eventsys.store.keys import SWEEP_QUEUE
 from eventsys.store.oddities import read_or_pass_over, reply_of, text_of, whole_number
 from eventsys.store.scripts import script
@@ -74,7 +74,13 @@ class Sweeps:
         self._sweeps[name] = Sweep(name, interval // timedelta(milliseconds=1), run)
 
         def sweep() -> None:
-            self.run(name)
+            try:
+                self.run(name)
+            except RedisUnavailableError as error:
+                # No failure that anyone has to look at, and no dead letter: the next minute's message runs it.
+                logger.warning(
+                    "sweep %s waits for Redis: %s", name, error, extra={"action": "sweeps_wait", "sweep": name}
+                )
 
         declare = dramatiq.actor(
             broker=self._broker, actor_name=f"eventsys.sweep.{name}", queue_name=SWEEP_QUEUE,
@@ -101,7 +107,7 @@ class Sweeps:
         What it raises is recorded with it and logged; the next one who asks runs it again.
 
         Raises:
-            RedisUnavailableError: If Redis does not answer before it began.
+            RedisUnavailableError: If Redis does not answer before it began, or when its end is to be recorded.
         """
         sweep = self._sweeps[name]
         now_ms = self._broker.clock.now_ms()

@@ -13,6 +13,7 @@ from eventsys.errors import SettingsError
 from eventsys.scheduling.sweeper import Sweeper
 from eventsys.scheduling.sweeps import OVERDUE_MS, Sweeps
 from eventsys.store.keys import SWEEP_QUEUE
+from tests.support.waiting import eventually
 
 _MINUTE = timedelta(minutes=1)
 _NOON_MS = 1_800_000_000_000
@@ -129,6 +130,49 @@ def test_a_message_of_periodiq_runs_it_in_a_worker(broker, start_worker) -> None
     start_worker(broker)
     actor.send_with_options(scheduled_at="2026-11-25T12:00:00+00:00")
     assert ran.wait(60)
+
+
+@pytest.mark.parametrize("in_the_midst", [False, True])
+def test_a_sweep_that_loses_redis_is_no_dead_letter_and_runs_again(
+    in_the_midst, make_broker, start_worker, fresh_redis
+) -> None:
+    """Redis may go as a sweep is to begin, or while it runs."""
+    server = fresh_redis()
+    broker = make_broker(server.url)
+    lost, ran = threading.Event(), threading.Event()
+
+    def lose_redis() -> None:
+        if not lost.is_set():
+            server.kill()
+            lost.set()
+
+    def look(now_ms: int) -> int:
+        if lost.is_set():
+            ran.set()
+        lose_redis()
+        return 7
+
+    class LoseRedis(dramatiq.Middleware):
+        def before_process_message(self, broker, message) -> None:
+            if not in_the_midst:
+                lose_redis()
+
+    broker.add_middleware(LoseRedis())
+    sweeps = Sweeps(broker)
+    sweeps.add("look", _MINUTE, look)
+    start_worker(broker)
+    broker.get_actor("eventsys.sweep.look").send()
+    assert lost.wait(60)
+    threading.Event().wait(0.3)
+    server.start()
+    broker.join(SWEEP_QUEUE, timeout=60_000)
+    assert not broker.link.call("EXISTS", broker.keys.dead)
+    assert sweeps.states()[0]["ended_ms"] is None
+    true_ms = broker.clock.now_ms
+    broker.clock.now_ms = lambda: true_ms() + 60_000
+    broker.get_actor("eventsys.sweep.look").send()
+    assert ran.wait(60)
+    eventually(lambda: sweeps.states()[0]["did"] == 7)
 
 
 def test_the_process_whose_poller_leads_runs_what_nobody_told_to_run(broker) -> None:
