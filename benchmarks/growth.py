@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Sequence
 
 import redis
@@ -21,6 +22,9 @@ _BATCH = 50
 #: What the bus has grown to, in a run that is no smoke.
 _RECORDED, _SUBSCRIPTIONS, _TYPES = 1_000_000, 10_000, 1_000
 
+#: The setting of how many events a history holds. Where it is full, as many leave it as come.
+_MOST = "EVENTSYS_RETENTION_COUNT"
+
 #: A run of fewer messages proves that the benchmark works, and the bus grows by as many.
 _LEAST_MESSAGES = 1_000
 
@@ -31,6 +35,7 @@ class Bus:
     Args:
         name: What the table says.
         recorded: Events in its history, each with three deliveries.
+        is_full: Whether the history holds no more than that.
         subscriptions: Subscriptions of other types.
         types: Of the events that are published, in turn.
     """
@@ -38,9 +43,12 @@ class Bus:
     deliveries_per_message = SUBSCRIBERS
     pace = 5
 
-    def __init__(self, name: str, *, recorded: int = 0, subscriptions: int = 0, types: int = 1) -> None:
+    def __init__(
+        self, name: str, *, recorded: int = 0, is_full: bool = False, subscriptions: int = 0, types: int = 1
+    ) -> None:
         self.name = name
         self._recorded, self._subscriptions, self._types = recorded, subscriptions, types
+        self._most = recorded if is_full else 10 * _RECORDED
         self._published = 0
 
     @property
@@ -57,6 +65,7 @@ class Bus:
 
     def prepare(self, url: str) -> None:
         """Connect to a bus that has its state."""
+        os.environ[_MOST] = str(self._most)
         self._events = growth_app.declare(url)
         self._client = redis.Redis.from_url(url)
         self._done_before = self._ended()
@@ -81,13 +90,15 @@ class Bus:
 
 
 def main() -> None:
-    """Measure a full history, more subscriptions, more types, and all at once, against the empty bus."""
+    """Measure a history, a full one, more subscriptions, more types, and all at once, against the empty bus."""
     options = parse_options(__doc__ or "", messages=4_000)
     is_smoke = options.messages < _LEAST_MESSAGES
     recorded, subscriptions, types = [options.messages] * 3 if is_smoke else [_RECORDED, _SUBSCRIPTIONS, _TYPES]
     buses = [
         Bus("all at once", recorded=recorded, subscriptions=subscriptions, types=types),
-        Bus(f"{recorded:,} events recorded", recorded=recorded),
+        Bus("all at once, and full", recorded=recorded, is_full=True, subscriptions=subscriptions, types=types),
+        Bus(f"{recorded:,} recorded events", recorded=recorded),
+        Bus("as many, and full", recorded=recorded, is_full=True),
         Bus(f"{subscriptions:,} subscriptions", subscriptions=subscriptions),
         Bus(f"{types:,} types", types=types),
         Bus("an empty bus"),
