@@ -31,6 +31,9 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
 #: writes. Whoever reads the counters folds it before.
 _FOLD_S, _MANY_PIECES = 10.0, 2_000
 
+#: Shorter than this nobody can wait for a socket.
+_SLEPT_S = 0.001
+
 _OVER = object()
 
 logger = logging.getLogger(__name__)
@@ -210,9 +213,14 @@ class Poller:
         self._subscribed_at = self._clock.monotonic()
 
     def _hear(self, wait_s: float) -> list[int]:
-        """Return the due times that others announced, waiting for the first of them at most `wait_s`."""
+        """Return the due times that others announced, waiting for the first of them at most `wait_s`.
+
+        The last part of a millisecond is slept: whatever is announced then is hardly earlier than what is due.
+        """
         heard: list[int] = []
         message = self._wakes.receive(wait_s)
+        if message is None and 0 < wait_s < _SLEPT_S:
+            self._stopping.wait(wait_s)
         while message is not None:
             heard.append(_announced_ms(message))
             message = self._wakes.receive(0)

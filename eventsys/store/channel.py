@@ -91,13 +91,16 @@ class Channel:
     def receive(self, wait_s: float) -> Any:
         """Return what Redis sends of its own accord to a subscriber, or None when that is nothing for `wait_s` seconds.
 
+        Only whole milliseconds are waited: the system would wait for a socket a whole one for each part of one.
+
         Raises:
             RedisUnavailableError: If the connection broke, and with it the subscription.
         """
         if self._connection is None:
             raise self._unavailable("the subscription is gone with its connection")
+        rounded_up_s = max(0.0, (int(wait_s * 1000) - 0.5) / 1000)
         try:
-            return self._connection.read_response() if self._connection.can_read(timeout=wait_s) else None
+            return self._connection.read_response() if self._connection.can_read(timeout=rounded_up_s) else None
         except BaseException as error:
             self._raise_ours(error)
 

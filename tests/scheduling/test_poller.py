@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from types import SimpleNamespace
+
 import pytest
 
 from eventsys.broker.presence import Lease
 from eventsys.clock import Clock
 from eventsys.scheduling.poller import Poller
+from eventsys.store.channel import Channel
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.scripts import script
@@ -61,6 +65,33 @@ def test_an_earlier_entry_wakes_a_sleeping_poller(make_poller, redis_url) -> Non
     _schedule(link, "near", due_ms)
     eventually(lambda: _gone(link) == 1)
     assert clock.now_ms() >= due_ms
+
+
+def test_a_wait_for_a_wake_up_is_not_rounded_up_to_the_next_millisecond() -> None:
+    """The system does that with waits for a socket: what is due would be half a millisecond late in the middle."""
+    waited_ms: list[int] = []
+
+    def can_read(timeout: float) -> bool:
+        waited_ms.append(math.ceil(timeout * 1_000))  # as poll(2) has it
+        return False
+
+    channel = Channel(lambda: None)
+    channel._connection = SimpleNamespace(can_read=can_read)
+    waits_us = [0, 1, 999, 1_000, 1_001, 3_500, 35_000, 35_999, 2_000_001]
+    assert [channel.receive(wait_us / 1_000_000) for wait_us in waits_us] == [None] * len(waits_us)
+    assert waited_ms == [wait_us // 1_000 for wait_us in waits_us]
+
+
+def test_the_last_part_of_a_millisecond_is_slept_and_not_asked_away(make_poller, redis_url, monkeypatch) -> None:
+    link, clock, looks = Link(redis_url), Clock(), []
+    receive = Channel.receive
+    monkeypatch.setattr(Channel, "receive", lambda self, wait_s: looks.append(wait_s) or receive(self, wait_s))
+    poller = make_poller("one", poll_interval_s=7_200.0, lease=Lease(lead_ms=7_200_000, renew_s=3_600.0))
+    eventually(lambda: poller.is_leading)
+    for number in range(20):
+        _schedule(link, f"entry-{number}", clock.now_ms() + 100 + 10 * number)
+    eventually(lambda: _gone(link) == 20)
+    assert 20 <= len(looks) <= 20 * 5
 
 
 def test_more_than_one_batch_goes_at_once(make_poller, redis_url) -> None:
