@@ -153,12 +153,8 @@ class EventConsumer(Consumer):
         left, self._ready = list(self._ready), deque()
         self._channel.close()
         self._work.last_commits.wait(self._work.committer)
-        try:
+        with suppress(ConnectionClosed):  # then the next consumer finds them in its own list, or they are taken over
             self.requeue(left)
-        except ConnectionClosed:
-            # They stay pending for this process. It must not believe to hold them, or nobody would ever run them: the
-            # next consumer finds them in its own list, or they are taken over.
-            self._work.in_flight.hold_no_more([message.place for message in left])
 
     def _give_back(self) -> None:
         """Hand back what a read brought that was waiting when this process began to end, or its queue was paused."""

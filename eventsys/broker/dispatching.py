@@ -49,11 +49,16 @@ def dispatch_alone(
         with work.in_flight.watch() as over:
             fetched = work.committer.commit_here(one, wanted)
             work.in_flight.all_handled(one.place.queue, 1)
-            if fetched is None:
-                for reader in readers.values():
-                    reader.find_lost()
-            for lane in fetched or ():
-                readers[lane[0].decode()].take_over(lane, one.place.holder, over, deliver)
+            try:
+                for lane in fetched or ():
+                    readers[lane[0].decode()].take_over(lane, one.place.holder, over, deliver)
+            except BaseException:
+                fetched = None  # those behind it are this process's too, and nobody has noted them
+                raise
+            finally:
+                if fetched is None:
+                    for reader in readers.values():
+                        reader.find_lost()
     return others
 
 

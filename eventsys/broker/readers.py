@@ -104,13 +104,13 @@ class Reader(WorkerPart):
             return
         try:
             messages = consumer.accept(fetched, holder, over=over)
+            if self.broker.work.is_ending or self.broker.presence.is_paused(self.queue_name):
+                self.broker.work.hand_back(messages)
+                return
         except EventsysError:
             consumer.find_lost()
         else:
-            if self.broker.work.is_ending or self.broker.presence.is_paused(self.queue_name):
-                self.broker.work.hand_back(messages)
-            else:
-                self._hand_out(messages, deliver)
+            self._hand_out(messages, deliver)
 
     def find_lost(self) -> None:
         """Look for messages that another thread fetched for this one, with an answer that was lost."""

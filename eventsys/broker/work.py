@@ -208,12 +208,17 @@ class Work:
         self.committer.put(Finished(place, ending, [], weight=weight))
 
     def hand_back(self, messages: Sequence[Received]) -> None:
-        """Return messages that were not started, for any process to take."""
+        """Return messages that were not started, for any process to take.
+
+        Raises:
+            EventsysError: If Redis does not answer. It has the rest for this process, whose next look there finds it.
+        """
         places = [message.place for message in messages]
-        for start in range(0, len(places), _RETURNED_AT_ONCE):
-            part = places[start : start + _RETURNED_AT_ONCE]
-            self.give_back(part)
-            self.in_flight.hold_no_more(part)
+        try:
+            for start in range(0, len(places), _RETURNED_AT_ONCE):
+                self.give_back(places[start : start + _RETURNED_AT_ONCE])
+        finally:
+            self.in_flight.hold_no_more(places)
 
     def give_back(self, places: Sequence[Place]) -> None:
         """Let any process take what stands in these places, as far as this one still holds it there."""
