@@ -77,7 +77,7 @@ class Sweeps:
             try:
                 self.run(name)
             except RedisUnavailableError as error:
-                # No failure that anyone has to look at, and no dead letter: the next minute's message runs it.
+                # No failure that anyone has to look at, and no dead letter: another minute's message runs it.
                 logger.warning(
                     "sweep %s waits for Redis: %s", name, error, extra={"action": "sweeps_wait", "sweep": name}
                 )

@@ -13,6 +13,7 @@ from eventsys.errors import SettingsError
 from eventsys.scheduling.sweeper import Sweeper
 from eventsys.scheduling.sweeps import OVERDUE_MS, Sweeps
 from eventsys.store.keys import SWEEP_QUEUE
+from eventsys.store.scripts import script
 from tests.support.waiting import eventually
 
 _MINUTE = timedelta(minutes=1)
@@ -100,6 +101,22 @@ def test_what_is_three_minutes_late_runs_without_a_tick(clock) -> None:
     assert sweeps.run_overdue() == {}
     clock.now_ms += 60_001
     assert sweeps.run_overdue() == {"look": 7}
+
+
+def test_a_sweep_whose_process_was_lost_runs_again_in_the_same_interval(clock) -> None:
+    """As one whose Redis was lost before its end was recorded; as long as a time limit lets it run it may go on."""
+    calls, sweeps = _Calls(), Sweeps(clock.broker)
+    sweeps.add("tidy", timedelta(hours=1), calls)
+    began = clock.broker.link.run(
+        script("claim_sweep"), clock.broker.keys.prefix, _NOON_MS, "tidy", _NOON_MS // 3_600_000
+    )
+    assert began
+    clock.now_ms += 599_999
+    assert sweeps.run("tidy") is None
+    clock.now_ms += 1
+    assert sweeps.run_overdue() == {"tidy": 7}
+    clock.now_ms += 1_800_000
+    assert sweeps.run("tidy") is None
 
 
 def test_a_sweep_that_fails_says_so_and_runs_again_with_the_next_tick(clock) -> None:

@@ -2,7 +2,8 @@
 lone_event: store an event that is published by itself, as most are, in what that takes at least.
 
 It leaves behind just what add_event does for it (a test compares all keys), without the functions and tables by which that
-stores many alike: they cost more than the event. What is not plain is left to add_event.
+stores many alike: they cost more than the event. What is not plain is left to add_event; where it turns out to be stored
+already, a name of an entry is left out.
 
 Uses: prefix, now_ms, next_entry
 ]]
