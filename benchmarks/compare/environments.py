@@ -72,10 +72,17 @@ def environment(peer: Peer) -> dict[str, str]:
 
 def versions(peer: Peer) -> dict[str, str]:
     """Return the versions of a peer's packages that are installed, by name."""
-    names = {package.split("[")[0] for package in peer.packages} or {"eventsys", "dramatiq", "redis"}
-    if peer.is_javascript:
-        modules = BUILD / peer.name / "node_modules"
-        return {name: json.loads((modules / name / "package.json").read_text())["version"] for name in sorted(names)}
-    asked = subprocess.run([program(peer)[0], "-c", _VERSIONS], capture_output=True, text=True, check=True)
-    installed = json.loads(asked.stdout)
+    names = {package.split("[")[0] for package in peer.packages} or {"eventsys", "dramatiq", "hiredis"}
+    installed = packages(peer)
     return {name: installed[name] for name in sorted(names | {"redis"}) if name in installed}
+
+
+def packages(peer: Peer) -> dict[str, str]:
+    """Return everything that is installed for a peer, by name: what its own packages asked for too."""
+    if peer.is_javascript:
+        manifests = sorted((BUILD / peer.name / "node_modules").glob("**/package.json"))
+        read = [json.loads(manifest.read_text()) for manifest in manifests]
+        return {one["name"]: one["version"] for one in read if "name" in one and "version" in one}
+    asked = subprocess.run([program(peer)[0], "-c", _VERSIONS], capture_output=True, text=True, check=True)
+    installed: dict[str, str] = json.loads(asked.stdout)
+    return dict(sorted(installed.items()))

@@ -28,8 +28,9 @@ def put_into(page: str, comparison: Comparison) -> str:
 
 def results(comparison: Comparison) -> str:
     """Return all tables, with what they depend on before them, and each peer's settings behind."""
-    lines = [f"Measured by `{comparison.command}`.", ""]
-    lines += ["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in comparison.setting.items())]
+    lines = ["| measured by | begun, UTC | code | order |", "|---|---|---|---|"]
+    lines += [f"| `{one.command}` | {one.begun} | {one.commit} | {one.order} |" for one in comparison.pieces]
+    lines += ["", "| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in comparison.setting.items())]
     for peer, versions in comparison.versions.items():
         lines.append(f"| {peer} | {', '.join(f'{name} {version}' for name, version in versions.items())} |")
     for table in comparison.tables:

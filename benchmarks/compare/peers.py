@@ -66,13 +66,13 @@ PEERS = (
         "eventsys",
         "eventsys_app.py",
         (),
-        (Setting("worker", 20_000), Setting("dramatiq", 12_000), Setting("events", 8_000), Setting("batch", 20_000)),
+        (Setting("worker", 50_000), Setting("dramatiq", 35_000), Setting("events", 22_000), Setting("batch", 30_000)),
     ),
     Peer(
         "dramatiq",
         "dramatiq_compared.py",
         ("dramatiq[redis]", "hiredis"),
-        (Setting("default", 2_000), Setting("tuned", 8_000)),
+        (Setting("default", 2_000), Setting("tuned", 5_000)),
     ),
     Peer(
         "celery",
@@ -99,7 +99,7 @@ PEERS = (
         ("saq[redis,hiredis]", "typing-extensions"),
         (Setting("default", 1_500), Setting("tuned", 2_000)),
     ),
-    Peer("rq", "rq_app.py", ("rq", "hiredis"), (Setting("default", 100), Setting("tuned", 600)), forks=False),
+    Peer("rq", "rq_app.py", ("rq", "hiredis"), (Setting("default", 100), Setting("tuned", 300)), forks=False),
     Peer(
         "huey",
         "huey_app.py",
@@ -113,9 +113,9 @@ PEERS = (
         ("faststream[redis,cli]", "hiredis", "uvloop"),
         (
             Setting("list", 5_000),
-            Setting("list batch", 30_000),
+            Setting("list batch", 80_000),
             Setting("stream", 4_500),
-            Setting("stream batch", 40_000),
+            Setting("stream batch", 60_000),
         ),
         forks=False,
     ),
@@ -123,7 +123,7 @@ PEERS = (
         "bullmq",
         "bullmq_app.mjs",
         ("bullmq", "ioredis"),
-        (Setting("default", 3_000), Setting("tuned", 20_000)),
+        (Setting("default", 5_000), Setting("tuned", 24_000)),
         forks=False,
     ),
 )

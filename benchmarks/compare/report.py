@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.compare.pages import PLOTS, put_into
 from benchmarks.compare.plots import plot
-from benchmarks.compare.results import Cell, Comparison, Table, join, read
+from benchmarks.compare.results import Cell, Comparison, Piece, Table, join, read
 from benchmarks.compare.workloads import WORKLOADS
 
 _PAGE = Path("docs/benchmarks.md")
@@ -63,7 +63,8 @@ def _invented() -> Comparison:
         Cell("other, tuned", "other", status="failed", reason="it ended"),
     ]
     table = Table("invented", "Invented", (("per_s", "messages/s"),), more_is_better=True, cells=cells)
-    return Comparison("none", True, {"Redis": "0"}, {"other": {"other": "0"}}, {"other": "- `default`: so."}, [table])
+    piece = Piece("none", "never", "none", "none", {})
+    return Comparison([piece], True, {"Redis": "0"}, {"other": {"other": "0"}}, {"other": "- `default`: so."}, [table])
 
 
 if __name__ == "__main__":

@@ -50,11 +50,30 @@ class Table:
 
 
 @dataclass
-class Comparison:
-    """Everything of one run of the comparison.
+class Piece:
+    """One run of the command: rounds that are shown together with those of others.
 
     Attributes:
         command: What was typed.
+        begun: When, in UTC.
+        commit: Of the code; with a `+` where that was changed.
+        order: What the order of the contestants was drawn with, anew in each round.
+        packages: All that was installed for each peer.
+    """
+
+    command: str
+    begun: str
+    commit: str
+    order: str
+    packages: dict[str, dict[str, str]]
+
+
+@dataclass
+class Comparison:
+    """Everything of one run of the comparison, or of several.
+
+    Attributes:
+        pieces: The runs.
         smoke: Whether it was only proved that everything works; then no figure means anything.
         setting: Redis, its persistence, the machine, Python, Node: what a figure depends on.
         versions: The packages of each peer.
@@ -62,7 +81,7 @@ class Comparison:
         tables: A table for each workload.
     """
 
-    command: str
+    pieces: list[Piece]
     smoke: bool
     setting: dict[str, str]
     versions: dict[str, dict[str, str]]
@@ -84,7 +103,8 @@ def read(path: Path) -> Comparison:
     for table in data["tables"]:
         table["columns"] = tuple((name, heading) for name, heading in table["columns"])
         table["cells"] = [Cell(**{k: v for k, v in cell.items() if k != "medians"}) for cell in table["cells"]]
-    return Comparison(**{**data, "tables": [Table(**table) for table in data["tables"]]})
+    pieces = [Piece(**piece) for piece in data["pieces"]]
+    return Comparison(**{**data, "pieces": pieces, "tables": [Table(**table) for table in data["tables"]]})
 
 
 def join(parts: Sequence[Comparison]) -> Comparison:
@@ -100,15 +120,14 @@ def join(parts: Sequence[Comparison]) -> Comparison:
         for what in ("setting", "versions"):
             here, there = getattr(first, what), getattr(part, what)
             if here != there:
-                raise ValueError(
-                    f"`{part.command}` ran with another {what} than `{first.command}`: {there}, not {here}"
-                )
+                commands = (part.pieces[0].command, first.pieces[0].command)
+                raise ValueError(f"`{commands[0]}` ran with another {what} than `{commands[1]}`: {there}, not {here}")
     tables: dict[str, Table] = {}
     for table in (table for part in parts for table in part.tables):
         before = tables.get(table.workload)
         tables[table.workload] = table if before is None else _with_rounds(before, table)
     return Comparison(
-        command="`, `".join(dict.fromkeys(part.command for part in parts)),
+        pieces=[piece for part in parts for piece in part.pieces],
         smoke=any(part.smoke for part in parts),
         setting=first.setting,
         versions=first.versions,

@@ -39,7 +39,7 @@ class Scale:
         idle_s: How long an idle worker is watched.
     """
 
-    seconds: float = 6
+    seconds: float = 5
     least: int = 1_000
     sends: int = 5_000
     timed: int = 300

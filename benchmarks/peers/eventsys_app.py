@@ -6,7 +6,8 @@
 - `events`: as `worker`, where each message is an event for one subscription, that the dispatcher gives out.
 - `batch`: as `events`, where each handler takes up to 100 events a call (`docs/batches.md`).
 
-Plain actors have no call for several messages; events have `publish_many`. Delays are `schedule(at=...)`.
+Plain actors have no call for several messages; events have `publish_many`. Delays are `schedule(at=...)`, and many at
+once `delayed.schedule_many`.
 """
 
 from __future__ import annotations
@@ -86,6 +87,14 @@ class EventsysSender(Sender):
     async def send_at(self, handler: str, payload: Payload, due_ms: int) -> None:
         """Schedule one."""
         events.schedule(f"bench.{handler}", payload, at=datetime.fromtimestamp(due_ms / 1000, UTC))
+
+    async def send_many_at(self, handler: str, payload: Payload, due_ms: int, count: int) -> None:
+        """Schedule many, due at once, a batch in each call."""
+        one = {
+            "event_type": f"bench.{handler}", "payload": payload, "at": datetime.fromtimestamp(due_ms / 1000, UTC)
+        }  # fmt: skip
+        for start in range(0, count, BATCH):
+            events.delayed.schedule_many([one] * min(BATCH, count - start))
 
 
 def worker_command(processes: int) -> list[str]:
