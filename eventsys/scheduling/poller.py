@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -218,9 +219,10 @@ class Poller:
         The last part of a millisecond is slept: whatever is announced then is hardly earlier than what is due.
         """
         heard: list[int] = []
+        ends_at = self._clock.monotonic() + wait_s
         message = self._wakes.receive(wait_s)
         if message is None and 0 < wait_s < _SLEPT_S:
-            self._stopping.wait(wait_s)
+            time.sleep(max(0.0, ends_at - self._clock.monotonic()))
         while message is not None:
             heard.append(_announced_ms(message))
             message = self._wakes.receive(0)
