@@ -49,14 +49,13 @@ def dispatch_alone(
         with work.in_flight.watch() as over:
             fetched = work.committer.commit_here(one, wanted)
             work.in_flight.all_handled(one.place.queue, 1)
+            are_noted = False
             try:
                 for lane in fetched or ():
                     readers[lane[0].decode()].take_over(lane, one.place.holder, over, deliver)
-            except BaseException:
-                fetched = None  # those behind it are this process's too, and nobody has noted them
-                raise
+                are_noted = fetched is not None
             finally:
-                if fetched is None:
+                if not are_noted:  # Redis has them for this process, which does not know
                     for reader in readers.values():
                         reader.find_lost()
     return others
