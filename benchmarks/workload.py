@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-#: The payload of every message: 200 bytes of JSON.
+#: The payload of every message: nearly 200 bytes of JSON.
 PAYLOAD: dict[str, object] = {"user_id": "12345", "note": "x" * 165}
 
 #: Handlers that take one event of a fan-out.

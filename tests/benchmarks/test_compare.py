@@ -15,7 +15,7 @@ def _cell(peer: Peer, workload_name: str, broken: dict[str, str] | None = None) 
     """Race one peer at its first setting, and return what became of it."""
     first = Peer(peer.name, peer.program, peer.packages, peer.settings[:1])
     server = find_server()
-    chosen = Chosen([first], [], SMOKE, rounds=2, aof=False, redis=server, again=False, json=None, smoke=True)
+    chosen = Chosen([first], [], SMOKE, rounds=2, aof=False, redis=server, again=False, seed=1, json=None, smoke=True)
     workload = next(one for one in WORKLOADS if one.name == workload_name)
     rounds: list[Table] = []
     table = _race(workload, chosen, broken or {}, rounds.append)

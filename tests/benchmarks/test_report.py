@@ -11,7 +11,7 @@ from benchmarks.compare.pages import BEGIN, END, put_into
 from benchmarks.compare.peers import PEERS
 from benchmarks.compare.plots import plot
 from benchmarks.compare.report import write
-from benchmarks.compare.results import Cell, Comparison, Table, join, read
+from benchmarks.compare.results import Cell, Comparison, Piece, Table, join, read
 
 _COLUMNS = (("per_s", "messages/s"), ("cost", "CPU µs"))
 
@@ -24,9 +24,8 @@ def _comparison() -> Comparison:
         Cell("broken, default", "broken", "failed", "a worker ended"),
     ]
     table = Table("drain", "Emptying <a> queue", _COLUMNS, more_is_better=True, cells=cells)
-    return Comparison(
-        "the command", False, {"Redis": "7.0"}, {"slow": {"slow": "1.2"}}, {"slow": "As it comes."}, [table]
-    )
+    piece = Piece("the command", "2026-11-27 08:00", "abc123", "7", {"slow": {"slow": "1.2"}})
+    return Comparison([piece], False, {"Redis": "7.0"}, {"slow": {"slow": "1.2"}}, {"slow": "As it comes."}, [table])
 
 
 def _run(per_s: float, cost: float) -> dict[str, float]:
@@ -66,9 +65,10 @@ def test_new_results_take_the_place_of_the_old_and_of_nothing_else(tmp_path: Pat
 
 def test_workloads_measured_one_after_the_other_are_joined_into_one_page() -> None:
     drain, latency = _comparison(), _comparison()
-    latency.command, latency.tables[0].workload = "another", "latency"
+    latency.pieces[0].command, latency.tables[0].workload = "another", "latency"
     page = put_into(f"{BEGIN}{END}", join([drain, latency]))
-    assert "Measured by `the command`, `another`." in page
+    for command in ("the command", "another"):
+        assert f"| `{command}` | 2026-11-27 08:00 | abc123 | 7 |\n" in page
     assert (page.count("Medians of 3 rounds."), page.count("/drain.svg"), page.count("/latency.svg")) == (2, 1, 1)
 
 
@@ -85,7 +85,7 @@ def test_rounds_of_one_workload_are_joined_too() -> None:
         ("failed", "a worker ended"),
     ]
     page = put_into(f"{BEGIN}{END}", join([_comparison(), more]))
-    assert "Measured by `the command`.\n" in page
+    assert page.count("| `the command` |") == 2
     assert "Medians of 5 rounds." in page
 
 
