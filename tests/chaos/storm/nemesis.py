@@ -23,7 +23,7 @@ from .journal import Journal
 from .names import POISON, POISONS
 from .plan import Fault
 from .proxy import Proxy
-from .redis_server import StormRedis
+from .redis_server import HELD_BACK_S, StormRedis
 
 _SIGNALS = {"kill": signal.SIGKILL, "terminate": signal.SIGTERM}
 
@@ -114,7 +114,10 @@ class Nemesis:
             self.journal.note(Outage(fault.kind, began_at, time.monotonic()))
 
     def _redis_kill(self, fault: Fault) -> None:
+        holds_back, killed_at = self.server.holds_back(), time.monotonic()
         self.server.kill(away_s=fault.lasts_s)
+        if holds_back:
+            self.journal.note(PowerCut(killed_at - HELD_BACK_S, killed_at))
 
     def _redis_power(self, fault: Fault) -> None:
         killed_at = time.monotonic()

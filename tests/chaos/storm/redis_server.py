@@ -19,6 +19,9 @@ from eventsys.runtime.server_binary import ServerBinary, find_server
 _LOOKS_S = 0.05
 """Seconds between two looks at how long the append-only file is."""
 
+HELD_BACK_S = 2.0
+"""For so long Redis holds back at most what it accepted, with everysec, while its disk is behind."""
+
 
 class StormRedis:
     """A private Redis with an append-only file, which obeys `DEBUG`.
@@ -48,7 +51,8 @@ class StormRedis:
         """End it with SIGKILL, and start it again after a while; return since when what it accepted is gone.
 
         Args:
-            lost_s: Of how many seconds the writes never reached the disk: a power cut, where a kill loses nothing.
+            lost_s: Of how many seconds the writes never reached the disk: a power cut, where a kill loses no more than
+                what `holds_back` tells of.
             away_s: How long it is away.
         """
         killed_at = time.monotonic()
@@ -59,6 +63,15 @@ class StormRedis:
         time.sleep(away_s)
         self._embedded.ensure()
         return lost_from
+
+    def holds_back(self) -> bool:
+        """Say whether it may have accepted what it has not written yet, which a kill loses too."""
+        if self.is_durable:
+            return False
+        try:
+            return bool(self.client.info("persistence")["aof_pending_bio_fsync"])
+        except redis.RedisError:
+            return True
 
     def revive(self) -> bool:
         """Start it again if it ended by itself; say whether it had."""
