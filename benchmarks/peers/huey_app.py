@@ -4,7 +4,7 @@
 - `tuned`: `--workers 2 --worker-type thread`, `--quiet`, `--disable-health-check` and `--no-periodic`
   (https://huey.readthedocs.io/en/latest/consumer.html, "Options for the consumer"), and `results=False`
   (https://huey.readthedocs.io/en/latest/api.html, "Huey"): no result is kept.
-  Of 1, 2, 4 and 8 threads two make most of tasks that do nothing; more wait for each other.
+  Of 1, 2 and 8 threads two make most of tasks that do nothing; more wait for each other.
 
 There is no call that sends several tasks. One event for three tasks is three sends.
 """

@@ -159,7 +159,7 @@ class EventConsumer(Consumer):
     def _give_back(self) -> None:
         """Hand back what a read brought that was waiting when this process began to end, or its queue was paused."""
         self.requeue(self._ready)
-        self._ready.clear()  # last: of what could not be handed back `close` sees to it that it is not held
+        self._ready.clear()  # last: what could not be handed back `close` tries once more
 
     def _fetch(self) -> list[tuple[Entry, bool]]:
         work = self._work
