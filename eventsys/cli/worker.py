@@ -12,6 +12,7 @@ import typer
 
 from eventsys.cli.faults import MISUSED, refuse, told_in_a_sentence
 from eventsys.cli.options import Debug, LivenessPath, RedisUrl, use_redis
+from eventsys.processors import usable_processors
 
 Modules = Annotated[
     list[str], typer.Argument(metavar="MODULE...", help="Packages or modules with handlers; packages are searched.")
@@ -67,7 +68,7 @@ def worker(
         from eventsys.runtime.supervisor import supervise
 
         log_plainly()
-        count = processes or _cpu_count()
+        count = processes or usable_processors()
         raise typer.Exit(
             supervise(
                 modules,
@@ -93,10 +94,3 @@ def refuse_unknown(modules: list[str]) -> None:
                 " that holds it",
                 MISUSED,
             )
-
-
-def _cpu_count() -> int:
-    # The CPUs this process may use; in a container that is often fewer than the machine has.
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -18,6 +18,7 @@ from redis.utils import SENTINEL
 from eventsys.errors import BackpressureError, RedisRefusedError, RedisUnavailableError
 
 from .urls import told_of_sentinels, told_of_tls
+from .wakeful import Wakeful
 
 #: Seconds a reply may take. Scripts here take milliseconds; a Redis that is silent this long is away. A connection has
 #: this time anyhow: to set it for each reply, and back, lets go of the interpreter twice more, and others keep it long.
@@ -47,10 +48,15 @@ class Channel:
 
     A broken connection is opened again by the next call. Nothing that Redis may have seen is sent twice: whoever
     calls knows whether that would be safe.
+
+    Args:
+        connect: Returns a connection of redis-py, not open yet.
+        is_wakeful: Whether to stay awake for replies to calls that come one right after another.
     """
 
-    def __init__(self, connect: Callable[[], Any]) -> None:
+    def __init__(self, connect: Callable[[], Any], *, is_wakeful: bool = False) -> None:
         self._connect = connect
+        self._wakeful = Wakeful() if is_wakeful else None
         self._connection: Any = None
         self._stage = _CONNECTING
         self._is_new = False
@@ -75,6 +81,8 @@ class Channel:
         try:
             connection = self._open()
             connection = self._send(connection, [pack_command(command)])  # redis-py's looks at each part first
+            if self._wakeful is not None:
+                self._wakeful.await_reply(getattr(connection, "_sock", None))
             return connection.read_response(timeout=timeout_s)
         except BaseException as error:
             self._raise_ours(error)

@@ -38,9 +38,9 @@ class Link:
         self._channels: weakref.WeakSet[Channel] = weakref.WeakSet()
         _links.add(self)
 
-    def channel(self) -> Channel:
-        """Return a new connection, for a thread that blocks on it."""
-        channel = Channel(self._make_connection)
+    def channel(self, *, is_wakeful: bool = False) -> Channel:
+        """Return a new connection, for a thread that blocks on it; see `Channel`."""
+        channel = Channel(self._make_connection, is_wakeful=is_wakeful)
         self._channels.add(channel)
         return channel
 
@@ -113,7 +113,7 @@ class Link:
     def _mine(self) -> Channel:
         channel: Channel | None = getattr(self._own, "channel", None)
         if channel is None:
-            channel = self._own.channel = self.channel()
+            channel = self._own.channel = self.channel(is_wakeful=True)
         return channel
 
 
