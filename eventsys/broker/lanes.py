@@ -55,7 +55,7 @@ class LaneReader:
         for at, reply in enumerate(replies):
             if isinstance(reply, NoGroupError):
                 self.ensure_groups()
-                return []
+                continue  # what the other lanes gave is this process's now
             if isinstance(reply, Exception):
                 raise reply
             found = self._entries(reply)

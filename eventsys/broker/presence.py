@@ -220,10 +220,10 @@ class Presence:
     def scan(self) -> None:
         """Make available what dead processes held; all of it, since the next scan may be seconds away."""
         self._formers.tell()
-        moved = 1
-        while moved:
+        dead = [b""]
+        while dead:  # one that holds no more comes once more, and is removed
             arguments = (self._clock.real_ms(), _MOST_MOVED)
-            dead, moved, queues, paused, taken = self._link.run(script("take_over"), self._keys.prefix, *arguments)
+            dead, _moved, queues, paused, taken = self._link.run(script("take_over"), self._keys.prefix, *arguments)
             left = {queue.decode() for queue in queues}
             self._leftovers |= left
             if left:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from eventsys.bus.drafting import Draft
@@ -67,6 +68,7 @@ class Buffer:
 
         Raises:
             BufferFullError: If there is no room within `publish_timeout`. The event was not taken.
+            RuntimeError: If the system has no thread for it. The event was not taken.
         """
         receipt = Receipt(draft.event)
         limit, timeout = self._settings.buffer_size, self._settings.publish_timeout
@@ -78,11 +80,8 @@ class Buffer:
                 )
             if self._closing:
                 raise BufferFullError(f"event {draft.event.id!r} was not accepted: this publisher is closed")
+            self._have_thread()
             self._waiting.append((draft, receipt))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="eventsys-flusher", daemon=True)
-                self._thread.start()
-                before_process_ends(self.close)
             self._changed.notify_all()
         return receipt
 
@@ -104,6 +103,13 @@ class Buffer:
         if unsent:
             self._give_up(unsent)
         return [draft.event for draft, _ in unsent]
+
+    def _have_thread(self) -> None:
+        if self._thread is None:
+            thread = threading.Thread(target=self._run, name="eventsys-flusher", daemon=True)
+            thread.start()
+            self._thread = thread  # last: what is here runs
+            before_process_ends(self.close)
 
     def _held(self) -> int:
         return len(self._waiting) + len(self._sending)
@@ -176,11 +182,22 @@ class Buffer:
             extra={"action": "events_unsent", "count": len(ids)},
         )  # fmt: skip
         if self._settings.unsent_path is not None:
-            with self._settings.unsent_path.open("a", encoding="utf-8") as file:
-                for draft, _ in unsent:
-                    file.write(json.dumps({"envelope": draft.envelope}) + "\n")
+            _write_down(self._settings.unsent_path, unsent)
         for draft, receipt in unsent:
             self._fail(draft, receipt, RedisUnavailableError(f"event {draft.event.id!r} was not sent: Redis is away"))
+
+
+def _write_down(path: Path, unsent: list[_Item]) -> None:
+    """Write events into a file; where that cannot be, who published them is told all the same."""
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            for draft, _ in unsent:
+                file.write(json.dumps({"envelope": draft.envelope}) + "\n")
+    except OSError as error:
+        logger.exception(
+            "unsent events could not be written to %s: %s", path, error.strerror,
+            extra={"action": "unsent_lost", "count": len(unsent)},
+        )  # fmt: skip
 
 
 def waits_s(longest_s: float) -> Iterator[float]:

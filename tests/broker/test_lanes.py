@@ -76,6 +76,22 @@ def test_lanes_are_served_eight_to_four_to_two_to_one_under_load(broker) -> None
     assert [lanes.count(lane) for lane in (10, 8, 5, 1)] == [161, 81, 41, 21]
 
 
+def test_a_lane_that_somebody_deleted_keeps_nothing_of_the_others_back(broker) -> None:
+    @dramatiq.actor
+    def note():
+        pass
+
+    streams = [broker.keys.lane("default", lane) for lane in (10, 8, 5, 1)]
+    reader = LaneReader(broker.link.channel(), streams, "me")
+    reader.ensure_groups()
+    _fill(broker, note, 10, 3)
+    _fill(broker, note, 5, 2)
+    broker.link.call("DEL", streams[3])
+    assert [lane for lane, _, _ in reader.read_now(304)] == [10, 10, 10, 5, 5]
+    _fill(broker, note, 1, 1)
+    assert [lane for lane, _, _ in reader.read_now(304)] == [1]
+
+
 @given(st.integers(4, 2_000), st.lists(st.booleans(), min_size=4, max_size=4))
 def test_shares_never_exceed_the_room_and_leave_no_lane_out(room, were_empty) -> None:
     reader = LaneReader(None, list("abcd"), "me")  # type: ignore[arg-type]

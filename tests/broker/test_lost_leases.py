@@ -11,7 +11,7 @@ from eventsys.broker.broker import EventBroker
 from eventsys.broker.consumer import EventConsumer
 from eventsys.broker.presence import Lease
 from eventsys.errors import RedisUnavailableError
-from eventsys.store.keys import GROUP
+from eventsys.store.keys import GROUP, SUSPECTS
 from tests.support.waiting import eventually
 
 #: Nothing happens by itself while a test runs.
@@ -116,3 +116,17 @@ def test_what_cannot_be_handed_back_is_not_taken_to_be_held(lone: EventBroker, m
     again = lone.consume("default", timeout=0)
     assert _next_number(again) == 7
     again.close()
+
+
+def test_one_look_takes_over_from_all_that_died(lone: EventBroker) -> None:
+    """As when a machine is lost with all its processes: the next look may be seconds away."""
+    link, keys = lone.link, lone.keys
+    lane = keys.lane("default", 5)
+    assert next(lone.consume("default", timeout=0)) is None
+    for number in range(9):
+        link.call("ZADD", keys.processes, 1, f"gone-{number}")
+        link.call("XADD", lane, "*", "m", "{}")
+        link.call("XREADGROUP", "GROUP", GROUP, f"gone-{number}", "COUNT", 1, "STREAMS", lane, ">")
+    lone.presence.scan()
+    assert link.call("XPENDING", lane, GROUP)[3] == [[SUSPECTS.encode(), b"9"]]
+    assert link.call("ZRANGE", keys.processes, 0, -1) == [lone.presence.name.encode()]

@@ -92,6 +92,37 @@ def test_what_could_not_be_sent_is_written_down(services: Services, tmp_path: Pa
     assert all(receipt.is_done for receipt in receipts)
 
 
+def test_what_cannot_be_written_down_either_is_told_to_who_published_it(
+    services: Services, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    failed: list[str] = []
+    events = services.make(
+        redis_url=NOWHERE,
+        bus={"flush_timeout": "50ms", "unsent_path": tmp_path / "missing" / "unsent.jsonl"},
+        on_publish_error=lambda event, error: failed.append(event.id),
+    )
+    receipts = [events.publish_async("a.b", {"n": n}) for n in range(3)]
+    assert len(events.bus.publisher.close()) == 3
+    assert failed == [receipt.event.id for receipt in receipts]
+    assert all(receipt.is_done for receipt in receipts)
+    assert "could not be written" in caplog.text
+
+
+def test_where_no_thread_can_be_had_the_event_is_refused_and_the_next_one_sent(
+    events: EventService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more_threads(_self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    start = threading.Thread.start
+    monkeypatch.setattr(threading.Thread, "start", no_more_threads)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        events.publish_async("a.b", {"n": 1})
+    monkeypatch.setattr(threading.Thread, "start", start)
+    assert events.publish_async("a.b", {"n": 2}).result(timeout=60).payload == {"n": 2}
+    assert events.get_metrics().total_events == 1
+
+
 class _Gaps(threading.Condition):
     """A condition that calls something as soon as it is let go."""
 

@@ -97,6 +97,14 @@ def test_a_scheduled_event_whose_reply_was_lost_is_no_conflict(far: EventService
         far.schedule("a.b", {}, delay="1h", id="mine")
 
 
+def test_a_lost_answer_about_the_memory_of_redis_is_asked_for_again(far: EventService, proxy: CuttingProxy) -> None:
+    """Who publishes after a while looks whether there is room first; nothing was published then."""
+    far.broker.work.room.forget()
+    proxy.lose_replies(1, after=b"INFO")
+    assert far.publish("a.b", {}).type == "a.b"
+    assert proxy.lost == 1
+
+
 @pytest.mark.parametrize("lost", [1, 2])
 def test_an_inline_handler_runs_once_although_replies_are_lost(
     services: Services, proxy: CuttingProxy, lost: int
