@@ -12,9 +12,8 @@ from eventsys.broker.attempt import attempt_of
 from eventsys.broker.broker import EventBroker
 from eventsys.bus.arguments import ScheduledFields, arguments_of, check_known
 from eventsys.bus.drafting import Draft, Drafter, name_item
-from eventsys.bus.outcomes import partial_error, unavailable
 from eventsys.clock import from_ms, to_ms
-from eventsys.errors import EventsysError, InvalidEventError, RedisUnavailableError
+from eventsys.errors import InvalidEventError
 from eventsys.model.assembly import assemble_delayed
 from eventsys.model.durations import DurationLike, to_milliseconds
 from eventsys.model.event import DelayedEvent, DeliveryRecord, Event, WaitingRetry
@@ -22,16 +21,14 @@ from eventsys.model.expecting import expect_id
 from eventsys.model.patterns import check_pattern
 from eventsys.model.queries import EventFilter, Page
 from eventsys.model.status import EventStatus
-from eventsys.scheduling.delayed_keys import check_key, conflict, refuse_taken
+from eventsys.scheduling.delayed_chunks import keep_all
+from eventsys.scheduling.delayed_keys import check_key, refuse_taken
 from eventsys.scheduling.due_times import due_ms_of
 from eventsys.scheduling.poller import PollerMiddleware
 from eventsys.settings import SchedulerSettings
 from eventsys.store.delayed_entries import USUAL_RETRIES
 from eventsys.store.event_store import EventStore
 from eventsys.store.steps import Step, WhenTaken, delayed_step, with_expiry
-
-#: Most events of `schedule_many` that one script keeps, together or not at all.
-ATOMIC = 500
 
 _Facts = dict[str, int]
 
@@ -142,9 +139,9 @@ class DelayedEventScheduler:
 
         Raises:
             InvalidEventError: If one of them breaks a rule, of which it says which it is; nothing is kept.
-            EventConflictError: If the id or key of one is taken; the others of its chunk are kept, in an attempt none.
+            EventConflictError: If the id or key of the only one is taken, or, in an attempt, of one; none is kept.
             BackpressureError: If they are more than an attempt may publish; none is kept.
-            PartialPublishError: If a later chunk failed; it tells which are kept.
+            PartialPublishError: If that of one of several is taken, or a later chunk failed; it tells which are kept.
             RedisUnavailableError: If Redis does not answer. Nothing is kept.
         """
         now_ms = self._broker.clock.now_ms()
@@ -160,7 +157,7 @@ class DelayedEventScheduler:
             delayed.append(event)
         attempt = attempt_of(self._broker)
         if attempt is None:
-            self._keep_chunks(drafts, steps, now_ms)
+            self._keep(drafts, steps, now_ms)
         else:
             kept = [*attempt.steps]
             for step in steps:
@@ -301,24 +298,8 @@ class DelayedEventScheduler:
             facts=facts, key=key, when_taken=when_taken, retention_ms=self._broker.work.retention_ms,
         )  # fmt: skip
 
-    def _keep_chunks(self, drafts: list[Draft], steps: list[Step], now_ms: int) -> None:
-        for start in range(0, len(drafts), ATOMIC):
-            try:
-                self._keep(drafts[start : start + ATOMIC], steps[start : start + ATOMIC], now_ms)
-            except EventsysError as error:
-                if start == 0:
-                    raise
-                kept, refused = drafts[:start], drafts[start:]
-                raise partial_error([one.event for one in kept], [one.event for one in refused], error) from error
-
     def _keep(self, drafts: list[Draft], steps: list[Step], now_ms: int) -> None:
-        try:
-            results = self._store.carry_out(now_ms, steps)
-        except RedisUnavailableError as error:
-            raise unavailable(drafts[0], error) from error
-        for draft, result in zip(drafts, results, strict=True):
-            if result[0] != b"delayed":
-                raise conflict(draft.event.id, result[0], result[1].decode())
+        keep_all(drafts, steps, lambda chunk: self._store.carry_out(now_ms, chunk))
 
 
 def _facts(event: Event[Any], now_ms: int) -> _Facts:

@@ -20,8 +20,8 @@ from eventsys.store.scripts import script
 from eventsys.store.steps import Step, packed
 
 _FIELDS = (
-    "definition", "state", "reason", "revision", "armed", "tick_ms", "due_ms", "runs", "waiting", "declared",
-    "declared_hash", "created_ms", "updated_ms",
+    "definition", "state", "reason", "revision", "armed", "tick_ms", "due_ms", "runs", "waiting", "held",
+    "declared", "declared_hash", "created_ms", "updated_ms",
 )  # fmt: skip
 _LINE = ("line", "state", "due_ms")
 _SIGNED = ("definition", "line")
@@ -259,7 +259,8 @@ def _row(values: Sequence[bytes | None], definition: bytes) -> CronRow:
         updated_at=from_ms(int(texts["updated_ms"])),
     )
     armed = texts["armed"].decode() if "armed" in texts else None
-    return CronRow(task, armed, tick_ms, "waiting" in texts, texts.get("declared_hash", b"").decode())
+    waits = "waiting" in texts or "held" in texts
+    return CronRow(task, armed, tick_ms, waits, texts.get("declared_hash", b"").decode())
 
 
 def _opened(key: str, name: str, texts: Any) -> list[OpenRun]:

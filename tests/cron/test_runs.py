@@ -205,6 +205,16 @@ def test_all_missed_ticks_run_one_after_another_when_asked(rig: Rig) -> None:
     assert outcomes(rig.events, "reports")[:5] == ["missed", "completed", "completed", "completed", "completed"]
 
 
+def test_a_late_tick_that_waits_too_leaves_the_run_that_waits_alone(rig: Rig) -> None:
+    began = hold_runs(rig, 5)
+    rig.events.cron.create("reports", "* * * * *", "report.due", overlap="buffer_one", catch_up_all=True)
+    rig.advance(minutes=2)
+    rig.jump(minutes=1.5)  # the tick of 12:03 is handled half a minute late, while the run of 12:02 waits
+    assert rig.events.cron.get("reports").next_tick_at == datetime(2026, 11, 25, 12, 3, tzinfo=UTC)
+    rig.advance(minutes=20)
+    assert minutes_of(began)[:3] == [1, 2, 3]
+
+
 def test_a_run_that_does_not_end_in_time_counts_as_failed(rig: Rig) -> None:
     hold_runs(rig, 180)
     rig.events.cron.create("reports", "0 * * * *", "report.due", run_timeout="30m")

@@ -15,6 +15,7 @@ from eventsys import (
     InvalidEventError,
     InvalidPatternError,
     NotFoundError,
+    PartialPublishError,
     Priority,
 )
 from eventsys.clock import to_ms
@@ -301,12 +302,23 @@ def test_of_many_that_are_scheduled_only_those_whose_id_is_taken_are_refused(eve
     events.publish("step.taken", {}, id="published")
     events.cancel(events.schedule("step.taken", {}, id="cancelled", delay="1h").id)
     ids = ["a", "waits", "b", "published", "cancelled", "a", "c"]
-    with pytest.raises(EventConflictError, match="waits"):
+    with pytest.raises(PartialPublishError, match="waits") as caught:
         events.delayed.schedule_many({"event_type": "step.taken", "id": one, "delay": "2h"} for one in ids)
+    assert [one.id for one in caught.value.published] == ["a", "b", "cancelled", "c"]
+    assert [one.id for one in caught.value.refused] == ["waits", "published", "a"]
     page = events.get_delayed_events()
     assert {one.id for one in page.items} == {"waits", "a", "b", "c", "cancelled"}
     assert page.total == 5
     assert events.get_delayed_event("cancelled").status is EventStatus.PENDING
+
+
+def test_of_several_chunks_the_error_tells_all_that_is_kept_and_all_that_is_not(events) -> None:
+    events.schedule("step.taken", {}, id="n550", delay="1h")
+    with pytest.raises(PartialPublishError, match="n550") as caught:
+        events.delayed.schedule_many({"event_type": "step.taken", "id": f"n{n}", "delay": "2h"} for n in range(1_200))
+    assert [one.id for one in caught.value.refused] == ["n550", *(f"n{n}" for n in range(1_000, 1_200))]
+    assert len(caught.value.published) == 999
+    assert events.delayed.get_pending_count() == 1_000
 
 
 def test_many_with_and_without_a_key_keep_their_order_at_one_moment(events, now) -> None:

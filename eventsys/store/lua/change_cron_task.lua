@@ -36,7 +36,7 @@ if row then
   redis.call("HSET", task, "revision", revision, "change", change, unpack(row))
   redis.call("ZADD", prefix .. ":cron:tasks", 0, name)
   if arming[1] ~= "keep" then
-    redis.call("HDEL", task, "waiting")
+    redis.call("HDEL", task, "waiting", "held")
     arm_cron_task(name, arming[2] or false)
   end
 else

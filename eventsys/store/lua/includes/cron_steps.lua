@@ -84,7 +84,7 @@ local function cron_steps()
     if revision ~= tick.revision then return carry_out(tick.again) end
     local is_open = redis.call("HLEN", cron_open(name)) > 0
     if tick.holds and is_open then
-      redis.call("HSET", task, "waiting", cmsgpack.pack(tick.again))
+      redis.call("HSET", task, "held", cmsgpack.pack(tick.again))
       return { "held", name }
     end
     if tick.next then
@@ -117,10 +117,13 @@ local function cron_steps()
     run.ended_ms, run.outcome, run.error = now_ms, ended.outcome, ended.error
     record_cron_run(name, cjson.encode(run))
     carry_out(ended.told)
-    local waiting = redis.call("HLEN", open) == 0 and redis.call("HGET", task, "waiting")
-    if waiting then
-      redis.call("HDEL", task, "waiting")
-      carry_out(cmsgpack.unpack(waiting))
+    -- The run that waits is of an earlier tick than the one that is looked at again.
+    for _, what in ipairs({ "waiting", "held" }) do
+      local following = redis.call("HLEN", open) == 0 and redis.call("HGET", task, what)
+      if following then
+        redis.call("HDEL", task, what)
+        carry_out(cmsgpack.unpack(following))
+      end
     end
     return { "ended", name }
   end
