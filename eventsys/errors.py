@@ -173,7 +173,12 @@ class PublishUnknownError(RedisUnavailableError):
 
 
 class PartialPublishError(EventsysError):
-    """`publish_many` of more than one chunk stopped half way."""
+    """Some events of `publish_many` are stored and others not: an id was taken, or a later chunk failed.
+
+    Attributes:
+        published: The events that are stored.
+        refused: Those that are not.
+    """
 
     def __init__(self, message: str, *, published: list[Any], refused: list[Any]) -> None:
         super().__init__(message)

@@ -75,7 +75,7 @@ class SchedulerSettings(BaseModel):
 
 
 class AlertSettings(BaseModel):
-    """When `system.warning` and `system.error` are published; a limit of None switches its rule off."""
+    """When `system.warning` and `system.error` are published; None, in a variable `none`, switches a rule off."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -99,6 +99,11 @@ class AlertSettings(BaseModel):
     """Where alerts are posted as JSON when they begin and end: http or https."""
     webhook_timeout: SomeTime = timedelta(seconds=5)
     """How long it may take to answer; an alert it does not take is posted again later."""
+
+    @field_validator("failure_ratio", "backlog_age", "lateness", "dead_letters", "no_worker", "unrouted", mode="before")
+    @classmethod
+    def _read_none(cls, limit: Any) -> Any:
+        return None if limit == "none" else limit
 
     @field_validator("webhook_url")
     @classmethod

@@ -18,6 +18,7 @@ from eventsys.errors import (
     EventConflictError,
     EventsysError,
     NotFoundError,
+    PartialPublishError,
     RedisUnavailableError,
     RedriveRefusedError,
     SettingsError,
@@ -37,6 +38,7 @@ _STATUSES: tuple[tuple[type[EventsysError], int], ...] = (
     (NotFoundError, 404),
     (AlreadyFiredError, 409),
     (EventConflictError, 409),
+    (PartialPublishError, 409),  # a request is one chunk, so it is an id that is taken
     (RedriveRefusedError, 409),
     (SettingsError, 501),
     (WaitTimeoutError, 504),

@@ -84,6 +84,17 @@ def test_the_same_id_with_other_content_is_a_conflict(client: TestClient) -> Non
     assert second.json()["event_id"] == "x"
 
 
+def test_a_batch_of_which_one_id_is_taken_tells_what_was_stored(client: TestClient, events: EventService) -> None:
+    events.publish("order.paid", {"amount": 1}, id="taken")
+    batch = [{**CLOUDEVENT, "id": "fine"}, {**CLOUDEVENT, "id": "taken", "data": {"amount": 2}}]
+    headers = {"content-type": "application/cloudevents-batch+json"}
+    answer = client.post(f"{API}/events", json=batch, headers=headers)
+    assert answer.status_code == 409, answer.text
+    assert answer.json()["error"] == "PartialPublishError"
+    assert (answer.json()["published"], answer.json()["refused"]) == (["fine"], ["taken"])
+    assert events.get_event_records(EventFilter(types=("order.paid",))).total == 2
+
+
 @pytest.mark.parametrize(
     ("body", "headers", "status"),
     [

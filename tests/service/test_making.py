@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from eventsys import EventService, Settings, SettingsError
+from eventsys.settings import load_settings
 
 CODE = """
 import sys, threading
@@ -63,6 +64,14 @@ def test_a_misspelt_variable_is_warned_of(
     monkeypatch.setenv(variable, "5")
     EventService()
     assert [f"{variable} is no setting and does nothing; did you mean {near}?"] == caplog.messages
+
+
+def test_a_variable_that_says_none_switches_a_rule_of_alerts_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    for rule in ("FAILURE_RATIO", "BACKLOG_AGE", "LATENESS", "DEAD_LETTERS", "NO_WORKER"):
+        monkeypatch.setenv(f"EVENTSYS_ALERTS__{rule}", "none")
+    alerts = load_settings().alerts
+    limits = (alerts.failure_ratio, alerts.backlog_age, alerts.lateness, alerts.dead_letters, alerts.no_worker)
+    assert limits == (None,) * 5
 
 
 @pytest.mark.parametrize(
