@@ -36,6 +36,9 @@ PLAIN = Program()
 class Child:
     """A running worker process, and the pipes to it.
 
+    Raises:
+        OSError: If the system starts no process now.
+
     Args:
         arguments: Those of a worker process.
         environ: Its environment.
@@ -74,6 +77,9 @@ class Child:
                 # Ctrl-C in a terminal goes to the supervisor alone, which then tells its children.
                 start_new_session=True,
             )
+        except OSError:
+            self.close()
+            raise
         finally:
             os.close(life)
             os.close(report)

@@ -195,7 +195,12 @@ class Supervisor:
         self._starts_at = [at for at in self._starts_at if at > now]
         for _ in due:
             is_led = any(one.program is self._leading for one in self._children)
-            child = Child(self._arguments, self._environ, PLAIN if is_led else self._leading)
+            try:
+                child = Child(self._arguments, self._environ, PLAIN if is_led else self._leading)
+            except OSError as error:
+                logger.error("no process can be started now: %s", error, extra={"action": "process_not_started"})
+                self._starts_at.append(now + self._back_off.after(0.0, has_worked=False))
+                continue
             self._children.append(child)
             logger.info("process %d started", child.pid, extra={"action": "process_started", "pid": child.pid})
 
@@ -227,7 +232,7 @@ class Supervisor:
     def _listen(self, child: Child) -> None:
         for said in child.hear():
             child.start_error = said.get("start_error", child.start_error)
-            if self._keeper is not None and child.presence is not None:
+            if self._keeper is not None and child.presence is not None and ("leaving" in said or "presence" in said):
                 # It is about to end its lease itself, or goes on under another name.
                 self._keeper.let_go(child.presence)
             if "started" in said:

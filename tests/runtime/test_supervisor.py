@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ import redis
 
 from eventsys import EventService
 from eventsys.runtime.back_off import BackOff
+from eventsys.runtime.supervisor import Supervisor
 from tests.support.supervised import Supervised, is_gone
 from tests.support.waiting import eventually
 
@@ -46,6 +48,12 @@ def hold(event: Event) -> None:
     client.rpush("holding", os.getpid())
     ctypes.PyDLL(None).pause()
 
+@events.on("doze", name="doze")
+def doze(event: Event) -> None:
+    client.rpush("dozing", os.getpid())
+    ctypes.PyDLL(None).poll(None, 0, 5_000)
+    client.rpush("awake", os.getpid())
+
 @events.on("cling", name="cling", timeout="100ms", max_retries=1, retry_delay=0)
 async def cling(event: Event) -> None:
     client.rpush("clinging", os.getpid())
@@ -54,6 +62,12 @@ async def cling(event: Event) -> None:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             pass
+"""
+
+#: Ends the lease of a process that does not beat for two seconds.
+SHORT_LEASE = """
+from eventsys.broker.presence import Lease
+events.broker.work.lease = Lease.of(2)
 """
 
 #: Lets a handler count as stuck as soon as its limit is over.
@@ -181,6 +195,38 @@ def test_a_handler_that_holds_the_interpreter_past_its_limit_is_killed_from_outs
     assert is_gone(pid)
     assert supervised.pid_from("started") != pid
     assert "is killed" in supervised.errors()
+
+
+def test_a_handler_that_holds_the_interpreter_for_longer_than_a_lease_keeps_its_work(
+    supervise: Callable[..., Supervised], events: EventService, redis_client: redis.Redis
+) -> None:
+    """Its process cannot renew the lease meanwhile; the supervisor does."""
+    supervised = supervise(2, application=APPLICATION + SHORT_LEASE)
+    supervised.pid_from("started")
+    supervised.pid_from("started")
+    dozing = events.publish("doze")
+    supervised.pid_from("awake")
+    assert events.wait(dozing.id, "60s").deliveries[0].attempts == 1
+    assert redis_client.llen("dozing") == 1
+    assert supervised.end() == 0
+
+
+def test_where_the_system_starts_no_process_the_others_work_on_until_it_does(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    supervisor = Supervisor(["no_such_module"], processes=1, environ={**os.environ, "EVENTSYS_REDIS_URL": redis_url})
+
+    def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError("no more processes")
+
+    open_before = len(list(Path("/proc/self/fd").iterdir()))
+    with monkeypatch.context() as refusing:
+        refusing.setattr(subprocess, "Popen", refuse)
+        refusing.setattr(supervisor, "_tend", lambda: setattr(supervisor, "_stops", 1))
+        assert supervisor.run() == 0
+    assert "no process can be started now" in caplog.text
+    assert len(supervisor._starts_at) == 1, "it is tried again"
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_before
 
 
 def test_a_coroutine_that_ignores_its_cancellation_fails_by_timeout_and_its_process_is_replaced(
