@@ -112,10 +112,11 @@ class Tending:
         if said != self._said:
             self._hosts.say(*said)
             self._said = said
-        names = sorted((self._subscriptions.waiting() & set(hosted)) - self._broker.work.gates.closed)
-        for name in names:
+        waiting = self._subscriptions.waiting() & set(hosted)
+        # Closed ones too: an open breaker lets none try while Redis was told that nobody here has the handler.
+        for name in sorted(waiting):
             self._subscriptions.release_waiting(name, self._broker.clock.now_ms())
-        return bool(names)
+        return bool(waiting - self._broker.work.gates.closed)
 
     def settle(self, name: str, queue: str) -> bool:
         """Cancel the open deliveries of a subscription that has ended, but for what runs; say whether that was all."""

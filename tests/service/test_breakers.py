@@ -82,6 +82,29 @@ def test_an_open_breaker_whose_handler_no_worker_has_is_unhosted(
     assert events.subscriptions.pause("h").state is SubscriptionState.PAUSED
 
 
+@pytest.mark.usefixtures("rounds_by_hand")
+def test_an_open_breaker_tries_though_a_worker_without_the_handler_turned_one_away(
+    events: EventService, work: Work, provider: Provider
+) -> None:
+    """As in a deploy: a worker of the version before reads the queue, and notes that nobody there has the handler."""
+    clock, keys = events.broker.clock, events.broker.keys
+    events.on("a.b", name="h", breaker=1, breaker_wait="1h", max_retries=0)(provider.call)
+    clock.turn_to(clock.now_ms())
+    work()
+    events.wait(events.publish("a.b", {}).id)
+    waiting = events.publish("a.b", {})
+    eventually(lambda: events.subscriptions.get("h").waiting == 1)
+    events.broker.link.call("HSET", keys.gate("h"), "unhosted", 1)
+    clock.turn_to(clock.now_ms() + 3_600_000)
+    eventually(
+        lambda: not events.broker.link.call("ZCARD", f"{keys.prefix}:releases")
+    )  # looked at, and left for a host
+
+    provider.is_down = False
+    events.bus.tending.make_round()
+    assert events.wait(waiting.id).status is EventStatus.DELIVERED
+
+
 def test_an_open_breaker_is_a_warning_that_ends_when_it_closes(
     events: EventService, quick_work: Work, provider: Provider
 ) -> None:
