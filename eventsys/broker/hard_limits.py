@@ -39,11 +39,12 @@ class HardLimits:
         # What no clock can wait for is no limit, and must not end the thread that waits.
         at = time.monotonic() + min(limit_ms / 1000 if limit_ms == limit_ms else _LONGEST_S, _LONGEST_S) + GRACE_S
         with self._changed:
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="eventsys-hard-limits", daemon=True)
+                thread.start()
+                self._thread = thread  # last: what is here runs
             self._limits[id(message)] = (at, message)
             self._publish()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="eventsys-hard-limits", daemon=True)
-                self._thread.start()
             if at < self._wakes_at:
                 self._wakes_at = at
                 self._changed.notify_all()

@@ -115,7 +115,11 @@ class Interrupts:
         with self._starting:
             if not self._is_watching:
                 self._is_watching, self._is_closed = True, False
-                threading.Thread(target=self._run, name="eventsys-interrupts", daemon=True).start()
+                try:
+                    threading.Thread(target=self._run, name="eventsys-interrupts", daemon=True).start()
+                except RuntimeError:  # the system has no thread to give; the next handler asks again
+                    self._is_watching = False
+                    raise
 
     def _run(self) -> None:
         try:

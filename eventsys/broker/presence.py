@@ -146,10 +146,10 @@ class Presence:
             if self._has_appeared:
                 return
             self._introduce()
-            self._has_appeared = True
             if not self._by_hand:
                 self._thread = threading.Thread(target=self._run, name="eventsys-presence", daemon=True)
                 self._thread.start()
+            self._has_appeared = True
 
     def enter(self, queue: str) -> None:
         """Say that this process is alive and reads a queue.

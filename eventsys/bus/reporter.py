@@ -65,16 +65,10 @@ class Reporter(Generic[Said, Report]):
             Context().run(lambda: self._is_sent(self._made(said)))
             return
         with self._changed:
-            if len(self._waiting) >= MOST_WAITING:
+            if len(self._waiting) >= MOST_WAITING or not self._has_thread():
                 self.dropped += 1
                 return
             self._waiting.append(said)
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, args=(self._closing,), name="eventsys-system-events", daemon=True
-                )
-                self._thread.start()
-                before_process_ends(self.close)
             self._changed.notify_all()
 
     def flush(self, timeout_s: float) -> bool:
@@ -95,6 +89,20 @@ class Reporter(Generic[Said, Report]):
     def forget(self) -> None:
         """Begin anew: in a forked child, what waits is the parent's to send."""
         self._begin()
+
+    def _has_thread(self) -> bool:
+        """Say whether there is a thread that sends, started by the first who asks; the system may have none to give."""
+        if self._thread is None:
+            run, closing = self._run, self._closing
+            thread = threading.Thread(target=run, args=(closing,), name="eventsys-system-events", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # what is told of goes on all the same
+                logger.error("a system event was dropped: %s", error, extra={"action": "system_event_dropped"})
+                return False
+            self._thread = thread
+            before_process_ends(self.close)
+        return True
 
     def _run(self, closing: threading.Event) -> None:
         """Send until `closing`, the event of the time that this thread was started in."""
