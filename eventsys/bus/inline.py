@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from typing import Any
 
 from dramatiq.middleware.time_limit import TimeLimitExceeded
@@ -20,7 +20,7 @@ from eventsys.broker.time_limits import name_limit
 from eventsys.bus.drafting import Draft
 from eventsys.bus.outcomes import stored_event, unavailable
 from eventsys.bus.router import Route, Router
-from eventsys.errors import InlineHandlerError, RedisUnavailableError
+from eventsys.errors import EventsysError, InlineHandlerError, RedisUnavailableError
 from eventsys.model.event import Event
 from eventsys.model.patterns import PatternIndex
 from eventsys.model.priority import LANES
@@ -100,7 +100,13 @@ class InlineHandlers:
 
     async def apublish(self, draft: Draft) -> Event[Any]:
         """Do what `publish` does; coroutine handlers run on the caller's loop, others in a thread."""
-        event, messages = await asyncio.to_thread(self._store_and_lease, draft)
+        leased: Future[list[InlineMessage]] = Future()
+        try:
+            event, messages = await asyncio.to_thread(self._store_for, leased, draft)
+        except asyncio.CancelledError:
+            if not leased.cancel():  # the thread was done already, and has left them to this task
+                self._give_away_unstarted(leased.result())
+            raise
         errors: list[BaseException | None] = []
         try:
             for message in messages:
@@ -130,17 +136,26 @@ class InlineHandlers:
             self._may_have_strays = True
             raise
 
-    def _note_strays(self, error: RedisUnavailableError) -> None:
-        if error.may_have_run:
-            self._may_have_strays = True
-            self._broker.presence.stir()
+    def _note_strays(self) -> None:
+        self._may_have_strays = True
+        self._broker.presence.stir()
+
+    def _store_for(self, leased: Future[list[InlineMessage]], draft: Draft) -> tuple[Event[Any], list[InlineMessage]]:
+        """Store and lease in a thread, for a task that cancels `leased` when it is cancelled itself meanwhile."""
+        event, messages = self._store_and_lease(draft)
+        try:
+            leased.set_result(messages)
+        except InvalidStateError:
+            self._give_away_unstarted(messages)
+        return event, messages
 
     def _store_and_lease(self, draft: Draft) -> tuple[Event[Any], list[InlineMessage]]:
         self._enter()
         try:
             result, names, is_repeated = self._publish_and_dispatch(draft)
         except RedisUnavailableError as error:
-            self._note_strays(error)
+            if error.may_have_run:
+                self._note_strays()
             raise unavailable(draft, error) from error
         leased = [value.decode() for value in result[2:]] if result[0] == b"stored" else []
         if is_repeated and own_result(draft.step, result)[0] == b"stored" and result[0] != b"stored":
@@ -200,7 +215,10 @@ class InlineHandlers:
         unstarted = [message for message in messages if message.attempt is None]
         if unstarted:
             self._broker.work.in_flight.hold_no_more([message.place for message in unstarted])
-            self._requeue([(message.place.stream, message.place.entry) for message in unstarted])
+            try:
+                self._requeue([(message.place.stream, message.place.entry) for message in unstarted])
+            except EventsysError:
+                self._note_strays()  # the next round does it
 
     def _requeue(self, places: list[tuple[str, str]]) -> None:
         broker = self._broker

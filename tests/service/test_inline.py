@@ -7,12 +7,22 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from dramatiq import Broker, MessageProxy, Middleware
 from dramatiq.middleware import SkipMessage
 
-from eventsys import DeliveryStatus, Event, EventService, EventStatus, InlineHandlerError, SubscriptionOptions
+from eventsys import (
+    DeliveryStatus,
+    Event,
+    EventService,
+    EventStatus,
+    InlineHandlerError,
+    RedisUnavailableError,
+    SubscriptionOptions,
+)
 from tests.support.services import Services
 
 
@@ -115,6 +125,62 @@ def test_an_interrupt_of_the_handler_leaves_no_attempt_open(events: EventService
     record = events.wait("mine")
     assert seen == ["mine"]
     assert [one.status for one in record.deliveries] == [DeliveryStatus.DEAD, DeliveryStatus.SUCCEEDED]
+
+
+def test_what_an_interrupted_publish_cannot_give_away_is_given_away_when_redis_answers(
+    events: EventService, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @events.on("a.b", name="first", async_=False)
+    def first(event: Event) -> None:
+        raise KeyboardInterrupt
+
+    def fail(*arguments: Any) -> Any:
+        raise RedisUnavailableError("away")
+
+    events.on("a.b", name="second", async_=False)(lambda event: None)
+    with monkeypatch.context() as patch:
+        patch.setattr(events.bus.inline, "_requeue", fail)
+        with pytest.raises(KeyboardInterrupt):
+            events.publish("a.b", {}, id="mine")
+    services.work(events)
+    events.bus.tending.make_round()
+    assert [one.status for one in events.wait("mine").deliveries] == [DeliveryStatus.DEAD, DeliveryStatus.SUCCEEDED]
+
+
+@pytest.mark.parametrize("is_back", [False, True], ids=["before its thread is back", "when its thread is back"])
+def test_a_publish_cancelled_while_its_event_is_stored_leaves_its_handlers_to_the_workers(
+    events: EventService, services: Services, monkeypatch: pytest.MonkeyPatch, is_back: bool
+) -> None:
+    """The thread cannot be stopped: it stores the event, and leases what nobody is there to run any more."""
+    seen: list[str] = []
+    events.on("a.b", name="inline", async_=False)(lambda event: seen.append(event.id))
+    services.work(events)
+    may_return, run_telling = threading.Event(), events.broker.link.run_telling
+
+    async def publish() -> None:
+        loop, is_stored, thread = asyncio.get_running_loop(), asyncio.Event(), ThreadPoolExecutor(1)
+        loop.set_default_executor(thread)
+
+        def store(*arguments: Any) -> Any:
+            reply = run_telling(*arguments)
+            loop.call_soon_threadsafe(is_stored.set)
+            assert may_return.wait(60)
+            return reply
+
+        monkeypatch.setattr(events.broker.link, "run_telling", store)
+        task = asyncio.create_task(events.apublish("a.b", {}, id="mine"))
+        await is_stored.wait()
+        if is_back:
+            may_return.set()
+            thread.submit(bool).result()  # the loop, which this blocks, has not heard of it yet
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        may_return.set()
+
+    asyncio.run(publish())
+    assert events.wait("mine", timeout="20s").status is EventStatus.DELIVERED
+    assert seen == ["mine"]
 
 
 CHILD = """
