@@ -20,9 +20,9 @@ def _later(events, by: timedelta) -> None:
 
 
 @pytest.fixture
-def unread(events, services):
-    """Publish events that are dispatched to `idle`, whose queue nobody reads."""
-    events.on("order.#", name="idle", queue="unread")(lambda event: None)
+def unread(events, services, request):
+    """Publish events that are dispatched to `idle`, whose queue nobody reads; the parameter is its options."""
+    events.on("order.#", name="idle", queue="unread", **getattr(request, "param", {}))(lambda event: None)
     services.work(events, queues={"eventsys.log"})
 
     def publish(**fields):
@@ -120,6 +120,34 @@ def test_what_lay_in_a_queue_that_nobody_read_when_a_pause_began_is_never_too_la
     assert events.wait(event.id).status is EventStatus.DELIVERED
     assert events.wait(too_late.id).status is EventStatus.EXPIRED
     assert events.wait(afterwards.id).status is EventStatus.EXPIRED
+
+
+@pytest.mark.parametrize("unread", [{"rate": "1/s"}], indirect=True, ids=["one a second"])
+def test_what_lay_in_a_queue_when_a_pause_began_is_never_too_late_though_its_rate_turns_it_away(
+    events, services, unread
+) -> None:
+    second = timedelta(seconds=1)
+
+    def published(expire_after: str):
+        _later(events, second)  # so that its rate lets each go to the queue
+        return unread(expire_after=expire_after)
+
+    def are_over() -> bool:
+        _later(events, second)
+        return all(events.get_event(one.id).status.is_final for one in [*held, afterwards])
+
+    held = [published("1h") for _ in range(3)]
+    _later(events, timedelta(minutes=10))
+    events.subscriptions.pause("idle")
+    _later(events, 2 * _HOUR)
+    events.subscriptions.resume("idle")
+    afterwards = published("500ms")
+    assert events.subscriptions.get("idle").waiting == 0
+    services.work(events, queues={"unread"})
+    eventually(lambda: events.subscriptions.get("idle").waiting)
+    eventually(are_over)
+    assert {events.get_event(one.id).status for one in held} == {EventStatus.DELIVERED}
+    assert events.get_event(afterwards.id).status is EventStatus.EXPIRED
 
 
 def test_what_a_paused_subscription_holds_back_is_never_too_late(events, services) -> None:

@@ -27,6 +27,7 @@ redis.call("DEL", prefix .. ":scratch")
 local function turn_away(gate, stream, entry)
   local found = redis.call("XRANGE", stream, entry, entry)[1]
   if redis.call("XACK", stream, "workers", entry) == 0 or not found then return -1 end
+  if is_spared(gate.name, entry, found[2]) then drop_limit(found[2]) end
   wait_in_room(gate.name, string.match(stream, "(%d+)$"), found[2])
   redis.call("XDEL", stream, entry)
   redis.call("ZREM", gate.slots, stream .. "|" .. entry)
