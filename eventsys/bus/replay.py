@@ -211,7 +211,10 @@ class Replays:
             return 0
         subscription = self._subscriptions.get(standing.replay.subscription)
         if subscription is None:
-            self._end(standing.replay, ReplayState.FAILED, error="its subscription has ended")
+            # Not where it was renamed since the replay was read: the next step goes by the new name.
+            present = self._store.get_if_readable(replay_id)
+            if present is not None and present.replay.subscription == standing.replay.subscription:
+                self._end(standing.replay, ReplayState.FAILED, error="its subscription has ended")
             return 0
         each_ms = 1_000 / standing.replay.rate
         paid_ms = max(standing.paid_ms, now_ms - max(_CATCH_UP_MS, each_ms))

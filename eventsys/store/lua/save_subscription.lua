@@ -8,16 +8,17 @@ What a process subscribes at run time never changes what code declares, nor what
 whoever declares it otherwise is refused. Code may change everything: that is what a deploy does.
 
 A renamed subscription keeps the number, the waiting room, the dead letters, the state and the counts of the former one,
-all of it by renaming keys, however much there is. What is on a queue or waits for its next attempt keeps the former
-name, which is noted as leading to the new one: whoever comes to it goes by that. Where both names exist already nothing
-is taken over: the two have numbers of their own.
+all of it by renaming keys, however much there is. Its replays, of which some thousand are known at most, get the new
+name one by one. What is on a queue or waits for its next attempt keeps the former name, which is noted as leading to
+the new one: whoever comes to it goes by that. Where both names exist already nothing is taken over: the two have
+numbers of their own.
 
 KEYS
   1  prefix of the bus
      Reads and writes below it: queue:<queue>:<lane>, subscriptions, subscriptions:names, subscriptions:numbers, subscriptions:version,
      subscriptions:hosts:<name>, subscriptions:renamed, subscriptions:states, subscriptions:open,
      subscriptions:ended, subscriptions:unhosted, waiting, waiting:<subscription>:<lane>, gate:<name>, slots:<name>, releases,
-     letters:subscription:<name>, processes, process:<name>
+     letters:subscription:<name>, processes, process:<name>, replays, replays:numbers, replay:<id>
 ARGV
   1    name
   2    declaration hash
@@ -64,6 +65,20 @@ local function note_former(former)
   redis.call("HDEL", renamed, name)
 end
 
+-- The number of a replay is part of what records call its deliveries, so none is given twice.
+local function take_over_replays(former)
+  local newest = prefix .. ":replays:numbers"
+  local of_former, own = unpack(redis.call("HMGET", newest, former, name))
+  if (tonumber(of_former or "0") or 0) > (tonumber(own or "0") or 0) then
+    redis.call("HSET", newest, name, of_former)
+  end
+  redis.call("HDEL", newest, former)
+  for _, id in ipairs(redis.call("ZRANGE", prefix .. ":replays", 0, -1)) do
+    local replay = prefix .. ":replay:" .. id
+    if redis.call("HGET", replay, "subscription") == former then redis.call("HSET", replay, "subscription", name) end
+  end
+end
+
 local function take_over(former)
   local number = redis.call("HGET", numbers, former)
   redis.call("HSET", names, number, name)
@@ -81,6 +96,7 @@ local function take_over(former)
     redis.call("ZREM", prefix .. ":releases", former)
     redis.call("ZADD", prefix .. ":releases", look_ms, name)
   end
+  take_over_replays(former)
 end
 
 local function former_names()
