@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import Any
 
+from eventsys.broker.actor import HandlerActor
 from eventsys.broker.attempt import attempt_of
 from eventsys.broker.batch import Batch
 from eventsys.broker.broker import EventBroker
@@ -45,8 +47,9 @@ class Once:
                     charge(event.payload)
 
         When the block ends without an error, that is noted at once and by itself: whatever becomes of the attempt
-        afterwards, another attempt of this delivery finds the step taken, and so does a redrive. A replay is meant to
-        do everything again, and does. When the block raises, nothing is noted.
+        afterwards, another attempt of this delivery finds the step taken, and so does a redrive; after a rename too, as
+        long as `was` says the former name. A replay is meant to do everything again, and does. When the block raises,
+        nothing is noted.
 
         What a process does that dies in the block, between the effect and its note, is done again; and so it may be
         where a process was stopped for longer than its lease and two run at once. What has to be excluded even then is
@@ -66,31 +69,59 @@ class Once:
         keep_ms = kept_milliseconds(keep, "keep")
         if keep_ms < 1:
             raise InvalidDurationError(f"keep={keep!r} remembers nothing; give a millisecond or more")
+        fields = {name: f"{owner}|{step}" for name, owner in self._owners(event).items()}
+        return OnceGuard(self._broker, event.id, fields, keep_ms)
+
+    def _owners(self, event: Event[Any]) -> dict[str, str]:
+        """Return whose step it is, with the replay, by each name of the subscription; the present one is first."""
         attempt = attempt_of(self._broker)
         message = attempt.message if attempt is not None else None
-        owner = ""
+        actor = getattr(message, "actor", None)
         if isinstance(message, Batch):
             message = message.delivery_of(event.id)
-        if isinstance(message, DeliveryMessage) and message.event_id == event.id:
-            owner = message.message_id.removeprefix(f"{event.id}:")
-        return OnceGuard(self._broker, event.id, f"{owner}|{step}", keep_ms)
+        if not isinstance(message, DeliveryMessage) or message.event_id != event.id:
+            return {"": ""}
+        former = actor.subscription.was if isinstance(actor, HandlerActor) else ()
+        replay = f"#{message.replay}" if message.replay else ""
+        return {name: f"{name}{replay}" for name in (message.subscription, *former)}
 
 
 class OnceGuard:
-    """The guard of one step, to be entered with `with`, or `async with` on an event loop."""
+    """The guard of one step, to be entered with `with`, or `async with` on an event loop.
 
-    def __init__(self, broker: EventBroker, event_id: str, name: str, keep_ms: int) -> None:
+    Args:
+        broker: Whose attempts the step is part of.
+        event_id: The event.
+        fields: What the step is noted as, by the name of the subscription: the present one first, then former ones.
+        keep_ms: How long it is remembered.
+    """
+
+    def __init__(self, broker: EventBroker, event_id: str, fields: Mapping[str, str], keep_ms: int) -> None:
         self._broker = broker
         self._event_id = event_id
-        self._name = name
+        self._fields = fields
+        self._name = next(iter(fields.values()))
         self._keep_ms = keep_ms
         self._is_due = False
 
     def __enter__(self) -> bool:
-        keys, clock = self._broker.keys, self._broker.clock
-        until_ms = self._broker.link.call("HGET", keys.effects(self._event_id), self._name)
-        self._is_due = until_ms is None or int(until_ms) <= clock.now_ms()
+        now_ms = self._broker.clock.now_ms()
+        self._is_due = all(until_ms is None or int(until_ms) <= now_ms for until_ms in self._noted())
         return self._is_due
+
+    def _noted(self) -> list[bytes | None]:
+        """Return until when the step is remembered, for each name that it may have been noted under."""
+        link, keys = self._broker.link, self._broker.keys
+        effects = keys.effects(self._event_id)
+        if len(self._fields) == 1:
+            return [link.call("HGET", effects, self._name)]
+        noted, leads_to = link.read(
+            [("HMGET", effects, *self._fields.values()), ("HMGET", keys.renamed, *self._fields)]
+        )
+        # A former name may be another subscription's: its steps are not taken for ours.
+        present = leads_to[0] or next(iter(self._fields)).encode()
+        former = zip(noted[1:], leads_to[1:], strict=True)
+        return [noted[0], *(until_ms for until_ms, name in former if name == present)]
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
