@@ -181,11 +181,17 @@ def _setting(chosen: Chosen) -> dict[str, str]:
     return {
         "Redis": version,
         "append-only file": "flushed every second" if chosen.aof else "off",
+        "processor": _processor(),
         "cores": str(os.cpu_count()),
         "system": platform.platform(),
         "Python": platform.python_version(),
         "Node": node.stdout.strip() if node else "none",
     }
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "not told")
 
 
 def _has_node() -> bool:
