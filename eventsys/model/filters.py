@@ -126,6 +126,8 @@ def _values_at(found: Any, path: tuple[str, ...]) -> Iterator[Any]:
         for item in found:
             if path or not isinstance(item, list):
                 yield from _values_at(item, path)
+            else:
+                yield item  # a list within a list is there, and equals nothing
         if not path and not found:
             yield found  # an empty list is there, and equals nothing
     elif not path:
