@@ -116,11 +116,11 @@ def ending_of_failure(
 def verdict_of(message: Received) -> str:
     """Return what an attempt says of the health of its subscription: `s` well, `f` failed, or empty for neither.
 
-    What a handler asked for, and a payload that nobody could handle, says nothing.
+    What a handler asked for, and a payload that nobody could handle, says nothing; nor does what was too late to begin.
     """
     error = message.error
     if error is None:
-        return "s"
+        return "" if isinstance(message, DeliveryMessage) and message.is_expired else "s"
     is_neither = isinstance(error, (Reject, Retry, dramatiq.errors.Retry, InvalidPayloadError, ActorNotFound))
     return "" if is_neither else "f"
 

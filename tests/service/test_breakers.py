@@ -10,6 +10,7 @@ import pytest
 
 from eventsys import Event, EventFilter, EventService, EventStatus, Reject
 from eventsys.model.subscription import SubscriptionState
+from eventsys.store.keys import LOG_QUEUE
 from tests.support.services import Services
 from tests.support.waiting import eventually
 
@@ -96,13 +97,30 @@ def test_an_open_breaker_tries_though_a_worker_without_the_handler_turned_one_aw
     eventually(lambda: events.subscriptions.get("h").waiting == 1)
     events.broker.link.call("HSET", keys.gate("h"), "unhosted", 1)
     clock.turn_to(clock.now_ms() + 3_600_000)
-    eventually(
-        lambda: not events.broker.link.call("ZCARD", f"{keys.prefix}:releases")
-    )  # looked at, and left for a host
+    # It is looked at, and left for a process that hosts it.
+    eventually(lambda: not events.broker.link.call("ZCARD", f"{keys.prefix}:releases"))
 
     provider.is_down = False
     events.bus.tending.make_round()
     assert events.wait(waiting.id).status is EventStatus.DELIVERED
+
+
+def test_what_was_too_late_to_begin_says_nothing_of_the_health_of_a_subscription(
+    services: Services, events: EventService, provider: Provider
+) -> None:
+    clock = events.broker.clock
+    events.on("a.b", name="h", queue="unread", breaker=3, breaker_wait="1h", max_retries=0)(provider.call)
+    clock.turn_to(clock.now_ms())
+    services.work(events, queues={LOG_QUEUE})
+    published = [events.publish("a.b", {}, expire_after=limit) for limit in (None, None, "1m", None)]
+    for event in published:
+        eventually(lambda event=event: events.get_event(event.id).deliveries)
+    clock.turn_to(clock.now_ms() + 120_000)
+    services.work(events, queues={"unread"}, threads=1)
+    for event in published:
+        events.wait(event.id)
+    assert len(provider.calls) == 3
+    assert _state(events) is SubscriptionState.OPEN
 
 
 def test_an_open_breaker_is_a_warning_that_ends_when_it_closes(
