@@ -87,7 +87,7 @@ def fields_in(sent: Mapping[str, str]) -> dict[str, Any]:
     }
     if text.get("priority"):
         given["priority"] = _priority(text["priority"])
-    given.update({name: text[name] for name in (*_LENGTHS, "queue") if text.get(name)})
+    given.update({name: text.get(name) or CronTask.model_fields[name].default for name in (*_LENGTHS, "queue")})
     given.update({name: _count(name, text.get(name, "")) for name in _PERHAPS})
     if given["event_type"] is not None:
         # What an actor is sent is nothing that an event has.

@@ -10,6 +10,9 @@ from eventsys.model.cron_task import CronDefinition
 #: Missed ticks are counted up to here; a task due each second misses 86,400 a day.
 MOST_COUNTED = 1_000
 
+#: A tick is looked at a moment after its time; so long after it, it is late, and one that is caught up on.
+LATE = timedelta(seconds=1)
+
 
 class Missed(NamedTuple):
     """Ticks that will never run.
@@ -44,8 +47,8 @@ class Plan(NamedTuple):
 def plan_tick(task: CronDefinition, tick: datetime, now: datetime) -> Plan:
     """Return what to do about a tick that has come.
 
-    A tick that is later than the task's catch-up window is missed. Of several that came in the meantime the latest
-    runs, or with `catch_up_all` each of those within the window, one after another: the next is then due already.
+    A tick that is late, and later than the task's catch-up window, is missed. Of several that came in the meantime the
+    latest runs, or with `catch_up_all` each of those within the window, one after another: the next is due by then.
 
     Args:
         task: The task.
@@ -53,7 +56,7 @@ def plan_tick(task: CronDefinition, tick: datetime, now: datetime) -> Plan:
         now: The time; a tick is never before its time, so an earlier one counts as the tick's own.
     """
     reached = max(tick, now - task.put_off(tick))
-    oldest = reached - task.catch_up
+    oldest = reached - max(task.catch_up, LATE)
     if task.catch_up_all:
         run = tick if tick >= oldest else task.next_tick(oldest - timedelta(microseconds=1))
         if run is not None and run <= reached:

@@ -136,7 +136,7 @@ class CronDefinition(BaseModel):
     actor_kwargs: dict[str, Any] = Field(default_factory=dict)
     overlap: Overlap = Overlap.SKIP
     catch_up: _Length = timedelta(minutes=10)
-    """How late a tick may be and still run."""
+    """How late a tick may be and still run; within a second of its time it is not late."""
     catch_up_all: bool = False
     """Whether of several missed ticks all run, one after another, and not only the latest."""
     jitter: _Length = timedelta(0)

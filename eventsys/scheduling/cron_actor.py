@@ -16,7 +16,7 @@ from eventsys.clock import from_ms, to_ms
 from eventsys.errors import EventsysError
 from eventsys.model.builtin_payloads import CronTaskFailed
 from eventsys.model.catalog import CRON_TASK_FAILED
-from eventsys.model.cron_plan import Missed, Plan, plan_tick
+from eventsys.model.cron_plan import LATE, Missed, Plan, plan_tick
 from eventsys.model.cron_task import CronTask, Overlap, RunOutcome
 from eventsys.model.durations import format_duration
 from eventsys.model.status import EventStatus
@@ -35,9 +35,6 @@ from eventsys.store.cron_tasks import CronRow, CronTaskStore, OpenRun
 from eventsys.store.event_store import EventStore
 from eventsys.store.keys import CRON_QUEUE
 from eventsys.store.steps import Step, packed
-
-#: A tick that is handled so long after its time is one that is caught up on.
-_LATE_MS = 1_000
 
 #: The waits before a message is looked at again after an error, in milliseconds, and how often that is tried.
 _BACKOFF = {"min_backoff": 200, "max_backoff": 30_000, "max_retries": 20}
@@ -137,7 +134,7 @@ class CronActor(Actor[..., None]):
 
     def _tick_step(self, row: CronRow, armed: str, plan: Plan, now_ms: int) -> Step:
         task = row.task
-        is_late = plan.run is not None and now_ms - to_ms(plan.run + task.put_off(plan.run)) >= _LATE_MS
+        is_late = plan.run is not None and from_ms(now_ms) - task.put_off(plan.run) - plan.run >= LATE
         records = [] if plan.missed is None else [_missed(plan.missed, now_ms)]
         run, told = self._started(task, plan.run, records, now_ms)
         skipped = "an earlier run is still on"

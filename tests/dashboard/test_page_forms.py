@@ -144,6 +144,17 @@ def test_a_subscription_is_shown_and_ended(browser: Browser, events: EventServic
     browser.open("/subscriptions/ship", 404)
 
 
+def test_a_length_that_is_cleared_in_the_form_of_a_cron_task_is_its_default_again(
+    browser: Browser, events: EventService
+) -> None:
+    fields = {"name": "nightly", "schedule": "0 6 * * *", "event_type": "report.due"}
+    browser.send("/cron-form", "/cron-form", **fields, jitter="5m", catch_up="1h")
+    assert events.cron.get("nightly").jitter == timedelta(minutes=5)
+    browser.send("/cron-form?name=nightly", "/cron-form", **fields, jitter="", catch_up="")
+    task = events.cron.get("nightly")
+    assert (task.jitter, task.catch_up) == (timedelta(0), timedelta(minutes=10))
+
+
 def test_a_cron_task_is_created_edited_and_deleted(browser: Browser, events: EventService, changes: Changes) -> None:
     fields = {
         "name": "nightly", "schedule": "0 6 * * *", "timezone": "Europe/Amsterdam", "event_type": "report.due",

@@ -50,7 +50,7 @@ def test_each_tick_has_one_fate(task: CronDefinition, begins: timedelta, late: t
         ticks.append(following)
     if len(ticks) == MOST_COUNTED:
         return
-    oldest = reached - task.catch_up
+    oldest = reached - max(task.catch_up, timedelta(seconds=1))
     fresh = [one for one in ticks if one >= oldest]
     run = (
         (fresh[0] if task.catch_up_all else fresh[-1]) if fresh and (task.catch_up_all or ticks[-1] >= oldest) else None
@@ -73,6 +73,12 @@ def test_jitter_is_the_same_in_every_process_and_within_its_bound(jitter: timede
     )
     assert first.put_off(moment) == second.put_off(moment)
     assert timedelta(0) <= first.put_off(moment) <= jitter
+
+
+def test_a_task_that_catches_up_on_nothing_runs_a_moment_after_its_time() -> None:
+    task = CronDefinition.make(name="task", schedule="* * * * *", event_type="due", catch_up=0)
+    assert plan_tick(task, BASE, BASE + timedelta(milliseconds=5)).run == BASE
+    assert plan_tick(task, BASE, BASE + timedelta(seconds=2)).run is None
 
 
 def test_more_missed_ticks_than_are_counted_are_told_as_that_many() -> None:
