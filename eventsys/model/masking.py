@@ -14,13 +14,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
+from pydantic import AliasChoices, AliasPath, BaseModel, SecretBytes, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 
 from eventsys.model.cron_task import CronDefinition
 from eventsys.model.dead_letter import DeadLetter
 from eventsys.model.event import Event
 from eventsys.model.misfits import misfits, misfits_with_values
-from eventsys.model.texts import SECRET_HEADER
+from eventsys.model.texts import LONGEST_HEADER, SECRET_HEADER
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -30,14 +31,23 @@ MASK = "**********"
 #: The option of a plain message that names which of its arguments are secret.
 SECRET_OPTION = "secret_fields"  # noqa: S105 - the name of an option
 
+# The header has room for the names of two models: the one of the payload, and the one registered for its type.
+_LONGEST_NAMES = LONGEST_HEADER // 2
+
 
 @lru_cache(maxsize=1024)
 def secret_fields(model: type[BaseModel]) -> tuple[str, ...]:
-    """Return the secret fields of a model as they are stored: dotted, those of the models in it too.
+    """Return the secret fields of a model by all names they may be stored under: dotted, those of models in it too.
 
-    Lists and dictionaries in between are not named: `cards.number` is the number of each of the cards.
+    Lists and dictionaries in between are not named: `cards.number` is the number of each of the cards. Nor is what a
+    model holds of its own class, since a name means whatever lies deeper too. Names too long for a header are left with
+    their last part, which means that field wherever it stands.
     """
-    return tuple(dict.fromkeys(_fields(model, (model,))))
+    paths = tuple(_fields(model, (model,)))
+    names = dict.fromkeys(".".join(path) for path in paths)
+    if len(",".join(names)) > _LONGEST_NAMES:
+        names = dict.fromkeys(path[-1] for path in paths)
+    return tuple(names)
 
 
 def masked_payload(secrets: type[BaseModel] | Iterable[str] | None, payload: Any) -> Any:
@@ -149,18 +159,31 @@ def has_secrets(model: Any) -> bool:
     return isinstance(model, type) and issubclass(model, BaseModel) and bool(secret_fields(model))
 
 
-def _fields(model: type[BaseModel], seen: tuple[type[BaseModel], ...]) -> Iterable[str]:
+def _fields(model: type[BaseModel], seen: tuple[type[BaseModel], ...]) -> Iterable[tuple[str, ...]]:
+    model.model_rebuild(raise_errors=False)  # it may name classes that were not known yet when it was made
     for name, field in model.model_fields.items():
-        stored = field.serialization_alias or field.alias or name
+        stored = _names(name, field)
         extra = field.json_schema_extra
         is_marked = isinstance(extra, Mapping) and extra.get("secret") is True
         kinds = list(_types_in(field.annotation))
         if is_marked or any(issubclass(kind, SecretStr | SecretBytes) for kind in kinds):
-            yield stored
+            yield from ((one,) for one in stored)
             continue
         for kind in kinds:
             if issubclass(kind, BaseModel) and kind not in seen:
-                yield from (f"{stored}.{inner}" for inner in _fields(kind, (*seen, kind)))
+                yield from ((one, *inner) for inner in _fields(kind, (*seen, kind)) for one in stored)
+
+
+def _names(name: str, field: FieldInfo) -> list[str]:
+    """Return every key that may hold a field, the one that a model is written by first.
+
+    A dictionary is stored as it was given, by any name that is accepted; what is ignored of it is stored, too.
+    """
+    accepted = field.validation_alias
+    choices: Sequence[str | AliasPath | None] = accepted.choices if isinstance(accepted, AliasChoices) else [accepted]
+    firsts = [str(one.path[0]) if isinstance(one, AliasPath) else one for one in choices]
+    written = field.serialization_alias or field.alias or name
+    return [one for one in dict.fromkeys((written, name, field.alias, *firsts)) if one]
 
 
 def _types_in(annotation: Any) -> Iterable[type]:
@@ -172,13 +195,22 @@ def _types_in(annotation: Any) -> Iterable[type]:
 
 
 def _masked(value: Any, path: tuple[str, ...]) -> Any:
+    """Put asterisks at the end of a path, whatever lies between two parts of it: a model may hold another of its class.
+
+    Between them are keys of dictionaries too, which no field names.
+    """
     if isinstance(value, list):
         return [_masked(item, path) for item in value]
     if not isinstance(value, dict):
         return value
-    name, rest = path[0], path[1:]
-    if name in value:
-        found = value[name]
-        return {**value, name: _masked(found, rest) if rest else (None if found is None else MASK)}
-    # A dictionary of models, by keys that no field names.
-    return {key: _masked(item, path) if isinstance(item, dict | list) else item for key, item in value.items()}
+    shown = {}
+    for key, item in value.items():
+        rest = _path_behind(str(key), path)
+        shown[key] = _masked(item, rest) if rest else (None if item is None else MASK)
+    return shown
+
+
+def _path_behind(key: str, path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return what is left of a path where it begins with a key, which may have dots itself; else all of it."""
+    parts = tuple(key.split("."))
+    return path[len(parts) :] if path[: len(parts)] == parts else path

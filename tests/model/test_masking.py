@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, Field, SecretStr
+from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, SecretStr, create_model
+from pydantic.alias_generators import to_camel
 
 from eventsys.errors import InvalidPayloadError
 from eventsys.model.catalog import Catalog
@@ -13,6 +14,9 @@ from eventsys.model.envelope import decode_event, encode_event
 from eventsys.model.masking import MASK, fault_of, masked_payload, secret_fields, shown_payload
 from eventsys.model.new_events import new_event
 from eventsys.model.payloads import encode_payload
+from eventsys.model.texts import LONGEST_HEADER, SECRET_HEADER
+
+SECRET: dict[str, Any] = {"secret": True}
 
 
 class Card(BaseModel):
@@ -30,8 +34,31 @@ class Order(BaseModel):
     by_name: dict[str, Card] = {}
 
 
+class Payment(BaseModel):
+    model_config = ConfigDict(populate_by_name=True)
+
+    card_number: str = Field("", alias="cardNumber", json_schema_extra=SECRET)
+    pin: str = Field("", validation_alias="PIN", json_schema_extra=SECRET)
+    token: str = Field("", validation_alias=AliasChoices("key", AliasPath("login", "token")), json_schema_extra=SECRET)
+    code: str = Field("", serialization_alias="CODE", json_schema_extra=SECRET)
+    dotted: str = Field("", alias="card.code", json_schema_extra=SECRET)
+    used_card: Card | None = Field(None, alias="usedCard")
+
+
+class Company(BaseModel):
+    name: str = ""
+    account: str = Field("", json_schema_extra=SECRET)
+    owners: list[Person] = []
+
+
+class Person(BaseModel):
+    name: str = ""
+    password: str = Field("", json_schema_extra=SECRET)
+    company: Company | None = None
+
+
 def test_secret_fields_are_found_in_every_shape_of_model() -> None:
-    assert secret_fields(Order) == ("token", "PIN", "card.number", "cards.number", "by_name.number")
+    assert secret_fields(Order) == ("token", "PIN", "pin", "card.number", "cards.number", "by_name.number")
     assert secret_fields(Card) == ("number",)
 
 
@@ -70,3 +97,63 @@ def test_no_error_repeats_a_secret() -> None:
         assert error.__cause__ is None
         assert error.__suppress_context__
     assert fault_of.__doc__
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"cardNumber": "4111"},
+        {"card_number": "4111"},
+        {"PIN": "4111"},
+        {"pin": "4111"},
+        {"key": "4111"},
+        {"login": {"token": "4111"}},
+        {"token": "4111"},
+        {"code": "4111"},
+        {"CODE": "4111"},
+        {"card.code": "4111"},
+        {"dotted": "4111"},
+        {"usedCard": {"number": "4111"}},
+        {"used_card": {"number": "4111"}},
+    ],
+)
+def test_a_secret_is_masked_by_whichever_name_it_was_given(payload: dict[str, Any]) -> None:
+    Payment.model_validate(payload)
+    event = new_event("a.b", payload, now_ms=1, headers={SECRET_HEADER: ",".join(secret_fields(Payment))})
+    for shown in (masked_payload(Payment, payload), shown_payload(event)):
+        assert "4111" not in str(shown)
+        assert MASK in str(shown)
+
+
+def test_a_model_that_holds_itself_is_masked_however_deep() -> None:
+    payload = {"id": 1, "card": {"number": "n1", "backup": {"number": "n2", "backup": {"number": "n3", "holder": "h"}}}}
+    assert masked_payload(Order, payload) == {
+        "id": 1,
+        "card": {"number": MASK, "backup": {"number": MASK, "backup": {"number": MASK, "holder": "h"}}},
+    }
+
+
+def test_models_that_hold_each_other_are_masked_however_deep() -> None:
+    assert secret_fields(Person) == ("password", "company.account")
+    assert secret_fields(Company) == ("account", "owners.password")
+    inner = {"name": "c", "account": "a", "owners": [{"name": "n", "password": "p", "company": None}]}
+    payload = {"password": "p", "company": {"account": "a", "owners": [{"password": "p", "company": inner}]}}
+    shown = {"name": "c", "account": MASK, "owners": [{"name": "n", "password": MASK, "company": None}]}
+    assert masked_payload(Person, payload) == {
+        "password": MASK,
+        "company": {"account": MASK, "owners": [{"password": MASK, "company": shown}]},
+    }
+
+
+def test_the_names_of_many_secrets_fit_a_header_and_still_mask_them_all() -> None:
+    config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+    secrets: dict[str, Any] = {f"secret_number_{at}": (str, Field("", json_schema_extra=SECRET)) for at in range(20)}
+    model = create_model("Innermost", __config__=config, **secrets)
+    payload: dict[str, Any] = dict.fromkeys(secrets, "4111") | {to_camel(name): "4111" for name in secrets}
+    for level in range(6):
+        name = f"holder_of_level_{level}"
+        model = create_model(f"Level{level}", __config__=config, **{name: (model, ...)})
+        payload = {name if level % 2 else to_camel(name): payload}
+    names = secret_fields(model)
+    assert len(",".join(names)) <= LONGEST_HEADER / 2
+    assert "4111" not in str(masked_payload(model, payload))
