@@ -57,6 +57,9 @@ def export_types(modules: Modules = None, debug: Debug = False) -> None:
 def compare_types(older: Older, modules: Modules = None, as_json: AsJson = False, debug: Debug = False) -> None:
     """Say what changed since FILE was exported; end with 1 if something of it breaks publishers or handlers.
 
+    What breaks is a type or field that is gone, a new required field, another kind of value, less that is allowed, or a
+    difference that cannot be judged; so it is for what lies deeper, in lists, dictionaries and unions.
+
     A type whose version grew has announced that it breaks, and does not count.
     """
     with told_in_a_sentence(debug=debug):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, create_model
 
 from eventsys.model.schema_changes import SchemaChanges, SchemaSet, TypeSchema, compare
 
@@ -119,3 +121,93 @@ def test_a_break_that_a_new_version_announces_is_told_and_not_counted() -> None:
 
 def test_a_version_that_shrinks_breaks() -> None:
     assert compare(_set(Order, 2), _set(Order, 1)).is_breaking
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"] = "dog"
+
+
+Cat = create_model("Cat", kind=(Literal["cat"], "cat"), lives=(int, 9))
+OtherCat = create_model("Cat", kind=(Literal["cat"], "cat"), lives=(str, "9"))
+Forbidding = create_model("Address", __config__=ConfigDict(extra="forbid"), street=(str, ...))
+
+
+def field_changes(before: Any, after: Any) -> set[tuple[str, str, bool]]:
+    """Compare two models whose only field is of another type."""
+    older, newer = (create_model("Shape", field=(kind, ...)) for kind in (before, after))
+    found = compare(_set(older), _set(newer)).changes
+    return {(one.where.removeprefix("payload.field"), one.said, one.is_breaking) for one in found}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "where", "said"),
+    [
+        (str, UUID, "", "must be in the format 'uuid' now"),
+        (str | None, datetime | None, "", "must be in the format 'date-time' now"),
+        (date, datetime, "", "must be in the format 'date-time' now"),
+        (UUID, str, "", "need not be in the format 'uuid' now"),
+        (Any, str, "", "was anything and is string"),
+        (dict[str, int], dict[str, str], ".*", "was integer and is string"),
+        (dict[str, Any], dict[str, str], ".*", "was anything and is string"),
+        (dict[str, Address], dict[str, OtherAddress], ".*.city", "is new and required"),
+        (dict[str, int], dict[UUID, int], ".* as a key", "must be in the format 'uuid' now"),
+        (dict[Literal["a", "b"], int], dict[Literal["a"], int], ".* as a key", "lost values: b"),
+        (dict[Annotated[str, Field(pattern="a")], int], dict[Annotated[str, Field(pattern="a")], str], ".a",
+         "was integer and is string"),
+        (list[Any], list[int], "[]", "was anything and is integer"),
+        (tuple[int, str], tuple[int, int], "[1]", "was string and is integer"),
+        (tuple[Address, int], tuple[OtherAddress, int], "[0].city", "is new and required"),
+        (Address, Forbidding, "", "allows no other fields now"),
+        (str | int, UUID | int, "(string)", "must be in the format 'uuid' now"),
+        (list[int] | list[str], list[int] | list[float], "(array #2)[]", "was string and is number"),
+        (Cat | Dog, OtherCat | Dog, "(Cat).lives", "was integer and is string"),
+        (Cat | Dog | None, OtherCat | Dog | None, "(Cat).lives", "was integer and is string"),
+        (list[Cat | Dog], list[Cat], "[]", "was Cat or Dog and is object"),
+        (Annotated[Cat | Dog, Field(discriminator="kind")], Annotated[OtherCat | Dog, Field(discriminator="kind")],
+         "(Cat).lives", "was integer and is string"),
+        (Cat | Dog, Annotated[Cat | Dog, Field(discriminator="kind")], "", "is told apart by kind now"),
+        (Literal[1, "a"], Literal["1", "a"], "", "lost values: 1"),
+        (list[str], set[str], "", "changed otherwise"),
+        (int, Annotated[int, Field(multiple_of=2)], "", "changed otherwise"),
+        (str, Annotated[str, Field(json_schema_extra={"not": {"const": "a"}})], "", "changed otherwise"),
+    ],
+)  # fmt: skip
+def test_what_breaks_is_found_however_deep_and_in_whichever_words(
+    before: Any, after: Any, where: str, said: str
+) -> None:
+    assert (where, said, True) in field_changes(before, after)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (Cat | Dog, Dog | Cat),
+        (dict[str, Cat | Dog], dict[str, Dog | Cat]),
+        (Forbidding, Address),
+        (str, SecretStr),
+        (str, Annotated[str, Field(description="a name", examples=["b"], json_schema_extra={"secret": True})]),
+        (Annotated[int, Field(ge=1, le=9)], Annotated[int, Field(ge=0)]),
+        (Annotated[str, Field(pattern="a")], str),
+        (Literal["a"], Literal["a", "b"]),
+        (Literal["a"], str),
+        (Any, Any | None),
+        (tuple[int, str], tuple[int, str]),
+    ],
+)
+def test_what_allows_no_less_breaks_nothing(before: Any, after: Any) -> None:
+    assert not [one for one in field_changes(before, after) if one[2]]
+
+
+def _tree(kind: Any) -> type[BaseModel]:
+    class Tree(BaseModel):
+        weight: kind
+        left: Tree | None = None
+        right: Tree | None = None
+
+    return Tree
+
+
+def test_models_that_hold_themselves_are_compared_once() -> None:
+    assert compare(_set(_tree(int)), _set(_tree(int))).changes == []
+    found = compare(_set(_tree(int)), _set(_tree(str))).changes
+    assert [(one.where, one.said) for one in found] == [("payload.weight", "was integer and is string")]
