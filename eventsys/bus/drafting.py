@@ -229,7 +229,8 @@ class Drafter:
         check_event(event)
         self._catalog.check_payload(event.type, event.payload)
         if secrets := self._secrets_of(event.type, event.payload):
-            event = event.model_copy(update={"headers": {**event.headers, SECRET_HEADER: ",".join(secrets)}})
+            named = _with_secrets(event.headers, secrets)
+            event = event.model_copy(update={"headers": {**event.headers, SECRET_HEADER: named}})
         event = self._placed(event)
         written = encode_payload(event.payload, max_bytes=self._max_bytes, max_depth=self._max_levels)
         return self._draft(event, encode_event(event, written, cipher=self._cipher), self._window_ms)
@@ -318,7 +319,11 @@ def _headers(given: Mapping[str, str] | None, chain: Chain, secrets: tuple[str, 
         return None if given is None else dict(given)
     headers = {**more, **(given or {})}
     if secrets:
-        # What is given can name more, and takes nothing away.
-        named = filter(None, str(headers.get(SECRET_HEADER, "")).split(","))
-        headers[SECRET_HEADER] = ",".join(dict.fromkeys((*named, *secrets)))
+        headers[SECRET_HEADER] = _with_secrets(headers, secrets)
     return headers
+
+
+def _with_secrets(headers: Mapping[str, str], secrets: tuple[str, ...]) -> str:
+    """Return which fields are secret; what is given can name more, and takes nothing away."""
+    named = filter(None, str(headers.get(SECRET_HEADER, "")).split(","))
+    return ",".join(dict.fromkeys((*named, *secrets)))

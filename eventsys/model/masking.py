@@ -163,8 +163,7 @@ def _fields(model: type[BaseModel], seen: tuple[type[BaseModel], ...]) -> Iterab
     model.model_rebuild(raise_errors=False)  # it may name classes that were not known yet when it was made
     for name, field in model.model_fields.items():
         stored = _names(name, field)
-        extra = field.json_schema_extra
-        is_marked = isinstance(extra, Mapping) and extra.get("secret") is True
+        is_marked = _is_secret(field) or _holds_mark(field.annotation)
         kinds = list(_types_in(field.annotation))
         if is_marked or any(issubclass(kind, SecretStr | SecretBytes) for kind in kinds):
             yield from ((one,) for one in stored)
@@ -172,6 +171,19 @@ def _fields(model: type[BaseModel], seen: tuple[type[BaseModel], ...]) -> Iterab
         for kind in kinds:
             if issubclass(kind, BaseModel) and kind not in seen:
                 yield from ((one, *inner) for inner in _fields(kind, (*seen, kind)) for one in stored)
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    extra = field.json_schema_extra
+    return isinstance(extra, Mapping) and extra.get("secret") is True
+
+
+def _holds_mark(annotation: Any) -> bool:
+    """Say whether a part of a type is marked: `Annotated[str, Field(json_schema_extra={"secret": True})] | None`."""
+    marks = getattr(annotation, "__metadata__", ())
+    return any(isinstance(one, FieldInfo) and _is_secret(one) for one in marks) or any(
+        _holds_mark(part) for part in typing.get_args(annotation)
+    )
 
 
 def _names(name: str, field: FieldInfo) -> list[str]:

@@ -45,6 +45,12 @@ class Payment(BaseModel):
     used_card: Card | None = Field(None, alias="usedCard")
 
 
+class Login(BaseModel):
+    password: Annotated[str, Field(json_schema_extra=SECRET)] | None = None
+    codes: list[Annotated[str, Field(json_schema_extra=SECRET)]] = []
+    user: str = ""
+
+
 class Company(BaseModel):
     name: str = ""
     account: str = Field("", json_schema_extra=SECRET)
@@ -157,3 +163,9 @@ def test_the_names_of_many_secrets_fit_a_header_and_still_mask_them_all() -> Non
     names = secret_fields(model)
     assert len(",".join(names)) <= LONGEST_HEADER / 2
     assert "4111" not in str(masked_payload(model, payload))
+
+
+def test_a_mark_within_a_type_counts_too() -> None:
+    assert secret_fields(Login) == ("password", "codes")
+    shown = masked_payload(Login, {"password": "p", "codes": ["1", "2"], "user": "ada"})
+    assert shown == {"password": MASK, "codes": MASK, "user": "ada"}

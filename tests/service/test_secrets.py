@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field
 from eventsys import Event, EventService, EventStatus
 from eventsys.errors import EventsysError
 from eventsys.model.masking import MASK, shown_payload
+from eventsys.model.texts import SECRET_HEADER
 from eventsys.runtime.exposition import prometheus_text
 from tests.service.test_encryption import everything_in
 from tests.support.entries import add_entry
@@ -168,3 +169,12 @@ def test_a_password_on_the_command_line_is_warned_of(url: str) -> None:
     assert done.returncode in (1, 2)
     assert "can be seen in the list of processes" in done.stderr
     assert PASSWORD not in done.stderr + done.stdout
+
+
+def test_an_event_that_names_more_secrets_than_its_model_keeps_them(events: EventService) -> None:
+    events.type("payment.made", Payment)
+    headers = {SECRET_HEADER: "note"}
+    made = Event(
+        id="mine", type="payment.made", payload={"card": CANARY, "amount": 1}, time=datetime.now(UTC), headers=headers
+    )
+    assert events.publish(made).headers[SECRET_HEADER].split(",") == ["note", "card"]
