@@ -15,6 +15,7 @@ from eventsys.broker.worker import Worker
 from eventsys.clock import to_ms
 from eventsys.testing import EventHarness
 from tests.support.services import Services
+from tests.support.trimming import HOUR, retention_of, trim_all
 from tests.support.waiting import eventually
 
 Work = Callable[..., Any]
@@ -104,6 +105,27 @@ def test_backlog_and_oldest_waiting_are_as_of_now(events: EventService, monkeypa
     assert (types["client.seen"].backlog, types["client.seen"].pending_events) == (3, 3)
     assert types["client.seen"].oldest_waiting == timedelta(seconds=90)
     assert events.get_metrics().oldest_waiting == timedelta(seconds=90)
+
+
+@pytest.mark.redis62
+def test_what_waits_for_longer_than_the_history_lasts_is_the_oldest_still(
+    events: EventService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, now_ms = events.broker.clock, events.broker.clock.now_ms()
+    monkeypatch.setattr(clock, "now_ms", lambda: now_ms)
+    events.subscribe("client.*", _nothing, name="held")
+    events.subscriptions.pause("held")
+    events.publish("client.seen", {})
+    _dispatch(events)
+    later_ms = now_ms + 72 * HOUR
+    monkeypatch.setattr(clock, "now_ms", lambda: later_ms)
+    assert trim_all(retention_of(events), later_ms) == 1
+    events.publish("client.seen", {})
+    events.bus.system.warn("rates:late", "the rates are two hours old; ask the bank")
+    assert events.bus.system.flush(60)
+    assert events.get_metrics(by="type")["client.seen"].oldest_waiting == timedelta(days=3)
+    assert events.get_metrics(by="subscription")["held"].oldest_waiting == timedelta(days=3)
+    assert events.get_metrics().oldest_waiting == timedelta(days=3)
 
 
 def test_what_the_system_says_of_itself_is_not_the_oldest_that_waits(

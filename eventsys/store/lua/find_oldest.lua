@@ -31,20 +31,31 @@ local function is_open(lines)
   return letter == "@" or letter == "f" or letter == "r"
 end
 
+-- What the log has let go is kept in the record until it ends.
+local function type_of(log, envelope)
+  local home, entry = string.match(log or "", "^(%w+):(.+)$")
+  local found = home and redis.call("XRANGE", prefix .. ":log:" .. home, entry, entry)[1]
+  envelope = found and found[2][2] or envelope
+  -- A quotation mark inside a text is escaped, so this can only be the field.
+  return envelope and string.match(envelope, '"type":"([^"]+)"')
+end
+
 local waiting = redis.call("ZRANGE", prefix .. ":pending", place, place + limit - 1, "WITHSCORES")
 for at = 1, #waiting, 2 do
   local stored_ms = waiting[at + 1]
   local record = redis.call("HGETALL", prefix .. ":event:" .. waiting[at])
+  local log, envelope
   for field = 1, #record, 2 do
-    if record[field] == "log" then
-      local home, entry = string.match(record[field + 1], "^(%w+):(.+)$")
-      local found = redis.call("XRANGE", prefix .. ":log:" .. home, entry, entry)[1]
-      -- A quotation mark inside a text is escaped, so this can only be the field.
-      local event_type = found and string.match(found[2][2], '"type":"([^"]+)"')
-      if event_type then note(types, event_type, stored_ms) end
-    elseif string.match(record[field], "^%d+$") and is_open(record[field + 1]) then
-      note(numbers, record[field], stored_ms)
+    local name, value = record[field], record[field + 1]
+    if name == "log" then
+      log = value
+    elseif name == "envelope" then
+      envelope = value
+    elseif string.match(name, "^%d+$") and is_open(value) then
+      note(numbers, name, stored_ms)
     end
   end
+  local event_type = type_of(log, envelope)
+  if event_type then note(types, event_type, stored_ms) end
 end
 return { #waiting / 2, types, numbers }
