@@ -16,7 +16,7 @@ class QueueState(BaseModel):
 
     name: str
     waiting: int = Field(ge=0)
-    """Messages that no process has fetched; at least so many where `is_exact` is false."""
+    """Messages that no process has fetched, or that were handed back; at least so many where `is_exact` is false."""
     running: int = Field(ge=0)
     """Messages that a process holds: fetched, handled now, or not committed yet."""
     suspects: int = Field(default=0, ge=0)
@@ -24,11 +24,16 @@ class QueueState(BaseModel):
     delayed: int = Field(default=0, ge=0)
     """Its messages in the delayed store: retries, and what was sent with a delay."""
     oldest_waiting: timedelta | None = None
-    """For how long the oldest one waits; None when none does."""
+    """How long ago the oldest message that waits was added, suspects among them; None when none waits."""
     readers: list[str] = Field(default_factory=list)
     """The living processes that read it."""
     is_paused: bool = False
     is_exact: bool = True
+
+    @property
+    def unclaimed(self) -> int:
+        """Messages that wait for a process, suspects among them."""
+        return self.waiting + self.suspects
 
 
 class Displaced(BaseModel):

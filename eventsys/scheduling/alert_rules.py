@@ -121,13 +121,13 @@ def _no_worker(settings: AlertSettings, figures: Figures) -> Iterator[Finding]:
     limit = settings.no_worker
     for queue in figures.queues:
         waits = queue.oldest_waiting
-        if limit is None or queue.readers or not queue.waiting or waits is None or waits < limit:
+        if limit is None or queue.readers or not queue.unclaimed or waits is None or waits < limit:
             continue
         yield Finding(
             "no_worker", queue.name,
-            f"{queue.waiting} messages wait in queue {queue.name}, and no worker reads it; start one that does",
+            f"{queue.unclaimed} messages wait in queue {queue.name}, and no worker reads it; start one that does",
             is_error=True,
-            details={"queue": queue.name, "waiting": queue.waiting, "oldest_s": _seconds(waits)},
+            details={"queue": queue.name, "waiting": queue.unclaimed, "oldest_s": _seconds(waits)},
         )  # fmt: skip
 
 

@@ -149,17 +149,17 @@ class MachineryLook:
         return facts, by_queue
 
     def _oldest_waiting(self, lanes: Mapping[str, Sequence[_Lane]]) -> dict[str, timedelta | None]:
-        firsts = self._pipeline(
-            [("XRANGE", lane.key, lane.unread_from, "+", "COUNT", 1) for own in lanes.values() for lane in own]
-        )
+        asked = [(name, command) for name, own in lanes.items() for lane in own for command in _first_commands(lane)]
+        replies = self._pipeline([command for _, command in asked])
+        stored: dict[str, list[int]] = {name: [] for name in lanes}
+        for (name, _), reply in zip(asked, replies, strict=True):
+            if _is_entries(reply):
+                stored[name].append(int(reply[0][0].partition(b"-")[0]))
         now_ms = self._clock.now_ms()
-        found: dict[str, timedelta | None] = {}
-        for number, name in enumerate(lanes):
-            stored = [
-                int(one[0][0].partition(b"-")[0]) for one in firsts[4 * number : 4 * number + 4] if _is_entries(one)
-            ]
-            found[name] = timedelta(milliseconds=max(0, now_ms - min(stored))) if stored else None
-        return found
+        return {
+            name: timedelta(milliseconds=max(0, now_ms - min(found))) if found else None
+            for name, found in stored.items()
+        }
 
     def _process(self, name: str, facts: Mapping[str, str], held: int) -> WorkerProcess:
         left_ms = self._heads.lease_ends[name] - self._clock.real_ms()
@@ -218,6 +218,15 @@ class MachineryLook:
 
 def _lane_commands(key: str) -> list[tuple[str, ...]]:
     return [("XPENDING", key, GROUP), ("XINFO", "GROUPS", key), ("XLEN", key)]
+
+
+def _first_commands(lane: _Lane) -> list[tuple[Any, ...]]:
+    """Return what asks for the first entry nobody has fetched, and the first of what waits to be given again."""
+    holders = [name for name, _ in lane.holders if name in {RETURNED, SUSPECTS}]
+    return [
+        ("XRANGE", lane.key, lane.unread_from, "+", "COUNT", 1),
+        *(("XPENDING", lane.key, GROUP, "-", "+", 1, name) for name in holders),
+    ]
 
 
 def _consumers(reply: Any) -> list[tuple[str, int]]:

@@ -14,12 +14,13 @@ from pathlib import Path
 import dramatiq
 import pytest
 import redis
+from dramatiq import Message
 
 from eventsys import Event, EventService
 from eventsys.broker.worker import Worker
 from eventsys.model.diagnosis import Severity
 from eventsys.model.subscription import SubscriptionState
-from eventsys.store.keys import LOG_QUEUE
+from eventsys.store.keys import GROUP, LOG_QUEUE, SUSPECTS
 from tests.runtime.findings import finding
 from tests.support.services import Services
 from tests.support.waiting import eventually
@@ -156,6 +157,16 @@ def test_messages_of_plain_actors_on_a_queue_without_a_consumer_are_a_problem(
     assert found.severity is Severity.PROBLEM
     assert found.said == "1 message waits on queue tidying and no process reads it"
     assert "--queues tidying" in (found.remedy or "")
+
+
+def test_suspects_on_a_queue_that_no_process_reads_are_a_problem(events: EventService) -> None:
+    link, lane = events.broker.link, events.broker.keys.lane("plain", 5)
+    events.broker.enqueue(Message(queue_name="plain", actor_name="note", args=(), kwargs={}, options={}))
+    link.call("XGROUP", "CREATE", lane, GROUP, "0", "MKSTREAM")
+    link.call("XREADGROUP", "GROUP", GROUP, SUSPECTS, "STREAMS", lane, ">")
+    found = finding(events, "queue.readers")
+    assert found.severity is Severity.PROBLEM
+    assert found.said == "1 message waits on queue plain and no process reads it"
 
 
 APPLICATION = """

@@ -13,9 +13,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from dramatiq import Message
 
 from eventsys import Event, EventFilter, EventService, Reject, SettingsError
 from eventsys.scheduling.webhook import WebhookError, masked
+from eventsys.store.keys import GROUP, RETURNED, SUSPECTS
 from tests.support.services import Services
 from tests.support.waiting import eventually
 
@@ -140,6 +142,27 @@ def test_messages_that_no_worker_reads_are_an_error(
     eventually(lambda: events.get_metrics().delivered_events == 1)
     judge(events)
     assert [one for one in told(events) if one[1] == "no_worker"][-1] == ("system.error", "no_worker", True)
+
+
+@pytest.mark.redis62
+@pytest.mark.parametrize("holder", [RETURNED, SUSPECTS])
+def test_messages_that_a_process_held_before_are_told_of_too_when_no_worker_reads_them(
+    make: Callable[..., EventService], monkeypatch: pytest.MonkeyPatch, holder: str
+) -> None:
+    events = make(no_worker="1m")
+    link, lane = events.broker.link, events.broker.keys.lane("plain", 5)
+    for _ in range(10):
+        events.broker.enqueue(Message(queue_name="plain", actor_name="note", args=(), kwargs={}, options={}))
+    link.call("XGROUP", "CREATE", lane, GROUP, "0", "MKSTREAM")
+    link.call("XREADGROUP", "GROUP", GROUP, holder, "STREAMS", lane, ">")
+    assert judge(events) == [0]
+    ahead(events, monkeypatch, timedelta(minutes=2))
+    assert judge(events) == [1]
+    [alert] = events.alerts.active()
+    assert (alert.key, alert.details["waiting"]) == ("no_worker:plain", 10)
+    [oldest] = [one.oldest_waiting for one in events.machinery.queues() if one.name == "plain"]
+    assert oldest is not None
+    assert oldest >= timedelta(minutes=2)
 
 
 def test_what_is_not_let_go_in_time_is_an_error(

@@ -55,19 +55,20 @@ def _queues(patient: Patient) -> Iterator[Finding]:
                 f"{name} is paused by hand; {many(state.waiting, 'message waits', 'messages wait')}",
                 f"let processes read it again: eventsys queue resume {state.name}",
             )
-        elif state.waiting and not state.readers:
+        elif state.unclaimed and not state.readers:
             found = True
             yield problem(
                 "queue.readers",
-                f"{many(state.waiting, 'message waits', 'messages wait')} on {name} and no process reads it",
+                f"{many(state.unclaimed, 'message waits', 'messages wait')} on {name} and no process reads it",
                 _reader_of(state.name),
             )
-        elif state.oldest_waiting is not None and state.oldest_waiting > LONG_WAIT:
+        # Suspects alone are no backlog: they are as old as their handlers took long.
+        elif state.waiting and state.oldest_waiting is not None and state.oldest_waiting > LONG_WAIT:
             found = True
             threads = patient.events.settings.bus.worker_count
             yield warning(
                 "queue.backlog",
-                f"{many(state.waiting, 'message waits', 'messages wait')} on {name}, the oldest for"
+                f"{many(state.unclaimed, 'message waits', 'messages wait')} on {name}, the oldest for"
                 f" {_seconds(state.oldest_waiting)}"
                 f"{_slowest(patient, state.name)}",
                 "the workers do not keep up: start more of them (--processes), give each more threads where handlers"
