@@ -6,7 +6,7 @@ import os
 
 
 def usable_processors() -> int:
-    """Return how many processors this process may use; in a container that is often fewer than the machine has."""
+    """Return how many processors this process may run on; a quota of their time, as of a container, is not counted."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

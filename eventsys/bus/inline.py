@@ -157,6 +157,9 @@ class InlineHandlers:
             if error.may_have_run:
                 self._note_strays()
             raise unavailable(draft, error) from error
+        except BaseException:  # Ctrl-C, after it was sent perhaps
+            self._note_strays()
+            raise
         leased = [value.decode() for value in result[2:]] if result[0] == b"stored" else []
         if is_repeated and own_result(draft.step, result)[0] == b"stored" and result[0] != b"stored":
             # Stored by the try whose reply was lost: what it leased is found by its content.

@@ -31,6 +31,9 @@ MASK = "**********"
 #: The option of a plain message that names which of its arguments are secret.
 SECRET_OPTION = "secret_fields"  # noqa: S105 - the name of an option
 
+#: The way to a field: its name, behind those of the fields that its model stands in.
+_Path = tuple[str, ...]
+
 # The header has room for the names of two models: the one of the payload, and the one registered for its type.
 _LONGEST_NAMES = LONGEST_HEADER // 2
 
@@ -43,10 +46,14 @@ def secret_fields(model: type[BaseModel]) -> tuple[str, ...]:
     model holds of its own class, since a name means whatever lies deeper too. Names too long for a header are left with
     their last part, which means that field wherever it stands.
     """
-    paths = tuple(_fields(model, (model,)))
-    names = dict.fromkeys(".".join(path) for path in paths)
-    if len(",".join(names)) > _LONGEST_NAMES:
-        names = dict.fromkeys(path[-1] for path in paths)
+    names: dict[str, None] = {}
+    length = 0
+    for path in _fields(model, (model,)):
+        name = ".".join(path)
+        length += 0 if name in names else len(name) + 1
+        names[name] = None
+        if length > _LONGEST_NAMES:
+            return tuple(dict.fromkeys(path[-1] for path in _last_parts(model, set())))
     return tuple(names)
 
 
@@ -60,9 +67,8 @@ def masked_payload(secrets: type[BaseModel] | Iterable[str] | None, payload: Any
     if secrets is None:
         return payload
     names = secret_fields(secrets) if isinstance(secrets, type) else secrets
-    for name in names:
-        payload = _masked(payload, tuple(name.split(".")))
-    return payload
+    paths = frozenset(tuple(name.split(".")) for name in names)
+    return _masked(payload, paths) if paths else payload
 
 
 def masked_arguments(secrets: Iterable[str] | None, arguments: Sequence[Any]) -> tuple[Any, ...]:
@@ -159,7 +165,7 @@ def has_secrets(model: Any) -> bool:
     return isinstance(model, type) and issubclass(model, BaseModel) and bool(secret_fields(model))
 
 
-def _fields(model: type[BaseModel], seen: tuple[type[BaseModel], ...]) -> Iterable[tuple[str, ...]]:
+def _fields(model: type[BaseModel], seen: tuple[type[BaseModel], ...]) -> Iterable[_Path]:
     model.model_rebuild(raise_errors=False)  # it may name classes that were not known yet when it was made
     for name, field in model.model_fields.items():
         stored = _names(name, field)
@@ -171,6 +177,20 @@ def _fields(model: type[BaseModel], seen: tuple[type[BaseModel], ...]) -> Iterab
         for kind in kinds:
             if issubclass(kind, BaseModel) and kind not in seen:
                 yield from ((one, *inner) for inner in _fields(kind, (*seen, kind)) for one in stored)
+
+
+def _last_parts(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterable[_Path]:
+    """Give the secret fields of a model and of those in it, each model once: where there are more ways than fit."""
+    seen.add(model)
+    yield from _fields(model, (model, *_models_in(model)))
+    for kind in _models_in(model):
+        if kind not in seen:
+            yield from _last_parts(kind, seen)
+
+
+def _models_in(model: type[BaseModel]) -> list[type[BaseModel]]:
+    kinds = [kind for field in model.model_fields.values() for kind in _types_in(field.annotation)]
+    return [kind for kind in kinds if issubclass(kind, BaseModel)]
 
 
 def _is_secret(field: FieldInfo) -> bool:
@@ -206,23 +226,22 @@ def _types_in(annotation: Any) -> Iterable[type]:
         yield from _types_in(part)
 
 
-def _masked(value: Any, path: tuple[str, ...]) -> Any:
-    """Put asterisks at the end of a path, whatever lies between two parts of it: a model may hold another of its class.
+def _masked(value: Any, paths: frozenset[_Path]) -> Any:
+    """Put asterisks at the end of paths, whatever lies between two parts of one: a model may hold another of its class.
 
     Between them are keys of dictionaries too, which no field names.
     """
     if isinstance(value, list):
-        return [_masked(item, path) for item in value]
+        return [_masked(item, paths) if isinstance(item, dict | list) else item for item in value]
     if not isinstance(value, dict):
         return value
+    firsts = {path[0] for path in paths}
     shown = {}
     for key, item in value.items():
-        rest = _path_behind(str(key), path)
-        shown[key] = _masked(item, rest) if rest else (None if item is None else MASK)
+        parts = tuple(str(key).split("."))  # a key may have dots itself
+        if parts[0] not in firsts:
+            shown[key] = _masked(item, paths) if isinstance(item, dict | list) else item
+            continue
+        behind = {path[len(parts) :] for path in paths if path[: len(parts)] == parts}
+        shown[key] = (None if item is None else MASK) if () in behind else _masked(item, paths | behind)
     return shown
-
-
-def _path_behind(key: str, path: tuple[str, ...]) -> tuple[str, ...]:
-    """Return what is left of a path where it begins with a key, which may have dots itself; else all of it."""
-    parts = tuple(key.split("."))
-    return path[len(parts) :] if path[: len(parts)] == parts else path

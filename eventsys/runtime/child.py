@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from typing import Any, NamedTuple
 
 from eventsys.broker.begun_board import BegunBoard
@@ -60,16 +61,23 @@ class Child:
         self.has_started = False
         self.start_error: str | None = None
         self.born_at = time.monotonic()
-        self.report, report = os.pipe()
-        life, self._life = os.pipe()
-        self._board, self._begun = LimitBoard(), BegunBoard()
-        boards = (self._board.descriptor, self._begun.descriptor)
         self._heard = b""
         self.is_mute = False
-        os.set_blocking(self.report, False)
         command = [sys.executable, "-m", program.module, *program.arguments, *arguments]
-        command += ["--parent", str(os.getpid()), "--life", str(life), "--report", str(report)]
-        try:
+        with ExitStack() as own, ExitStack() as theirs:
+            self.report, report = os.pipe()
+            own.callback(os.close, self.report)
+            theirs.callback(os.close, report)
+            life, kept = os.pipe()
+            theirs.callback(os.close, life)
+            own.callback(os.close, kept)
+            self._board, self._begun = (
+                own.enter_context(closing(LimitBoard())),
+                own.enter_context(closing(BegunBoard())),
+            )
+            boards = (self._board.descriptor, self._begun.descriptor)
+            os.set_blocking(self.report, False)
+            command += ["--parent", str(os.getpid()), "--life", str(life), "--report", str(report)]
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
                 [*command, "--board", str(boards[0]), "--begun", str(boards[1])],
                 env=environ,
@@ -77,12 +85,7 @@ class Child:
                 # Ctrl-C in a terminal goes to the supervisor alone, which then tells its children.
                 start_new_session=True,
             )
-        except OSError:
-            self.close()
-            raise
-        finally:
-            os.close(life)
-            os.close(report)
+            self._open = own.pop_all()  # it runs; had it not been started, all would be closed
 
     @property
     def pid(self) -> int:
@@ -126,7 +129,4 @@ class Child:
 
     def close(self) -> None:
         """Close the pipes to it."""
-        os.close(self.report)
-        os.close(self._life)
-        self._board.close()
-        self._begun.close()
+        self._open.close()

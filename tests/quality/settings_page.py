@@ -21,7 +21,7 @@ Every setting is a keyword of `EventService` and a variable: `EventService(reten
 those of a group are `EventService(bus={"batch_size": 100})` and `EVENTSYS_BUS__BATCH_SIZE=100`. Keywords win over
 variables. `eventsys settings` shows what is in force here, and where it comes from. Durations are written `500ms`,
 `30s`, `10m`, `24h`, `7d`, or as a `timedelta`. What does not fit is refused with a sentence that names the setting; a
-variable that is nearly one of these is warned of.
+variable that is nearly one of these is warned of. `REDIS_URL` is read where `EVENTSYS_REDIS_URL` is not set.
 
 This page is made from the settings themselves.
 """

@@ -72,7 +72,7 @@ local function take_over_replays(former)
   if (tonumber(of_former or "0") or 0) > (tonumber(own or "0") or 0) then
     redis.call("HSET", newest, name, of_former)
   end
-  redis.call("HDEL", newest, former)
+  -- The former name keeps its number: should it be declared anew, its replays are not those of before.
   for _, id in ipairs(redis.call("ZRANGE", prefix .. ":replays", 0, -1)) do
     local replay = prefix .. ":replay:" .. id
     if redis.call("HGET", replay, "subscription") == former then redis.call("HSET", replay, "subscription", name) end
