@@ -37,13 +37,14 @@ class _Walk(NamedTuple):
     older: Schema
     """Definitions that the older may refer to."""
     newer: Schema
-    seen: frozenset[tuple[str, str]] = frozenset()
-    """Names of definitions that are being compared; models may refer to themselves."""
+    compared: set[tuple[str, str]]
+    """Names of definitions that were met: what differs within them is said once, where it was met first."""
     depth: int = 0
 
     def into(self, names: tuple[str, str]) -> _Walk:
         """Return the way to what lies within these definitions."""
-        return self._replace(seen=self.seen | {names}, depth=self.depth + 1)
+        self.compared.add(names)
+        return self._replace(depth=self.depth + 1)
 
     def is_same(self, before: Any, after: Any) -> bool:
         """Say whether two are equal, with all they refer to."""
@@ -58,7 +59,7 @@ def differences(before: Schema, after: Schema, where: str) -> Iterator[Differenc
         after: The newer.
         where: The place of both.
     """
-    walk = _Walk(before.get("$defs", {}), after.get("$defs", {}))
+    walk = _Walk(before.get("$defs", {}), after.get("$defs", {}), set())
     yield from _differences(before, after, walk, where)
 
 
@@ -70,7 +71,7 @@ def _differences(before: Any, after: Any, walk: _Walk, where: str) -> Iterator[D
         return
     kinds = list(_kinds(before, after, where))
     yield from kinds
-    if all(names) and names in walk.seen:
+    if all(names) and names in walk.compared:
         return
     others = [*_values(before, after, where), *_texts(before, after, where), *_layout(before, after, where)]
     yield from others

@@ -10,6 +10,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, create_model
 
 from eventsys.model.schema_changes import SchemaChanges, SchemaSet, TypeSchema, compare
+from eventsys.model.schema_differences import differences
 
 
 class Address(BaseModel):
@@ -211,3 +212,15 @@ def test_models_that_hold_themselves_are_compared_once() -> None:
     assert compare(_set(_tree(int)), _set(_tree(int))).changes == []
     found = compare(_set(_tree(int)), _set(_tree(str))).changes
     assert [(one.where, one.said) for one in found] == [("payload.weight", "was integer and is string")]
+
+
+def test_many_models_that_all_refer_to_each_other_are_compared_in_a_moment() -> None:
+    def schema(kind: str) -> dict[str, Any]:
+        names = [f"M{number}" for number in range(12)]
+        fields = {name.lower(): {"$ref": f"#/$defs/{name}"} for name in names}
+        models = {name: {"type": "object", "properties": {"n": {"type": kind}, **fields}} for name in names}
+        return {"type": "object", "properties": fields, "$defs": models}
+
+    found = list(differences(schema("integer"), schema("string"), ""))
+    assert len(found) == 12
+    assert all(breaks for _, _, breaks in found)
