@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from eventsys.broker.begun_board import BegunBoard
@@ -51,6 +52,7 @@ class Child:
         born_at: When it was started, on the monotonic clock.
         presence: The name under which it holds messages, once it has said so.
         has_started: Whether it has begun to work.
+        is_leaving: Whether it is about to end its lease itself.
         is_mute: Whether it has closed its end of the pipe, and will say nothing more.
         start_error: Why it could not start, if it has said so.
     """
@@ -58,7 +60,7 @@ class Child:
     def __init__(self, arguments: Sequence[str], environ: Mapping[str, str], program: Program = PLAIN) -> None:
         self.program = program
         self.presence: str | None = None
-        self.has_started = False
+        self.has_started = self.is_leaving = False
         self.start_error: str | None = None
         self.born_at = time.monotonic()
         self._heard = b""
@@ -106,6 +108,14 @@ class Child:
     def exit_code(self) -> int | None:
         """Return its exit code, or None while it lives; a signal's number is negative."""
         return self._process.poll()
+
+    def is_stopped(self) -> bool:
+        """Say whether somebody has stopped it, as a debugger does: it does nothing until it is told to go on."""
+        try:
+            said = Path(f"/proc/{self.pid}/stat").read_text()
+        except OSError:
+            return False  # it is gone, or this system does not tell
+        return said.rpartition(")")[2].split()[0] in {"T", "t"}
 
     def hard_limit(self) -> float:
         """Return when, on the monotonic clock, its next handler counts as stuck."""

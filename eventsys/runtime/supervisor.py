@@ -222,7 +222,9 @@ class Supervisor:
             code = child.exit_code()
             if code is not None:
                 self._bury(child, code)
-            elif time.monotonic() > child.hard_limit() + KILL_AFTER_S:
+                continue
+            self._see_to_lease(child)
+            if time.monotonic() > child.hard_limit() + KILL_AFTER_S:
                 logger.critical(
                     "process %d is stuck in a handler and cannot end itself; it is killed", child.pid,
                     extra={"action": "process_killed", "pid": child.pid},
@@ -232,7 +234,8 @@ class Supervisor:
     def _listen(self, child: Child) -> None:
         for said in child.hear():
             child.start_error = said.get("start_error", child.start_error)
-            if self._keeper is not None and child.presence is not None and ("leaving" in said or "presence" in said):
+            child.is_leaving = child.is_leaving or "leaving" in said
+            if self._keeper is not None and child.presence is not None and (child.is_leaving or "presence" in said):
                 # It is about to end its lease itself, or goes on under another name.
                 self._keeper.let_go(child.presence)
             if "started" in said:
@@ -242,6 +245,15 @@ class Supervisor:
                 if self._keeper is None:
                     self._keeper = LeaseKeeper(said["url"], said["bus"], Lease(*said["lease"]))
                 self._keeper.keep(said["presence"])
+
+    def _see_to_lease(self, child: Child) -> None:
+        """Renew the lease of a process that may be busy; one that is stopped does nothing, and others take over."""
+        if self._keeper is None or child.presence is None or child.is_leaving:
+            return
+        if child.is_stopped():
+            self._keeper.let_go(child.presence)
+        else:
+            self._keeper.keep(child.presence)
 
     def _bury(self, child: Child, code: int) -> None:
         self._listen(child)

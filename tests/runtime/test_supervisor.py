@@ -211,6 +211,25 @@ def test_a_handler_that_holds_the_interpreter_for_longer_than_a_lease_keeps_its_
     assert supervised.end() == 0
 
 
+def test_what_a_stopped_process_holds_is_taken_over_when_its_lease_ends(
+    supervise: Callable[..., Supervised], events: EventService, redis_client: redis.Redis
+) -> None:
+    """It lives, and does nothing until somebody lets it go on."""
+    supervised = supervise(2, application=APPLICATION + SHORT_LEASE)
+    supervised.pid_from("started")
+    supervised.pid_from("started")
+    waiting = events.publish("wait")
+    stopped = supervised.pid_from("waiting")
+    os.kill(stopped, signal.SIGSTOP)
+    try:
+        assert supervised.pid_from("waiting") != stopped
+        redis_client.rpush("go on", 1, 2)  # who is stopped stands in line for one of them, too
+        assert events.wait(waiting.id, "60s").status == "delivered"
+    finally:
+        os.kill(stopped, signal.SIGCONT)
+    assert supervised.end() == 0
+
+
 def test_where_the_system_starts_no_process_the_others_work_on_until_it_does(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
