@@ -38,13 +38,13 @@ PLAIN = Program()
 class Child:
     """A running worker process, and the pipes to it.
 
-    Raises:
-        OSError: If the system starts no process now.
-
     Args:
         arguments: Those of a worker process.
         environ: Its environment.
         program: What it runs.
+
+    Raises:
+        OSError: If the system starts no process now; nothing is left open.
 
     Attributes:
         program: What it runs.

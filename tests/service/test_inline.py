@@ -147,6 +147,27 @@ def test_what_an_interrupted_publish_cannot_give_away_is_given_away_when_redis_a
     assert [one.status for one in events.wait("mine").deliveries] == [DeliveryStatus.DEAD, DeliveryStatus.SUCCEEDED]
 
 
+def test_a_publish_interrupted_before_it_hears_what_it_leased_leaves_that_to_the_workers(
+    events: EventService, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    events.on("a.b", name="inline", async_=False)(lambda event: seen.append(event.id))
+    services.work(events)
+    publish = events.bus.inline._publish_and_dispatch
+
+    def interrupted(draft: Any) -> Any:
+        publish(draft)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(events.bus.inline, "_publish_and_dispatch", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            events.publish("a.b", {}, id="mine")
+    events.bus.tending.make_round()
+    assert events.wait("mine", "20s").status is EventStatus.DELIVERED
+    assert seen == ["mine"]
+
+
 @pytest.mark.parametrize("is_back", [False, True], ids=["before its thread is back", "when its thread is back"])
 def test_a_publish_cancelled_while_its_event_is_stored_leaves_its_handlers_to_the_workers(
     events: EventService, services: Services, monkeypatch: pytest.MonkeyPatch, is_back: bool
