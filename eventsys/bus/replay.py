@@ -138,7 +138,10 @@ class Replays:
         backfill: bool = False,
         longest_s: float | None = None,
     ) -> ReplayCount:
-        """Count what a replay would give, without giving anything; it reads all of the history that may fit.
+        """Count what a replay would give, without giving or declaring anything; it reads all history that may fit.
+
+        It goes by the subscription as Redis has it, not by what this process declares: who only looks may be of an
+        older version than those that work.
 
         Args:
             subscription: Its name.
@@ -151,7 +154,6 @@ class Replays:
             NotFoundError: If there is no subscription of this name.
         """
         interval_ms = interval_of_rate(rate)
-        self._prepare()
         row = self._subscription(subscription)
         by_type: dict[str, int] = {}
         ends: list[Place] = []

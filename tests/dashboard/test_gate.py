@@ -13,6 +13,7 @@ from eventsys import EventService
 from eventsys.dashboard import dashboard
 from tests.dashboard.conftest import HOME, JSON, TOKEN, VIEWER_TOKEN, client_of
 from tests.dashboard.routes import CHANGES, LOOKS, ROUTES
+from tests.support.services import Services
 
 ELSEWHERE = "192.0.2.7"
 OPEN = ("GET", "/healthz")
@@ -65,6 +66,23 @@ def test_a_viewer_changes_nothing(guarded: Any, method: str, path: str) -> None:
 def test_a_read_only_dashboard_changes_nothing(events: EventService, method: str, path: str) -> None:
     app = dashboard(events, token=TOKEN, read_only=True)
     assert client_of(app, token=TOKEN).request(method, path, headers=JSON, content=b"{}").status_code == 403
+
+
+def test_who_only_looks_declares_nothing(services: Services) -> None:
+    """A dashboard of an older version gave the subscriptions of the whole bus their former patterns and options."""
+    bus = services.make()
+    bus.on("mail.*", name="mail", max_retries=7)(lambda event: None)
+    bus.bus.prepare()
+    before = bus.subscriptions.get("mail").subscription
+
+    older = services.make(name=bus.settings.name)
+    older.on("post.*", name="mail")(lambda event: None)
+    older.on("mail.sent", name="gone")(lambda event: None)
+    looking = client_of(dashboard(older, token=TOKEN, read_only=True), token=TOKEN)
+    for path in (*(path for _, path in LOOKS), "/subscriptions/mail"):
+        looking.get(path)
+    assert looking.get("/replays/confirm?subscription=mail").status_code == 200
+    assert [one.subscription for one in bus.subscriptions.list()] == [before]
 
 
 @pytest.mark.parametrize(("method", "path"), CHANGES)
