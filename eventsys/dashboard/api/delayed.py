@@ -16,12 +16,9 @@ from eventsys.dashboard.calendar import month_of
 from eventsys.dashboard.changes import Desk
 from eventsys.dashboard.context import Bus, Changes
 from eventsys.model.event import DelayedEvent, DeliveryRecord, WaitingRetry
-from eventsys.model.queries import EventFilter, Page
+from eventsys.model.queries import MOST_IDS, EventFilter, Page
 
 delayed = APIRouter(prefix="/delayed", tags=["delayed events"])
-
-#: Ids that one request may name.
-MOST_IDS = 1_000
 
 AnEvent = DelayedEvent[dict[str, Any]]
 
