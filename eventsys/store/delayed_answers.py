@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from eventsys.errors import AlreadyFiredError, NotFoundError
+from eventsys.errors import AlreadyFiredError, InvalidEventError, NotFoundError
 from eventsys.model.event import DelayedEvent, Event, EventRecord
 from eventsys.model.queries import EventFilter, Page, page_of
 from eventsys.model.status import EventStatus
@@ -60,7 +60,15 @@ def list_ended(
     history: History,
     get_events: Callable[[list[str]], list[EventRecord[Any]]],
 ) -> Page[DelayedEvent[Any]]:
-    """Return a page of the delayed events that ended with the wanted status, by due time, among the newest 10,000."""
+    """Return a page of the delayed events that ended with the wanted status, by due time, among the newest 10,000.
+
+    Raises:
+        InvalidEventError: If a cursor is given: this list goes on by page.
+    """
+    if wanted.cursor is not None:
+        raise InvalidEventError(
+            "a list of delayed events that ended goes on by page; its pages give no cursor, so leave it out"
+        )
     ids, is_exact = _newest(history, wanted)
     replies = link.pipeline([("HGET", keys.record(one), "due_ms") for one in ids]) if ids else []
     due = [None if isinstance(reply, Exception) else whole_number(reply) for reply in replies]

@@ -9,10 +9,12 @@ from itertools import islice
 from typing import Any
 
 from eventsys.clock import first_ms, from_ms, last_ms
+from eventsys.errors import InvalidEventError
 from eventsys.model.envelope import EventHeader, decode_header, shown_event
 from eventsys.model.event import DelayedEvent, WaitingRetry
 from eventsys.model.patterns import pattern_matches
 from eventsys.model.queries import EventFilter, Page, page_of
+from eventsys.model.status import EventStatus
 from eventsys.store.delayed_entries import (
     Entry,
     Position,
@@ -48,6 +50,9 @@ def list_delayed(link: Link, keys: Keys, wanted: EventFilter, waiting: int) -> P
         keys: The keys of the bus.
         wanted: Types, sources, priority, correlation, text; the times are due times. The soonest due is always first.
         waiting: How many delayed events there are.
+
+    Raises:
+        InvalidEventError: If it has a condition that says nothing of what waits, or the cursor is none of this list.
     """
     if wanted.ids:
         return _page_of_ids(link, keys, wanted)
@@ -84,6 +89,8 @@ def list_delayed(link: Link, keys: Keys, wanted: EventFilter, waiting: int) -> P
 
 def _page_of_ids(link: Link, keys: Keys, wanted: EventFilter) -> Page[DelayedEvent[Any]]:
     """Return a page of those events of given ids that wait and fit."""
+    if wanted.cursor is not None:
+        raise InvalidEventError("a list of given ids goes on by page; its pages give no cursor, so leave it out")
     low_ms, high_ms = _bounds(wanted)
     fits = _judge_of(wanted) or _any
     found = [one for one in _found(link, keys, list(dict.fromkeys(wanted.ids))) if one.is_event and fits(one)]
@@ -124,7 +131,11 @@ def list_retries(
 
 
 def matching_ids(link: Link, keys: Keys, wanted: EventFilter) -> Iterator[list[str]]:
-    """Give the ids of all delayed events that wait and fit, in lists of up to 500; of a chain only that is read."""
+    """Give the ids of all delayed events that wait and fit, in lists of up to 500; of a chain only that is read.
+
+    Raises:
+        InvalidEventError: If the filter has a condition that says nothing of what waits.
+    """
     low_ms, high_ms = _bounds(wanted)
     fits = _judge_of(wanted) or _any
     chunks: Iterable[list[Entry]]
@@ -263,7 +274,15 @@ def _bounds(wanted: EventFilter) -> tuple[int | None, int | None]:
 
 
 def _judge_of(wanted: EventFilter) -> Judge | None:
-    """Return what says whether an event fits, None when all do."""
+    """Return what says whether an event fits, None when all do.
+
+    Raises:
+        InvalidEventError: If there is a condition that says nothing of what waits: to leave it out would mean all.
+    """
+    if wanted.subscription is not None:
+        raise InvalidEventError("an event waits for no subscription in particular; leave subscription out")
+    if wanted.status not in {None, EventStatus.PENDING}:
+        raise InvalidEventError(f"what waits is pending, and status is {str(wanted.status)!r}; leave status out")
     text = None if wanted.text is None else wanted.text.encode()
 
     def fits(header: EventHeader) -> bool:

@@ -79,6 +79,20 @@ def test_a_cursor_leads_on_where_the_page_before_ended(events) -> None:
         events.get_delayed_events(EventFilter(cursor="nonsense"))
 
 
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (EventFilter(subscription="mail"), "waits for no subscription in particular; leave subscription out"),
+        (EventFilter(subscription="mail", ids=("x",)), "leave subscription out"),
+        (EventFilter(ids=("x",), cursor="1-00"), "goes on by page"),
+        (EventFilter(status=EventStatus.CANCELLED, cursor="1-00"), "goes on by page"),
+    ],
+)
+def test_what_would_not_count_is_refused(events, wanted: EventFilter, said: str) -> None:
+    with pytest.raises(InvalidEventError, match=said):
+        events.get_delayed_events(wanted)
+
+
 def test_delayed_events_that_ended_are_listed_by_their_status(events, poller, quick_work) -> None:
     delivered = events.schedule("step.taken", {}, delay="1ms")
     cancelled = events.schedule("step.taken", {}, delay="1h")

@@ -49,7 +49,7 @@ class ManyDelayed(BaseModel):
 
     ids: list[str] | None = Field(default=None, min_length=1, max_length=MOST_IDS)
     filter: EventFilter | None = None
-    """Its times are due times; its status and its page do not count."""
+    """Its times are due times; its page does not count."""
     all: bool = False
     dry_run: bool = False
     """Only count them."""
@@ -64,7 +64,7 @@ class ManyDelayed(BaseModel):
         """Return the filter that they fit."""
         if self.ids is not None:
             return EventFilter(ids=tuple(self.ids))
-        return (self.filter or EventFilter()).model_copy(update={"status": None, "cursor": None})
+        return (self.filter or EventFilter()).model_copy(update={"cursor": None})
 
 
 class ManyChanged(BaseModel):

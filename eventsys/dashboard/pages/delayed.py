@@ -31,7 +31,10 @@ def list_delayed(request: Request, bus: Bus) -> Response:
     try:
         page = bus.get_delayed_events(wanted)
     except InvalidEventError as error:
-        fault, page = str(error), bus.get_delayed_events(wanted.model_copy(update={"cursor": None}))
+        fault, page = (
+            str(error),
+            bus.get_delayed_events(wanted.model_copy(update={"cursor": None, "subscription": None})),
+        )
     return render(
         request, "delayed.html", page=page, asked=asked, fault=fault, now=now,
         conditions={name: asked[name] for name in CONDITIONS if asked.get(name)},
