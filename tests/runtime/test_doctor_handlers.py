@@ -20,6 +20,7 @@ from eventsys import Event, EventService
 from eventsys.broker.worker import Worker
 from eventsys.model.diagnosis import Severity
 from eventsys.model.subscription import SubscriptionState
+from eventsys.runtime.doctor import handler_checks
 from eventsys.store.keys import GROUP, LOG_QUEUE, SUSPECTS
 from tests.runtime.findings import finding
 from tests.support.services import Services
@@ -58,6 +59,15 @@ def test_a_storm_of_retries_is_told_with_its_queue(services: Services, events: E
     assert found.severity is Severity.WARNING
     assert found.said == "1,000 retries and delayed messages wait, most of queue tests: a retry storm"
     assert "eventsys delayed ls --retries" in (found.remedy or "")
+
+
+def test_ticks_of_cron_tasks_are_no_storm_of_retries(events: EventService, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handler_checks, "MANY_RETRIES", 3)
+    for number in range(3):
+        events.cron.create(f"report-{number}", "@daily", "report.due")
+    found = finding(events, "retries")
+    assert found.severity is Severity.OK
+    assert found.said.startswith("0 retries")
 
 
 def test_an_open_breaker_is_told_with_what_closes_it(services: Services, events: EventService) -> None:
