@@ -35,18 +35,20 @@ class Gauges:
 
 def read_gauges(link: Link, keys: Keys, clock: Clock) -> Gauges:
     """Return the figures of this moment, in one round trip."""
-    pending, dead_letters, scheduled, first, leader, *sizes = link.pipeline(
+    pending, dead_letters, scheduled, near, far, leader, *sizes = link.pipeline(
         [
             ("ZCARD", keys.pending),
             ("ZCARD", keys.dead),
             ("HGETALL", keys.delayed_priorities),
             ("ZRANGE", keys.delayed_due, 0, 0, "WITHSCORES"),
+            ("ZRANGE", keys.delayed_far_due, 0, 0, "WITHSCORES"),  # where nobody promotes, what is due is still there
             ("GET", keys.poller),
             *(("MEMORY", "USAGE", keys.log(lane)) for lane in LANES),
         ]
     )
-    pending, dead_letters, scheduled, first, leader = map(reply_of, (pending, dead_letters, scheduled, first, leader))
-    late_ms = clock.now_ms() - float(first[1]) if first else 0.0
+    pending, dead_letters, scheduled, leader = map(reply_of, (pending, dead_letters, scheduled, leader))
+    heads = [float(head[1]) for head in map(reply_of, (near, far)) if head]
+    late_ms = clock.now_ms() - min(heads) if heads else 0.0
     lag_ms = clock.real_ms() - (whole_number(leader.partition(b" ")[0]) or 0) if leader else None
     refused = any(isinstance(size, Exception) for size in sizes)  # a user without the command MEMORY
     return Gauges(

@@ -12,6 +12,7 @@ import redis
 from periodiq import cron
 
 from eventsys import Event, EventService
+from eventsys.clock import to_ms
 from eventsys.model.diagnosis import Severity
 from eventsys.runtime.doctor import examine
 from eventsys.store.scripts import script
@@ -121,6 +122,18 @@ def test_a_delayed_entry_that_nobody_lets_go_is_a_problem(events: EventService) 
     found = finding(events, "poller")
     assert found.severity is Severity.PROBLEM
     assert "overdue, the first by 60 s; no poller leads" in found.said
+
+
+def test_an_entry_that_nobody_promoted_before_it_was_due_is_overdue_too(events: EventService) -> None:
+    """Without a worker it stays in the far tier, whose head nobody moves."""
+    events.broker.clock.turn_to(events.broker.clock.now_ms())
+    event = events.schedule("order.due", {}, delay="2h")
+    assert finding(events, "poller").severity is Severity.OK
+    events.broker.clock.turn_to(to_ms(event.delay_until) + 60_000)
+    found = finding(events, "poller")
+    assert found.severity is Severity.PROBLEM
+    assert found.said == "1 delayed entry is overdue, the first by 60 s; no poller leads"
+    assert events.store.metrics.gauges().oldest_due_s == 60
 
 
 def test_dead_letters_are_told_with_the_newest_error(services: Services, events: EventService) -> None:

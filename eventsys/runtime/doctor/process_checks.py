@@ -109,17 +109,20 @@ def _slowest(patient: Patient, queue: str) -> str:
 
 
 def _poller(patient: Patient) -> Finding:
-    head, lead = patient.answer("first due"), patient.answer("poller")
-    now_ms = patient.now_ms
-    late_ms = now_ms - moment_of(head[1]) if head else 0
+    # Where nobody promotes, what is due is still in the far tier.
+    heads = [head for head in (patient.answer("first due"), patient.answer("first far due")) if head]
+    lead, now_ms = patient.answer("poller"), patient.now_ms
+    late_ms = max((now_ms - moment_of(head[1]) for head in heads), default=0)
     lease_end, _, leader = text_of(lead or b"0 nobody").partition(" ")
     leads = (whole_number(lease_end) or 0) > now_ms
     if late_ms > LATE_MS:
-        waiting = patient.link.call("ZCOUNT", patient.keys.delayed_due, "-inf", now_ms)
+        tiers = (patient.keys.delayed_due, patient.keys.delayed_far_due)
+        waiting = sum(map(int, patient.link.read([("ZCOUNT", tier, "-inf", now_ms) for tier in tiers])))
         who = f"{leader} leads" if leads else "no poller leads"
+        overdue = many(waiting, "delayed entry is", "delayed entries are")
         return problem(
             "poller",
-            f"{waiting:,} delayed entries are overdue, the first by {late_ms / 1000:.0f} s; {who}",
+            f"{overdue} overdue, the first by {late_ms / 1000:.0f} s; {who}",
             "every worker process has a poller: start a worker, or see in its log why it cannot reach Redis",
         )
     return fine("poller", f"{leader} leads, nothing is overdue" if leads else "nothing is overdue; no poller leads")
