@@ -150,3 +150,20 @@ def test_what_could_not_be_moved_is_listed_with_what_nobody_owns(events, make_po
     link.call("SET", keys.type_index("step.refused"), "no stream, so nothing can be added")
     make_poller("one", max_retries=0).let_go(to_ms(refused.delay_until))
     assert link.call("ZRANGE", f"{keys.prefix}:letters:junk", 0, -1) == [refused.id.encode()]
+
+
+@pytest.mark.parametrize("leaves", ["cancelled", "run now", "replaced"])
+def test_an_entry_that_leaves_is_forgotten_where_redis_had_refused_to_move_it(events, make_poller, leaves) -> None:
+    link, keys = events.broker.link, events.broker.keys
+    refused = events.schedule("step.refused", {}, delay="1m", key="k")
+    link.call("SET", keys.type_index("step.refused"), "no stream, so nothing can be added")
+    make_poller("one").let_go(to_ms(refused.delay_until))
+    assert link.call("HLEN", f"{keys.prefix}:delayed:failed") == 1
+    link.call("DEL", keys.type_index("step.refused"))
+    if leaves == "cancelled":
+        events.cancel(refused.id)
+    elif leaves == "run now":
+        events.run_now(refused.id)
+    else:
+        events.schedule("step.refused", {}, delay="1h", key="k")
+    assert link.call("EXISTS", f"{keys.prefix}:delayed:failed") == 0

@@ -8,7 +8,7 @@ later, and is a dead letter when it was tried often enough.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: what add.lua and admit_deliveries.lua do, delayed:failed, dead, dead:<letter id>, letters:<owner>
+     Reads and writes below it: what add.lua and admit_deliveries.lua do, dead, dead:<letter id>, letters:<owner>
 ARGV
   1  now_ms             the caller's clock; nothing leaves before it
   2  limit              most entries to let go
@@ -37,12 +37,9 @@ local function head_of(tier)
   return head[2] and tonumber(head[2])
 end
 
-local failed_key = prefix .. ":delayed:failed"
-local has_failed = redis.call("EXISTS", failed_key) == 1
-
 -- Tries so far, and when the entry was due before the first of them.
 local function tries_of(member, due_ms)
-  local noted = has_failed and redis.call("HGET", failed_key, member)
+  local noted = may_have_failed() and redis.call("HGET", failed_key, member)
   if not noted then return 0, due_ms end
   local tries, first_ms = string.match(noted, "^(%d+) (%d+)$")
   return tonumber(tries), tonumber(first_ms)
@@ -112,7 +109,6 @@ for at = 1, #due, 2 do
     local is_fine, problem = pcall(fire_entry, member, body, first_ms, near_due, near_bodies)
     if is_fine then
       measure_lateness(now_ms - first_ms)
-      if has_failed then redis.call("HDEL", failed_key, member) end
     else
       put_off(member, body, due_ms, type(problem) == "table" and problem.err or tostring(problem))
     end

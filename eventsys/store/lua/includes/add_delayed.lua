@@ -80,9 +80,20 @@ local function count_waiting(queue, priority, by)
   if redis.call("HINCRBY", counts, name, by) == 0 then redis.call("HDEL", counts, name) end
 end
 
+local failed_key = prefix .. ":delayed:failed"
+
+-- Whether Redis ever refused to move what waits now, asked once a script: hardly ever is there anything to forget.
+local has_failed
+
+local function may_have_failed()
+  if has_failed == nil then has_failed = redis.call("EXISTS", failed_key) == 1 end
+  return has_failed
+end
+
 local function remove_delayed(entry, member, due, bodies)
   local id, queue, key = entry[1], entry[2], entry[4].key
   leave_chain(entry[3])
+  if may_have_failed() then redis.call("HDEL", failed_key, member) end
   redis.call("ZREM", due, member)
   redis.call("HDEL", bodies, member)
   redis.call("HDEL", delayed_bucket("ids", id), id)
