@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from eventsys.clock import first_ms, last_ms
 from eventsys.errors import InvalidCursorError
-from eventsys.model.dead_letter import FORGED, JUNK, DeadLetterFilter
+from eventsys.model.dead_letter import JUNK, DeadLetterFilter
 from eventsys.model.patterns import pattern_matches
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
@@ -107,8 +107,6 @@ class LetterIndex:
                 causes["gone"] += 1
             elif text_of(reason) in JUNK:
                 causes["junk"] += 1
-            elif text_of(reason) == FORGED:
-                continue
             elif 0 < cap <= (whole_number(redrives) or 0):
                 causes["capped"] += 1
             elif kind == "subscription" and present.get(name, name) not in names:

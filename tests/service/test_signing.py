@@ -13,6 +13,7 @@ import pytest
 
 from eventsys import DeadLetter, DeadLetterFilter, DelayedEvent, Event, EventFilter, EventService, EventStatus
 from eventsys.errors import BadSignatureError, SettingsError
+from eventsys.model.seal import without_signature
 from eventsys.store.keys import LOG_QUEUE
 from tests.support.entries import add_entry
 from tests.support.fixtures import SEALED
@@ -175,6 +176,49 @@ def test_a_refused_delivery_is_judged_anew_when_it_is_redriven(services: Service
     services.work(mended, dramatiq.Worker)
     assert mended.wait(event.id).status is EventStatus.DELIVERED
     assert got == [event.id]
+
+
+def _unsigned(events: EventService, count: int) -> list[str]:
+    """Put deliveries that nobody has signed on the queue of `h`, and return the ids of their events."""
+    ids = []
+    for number in range(count):
+        drafted = events.bus.drafter.draft("a.b", {"n": 1, "number": number})
+        _add(events, "tests", "s", "h", "e", without_signature(drafted.envelope.encode()).decode())
+        ids.append(drafted.event.id)
+    return ids
+
+
+def test_refused_deliveries_are_sent_again_at_the_rate_asked_for(
+    events: EventService, services: Services, handled: list[str]
+) -> None:
+    worker = services.work(events, dramatiq.Worker)
+    ids = _unsigned(events, 3)
+    _refused(events, 3)
+    worker.stop()
+    result = events.dead_letters.redrive_all(FORGED, rate="1/h")
+    assert (result.redriven, result.takes_s) == (3, 7200)
+    waiting = [events.store.delayed.find(f"{event_id}:h") for event_id in ids]
+    first, second, third = (one.due_ms for one in waiting if one is not None)
+    assert (second - first, third - second) == (3_600_000, 3_600_000)
+
+
+def test_a_delivery_that_is_refused_again_and_again_wants_to_be_forced(
+    events: EventService, quick_work: Work, handled: list[str]
+) -> None:
+    quick_work()
+    _unsigned(events, 1)
+
+    def letter_sent(times: int) -> DeadLetter:
+        return eventually(lambda: [one for one in events.dead_letters.list(FORGED).items if one.redrives == times])[0]
+
+    for turn in range(10):
+        events.dead_letters.redrive(letter_sent(turn).id)
+    letter = letter_sent(10)
+    for dry_run in (True, False):
+        assert events.dead_letters.redrive_many([letter.id], dry_run=dry_run).refused == {"capped": 1}
+    assert events.dead_letters.redrive_many([letter.id], force=True).redriven == 1
+    letter_sent(11)
+    assert handled == []
 
 
 def test_a_cron_task_written_by_a_stranger_is_refused(events: EventService) -> None:

@@ -66,22 +66,35 @@ local function reopen_replayed(header, field, number)
   redis.call("PERSIST", record)
 end
 
+local function replay_of(letter)
+  return tonumber(string.match(letter.o or "", '"replay": ?(%d+)'))
+end
+
+-- What a delivery waits under in the delayed store, so that whoever looks for its message finds it there.
+local function waiting_id(event_id, name, replay)
+  return event_id .. ":" .. name .. (replay and "#" .. replay or "")
+end
+
 local function go_later(id, queue, lane, fields)
   local step = { "message", queue, tonumber(lane), fields }
   add_delayed({ "delayed", id, due_ms, tonumber(lane), queue, { id, queue, step, { created_ms = now_ms } } })
   due_ms = due_ms + interval_ms
 end
 
-local function redrive_delivery(letter_id, letter)
+-- How often a letter has been sent again, this time included.
+local function redrives_of(letter)
+  return (tonumber(letter.redrives or "0") or 0) + 1
+end
+
+local function redrive_delivery(letter)
   local name = current_name(letter.s)
   local gate = gate_of(name)
   local read, header = pcall(cjson.decode, letter.e or "")
   if not read then return "junk" end
   if not gate then return "no_subscription" end
-  local replay = tonumber(string.match(letter.o or "", '"replay": ?(%d+)'))
+  local replay = replay_of(letter)
   local options = cjson.encode({
-    retries = 0, redrives = (tonumber(letter.redrives or "0") or 0) + 1, before = tonumber(letter.attempts or "0") or 0,
-    replay = replay,
+    retries = 0, redrives = redrives_of(letter), before = tonumber(letter.attempts or "0") or 0, replay = replay,
   })
   local number = redis.call("HGET", prefix .. ":subscriptions:numbers", name)
   if replay then
@@ -91,7 +104,7 @@ local function redrive_delivery(letter_id, letter)
   end
   local fields = { "s", name, "e", letter.e, "o", options }
   if due_ms > 0 then
-    go_later(header.id .. ":" .. name .. (replay and "#" .. replay or ""), gate.queue, letter.lane, fields)
+    go_later(waiting_id(header.id, name, replay), gate.queue, letter.lane, fields)
   else
     offer(name, letter.lane, fields)
   end
@@ -109,8 +122,17 @@ local function redrive_message(letter_id, letter, message)
   return "redriven"
 end
 
--- What was refused for its signature goes where it was, to be judged anew: its delivery has been open all the time.
-local function redrive_forged(letter)
+-- Who forged a delivery may have said that it is one which waits by itself: then it takes nothing of its place.
+local function forged_id(letter_id, letter)
+  local read, header = pcall(cjson.decode, letter.e or "")
+  if not letter.s or not read or type(header) ~= "table" or type(header.id) ~= "string" then return letter_id end
+  local id = waiting_id(header.id, letter.s, replay_of(letter))
+  return redis.call("HEXISTS", delayed_bucket("ids", id), id) == 1 and letter_id or id
+end
+
+-- What was refused for its signature goes where it was, to be judged anew: its delivery has been open all the time. How
+-- often it was sent again goes with it beside what is signed, since it is the same letter's if it is refused once more.
+local function redrive_forged(letter_id, letter)
   local fields = {}
   for _, name in ipairs({ letter.m and "m" or "s", "e", "o", "t" }) do
     if letter[name] then
@@ -119,7 +141,12 @@ local function redrive_forged(letter)
     end
   end
   if not (letter.m or letter.s) or not letter.queue then return "junk" end
-  add_message({ "message", letter.queue, letter.lane, fields })
+  for _, part in ipairs({ "redrives", tostring(redrives_of(letter)) }) do fields[#fields + 1] = part end
+  if due_ms > 0 then
+    go_later(forged_id(letter_id, letter), letter.queue, letter.lane, fields)
+  else
+    add_message({ "message", letter.queue, letter.lane, fields })
+  end
   return "redriven"
 end
 
@@ -128,15 +155,12 @@ local function redrive(letter_id, died_ms, message)
   for at = 1, #flat, 2 do letter[flat[at]] = flat[at + 1] end
   if letter.died_ms ~= died_ms then return "gone" end
   if letter.reason == "undecodable" or letter.reason == "commit_failed" then return "junk" end
-  if letter.reason == "bad_signature" then
-    local outcome = redrive_forged(letter)
-    if outcome == "redriven" then drop_letter(letter_id, letter.owner) end
-    return outcome
-  end
-  if cap > 0 and (tonumber(letter.redrives or "0") or 0) >= cap then return "capped" end
+  if cap > 0 and redrives_of(letter) > cap then return "capped" end
   local outcome = "junk"
-  if letter.s then
-    outcome = redrive_delivery(letter_id, letter)
+  if letter.reason == "bad_signature" then
+    outcome = redrive_forged(letter_id, letter)
+  elseif letter.s then
+    outcome = redrive_delivery(letter)
   elseif letter.m then
     outcome = redrive_message(letter_id, letter, message)
   end
