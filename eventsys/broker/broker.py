@@ -34,8 +34,9 @@ from .garbage import settle_garbage
 from .hooks import Hooks, added_for_worker, let_go_of
 from .interrupts import Interrupts
 from .joining import flush, is_idle, wait_until
+from .lease import Lease
 from .messages import Received
-from .presence import Lease, Presence
+from .presence import Presence
 from .recycling import recycle
 from .sending import step_of
 from .staging import ActorTable
@@ -78,8 +79,7 @@ class EventBroker(Broker):
         lease: Lease | None = None,
         seal: Seal | None = None,
     ) -> None:
-        self._hooks = Hooks(self)
-        self._declaring = threading.RLock()
+        self._hooks, self._declaring = Hooks(self), threading.RLock()
         super().__init__(middleware=middleware)
         self.actors = self._actors = ActorTable()
         self.queues: set[str] = set()

@@ -207,10 +207,15 @@ class EventConsumer(Consumer):
         return entries
 
     def _wait(self, room: int) -> list[Entry]:
+        presence = self._work.presence
+        if not presence.holds(self._holder):
+            return []
         entries: list[Entry] = []
         problem: RedisUnavailableError | None = None
         try:
-            timeout_ms = self.patience.begin()
+            # A read outlives its process in Redis where the machine is lost, for no connection is closed. What it was
+            # given after the lease had ended, and all else was taken over, nobody would look for.
+            timeout_ms = self.patience.begin(within_s=presence.lease_left_s)
             if not self._has_lost_some:  # whoever said so before this wait began has woken nobody
                 entries = self._reader.read_or_wait(room, timeout_ms)
         except RedisUnavailableError as error:

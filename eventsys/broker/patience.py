@@ -6,7 +6,7 @@ import threading
 
 from eventsys.store.channel import Channel
 
-#: Most milliseconds of one wait: six commands a minute for an idle queue.
+#: Most milliseconds of one wait: six commands a minute for an idle queue, or a few more where its lease ends sooner.
 LONGEST_MS = 10_000
 
 
@@ -39,11 +39,15 @@ class Patience:
         """Let waits grow: whoever ends this reader wakes it."""
         self._longest_ms = max(LONGEST_MS, self._shortest_ms)
 
-    def begin(self) -> int:
-        """Return how many milliseconds to wait now; `end` must follow."""
+    def begin(self, *, within_s: float = float("inf")) -> int:
+        """Return how many milliseconds to wait now, at least 1; `end` must follow.
+
+        Args:
+            within_s: Seconds after which nothing may be waiting in Redis any more.
+        """
         with self._lock:
             self._waits, self._was_woken = True, False
-        return self._wait_ms
+        return max(1, int(min(self._wait_ms, within_s * 1000)))
 
     def end(self, *, found: bool) -> bool:
         """Note that a wait is over, and whether anything came.

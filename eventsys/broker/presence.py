@@ -9,7 +9,6 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 from eventsys.clock import Clock
 from eventsys.errors import EventsysError
@@ -21,33 +20,8 @@ from eventsys.store.scripts import script
 from .allocator import give_back
 from .former_names import FormerNames
 from .garbage import FullLooks
+from .lease import Lease
 from .silence import Silence
-
-
-class Lease(NamedTuple):
-    """How soon a dead process is noticed: with the usual figures its messages are taken over within 15 s.
-
-    Attributes:
-        lease_ms: How long a process counts as alive after its last beat.
-        beat_s: Seconds between beats: two may be lost before the lease ends.
-        scan_s: Seconds between two looks for dead processes.
-        round_s: Seconds between two rounds of a process that is idle and hears of nothing: each looks after everything.
-        lead_ms: How long the poller leads after it last said so: the longest that nothing is let go when it dies.
-        renew_s: Seconds between two renewals of that.
-    """
-
-    lease_ms: int = 12_000
-    beat_s: float = 4.0
-    scan_s: float = 2.0
-    lead_ms: int = 3_000
-    renew_s: float = 1.0
-    round_s: float = 30.0
-
-    @classmethod
-    def of(cls, seconds: float) -> Lease:
-        """Return the figures for a lease of `seconds`, which must be longer than an empty queue is waited for."""
-        return cls(int(seconds * 1000), seconds / 3, seconds / 6, int(seconds * 250), seconds / 12, seconds * 2.5)
-
 
 #: Seconds between two looks at what has to be known within a second: whether a subscription was paused.
 LOOK_S = 0.9
@@ -121,7 +95,12 @@ class Presence:
     @property
     def may_have_ended(self) -> bool:
         """Whether the lease may be over, so that Redis is asked before anything begins."""
-        return self._clock.monotonic() > self._lease_ends_at
+        return self.lease_left_s < 0
+
+    @property
+    def lease_left_s(self) -> float:
+        """For how many seconds from now the lease surely lasts, whatever becomes of this process."""
+        return self._lease_ends_at - self._clock.monotonic()
 
     def holds(self, holder: str) -> bool:
         """Say whether what was fetched under the name `holder` is still this process's to begin.
@@ -129,7 +108,7 @@ class Presence:
         Where the lease may have ended, Redis is asked. While Redis cannot be asked it is taken to hold: the worst that
         follows is a message begun twice, and only one of the two can commit.
         """
-        if self._clock.monotonic() > self._lease_ends_at:
+        if self.may_have_ended:
             try:
                 self.beat()
             except EventsysError:
@@ -214,7 +193,7 @@ class Presence:
             )
             if held == [0]:
                 self._begin_again()
-            self._lease_ends_at = began_at + self._lease.lease_ms / 1000
+            self._lease_ends_at = began_at + self._lease.sure_s
             read_clock(self._clock, self._link.call)
 
     def scan(self) -> None:
@@ -287,7 +266,7 @@ class Presence:
         self.number = int(
             self._link.run(script("introduce"), self._keys.prefix, *facts, *lease, ",".join(queues), *queues)
         )
-        self._lease_ends_at = began_at + self._lease.lease_ms / 1000
+        self._lease_ends_at = began_at + self._lease.sure_s
 
     def _begin_again(self) -> None:
         former, self.name = self.name, _new_name()

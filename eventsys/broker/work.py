@@ -31,8 +31,9 @@ from .gates import Gates
 from .hooks import Hooks
 from .in_flight import InFlight
 from .last_commits import LAST_COMMIT_S, LastCommits
+from .lease import Lease
 from .messages import DeliveryMessage, LogMessage, Place, Received
-from .presence import Lease, Presence
+from .presence import Presence
 from .queue_names import QueueNames
 from .staging import OWN_ACTORS
 from .undispatched import end_undispatched, resolving_again

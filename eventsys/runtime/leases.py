@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 
-from eventsys.broker.presence import Lease
+from eventsys.broker.lease import Lease
 from eventsys.errors import EventsysError
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link

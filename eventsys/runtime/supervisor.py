@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from eventsys.broker.presence import Lease
+from eventsys.broker.lease import Lease
 from eventsys.errors import EmbeddedRedisError
 from eventsys.runtime.back_off import BackOff
 from eventsys.runtime.child import PLAIN, Child, Program

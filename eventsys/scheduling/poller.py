@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from dramatiq import Broker, Middleware
 
 from eventsys.broker.broker import EventBroker
-from eventsys.broker.presence import Lease
+from eventsys.broker.lease import Lease
 from eventsys.clock import Clock
 from eventsys.errors import EventsysError
 from eventsys.scheduling.sweeper import Sweeper

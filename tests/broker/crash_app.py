@@ -11,7 +11,7 @@ import dramatiq
 from dramatiq import Worker
 
 from eventsys.broker.broker import EventBroker
-from eventsys.broker.presence import Lease
+from eventsys.broker.lease import Lease
 from eventsys.middleware import default_middleware
 from eventsys.scheduling.poller import PollerMiddleware
 

@@ -12,7 +12,7 @@ import pytest
 
 from eventsys.broker import allocator, presence
 from eventsys.broker.broker import EventBroker
-from eventsys.broker.presence import Lease
+from eventsys.broker.lease import Lease
 
 pytestmark = pytest.mark.skipif(allocator._library() is None, reason="this C library cannot be asked")
 

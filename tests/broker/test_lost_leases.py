@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import dramatiq
 import pytest
+import redis
 
 from eventsys.broker.broker import EventBroker
 from eventsys.broker.consumer import EventConsumer
-from eventsys.broker.presence import Lease
+from eventsys.broker.lease import Lease
 from eventsys.errors import RedisUnavailableError
 from eventsys.store.keys import GROUP, SUSPECTS
+from eventsys.store.link import Link
+from tests.support.connections import Newcomers
 from tests.support.waiting import eventually
 
 #: Nothing happens by itself while a test runs.
@@ -130,3 +134,53 @@ def test_one_look_takes_over_from_all_that_died(lone: EventBroker) -> None:
     lone.presence.scan()
     assert link.call("XPENDING", lane, GROUP)[3] == [[SUSPECTS.encode(), b"9"]]
     assert link.call("ZRANGE", keys.processes, 0, -1) == [lone.presence.name.encode()]
+
+
+def test_a_reader_waits_in_redis_for_no_longer_than_its_lease_lasts(
+    make_broker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where its machine is lost the wait goes on, and takes what comes, under a name that is over."""
+    broker = make_broker(lease=_STILL._replace(lease_ms=1_200))
+    broker.declare_queue("default")
+    consumer, waits = broker.consume("default", timeout=30_000), []
+    read_or_wait = consumer._reader.read_or_wait
+
+    def note_wait(room: int, timeout_ms: int) -> Any:
+        lease_end_ms = int(broker.link.call("ZSCORE", broker.keys.processes, broker.presence.name))
+        waits.append((timeout_ms, lease_end_ms - broker.clock.real_ms()))
+        return read_or_wait(room, timeout_ms)
+
+    monkeypatch.setattr(consumer._reader, "read_or_wait", note_wait)
+    for _ in range(2):  # the second time the lease is nearly over, and renewed first
+        assert consumer.take_all() == []
+    assert [300 < wait_ms < left_ms for wait_ms, left_ms in waits] == [True, True], waits
+    consumer.close()
+
+
+@pytest.mark.redis62
+def test_what_the_read_of_a_lost_machine_takes_after_its_lease_is_found(
+    lone: EventBroker, redis_client: redis.Redis, redis_url: str
+) -> None:
+    """Its connection is not closed, so Redis serves it first, and makes the consumer anew that was removed."""
+    link, keys = lone.link, lone.keys
+    lane = keys.lane("default", 5)
+    consumer = lone.consume("default", timeout=0)
+    assert next(consumer) is None
+    link.call("ZADD", keys.processes, 10**15, "gone")
+    newcomers, lost = Newcomers(redis_client), Link(redis_url).channel()
+    read = ("XREADGROUP", "GROUP", GROUP, "gone", "COUNT", 1, "BLOCK", 60_000, "STREAMS", lane, ">")
+    with ThreadPoolExecutor(1) as thread:
+        waiting = thread.submit(lost.call, *read, timeout_s=60)
+        newcomers.wait_until_one_waits()
+        link.call("ZADD", keys.processes, 0, "gone")
+        lone.presence.scan()
+        lone.get_actor("note").send(7)
+        assert waiting.result(60)
+    assert link.call("XPENDING", lane, GROUP)[3] == [[b"gone", b"1"]]
+    lone.presence.scan()
+    lone.presence.scan()
+    assert _next_number(consumer) == 7
+    assert lone.work.committer.join(10)
+    assert link.call("ZRANGE", keys.processes, 0, -1) == [lone.presence.name.encode()]
+    lost.close()
+    consumer.close()

@@ -11,8 +11,9 @@ import redis
 
 from eventsys import EventService
 from eventsys.broker.broker import EventBroker
+from eventsys.broker.lease import Lease
 from eventsys.broker.patience import LONGEST_MS, Patience
-from eventsys.broker.presence import Lease, Presence
+from eventsys.broker.presence import Presence
 from eventsys.clock import Clock
 from eventsys.errors import RedisUnavailableError
 from eventsys.store.keys import Keys

@@ -15,8 +15,8 @@ import pytest
 from dramatiq import Worker
 
 from eventsys.broker import processing
+from eventsys.broker.lease import Lease
 from eventsys.broker.leftovers import CRASH_LIMIT
-from eventsys.broker.presence import Lease
 from eventsys.model.priority import LANES
 from eventsys.store.keys import GROUP, INLINE_QUEUE, RETURNED, SUSPECTS
 from eventsys.store.link import run_script_once

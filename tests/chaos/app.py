@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from eventsys import Event, EventService
-from eventsys.broker.presence import Lease
+from eventsys.broker.lease import Lease
 
 from .ledger import Ledger
 from .names import FOLLOWED, LATER, MADE

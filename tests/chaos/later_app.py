@@ -16,8 +16,8 @@ from periodiq import cron
 
 from eventsys import Event, EventService
 from eventsys.broker.attempt import current_attempt
+from eventsys.broker.lease import Lease
 from eventsys.broker.messages import Received
-from eventsys.broker.presence import Lease
 
 from .ledger import Ledger
 

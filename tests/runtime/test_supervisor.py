@@ -66,7 +66,7 @@ async def cling(event: Event) -> None:
 
 #: Ends the lease of a process that does not beat for two seconds.
 SHORT_LEASE = """
-from eventsys.broker.presence import Lease
+from eventsys.broker.lease import Lease
 events.broker.work.lease = Lease.of(2)
 """
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from eventsys.broker.presence import Lease
+from eventsys.broker.lease import Lease
 from eventsys.clock import Clock
 from eventsys.scheduling.poller import Poller
 from eventsys.store.channel import Channel

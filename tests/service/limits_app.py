@@ -7,7 +7,7 @@ import sys
 import threading
 
 from eventsys import Event, EventService
-from eventsys.broker.presence import Lease
+from eventsys.broker.lease import Lease
 from eventsys.broker.worker import Worker
 
 #: So short that a test need not wait 15 s for a takeover, and so long that a busy machine takes nobody living for dead.

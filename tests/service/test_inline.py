@@ -207,7 +207,7 @@ def test_a_publish_cancelled_while_its_event_is_stored_leaves_its_handlers_to_th
 CHILD = """
 import os, signal, sys
 from eventsys import EventService
-from eventsys.broker.presence import Lease
+from eventsys.broker.lease import Lease
 events = EventService(redis_url=sys.argv[1], name=sys.argv[2], app="tests")
 events.broker.work.lease = Lease.of(1.0)
 @events.on("a.b", name="inline", async_=False)
@@ -227,7 +227,7 @@ def test_when_the_publisher_is_killed_in_the_handler_a_worker_takes_it_and_its_s
     assert child.returncode == -signal.SIGKILL
     before = events.publish("run.time", {})
     events.on("a.b", name="inline", async_=False)(lambda event: seen.append(event.id))
-    from eventsys.broker.presence import Lease
+    from eventsys.broker.lease import Lease
 
     events.broker.work.lease = Lease.of(1.0)
     services.work(events)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from eventsys import DeliveryStatus, Event, EventService, EventStatus, NotFoundError, SubscriptionOptions
-from eventsys.broker.presence import Lease
+from eventsys.broker.lease import Lease
 from eventsys.store.keys import LOG_QUEUE
 from tests.support.services import Services
 from tests.support.waiting import eventually

@@ -19,7 +19,7 @@ from dramatiq.middleware.time_limit import TimeLimitExceeded
 
 from eventsys import EventService
 from eventsys.broker.broker import EventBroker
-from eventsys.broker.presence import Lease
+from eventsys.broker.lease import Lease
 from eventsys.broker.worker import Worker
 from eventsys.middleware import default_middleware
 from tests.conftest import FreshRedis

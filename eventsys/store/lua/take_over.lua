@@ -2,7 +2,8 @@
 take_over: make what dead processes held available again: messages as suspects, events to be dispatched as returned.
 
 Any living process may run this, several at once. A consumer is removed only when nothing is pending for it, since
-removing it would drop what is.
+removing it would drop what is. What a machine had sent before it was lost may reach a lane after that, and makes the
+consumer anew: a name for which something is pending, and which is no process, is that of a dead one from then on.
 
 KEYS
   1  prefix of the bus
@@ -63,18 +64,19 @@ for _, process in ipairs(dead) do
   end
 end
 
-local waiting, named = {}, {}
-for _, stream in ipairs(streams) do
-  local queue = queue_of[stream]
-  if not named[queue] then
-    for _, consumer in ipairs({ "returned", "suspects" }) do
-      local held = redis.pcall("XPENDING", stream, "workers", "-", "+", 1, consumer)
-      if not named[queue] and not held.err and #held > 0 then
-        named[queue] = true
-        waiting[#waiting + 1] = queue
-      end
-    end
+local waiting, named, noted = {}, {}, {}
+local function note(queue, consumer)
+  if consumer ~= "returned" and consumer ~= "suspects" then
+    if not noted[consumer] then redis.call("ZADD", prefix .. ":processes", "NX", 0, consumer) end
+    noted[consumer] = true
+  elseif not named[queue] then
+    named[queue] = true
+    waiting[#waiting + 1] = queue
   end
+end
+for _, stream in ipairs(streams) do
+  local summary = redis.pcall("XPENDING", stream, "workers")
+  for _, holder in ipairs(not summary.err and summary[4] or {}) do note(queue_of[stream], holder[1]) end
 end
 if moved > 0 then redis.call("INCR", prefix .. ":news") end
 count("reclaimed", moved)
