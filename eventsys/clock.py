@@ -11,15 +11,19 @@ from datetime import UTC, datetime, timedelta
 #: Seconds after which a Redis that did not answer is asked again.
 _ASK_AGAIN_S = 5.0
 
+#: Seconds after which a reading is old: Redis's own clock may have been set since, or another Redis leads.
+_OLD_S = 30.0
+
 
 class Clock:
     """Redis's time, carried forward between readings by this host's boot clock.
 
     Hosts whose wall clocks are wrong, or jump, agree all the same, because none of them is asked. Whoever wants the
-    time first has Redis asked; only while that does not answer the wall clock stands in.
+    time first has Redis asked; only while that does not answer the wall clock stands in. Where no heartbeat reads it
+    again and again, as in a process that only publishes, whoever wants it when a reading is old has Redis asked anew.
 
     Attributes:
-        ask: Asks Redis, and calls `set_from`; called by whoever wants the time, until it was once set.
+        ask: Asks Redis, and calls `set_from`; called by whoever wants the time, when it is not known or old.
 
     A test may turn it: then it stands still until it is turned further, and only `real_ms` and `monotonic` go on.
     """
@@ -27,18 +31,18 @@ class Clock:
     def __init__(self) -> None:
         self._offset_ms = time.time() * 1000 - _boot_ms()
         self._turned_ms: int | None = None
-        self._is_set = False
-        self._set_at = float("-inf")
+        self._set_at = self._old_at = float("-inf")
         self._asked_at = float("-inf")
-        self._asking = threading.Lock()
+        self._asking = threading.RLock()
+        self._is_asked_beside = False
         self.ask: Callable[[], None] | None = None
 
     def now_ms(self) -> int:
         """Return the time in whole milliseconds since 1970 (UTC)."""
         if self._turned_ms is not None:
             return self._turned_ms
-        if not self._is_set:
-            self._ask()
+        if _clock_gettime(_BOOT_CLOCK) > self._old_at:
+            self._learn()
         return int(_clock_gettime(_BOOT_CLOCK) * 1000 + self._offset_ms)
 
     def known_ms(self) -> int:
@@ -57,9 +61,14 @@ class Clock:
 
     def real_ms(self) -> int:
         """Return the time that leases are measured in: `now_ms`, but never a time that a test has turned."""
-        if not self._is_set:
-            self._ask()
+        if self.monotonic() > self._old_at:
+            self._learn()
         return int(_boot_ms() + self._offset_ms)
+
+    def refresh(self) -> None:
+        """Have Redis asked where its time is not known or old: for who is about to wait for Redis, on a loop too."""
+        if self._turned_ms is None and self.monotonic() > self._old_at:
+            self._ask()
 
     def turn_to(self, moment_ms: int) -> None:
         """Stand still at a moment, in milliseconds since 1970: the time of a test."""
@@ -83,25 +92,43 @@ class Clock:
         """
         age_ms = (self.monotonic() - (asked_at + answered_at) / 2) * 1000
         self._offset_ms = redis_ms + age_ms - _boot_ms()
-        self._is_set, self._set_at = True, answered_at
+        self._set_at, self._old_at, self._asked_at = answered_at, answered_at + _OLD_S, float("-inf")
 
     def age_s(self) -> float:
         """Return the seconds since Redis's clock was last read; infinity if it never was."""
         return self.monotonic() - self._set_at
 
+    def _learn(self) -> None:
+        """Have Redis asked: at once where the time is not known, else beside the caller, as on an event loop."""
+        if self._is_known() or _is_on_loop():
+            self._ask_beside()
+        else:
+            self._ask()
+
+    def _ask_beside(self) -> None:
+        if self._may_ask() and not self._is_asked_beside:
+            self._is_asked_beside = True
+            threading.Thread(target=self._ask, name="eventsys-clock", daemon=True).start()
+
     def _ask(self) -> None:
-        """Have Redis asked, by one thread at a time, not on an event loop; not again at once if it did not answer."""
-        if self.ask is None or _is_on_loop() or self.monotonic() - self._asked_at < _ASK_AGAIN_S:
-            return
-        if not self._asking.acquire(timeout=_ASK_AGAIN_S):
-            return
+        """Have Redis asked, by one thread at a time; not again at once if it did not answer."""
+        if not self._asking.acquire(timeout=0 if self._is_known() else _ASK_AGAIN_S):
+            return  # somebody does; who knows an old time goes on with it
         try:
-            if not self._is_set and self.monotonic() - self._asked_at >= _ASK_AGAIN_S:
+            if self._may_ask() and self.ask is not None:
                 # Said before: asking may want to know the time.
                 self._asked_at = self.monotonic()
                 self.ask()
         finally:
+            self._is_asked_beside = False
             self._asking.release()
+
+    def _is_known(self) -> bool:
+        return self._set_at > float("-inf")
+
+    def _may_ask(self) -> bool:
+        now = self.monotonic()
+        return self.ask is not None and now > self._old_at and now - self._asked_at >= _ASK_AGAIN_S
 
 
 def _is_on_loop() -> bool:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 
 import pytest
 import redis
 
-from eventsys import EventService
+from eventsys import DelayedEvent, EventService
 from eventsys.clock import Clock, from_ms
 from tests.support.services import Services
+from tests.support.waiting import eventually
 
 
 def test_a_turned_clock_stands_still_and_real_time_goes_on() -> None:
@@ -74,14 +76,61 @@ def test_a_clock_whose_redis_does_not_answer_goes_on_and_asks_only_now_and_then(
     assert len(asked) == 1
 
 
-async def _now(clock: Clock) -> int:
-    return clock.now_ms()
-
-
 def test_an_event_loop_is_never_kept_waiting_for_the_time() -> None:
+    clock, may_answer, is_asked = Clock(), threading.Event(), threading.Event()
+
+    def ask() -> None:
+        is_asked.set()
+        assert may_answer.wait(60)
+        clock.set_from(7_000_000, asked_at=clock.monotonic(), answered_at=clock.monotonic())
+
+    async def now() -> int:
+        return clock.now_ms()
+
+    clock.ask = ask
+    assert abs(asyncio.run(now()) - time.time() * 1000) < 60_000
+    assert is_asked.wait(60)
+    may_answer.set()
+    eventually(lambda: clock.now_ms() < 8_000_000)
+
+
+async def _schedule(events: EventService) -> DelayedEvent:
+    return events.schedule("order.reminder", {}, delay="10s")
+
+
+def test_who_schedules_on_an_event_loop_does_so_by_the_time_of_redis(
+    services: Services, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = time.time
+    monkeypatch.setattr(time, "time", lambda: right() - 300)
+    delayed = asyncio.run(_schedule(services.make()))
+    seconds, _ = redis_client.time()
+    assert abs(delayed.delay_until.timestamp() - (seconds + 10)) < 60
+
+
+def test_a_process_that_only_publishes_hears_of_it_when_the_clock_of_redis_is_set(services: Services) -> None:
+    events = services.make()
+    events.publish("a.b", {})
+    clock = events.broker.clock
+    long_ago = clock.monotonic() - 31
+    clock.set_from(
+        clock.now_ms() - 31_000 - 3_600_000, asked_at=long_ago, answered_at=long_ago
+    )  # it was an hour behind
+    before_ms = time.time() * 1000
+    delayed = events.schedule("order.reminder", {}, delay="10s")
+    assert abs(delayed.delay_until.timestamp() * 1000 - before_ms) < 70_000
+
+
+def test_an_old_reading_is_renewed_beside_whoever_wants_the_time() -> None:
     clock, asked = Clock(), []
-    clock.ask = lambda: asked.append(1)
-    asyncio.run(_now(clock))
-    assert asked == []
-    clock.now_ms()
-    assert asked == [1]
+    long_ago = clock.monotonic() - 31
+    clock.set_from(1_000_000, asked_at=long_ago, answered_at=long_ago)
+
+    def ask() -> None:
+        asked.append(threading.current_thread().name)
+        clock.set_from(7_000_000, asked_at=clock.monotonic(), answered_at=clock.monotonic())
+
+    clock.ask = ask
+    clock.real_ms()
+    eventually(lambda: clock.now_ms() >= 7_000_000)
+    assert asked == ["eventsys-clock"]

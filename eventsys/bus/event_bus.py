@@ -86,16 +86,15 @@ class EventBus:
         self.router = Router(self.subscriptions, broker.work.gates)
         self.dispatcher = Dispatcher(broker, self.router, self._warn_of_blindness)
         self.drafter = Drafter(settings, broker.clock, catalog, broker.work.seal, broker.work.cipher)
-        self.system = SystemEvents(
-            TroubleStore(broker.link, broker.keys), self.drafter, broker.clock, at_once=lambda: broker.work.by_hand
-        )
+        troubles = TroubleStore(broker.link, broker.keys)
+        self.system = SystemEvents(troubles, self.drafter, broker.clock, at_once=lambda: broker.work.by_hand)
         self.publisher = Publisher(self._carry_out, broker, settings, on_publish_error)
         self.inline = InlineHandlers(broker, self.router)
         self.declarations = Declarations(broker, self.subscriptions)
         self.dead_letters = DeadLetters(broker.link, broker.keys, broker.clock, broker.work.seal)
-        self.hosts = HostStore(broker.link, broker.keys)
-        vigil = Vigil(self.hosts, self.system, broker.clock)
-        self.tending = Tending(broker, self.subscriptions, self.declarations, self.inline, self.hosts, vigil)
+        self.hosts = hosts = HostStore(broker.link, broker.keys)
+        vigil = Vigil(hosts, self.system, broker.clock)
+        self.tending = Tending(broker, self.subscriptions, self.declarations, self.inline, hosts, vigil)
         self.housekeeping = Housekeeping(
             broker.link, Retention(broker.link, broker.keys, _limits_of(settings)), self.system, broker.clock,
             dispatches=lambda: broker.presence.reads(LOG_QUEUE),
@@ -248,6 +247,7 @@ class EventBus:
             RedisUnavailableError: If Redis does not answer; the next use tries again.
             SettingsError: If the bus was written by a newer version.
         """
+        self.broker.clock.refresh()
         if not self.declarations.is_complete:
             self.declarations.complete()
             self.housekeeping.declare()
