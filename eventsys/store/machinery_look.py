@@ -79,7 +79,7 @@ class MachineryLook:
     def queues(self) -> list[QueueState]:
         """The queues that some process ever read, sent to, or has actors of, the log first."""
         readers: dict[str, list[str]] = {}
-        for process in self.processes:
+        for process in filter(lambda one: one.is_alive, self.processes):
             for queue in process.queues:
                 readers.setdefault(queue, []).append(process.name)
         _, lanes = self._states
@@ -87,15 +87,15 @@ class MachineryLook:
         return [self._queue(name, own, readers.get(name, []), oldest[name]) for name, own in lanes.items()]
 
     def in_hand(self, limit: int = 20) -> list[InHand]:
-        """Return some of the messages that processes hold, at most `limit` a lane, those held longest first."""
-        lanes = [(queue, lane.key) for queue, own in self._states[1].items() for lane in own if lane.holders]
-        replies = self._pipeline([("XPENDING", key, GROUP, "-", "+", limit) for _, key in lanes])
+        """Return some of what processes hold, held longest first: `limit` of a lane, or of each process there."""
+        lanes = [(queue, lane) for queue, own in self._states[1].items() for lane in own]
+        asked = [(queue, command) for queue, lane in lanes for command in _held_commands(lane, limit)]
+        replies = self._pipeline([command for _, command in asked])
         held = [
             (queue, key, entry, text_of(process), int(idle_ms))
-            for (queue, key), reply in zip(lanes, replies, strict=True)
+            for (queue, (_, key, *_)), reply in zip(asked, replies, strict=True)
             if not isinstance(reply, Exception)
             for entry, process, idle_ms, _ in reply
-            if text_of(process) not in {RETURNED, SUSPECTS}
         ]
         entries = self._pipeline([("XRANGE", key, entry, entry) for _, key, entry, *_ in held])
         found = [
@@ -227,6 +227,14 @@ def _first_commands(lane: _Lane) -> list[tuple[Any, ...]]:
         ("XRANGE", lane.key, lane.unread_from, "+", "COUNT", 1),
         *(("XPENDING", lane.key, GROUP, "-", "+", 1, name) for name in holders),
     ]
+
+
+def _held_commands(lane: _Lane, limit: int) -> list[tuple[Any, ...]]:
+    """Return what asks what processes hold of a lane: each by itself where some of it waits to be given again."""
+    whole = ("XPENDING", lane.key, GROUP, "-", "+", limit)
+    names = [name for name, _ in lane.holders]
+    processes = [name for name in names if name not in {RETURNED, SUSPECTS}]
+    return [whole] if processes and processes == names else [(*whole, name) for name in processes]
 
 
 def _consumers(reply: Any) -> list[tuple[str, int]]:
