@@ -46,6 +46,11 @@ class InlineMessage(DeliveryMessage):
         super().__init__(subscription, envelope, options, place)
         self.is_inline = True
         self.recorded = threading.Event()
+        self._free = threading.Lock()
+
+    def take(self) -> bool:
+        """Make it the caller's, to run or to give away; returns False where another thread took it."""
+        return self._free.acquire(blocking=False)
 
 
 class InlineHandlers:
@@ -215,7 +220,7 @@ class InlineHandlers:
 
     def _give_away_unstarted(self, messages: list[InlineMessage]) -> None:
         """Give what an interrupted publish did not begin to the workers."""
-        unstarted = [message for message in messages if message.attempt is None]
+        unstarted = [message for message in messages if message.take()]
         if unstarted:
             self._broker.work.in_flight.hold_no_more([message.place for message in unstarted])
             try:
@@ -268,6 +273,8 @@ class InlineHandlers:
     def _run(self, message: InlineMessage) -> BaseException | None:
         actor = message.actor
         try:
+            if not message.take():
+                return None  # the workers have it
             self._begin(message)
             if actor is not None:
                 actor(message.envelope)
@@ -287,6 +294,7 @@ class InlineHandlers:
         limit_s = None if actor.timeout_ms is None else actor.timeout_ms / 1000
         try:
             async with asyncio.timeout(limit_s) as limit:
+                message.take()
                 self._begin(message)
                 await actor.run(message.envelope)
         except TimeoutError as error:

@@ -204,6 +204,36 @@ def test_a_publish_cancelled_while_its_event_is_stored_leaves_its_handlers_to_th
     assert seen == ["mine"]
 
 
+def test_a_publish_cancelled_as_the_thread_of_a_handler_starts_leaves_it_to_that_thread(
+    events: EventService, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts, may_go_on, begin = threading.Event(), threading.Event(), events.broker.work.begin
+    seen: list[str] = []
+    events.on("a.b", name="inline", async_=False)(lambda event: seen.append(event.id))
+
+    def begin_slowly(message: Any) -> None:
+        monkeypatch.undo()
+        starts.set()
+        assert may_go_on.wait(60)
+        begin(message)
+
+    monkeypatch.setattr(events.broker.work, "begin", begin_slowly)
+
+    async def publish() -> None:
+        task = asyncio.create_task(events.apublish("a.b", {}, id="mine"))
+        assert await asyncio.to_thread(starts.wait, 60)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        may_go_on.set()
+
+    asyncio.run(publish())
+    services.work(events)
+    events.wait("mine")
+    events.wait(events.publish("a.b", {}, id="next").id)
+    assert sorted(seen) == ["mine", "next"]
+
+
 CHILD = """
 import os, signal, sys
 from eventsys import EventService
