@@ -11,10 +11,12 @@ from __future__ import annotations
 import json
 import typing
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import is_dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from pydantic import AliasChoices, AliasPath, BaseModel, SecretBytes, SecretStr, ValidationError
+from pydantic import AliasChoices, AliasPath, BaseModel, RootModel, SecretBytes, SecretStr, ValidationError
+from pydantic.dataclasses import is_pydantic_dataclass
 from pydantic.fields import FieldInfo
 
 from eventsys.model.cron_task import CronDefinition
@@ -40,7 +42,8 @@ _LONGEST_NAMES = LONGEST_HEADER // 2
 
 @lru_cache(maxsize=1024)
 def secret_fields(model: type[BaseModel]) -> tuple[str, ...]:
-    """Return the secret fields of a model by all names they may be stored under: dotted, those of models in it too.
+    """Return the secret fields of a model by all names they may be stored under: dotted, those of what it holds too,
+    which may be models, dataclasses and typed dictionaries.
 
     Lists and dictionaries in between are not named: `cards.number` is the number of each of the cards. Nor is what a
     model holds of its own class, since a name means whatever lies deeper too. Names too long for a header are left with
@@ -48,12 +51,12 @@ def secret_fields(model: type[BaseModel]) -> tuple[str, ...]:
     """
     names: dict[str, None] = {}
     length = 0
-    for path in _fields(model, (model,)):
+    for path in filter(None, _fields(model, (model,))):
         name = ".".join(path)
         length += 0 if name in names else len(name) + 1
         names[name] = None
         if length > _LONGEST_NAMES:
-            return tuple(dict.fromkeys(path[-1] for path in _last_parts(model, set())))
+            return tuple(dict.fromkeys(path[-1] for path in filter(None, _last_parts(model, set()))))
     return tuple(names)
 
 
@@ -165,32 +168,44 @@ def has_secrets(model: Any) -> bool:
     return isinstance(model, type) and issubclass(model, BaseModel) and bool(secret_fields(model))
 
 
-def _fields(model: type[BaseModel], seen: tuple[type[BaseModel], ...]) -> Iterable[_Path]:
-    model.model_rebuild(raise_errors=False)  # it may name classes that were not known yet when it was made
-    for name, field in model.model_fields.items():
-        stored = _names(name, field)
+def _fields(model: type, seen: tuple[type, ...]) -> Iterable[_Path]:
+    for name, field in _declared(model).items():
+        # What a root model holds is stored in its place.
+        ways: list[_Path] = [()] if issubclass(model, RootModel) else [(one,) for one in _names(name, field)]
         is_marked = _is_secret(field) or _holds_mark(field.annotation)
         kinds = list(_types_in(field.annotation))
         if is_marked or any(issubclass(kind, SecretStr | SecretBytes) for kind in kinds):
-            yield from ((one,) for one in stored)
+            yield from ways
             continue
         for kind in kinds:
-            if issubclass(kind, BaseModel) and kind not in seen:
-                yield from ((one, *inner) for inner in _fields(kind, (*seen, kind)) for one in stored)
+            if kind not in seen:
+                yield from ((*way, *inner) for inner in _fields(kind, (*seen, kind)) for way in ways)
 
 
-def _last_parts(model: type[BaseModel], seen: set[type[BaseModel]]) -> Iterable[_Path]:
+def _last_parts(model: type, seen: set[type]) -> Iterable[_Path]:
     """Give the secret fields of a model and of those in it, each model once: where there are more ways than fit."""
     seen.add(model)
-    yield from _fields(model, (model, *_models_in(model)))
-    for kind in _models_in(model):
+    inner = [kind for field in _declared(model).values() for kind in _types_in(field.annotation)]
+    yield from _fields(model, (model, *(kind for kind in inner if not issubclass(kind, RootModel))))
+    for kind in inner:
         if kind not in seen:
             yield from _last_parts(kind, seen)
 
 
-def _models_in(model: type[BaseModel]) -> list[type[BaseModel]]:
-    kinds = [kind for field in model.model_fields.values() for kind in _types_in(field.annotation)]
-    return [kind for kind in kinds if issubclass(kind, BaseModel)]
+def _declared(kind: type) -> Mapping[str, FieldInfo]:
+    """Return the fields of a class: a model, a dataclass, or a dictionary whose keys are typed; none of any other."""
+    if issubclass(kind, BaseModel):
+        kind.model_rebuild(raise_errors=False)  # it may name classes that were not known yet when it was made
+        return kind.model_fields
+    if is_pydantic_dataclass(kind):
+        return kind.__pydantic_fields__
+    if is_dataclass(kind) or (issubclass(kind, dict) and hasattr(kind, "__required_keys__")):
+        try:
+            hints = typing.get_type_hints(kind, include_extras=True)
+        except NameError:  # of a class within a function, which only pydantic could look up
+            return {}
+        return {name: FieldInfo.from_annotation(hint) for name, hint in hints.items()}
+    return {}
 
 
 def _is_secret(field: FieldInfo) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
+import pydantic
 import pytest
-from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, SecretStr, create_model
+from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, RootModel, SecretStr, create_model
 from pydantic.alias_generators import to_camel
+from typing_extensions import TypedDict
 
 from eventsys.errors import InvalidPayloadError
 from eventsys.model.catalog import Catalog
@@ -49,6 +52,40 @@ class Login(BaseModel):
     password: Annotated[str, Field(json_schema_extra=SECRET)] | None = None
     codes: list[Annotated[str, Field(json_schema_extra=SECRET)]] = []
     user: str = ""
+
+
+Marked = Annotated[str, Field(json_schema_extra=SECRET)]
+
+
+@dataclass
+class Door:
+    code: Marked
+    floor: int = 0
+
+
+@pydantic.dataclasses.dataclass
+class Safe:
+    code: str = Field(json_schema_extra=SECRET)
+
+
+class Gate(TypedDict, total=False):
+    code: Marked
+
+
+class Cards(RootModel[dict[str, Card]]):
+    """Cards by name."""
+
+
+class Word(RootModel[SecretStr]):
+    """A word that opens something."""
+
+
+class House(BaseModel):
+    door: Door
+    safe: Safe | None = None
+    gates: list[Gate] = []
+    cards: Cards | None = None
+    word: Word | None = None
 
 
 class Company(BaseModel):
@@ -169,3 +206,15 @@ def test_a_mark_within_a_type_counts_too() -> None:
     assert secret_fields(Login) == ("password", "codes")
     shown = masked_payload(Login, {"password": "p", "codes": ["1", "2"], "user": "ada"})
     assert shown == {"password": MASK, "codes": MASK, "user": "ada"}
+
+
+def test_what_is_no_plain_model_tells_its_secrets_too() -> None:
+    assert secret_fields(House) == ("door.code", "safe.code", "gates.code", "cards.number", "word")
+    assert masked_payload(Cards, {"mine": {"number": "n", "holder": "h"}}) == {"mine": {"number": MASK, "holder": "h"}}
+
+
+def test_what_is_no_plain_model_is_masked_by_its_last_names_where_all_do_not_fit() -> None:
+    houses: dict[str, Any] = {f"house_number_{at:0100}": (House, ...) for at in range(40)}
+    names = secret_fields(create_model("Street", **houses))
+    assert {"code", "number", "word"} <= set(names)
+    assert not any("." in name for name in names)
