@@ -145,7 +145,7 @@ def _sentinel_maker(url: str, options: dict[str, Any]) -> Callable[[], Any]:
     service, _, database = path.partition("/")
     if not hosts or not service:
         raise ValueError("redis+sentinel:// needs hosts and a service name")
-    user, _, password = credentials.partition(":")
+    user, password = map(unquote, credentials.partition(":")[::2])
     sentinels = [(host.partition(":")[0], int(host.partition(":")[2] or 26379)) for host in hosts.split(",")]
     known: Any = redis.Sentinel(
         sentinels, sentinel_kwargs={"socket_timeout": options["socket_connect_timeout"], "retry": options["retry"]}

@@ -22,6 +22,7 @@ from eventsys import (
 )
 from eventsys.store import link
 from eventsys.store.channel import REPLY_TIMEOUT_S
+from eventsys.store.urls import connection_maker, greet
 from tests.conftest import FreshRedis
 from tests.support.proxy import CuttingProxy
 from tests.support.services import Services
@@ -169,6 +170,12 @@ def test_sentinels_that_are_away_are_told_too(services: Services) -> None:
     assert str(caught.value) == (
         "no sentinel names a master 'main' that is up; no answer from 127.0.0.1:1, 127.0.0.1:2"
     )
+
+
+def test_what_is_special_in_a_password_is_written_for_sentinels_as_for_a_single_redis() -> None:
+    for kind, path in (("redis", "0"), ("redis+sentinel", "main")):
+        made = connection_maker(f"{kind}://a%40b:{'p%2Fw'}@127.0.0.1:1/{path}", greet, connect_timeout_s=1)()
+        assert (made.username, made.password) == ("a@b", "p/w")
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1", "redis+sentinel://", "127.0.0.1:6379"])
