@@ -58,6 +58,7 @@ class Keys:
         self.subscriptions = f"{self.prefix}:subscriptions"
         self.subscription_names = f"{self.prefix}:subscriptions:names"
         self.subscription_numbers = f"{self.prefix}:subscriptions:numbers"
+        self.names_gone = f"{self.prefix}:names:gone"
         self.news = f"{self.prefix}:news"
         self.subscriptions_version = f"{self.prefix}:subscriptions:version"
         self.subscriptions_ended = f"{self.prefix}:subscriptions:ended"

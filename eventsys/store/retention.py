@@ -107,18 +107,23 @@ class Retention:
 
     def trim_names(self, now_ms: int) -> int:
         """Forget the numbers of subscriptions and processes that are gone for as long as any record may last."""
-        names, rows, workers, living = self._link.read(
+        names, rows, workers, living, marks = self._link.read(
             [
                 ("HGETALL", self._keys.subscription_names),
                 ("HKEYS", self._keys.subscriptions),
                 ("HKEYS", self._keys.workers),
                 ("ZRANGE", self._keys.processes, 0, -1),
+                ("ZRANGE", self._keys.names_gone, 0, -1),
             ]
         )
         kept = self._link.read([("HGET", self._keys.process(text_of(one)), "number") for one in living])
         gone_workers = sorted(set(workers) - set(kept) - {b"next"})
         subscribed = set(rows)
         numbers = [number for number, name in zip(names[::2], names[1::2], strict=True) if name not in subscribed]
+        seem_gone = {b"worker " + one for one in gone_workers} | {b"subscription " + one for one in numbers}
+        # Whose owner came back is counted from the beginning when it goes again: it may have been named until then.
+        if returned := set(marks) - seem_gone:
+            self._link.call("ZREM", self._keys.names_gone, *returned)
         parts = [
             *((part, ()) for part in _parts(gone_workers, _WORKERS_AT_ONCE)),
             *(((), part) for part in _parts(numbers, _NAMES_AT_ONCE)),

@@ -291,26 +291,6 @@ def test_what_expired_goes_with_its_entry_where_the_history_is_full(events: Even
     assert keys_left(historian, "event:*") == [historian.keys.record("e2").encode()]
 
 
-def test_numbers_of_what_is_gone_are_forgotten_when_no_record_can_name_them(
-    events: EventService, historian: Historian
-) -> None:
-    events.subscribe("a.b", lambda event: None, name="gone")
-    events.subscribe("a.b", lambda event: None, name="here")
-    events.unsubscribe("a.b", "gone")
-    link, keys = historian.link, historian.keys
-    link.call("HSET", keys.workers, "77", "host:1")
-    retention = retention_of(events)
-    assert retention.trim_names(T0) == 0
-    assert retention.trim_names(T0 + 3 * HOUR - 1) == 0
-    events.subscribe("a.b", lambda event: None, name="gone")
-    assert retention.trim_names(T0 + 3 * HOUR) == 1
-    assert link.call("HEXISTS", keys.workers, "77") == 0
-    events.unsubscribe("a.b", "gone")
-    assert retention.trim_names(T0 + 4 * HOUR) == 1
-    assert set(link.call("HVALS", keys.subscription_names)) == {b"here"}
-    assert link.call("HKEYS", keys.subscription_numbers) == [b"here"]
-
-
 @pytest.mark.redis62
 def test_publishing_is_refused_when_undispatched_events_fill_the_history(services: Any) -> None:
     events = services.make(retention_bytes=2_000)

@@ -15,8 +15,8 @@ numbers of their own.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: queue:<queue>:<lane>, subscriptions, subscriptions:names, subscriptions:numbers, subscriptions:version,
-     subscriptions:hosts:<name>, subscriptions:renamed, subscriptions:states, subscriptions:open,
+     Reads and writes below it: queue:<queue>:<lane>, subscriptions, subscriptions:names, subscriptions:numbers, subscriptions:newest,
+     subscriptions:version, subscriptions:hosts:<name>, subscriptions:renamed, subscriptions:states, subscriptions:open,
      subscriptions:ended, subscriptions:unhosted, waiting, waiting:<subscription>:<lane>, gate:<name>, slots:<name>, releases,
      letters:subscription:<name>, processes, process:<name>, replays, replays:numbers, replay:<id>
 ARGV
@@ -108,10 +108,11 @@ local function former_names()
 end
 
 local function new_number()
-  local number = redis.call("HLEN", names) + 1
-  -- Where names were forgotten, their count is below the highest number.
-  while redis.call("HEXISTS", names, number) == 1 do number = number + 1 end
-  redis.call("HSET", names, number, name)
+  local number
+  -- None is given twice, though its owner is forgotten: what it ended, and measured, would be told of another.
+  repeat
+    number = redis.call("INCR", rows .. ":newest")
+  until redis.call("HSETNX", names, number, name) == 1
   redis.call("HSET", numbers, name, number)
   return number
 end

@@ -3,7 +3,6 @@ fold_counters: add what was counted of the deliveries to subscriptions that are 
 such, type by type, and drop their own counters.
 
 Nothing is lost of a type or of the totals, and no more pairs are measured than before: one takes the place of another.
-A number may be given again, and must not bring the counts of its former owner with it.
 
 Uses: prefix
 ]]
