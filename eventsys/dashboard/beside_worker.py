@@ -55,7 +55,7 @@ class Pages:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a worker and the dashboard until SIGTERM or SIGINT, and return the exit code."""
+    """Run a worker and the dashboard until a signal asks to end, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False, add_help=False)
     parser.add_argument("--listen", type=int, required=True, help="descriptor of a socket that listens")
     given, others = parser.parse_known_args(arguments)

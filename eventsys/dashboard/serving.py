@@ -20,6 +20,7 @@ from eventsys.dashboard.origins import allowed_names
 from eventsys.dashboard.tailing import Tail
 from eventsys.dashboard.web_settings import refuse_open_door
 from eventsys.runtime.listening import listen
+from eventsys.runtime.stop_signals import stop_signals
 from eventsys.service import EventService
 
 #: Requests at once, over all callers; beyond, 503.
@@ -43,7 +44,7 @@ def serve(
     hosts: Sequence[str] = (),
     ready: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve the dashboard until Ctrl-C or SIGTERM.
+    """Serve the dashboard until a signal asks to end.
 
     Args:
         events: The service of the bus.
@@ -105,11 +106,11 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take SIGINT and SIGTERM as requests to end, and as nothing more: a clean end is one, however it was asked."""
+        """Take signals as requests to end, and as nothing more: a clean end is one, however it was asked."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, self.handle_exit) for number in stop_signals()}
         try:
             yield
         finally:

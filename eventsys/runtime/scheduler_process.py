@@ -11,6 +11,7 @@ from pathlib import Path
 
 from eventsys.errors import EventsysError
 from eventsys.runtime.discovery import discover, find_service
+from eventsys.runtime.stop_signals import stop_signals
 from eventsys.scheduling.ticker import Ticker, named
 
 #: Seconds between two declarations of the cron tasks that this process knows.
@@ -20,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def run_scheduler(modules: Sequence[str], stop: threading.Event | None = None) -> int:
-    """Send ticks until SIGTERM, SIGINT or `stop`, and return the exit code.
+    """Send ticks until a signal or `stop` asks to end, and return the exit code.
 
     Args:
         modules: What holds the actors and the service.
@@ -31,7 +32,7 @@ def run_scheduler(modules: Sequence[str], stop: threading.Event | None = None) -
         SettingsError: If there is no service in them, or more than one.
     """
     stop = stop or threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in stop_signals():
         signal.signal(number, lambda *_: stop.set())
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))

@@ -21,13 +21,14 @@ from eventsys.runtime.development.options import Development
 from eventsys.runtime.embedded import EmbeddedRedis
 from eventsys.runtime.leases import LeaseKeeper
 from eventsys.runtime.liveness import LivenessFile
+from eventsys.runtime.stop_signals import stop_signals
 from eventsys.runtime.worker_process import START_FAILED
 from eventsys.settings import load_settings
 
 #: Failed starts in a row, without one that succeeds, after which the supervisor gives up.
 MOST_FAILED_STARTS = 5
 
-#: Seconds that running handlers have after SIGTERM before they are killed.
+#: Seconds after SIGTERM at which worker processes are killed.
 DRAIN_S = 30.0
 
 #: The part of that which a process gives its handlers; the rest is for committing what they left.
@@ -57,7 +58,7 @@ def supervise(
     leading: Program = PLAIN,
     drain_s: float = DRAIN_S,
 ) -> int:
-    """Run worker processes until SIGTERM or SIGINT, and return the exit code.
+    """Run worker processes until a signal asks to end, and return the exit code.
 
     Without a configured Redis, the embedded one runs as long as this does.
 
@@ -170,11 +171,11 @@ class Supervisor:
 
     @contextmanager
     def signals(self) -> Iterator[None]:
-        """Take SIGTERM and SIGINT as requests to end, and wake up when a child dies.
+        """Take signals as requests to end, and wake up when a child dies.
 
         After one of them the others are ignored for good: this process is about to end, and says with which code.
         """
-        handlers = {signal.SIGTERM: self._on_stop, signal.SIGINT: self._on_stop, signal.SIGCHLD: _nothing}
+        handlers = {**dict.fromkeys(stop_signals(), self._on_stop), signal.SIGCHLD: _nothing}
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         waker = signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
         try:

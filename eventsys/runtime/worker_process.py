@@ -21,6 +21,7 @@ from eventsys.broker.worker import Worker
 from eventsys.runtime.development.options import Development, add_arguments, read
 from eventsys.runtime.discovery import discover, find_service
 from eventsys.runtime.limit_board import LimitBoard
+from eventsys.runtime.stop_signals import stop_signals
 from eventsys.store.location import redis_url_of
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ StartCompanion = Callable[[Any], Companion]
 
 
 def main(arguments: Sequence[str] | None = None, beside: StartCompanion | None = None) -> int:
-    """Run a worker until SIGTERM or SIGINT, and return the exit code.
+    """Run a worker until a signal asks to end, and return the exit code.
 
     Args:
         arguments: What the supervisor says; None: the command line.
@@ -127,7 +128,7 @@ def _on_signals(stop: threading.Event, workers: list[Worker]) -> None:
         if not was_told and not any(worker.is_running for worker in workers):
             os._exit(0)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in stop_signals():
         signal.signal(number, told)
 
 

@@ -46,6 +46,10 @@ class Terminal:
     def press_ctrl_c(self) -> None:
         self.child.sendintr()
 
+    def close_window(self) -> None:
+        """Close the terminal while the command runs: the system hangs up on it."""
+        self.child.ptyproc.fileobj.close()
+
     def end(self) -> int | None:
         """Wait for its end, and return its exit code."""
         self.child.expect(pexpect.EOF)

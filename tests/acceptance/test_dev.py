@@ -98,6 +98,15 @@ def test_an_edit_takes_effect_while_it_runs_and_ctrl_c_ends_everything(
     assert_ctrl_c_ends_all(terminal)
 
 
+def test_closing_the_terminal_ends_everything(dev: Callable[..., Terminal], directory: Path) -> None:
+    """Redis too, which no terminal hangs up on."""
+    terminal = dev()
+    publish(directory, "order.paid", ORDER)
+    terminal.sees("order 7: 12.50 paid by Ada")
+    terminal.close_window()
+    wait_for(lambda: not terminal.left_processes(), f"the end of {terminal.left_processes()}")
+
+
 def test_ctrl_c_does_not_wait_for_a_handler_that_goes_on_and_on(dev: Callable[..., Terminal], directory: Path) -> None:
     edit(directory, "    order = event.payload\n", "    import time\n    print('begun')\n    time.sleep(200)\n")
     terminal = dev()

@@ -86,7 +86,8 @@ def test_one_token_for_both_roles_is_refused() -> None:
         Access(token=SecretStr(TOKEN), viewer_token=SecretStr(TOKEN))
 
 
-def test_the_command_serves_until_it_is_told_to_end(redis_url: str) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_the_command_serves_until_it_is_told_to_end(redis_url: str, number: signal.Signals) -> None:
     with _serving(redis_url) as (port, process):
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=60) as answer:
             assert answer.status == 200
@@ -99,7 +100,7 @@ def test_the_command_serves_until_it_is_told_to_end(redis_url: str) -> None:
             assert stream.headers["content-type"].startswith("text/event-stream")
             assert "default-src 'none'" in stream.headers["content-security-policy"]
             assert stream.readline() == b"event: figures\n"
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(number)
         assert process.wait(60) == 0
 
 
