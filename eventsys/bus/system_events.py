@@ -50,8 +50,8 @@ class SystemEvents:
 
     Nothing here blocks or fails who calls: a thread sends, and while Redis is away it waits. A trouble has a key.
     However often, and in however many processes it is reported, it is published once when it begins, and once when it
-    ends. Trouble with the delivery of a `system.*` event is counted as `system_troubles` and never published: it would
-    lead to the next.
+    ends, unless it is over by itself. Trouble with the delivery of a `system.*` event is counted as `system_troubles`
+    and never published: it would lead to the next.
 
     Args:
         store: Where the troubles stand.

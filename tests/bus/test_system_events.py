@@ -187,6 +187,24 @@ def test_troubles_beyond_the_limit_are_counted(events: EventService, monkeypatch
     assert system_troubles(events) == 2
 
 
+def test_what_is_over_by_itself_leaves_room_for_what_begins(
+    events: EventService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every dead process is a trouble with a key of its own, which nobody calls over and which never comes again."""
+    monkeypatch.setattr("eventsys.store.troubles.MOST_TROUBLES", 3)
+    now_ms = events.broker.clock.now_ms()
+    monkeypatch.setattr(events.broker.clock, "now_ms", lambda: now_ms)
+    events.bus.system.warn("disk:a", "full")
+    for number in range(2):
+        events.bus.system.warn(f"process:{number}", "gone", lasts="1h")
+    events.bus.system.warn("process:3", "gone", lasts="1h")
+    assert system_troubles(events) == 1
+    monkeypatch.setattr(events.broker.clock, "now_ms", lambda: now_ms + 3_700_000)
+    events.bus.system.warn("process:4", "gone", lasts="1h")
+    assert system_troubles(events) == 1
+    assert [trouble.key for trouble in events.bus.system.troubles()] == ["disk:a", "process:4"]
+
+
 def test_what_waits_is_bounded(events: EventService, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: object) -> None:
         raise RedisUnavailableError("gone")

@@ -29,12 +29,24 @@ redis.call("DEL", prefix .. ":scratch")
 
 local troubles = prefix .. ":troubles"
 
+local function is_over(trouble) return trouble.until_ms > 0 and trouble.until_ms <= now_ms end
+
 local function going_on(key)
   local known = redis.call("HGET", troubles, key)
   if not known then return nil end
   local trouble = cjson.decode(known)
-  if trouble.until_ms > 0 and trouble.until_ms <= now_ms then return nil end
-  return trouble
+  return not is_over(trouble) and trouble or nil
+end
+
+-- What is over by itself stays until room is wanted: a dead process, say, has a key of its own that never comes again.
+local function is_full()
+  if redis.call("HLEN", troubles) < limit then return false end
+  local all = redis.call("HGETALL", troubles)
+  for at = 1, #all, 2 do
+    local is_read, trouble = pcall(cjson.decode, all[at + 1])
+    if is_read and is_over(trouble) then redis.call("HDEL", troubles, all[at]) end
+  end
+  return redis.call("HLEN", troubles) >= limit
 end
 
 local reports = {
@@ -44,7 +56,7 @@ local reports = {
   end,
   begins = function(report)
     if going_on(report[2]) then return 0 end
-    if redis.call("HLEN", troubles) >= limit and redis.call("HEXISTS", troubles, report[2]) == 0 then
+    if redis.call("HEXISTS", troubles, report[2]) == 0 and is_full() then
       count("system_troubles", 1)
       return 0
     end
