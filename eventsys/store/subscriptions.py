@@ -181,14 +181,23 @@ class SubscriptionStore:
         return text_of(version or b"0"), news or b""
 
     def unhosted(self, names: Sequence[str], now_ms: int) -> list[str]:
-        """Return those of these subscriptions that no living process hosts."""
-        living, *hosts = self._link.pipeline(
+        """Return those of these subscriptions that no living process hosts; not one whose hosts cannot be read."""
+        living, *replies = self._link.pipeline(
             [
                 ("ZRANGEBYSCORE", self._keys.processes, f"({now_ms}", "+inf"),
                 *(("SMEMBERS", self._keys.hosts(name)) for name in names),
             ]
         )
-        return [name for name, hosting in zip(names, hosts, strict=True) if not set(living) & set(hosting)]
+        alive = set(reply_of(living))
+        hosts = [
+            read_or_pass_over(self._keys.hosts(name), reply_of, reply)
+            for name, reply in zip(names, replies, strict=True)
+        ]
+        return [
+            name
+            for name, hosting in zip(names, hosts, strict=True)
+            if hosting is not None and alive.isdisjoint(hosting)
+        ]
 
     def ended(self) -> dict[str, str]:
         """Return the subscriptions that have ended and may have open deliveries, each with its queue."""

@@ -118,6 +118,45 @@ def test_names_are_renamed_twice_and_back(services: Services) -> None:
     assert numbers == [1, 1, 1, 1]
 
 
+@pytest.mark.usefixtures("rounds_by_hand")
+def test_what_lives_as_long_as_its_hosts_is_renamed_with_them(services: Services) -> None:
+    old = services.make()
+    _host(old, "old")
+    first, second = (services.make(name=old.settings.name) for _ in range(2))
+    for one in (first, second):
+        _host(one, "new", was="old")
+    hosts = {one.broker.presence.name.encode() for one in (old, first, second)}
+    keys, observer = old.broker.keys, services.make(name=old.settings.name)
+    assert set(observer.broker.link.call("SMEMBERS", keys.hosts("new"))) == hosts
+    for one in (second, first, old):
+        observer.bus.tending.make_round()
+        assert [known.name for known in observer.subscriptions.list()] == ["new"]
+        one.stop()
+    observer.bus.tending.make_round()
+    assert observer.subscriptions.list() == []
+
+
+def _host(events: EventService, name: str, *, was: str | tuple[str, ...] = ()) -> None:
+    """Declare a handler that is not persistent, as a worker that begins does."""
+    events.on("a.b", name=name, was=was, persistent=False)(lambda event: None)
+    events.bus.declarations.host_all()
+    events.bus.prepare()
+
+
+@pytest.mark.usefixtures("rounds_by_hand")
+def test_hosts_that_cannot_be_read_end_nothing_and_hinder_no_round(services: Services) -> None:
+    events = services.make()
+    for name in ("odd", "lost"):
+        _host(events, name)
+    observer = services.make(name=events.settings.name)
+    link, keys = observer.broker.link, observer.broker.keys
+    link.call("DEL", keys.hosts("odd"), keys.hosts("lost"))
+    link.call("ZADD", keys.hosts("odd"), 1, events.broker.presence.name)
+    observer.bus.tending.make_round()
+    assert [known.name for known in observer.subscriptions.list()] == ["odd"]
+    link.call("DEL", keys.hosts("odd"))
+
+
 def test_where_both_names_exist_nothing_is_taken_over(services: Services) -> None:
     old = services.make()
     old.on("a.b", name="old")(lambda event: None)

@@ -56,6 +56,13 @@ local function move_key(stem, former, rest)
   end
 end
 
+-- The hosts of the former name count until they end: whoever declares the new one may not be up for good yet.
+local function move_hosts(former)
+  local stem = prefix .. ":subscriptions:hosts:"
+  for _, host in ipairs(redis.call("SMEMBERS", stem .. former)) do redis.call("SADD", stem .. name, host) end
+  redis.call("DEL", stem .. former)
+end
+
 local function note_former(former)
   local all = redis.call("HGETALL", renamed)
   for at = 1, #all, 2 do
@@ -88,9 +95,8 @@ local function take_over(former)
   for _, kept in ipairs({ ":states", ":open", ":unhosted" }) do move_field(rows .. kept, former) end
   for _, lane in ipairs({ 10, 8, 5, 1 }) do move_key(prefix .. ":waiting:", former, ":" .. lane) end
   if redis.call("SREM", prefix .. ":waiting", former) == 1 then redis.call("SADD", prefix .. ":waiting", name) end
-  for _, stem in ipairs({ ":gate:", ":slots:", ":letters:subscription:", ":subscriptions:hosts:" }) do
-    move_key(prefix .. stem, former, "")
-  end
+  for _, stem in ipairs({ ":gate:", ":slots:", ":letters:subscription:" }) do move_key(prefix .. stem, former, "") end
+  move_hosts(former)
   local look_ms = redis.call("ZSCORE", prefix .. ":releases", former)
   if look_ms then
     redis.call("ZREM", prefix .. ":releases", former)
