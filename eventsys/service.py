@@ -23,13 +23,14 @@ from eventsys.bus.receipt import Receipt
 from eventsys.bus.subscriptions import Subscriptions
 from eventsys.bus.waiting import wait_for_end
 from eventsys.middleware import carried_attempt
+from eventsys.model.declared_options import AS_SET, Open, declared_options
 from eventsys.model.durations import DurationLike
 from eventsys.model.event import DelayedEvent, Event, EventRecord
 from eventsys.model.metrics import EventMetrics, SubscriptionMetrics, TypeMetrics
 from eventsys.model.priority import Priority
 from eventsys.model.queries import EventFilter, Page
 from eventsys.model.retry_policy import Backoff
-from eventsys.model.subscription import Subscription, SubscriptionOptions, declared_options
+from eventsys.model.subscription import Subscription, SubscriptionOptions
 from eventsys.scheduling.alerts import Alerts
 from eventsys.scheduling.cron import CronService
 from eventsys.scheduling.duties import scheduler_of
@@ -91,12 +92,12 @@ class EventService(metaclass=Kept):
         pattern: str,
         *,
         name: str | None = None,
-        max_retries: int = 3,
-        retry_delay: DurationLike = "5s",
+        max_retries: int | Open = AS_SET,
+        retry_delay: DurationLike | Open = AS_SET,
         backoff: Backoff = None,
         retry_on: ExceptionTypes = (),
         give_up_on: ExceptionTypes = (),
-        timeout: DurationLike | None = "30s",
+        timeout: DurationLike | Open | None = AS_SET,
         async_: bool = True,
         persistent: bool = True,
         where: Mapping[str, Any] | None = None,
@@ -116,12 +117,12 @@ class EventService(metaclass=Kept):
             pattern: A type such as `user.login`; `user.*` is any one segment, `order.#` any tail, `#` everything.
             name: The name of the subscription; None: where the function is defined. Give one, so that moving the
                 function does not make another subscription of it.
-            max_retries: Tries after the first.
-            retry_delay: The wait before a retry.
+            max_retries: Tries after the first; left out: as the settings say, 3.
+            retry_delay: The wait before a retry; left out: as the settings say, 5 s.
             backoff: None keeps the wait as it is, `exponential` doubles it up to an hour.
             retry_on: Exceptions worth another try; none given: all are.
             give_up_on: Exceptions that make a dead letter at once.
-            timeout: The longest an attempt may run; None: as long as it takes.
+            timeout: The longest an attempt may run; None: as long as it takes; left out: as the settings say, 30 s.
             async_: False runs the handler inside `publish`, where the publishing process hosts it.
             persistent: Whether events are kept for it while no process hosts it.
             where: Conditions on the content, such as `{"payload.amount": {"numeric": [">=", 100]}}`.
@@ -300,11 +301,7 @@ class EventService(metaclass=Kept):
     # Asking
 
     def get_event(self, event_id: str) -> EventRecord[Any]:
-        """Return an event with its status and every delivery: attempts, errors, times.
-
-        Raises:
-            NotFoundError: If none of this id is recorded.
-        """
+        """Return an event with its status and every delivery: attempts, errors, times; or raise `NotFoundError`."""
         return self.store.get_event(event_id)
 
     def get_event_records(self, wanted: EventFilter | None = None) -> Page[EventRecord[Any]]:

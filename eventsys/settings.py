@@ -24,6 +24,7 @@ from .model.durations import Duration, SomeTime
 from .model.keyring import SecretKey, keys_of
 from .model.misfits import misfits
 from .model.seal import Seal
+from .model.subscription import SubscriptionOptions
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +73,29 @@ class SchedulerSettings(BaseModel):
     """How often what is past its time is swept."""
     expire_after: SomeTime = timedelta(hours=24)
     """How long after its due time a delayed event may still start to be handled."""
+
+
+class SubscriptionSettings(BaseModel):
+    """What holds for a handler whose declaration does not say otherwise; the same for all processes of a bus."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_retries: Annotated[int, Field(ge=0)] = 3
+    """Tries after the first."""
+    retry_delay: Duration = timedelta(seconds=5)
+    """The wait before a retry."""
+    timeout: SomeTime | None = timedelta(seconds=30)
+    """The longest an attempt may run; None, in a variable `none`: as long as it takes."""
+
+    @field_validator("timeout", mode="before")
+    @classmethod
+    def _read_none(cls, limit: Any) -> Any:
+        return None if limit == "none" else limit
+
+    def complete(self, options: SubscriptionOptions) -> SubscriptionOptions:
+        """Return options with what they leave open."""
+        said = options.model_fields_set
+        return options.model_copy(update={name: value for name, value in self if name not in said})
 
 
 class AlertSettings(BaseModel):
@@ -184,6 +208,7 @@ class Settings(BaseSettings):
     """Coroutine handlers that run at once in one worker process."""
     bus: BusSettings = BusSettings()
     scheduler: SchedulerSettings = SchedulerSettings()
+    subscription: SubscriptionSettings = SubscriptionSettings()
     alerts: AlertSettings = AlertSettings()
 
     @field_validator("signing_keys", "encryption_keys")

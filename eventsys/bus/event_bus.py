@@ -165,7 +165,7 @@ class EventBus:
         subscription = Subscription.declare(
             name_of(handler) if name is None else name,
             pattern,
-            options,
+            self.settings.subscription.complete(options),
             queue=self.settings.app or home_of(handler),
             persistent=persistent,
             created_ms=self.broker.clock.known_ms(),
@@ -189,7 +189,7 @@ class EventBus:
         subscription = Subscription.declare(
             own_name,
             pattern,
-            options,
+            self.settings.subscription.complete(options),
             queue=_own_queue(own_name),
             persistent=False,
             created_ms=self.broker.clock.now_ms(),

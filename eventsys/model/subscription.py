@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from eventsys.errors import EventsysError, InvalidDurationError, SubscriptionError
+from eventsys.errors import SubscriptionError
 from eventsys.model.durations import Duration, SomeTime, format_duration, to_milliseconds
 from eventsys.model.filters import PayloadFilter, compile_filter
 from eventsys.model.identifiers import FOLDERS
@@ -122,7 +122,10 @@ _Was = Annotated[tuple[Annotated[str, AfterValidator(check_subscription_name)], 
 
 
 class SubscriptionOptions(BaseModel):
-    """How the deliveries of one subscription are handled; every option has a default."""
+    """How the deliveries of one subscription are handled; every option has a default.
+
+    Where `max_retries`, `retry_delay` and `timeout` are not given, the settings decide, which have the same defaults.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -157,33 +160,6 @@ class SubscriptionOptions(BaseModel):
     """The longest a batch waits for more, from its first delivery on, at most a minute; None means 50 ms."""
     was: _Was = ()
     """Names it had before: what they left is taken over."""
-
-
-def declared_options(pattern: str, **given: Any) -> SubscriptionOptions:
-    """Return the options that code gives beside the pattern.
-
-    Raises:
-        SubscriptionError: If one of them will not do. Or if the pattern is no text: a decorator without its parentheses
-            gets the handler in its place, and would subscribe nothing.
-        InvalidDurationError: If a duration is none, or too short to be kept.
-        InvalidPatternError: If the filter is not in the language.
-    """
-    if not isinstance(pattern, str):
-        raise SubscriptionError(
-            f"{ascii(pattern)[:80]} stands where the pattern belongs; decorate with it: @events.on('user.login')"
-        )
-    try:
-        return SubscriptionOptions(**given)
-    except ValidationError as error:
-        faults = error.errors(include_url=False)
-        first = faults[0]
-        own = first.get("ctx", {}).get("error")
-        if isinstance(own, InvalidDurationError):
-            raise InvalidDurationError(f"{first['loc'][0]} will not do: {own}") from error
-        if isinstance(own, EventsysError):
-            raise own from error
-        name, what = first["loc"][0], first["msg"].removeprefix("Value error, ")
-        raise SubscriptionError(f"{name}={ascii(first['input'])[:80]} will not do: {what}") from error
 
 
 class Subscription(BaseModel):

@@ -16,6 +16,7 @@ from eventsys.clock import from_ms
 from eventsys.errors import CronTaskError, InvalidScheduleError
 from eventsys.model.catalog import Catalog
 from eventsys.model.cron_task import MOST_ROWS, CronDefinition, CronRun, CronTask, TaskLine
+from eventsys.model.declared_options import AS_SET, Open
 from eventsys.model.durations import DurationLike
 from eventsys.model.queries import Page, page_of
 from eventsys.scheduling.cron_actor import CronActor
@@ -68,9 +69,9 @@ class CronService:
         *,
         name: str | None = None,
         timezone: str = "UTC",
-        max_retries: int = 3,
-        retry_delay: DurationLike = "5s",
-        timeout: DurationLike | None = "30s",
+        max_retries: int | Open = AS_SET,
+        retry_delay: DurationLike | Open = AS_SET,
+        timeout: DurationLike | Open | None = AS_SET,
         **options: Any,
     ) -> Callable[[Function], Function]:
         """Run the decorated function, or coroutine function, when `schedule` says; return it unchanged.
@@ -82,7 +83,7 @@ class CronService:
             schedule: Five cron fields, six with seconds in front, or a shortcut such as `@hourly`.
             name: The task's name; None: where the function is defined. Give one, so that moving it changes nothing.
             timezone: An IANA name.
-            max_retries: Tries of a run after the first.
+            max_retries: Tries of a run after the first. Left out, this and the next two are as for `EventService.on`.
             retry_delay: The wait before each.
             timeout: The longest a try may run.
             **options: `overlap`, `catch_up`, `catch_up_all`, `jitter`, `ends_at`, `max_runs`, `run_timeout` as for

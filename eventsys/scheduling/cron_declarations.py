@@ -21,10 +21,10 @@ from eventsys.bus.system_events import SystemEvents
 from eventsys.clock import from_ms
 from eventsys.errors import EventsysError
 from eventsys.model.cron_task import CronDefinition, TaskState, check_task_name
+from eventsys.model.declared_options import Open, declared_options
 from eventsys.model.durations import DurationLike
 from eventsys.model.event import Event
 from eventsys.model.event_types import LONGEST_TYPE
-from eventsys.model.subscription import declared_options
 from eventsys.scheduling.cron_changes import UNDECLARED, paused, repaired
 from eventsys.scheduling.cron_editor import CronEditor
 from eventsys.scheduling.sweeps import Sweeps
@@ -197,9 +197,9 @@ def declare_function(
     function: Callable[..., Any],
     name: str | None,
     *,
-    max_retries: int,
-    retry_delay: DurationLike,
-    timeout: DurationLike | None,
+    max_retries: int | Open,
+    retry_delay: DurationLike | Open,
+    timeout: DurationLike | Open | None,
     **options: Any,
 ) -> None:
     """Subscribe a function to the event of its own runs, with the task that publishes it.

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from eventsys import Event, EventService, EventsysError, InvalidPatternError, SubscriptionError
+from eventsys import Event, EventService, EventsysError, InvalidPatternError, SubscriptionError, SubscriptionOptions
 from eventsys.errors import InvalidDurationError
 from eventsys.testing import EventHarness
+from tests.support.services import Services
 
 
 @pytest.mark.parametrize(
@@ -55,3 +56,31 @@ def test_exception_types_may_stand_in_a_list(harness: EventHarness) -> None:
     harness.events.publish("a.b")
     harness.advance(hours=1)
     assert len(seen) == 2
+
+
+def patience(events: EventService) -> dict[str, tuple[int, int, int | None]]:
+    known = [one.subscription for one in events.subscriptions.list()]
+    return {one.name: (one.max_retries, one.retry_delay_ms, one.timeout_ms) for one in known}
+
+
+def test_what_a_declaration_leaves_open_the_settings_decide(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVENTSYS_SUBSCRIPTION__TIMEOUT", "none")
+    monkeypatch.setenv("EVENTSYS_SUBSCRIPTION__RETRY_DELAY", "1m")
+    events = services.make(subscription={"max_retries": 7})
+    events.on("a.b", name="open")(lambda event: None)
+    events.on("a.b", name="said", max_retries=3, retry_delay="5s", timeout="30s")(lambda event: None)
+    events.subscribe("a.b", lambda event: None, name="late")
+    events.subscribe("a.b", lambda event: None, SubscriptionOptions(timeout=2), name="late-said")
+    assert patience(events) == {
+        "open": (7, 60_000, None), "late": (7, 60_000, None),
+        "said": (3, 5_000, 30_000), "late-said": (7, 60_000, 2_000),
+    }  # fmt: skip
+
+
+def test_without_settings_a_handler_is_tried_four_times_for_half_a_minute_each(services: Services) -> None:
+    events = services.make()
+    events.on("a.b", name="h")(lambda event: None)
+    events.bus.prepare()
+    assert patience(events) == {"h": (3, 5_000, 30_000)}
