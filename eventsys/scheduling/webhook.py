@@ -18,7 +18,7 @@ from eventsys.settings import AlertSettings
 from eventsys.store.keys import SWEEP_QUEUE
 from eventsys.store.steps import Step, message_step
 
-#: Tries after the first, 15 s and more apart: an hour in all.
+#: Tries after the first, 15 s and more apart: half an hour to an hour in all.
 _MAX_RETRIES = 8
 _FIRST_WAIT_MS, _LONGEST_WAIT_MS = 15_000, 900_000
 
