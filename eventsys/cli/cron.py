@@ -206,7 +206,7 @@ def _whole(service: EventService, name: str, given: dict[str, Any]) -> dict[str,
     """Return what is said of a task; asterisks that were shown in place of a secret mean that it stays."""
     from eventsys.scheduling.cron_secrets import whole_fields
 
-    return whole_fields(service.cron, name, given)
+    return whole_fields(service.catalog, service.cron, name, given)
 
 
 def _tell(change: Callable[[EventService], CronTask], as_json: bool, redis_url: str | None, *, debug: bool) -> None:

@@ -19,6 +19,7 @@ from pydantic import AliasChoices, AliasPath, BaseModel, RootModel, SecretBytes,
 from pydantic.dataclasses import is_pydantic_dataclass
 from pydantic.fields import FieldInfo
 
+from eventsys.errors import InvalidPayloadError
 from eventsys.model.cron_task import CronDefinition
 from eventsys.model.dead_letter import DeadLetter
 from eventsys.model.event import Event
@@ -38,6 +39,9 @@ _Path = tuple[str, ...]
 
 # The header has room for the names of two models: the one of the payload, and the one registered for its type.
 _LONGEST_NAMES = LONGEST_HEADER // 2
+
+#: Letters of a place in a payload that a complaint tells, the last ones.
+_LONGEST_PLACE = 100
 
 
 @lru_cache(maxsize=1024)
@@ -144,15 +148,35 @@ def has_mask(value: Any) -> bool:
     return bool(value == MASK)
 
 
-def unmasked(sent: Any, kept: Any) -> Any:
+def unmasked(sent: Any, kept: Any, shown: Any, place: str) -> Any:
     """Return a payload that was sent as it is to be kept: for asterisks, what stood there.
 
-    Who looks at a payload, changes something else of it and sends it back must not make asterisks of its secrets.
+    Who looks at a payload, changes something else of it and sends it back must not make asterisks of its secrets. In a
+    list only the place tells one secret from another, so there what holds asterisks has to be as it was shown, and the
+    list as long as it was. Asterisks in place of nothing stay what they are.
+
+    Args:
+        sent: The payload.
+        kept: What stood there.
+        shown: That, as it was shown.
+        place: What a complaint calls it: `payload`.
+
+    Raises:
+        InvalidPayloadError: If a list is not as it was shown, so that its asterisks may be those of another secret.
     """
-    if isinstance(sent, dict) and isinstance(kept, dict):
-        return {name: unmasked(value, kept.get(name, value)) for name, value in sent.items()}
-    if isinstance(sent, list) and isinstance(kept, list):
-        return [unmasked(value, kept[at] if at < len(kept) else value) for at, value in enumerate(sent)]
+    if isinstance(sent, dict) and isinstance(kept, dict) and isinstance(shown, dict):
+        return {
+            name: unmasked(value, kept[name], shown[name], f"{place}.{name}") if name in kept else value
+            for name, value in sent.items()
+        }
+    if isinstance(sent, list) and isinstance(kept, list) and isinstance(shown, list):
+        for at, value in enumerate(sent):
+            if has_mask(value) and (len(sent) != len(kept) or value != shown[at]):
+                raise InvalidPayloadError(
+                    f"write the secret again: {f'{place}[{at}]'[-_LONGEST_PLACE:]!r} has asterisks in place of one, and"
+                    " that list is not as it was shown, so they may be those of another secret"
+                )
+        return [kept[at] if has_mask(value) else value for at, value in enumerate(sent)]
     return kept if sent == MASK else sent
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -67,6 +68,56 @@ def test_asterisks_of_a_task_that_is_new_are_what_they_are(client: TestClient, e
     assert events.cron.get("new").payload == {"stars": "**********"}
 
 
+MASK = "**********"
+DOORS = [{"name": "front", "code": "1"}, {"name": "back", "code": "2"}]
+
+
+@pytest.mark.parametrize(
+    "doors",
+    [
+        [{"name": "back", "code": MASK}],
+        [{"name": "back", "code": MASK}, {"name": "front", "code": MASK}],
+        [{"name": "front", "code": MASK}, {"name": "roof", "code": MASK}],
+        [*({**one, "code": MASK} for one in DOORS), {"name": "roof", "code": MASK}],
+    ],
+)
+def test_asterisks_in_a_list_that_was_changed_stand_for_no_secret(
+    browser: Browser, events: EventService, kept: dict[str, Any], doors: list[Any]
+) -> None:
+    """Whoever deleted the first door gave the second one its code."""
+    events.cron.update("backup", payload={**kept, "doors": DOORS})
+    sent = {"target": "tape", "password": MASK, "doors": doors}
+    text = browser.client.get("/cron-form?name=backup", headers={"accept": "text/html"}).text
+    filled = {**_filled_in(text), "payload": json.dumps(sent)}
+    for answer in (
+        browser.client.patch(f"{API}/backup", json={"payload": sent}),
+        browser.send("/cron-form?name=backup", "/cron-form", **filled),
+    ):
+        assert (answer.status_code, "write the secret again" in answer.text) == (422, True)
+    assert events.cron.get("backup").payload == {**kept, "doors": DOORS}
+
+
+def test_secrets_that_are_sent_back_in_a_list_stay_beside_those_that_are_written_anew(
+    client: TestClient, events: EventService, kept: dict[str, Any]
+) -> None:
+    events.cron.update("backup", payload={**kept, "doors": DOORS})
+    doors = [{"name": "gate", "code": "9"}, {"name": "back", "code": MASK}]
+    sent = {"target": "tape", "password": MASK, "doors": doors}
+    assert client.patch(f"{API}/backup", json={"payload": sent}).status_code == 200
+    assert events.cron.get("backup").payload == {**kept, "doors": [doors[0], DOORS[1]]}
+
+
+@pytest.mark.parametrize("secret", [{}, {"secret_fields": ["password"], "event_type": "unknown.due"}])
+def test_a_copy_of_a_task_is_given_no_asterisks_for_secrets(
+    client: TestClient, events: EventService, kept: dict[str, Any], secret: dict[str, Any]
+) -> None:
+    shown = client.get(f"{API}/backup").json()["payload"]
+    sent = {"schedule": "@daily", "event_type": "backup.due", "payload": shown, **secret}
+    answer = client.put(f"{API}/copy", json=sent)
+    assert (answer.status_code, "write the secret again" in answer.text) == (422, True)
+    assert [task.name for task in events.cron.list().items] == ["backup"]
+
+
 @pytest.fixture
 def sends(events: EventService) -> None:
     """A task, `backup`, that sends an actor secrets."""
@@ -95,6 +146,24 @@ def test_secret_arguments_stay_what_they_are_when_a_task_is_saved_from_its_form(
     assert task.actor_args == ("disk", SECRETS[0])
     assert task.actor_kwargs == ARGUMENTS["actor_kwargs"]
     assert task.secret_fields == ("1", "token", "door.code")
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"actor_args": [MASK, "tape"]},
+        {"actor_args": [MASK]},
+        {"actor_kwargs": {"door": {"code": MASK}, "token": {"old": MASK}}},
+        {"actor_kwargs": {"place": {"token": MASK}, "door": {"lock": {"code": MASK}}}},
+    ],
+)
+def test_asterisks_that_stand_for_nothing_are_given_to_no_actor(
+    client: TestClient, events: EventService, sends: None, sent: dict[str, Any]
+) -> None:
+    before = events.cron.get("backup")
+    answer = client.patch(f"{API}/backup", json=sent)
+    assert (answer.status_code, "write the secret again" in answer.text) == (422, True)
+    assert events.cron.get("backup") == before
 
 
 def test_a_form_can_say_what_is_secret(browser: Browser, events: EventService) -> None:

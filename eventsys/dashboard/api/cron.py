@@ -66,7 +66,8 @@ class CronFields(BaseModel):
 
     def given(self, bus: EventService, name: str) -> dict[str, Any]:
         """Return what was said of a task; asterisks that were shown in place of a secret mean that it stays."""
-        return whole_fields(bus.cron, name, {field: getattr(self, field) for field in self.model_fields_set})
+        said = {field: getattr(self, field) for field in self.model_fields_set}
+        return whole_fields(bus.catalog, bus.cron, name, said)
 
     def told(self) -> dict[str, Any]:
         """Return what was said, as JSON, without what may be private."""

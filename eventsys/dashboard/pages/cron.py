@@ -84,7 +84,7 @@ def save_task(request: Request, desk: Changes, form: OurForm) -> Response:
     try:
         task = desk.events.cron.get(editing) if editing else None
         given = fields_in(form.fields)
-        given = whole_fields(desk.events.cron, editing, given) if editing else given
+        given = whole_fields(desk.events.catalog, desk.events.cron, editing or name, given)
         if form.text("only") == "ticks":
             ticks = next_ticks(given["schedule"], given["timezone"], desk.events.broker.clock.now())
             return _form_page(request, task, form.fields, ticks=ticks)
