@@ -124,7 +124,7 @@ class CronDefinition(BaseModel):
     """The type of the event that is published; None where an actor is sent a message."""
     payload: Annotated[dict[str, Any], AfterValidator(_check_payload)] = Field(default_factory=dict)
     secret_fields: Annotated[tuple[str, ...] | None, AfterValidator(_check_secrets)] = None
-    """Fields of the payload, dotted, that nobody is shown: those of the type's model, or given where no model is known.
+    """Fields of the payload, dotted, that nobody is shown: those of the type's model, and what is given.
     Of what an actor is given, names of arguments, or their places from 0 on. None: neither."""
     source: str = Field(default="", max_length=LONGEST_SOURCE)
     priority: Priority = Priority.NORMAL

@@ -22,7 +22,7 @@ from eventsys.model.queries import Page, page_of
 from eventsys.scheduling.cron_actor import CronActor
 from eventsys.scheduling.cron_changes import Change, changed, check_end, deleted, first_tick, paused, resumed
 from eventsys.scheduling.cron_declarations import CronDeclarations, declare_function
-from eventsys.scheduling.cron_editor import CronEditor, known
+from eventsys.scheduling.cron_editor import HANDED_OVER, CronEditor, known
 from eventsys.scheduling.cron_requests import checked, definition_of, due_ms_of, with_actor
 from eventsys.scheduling.cron_runs import cron_message_at, manual_run_id, queue_of, starting
 from eventsys.scheduling.sweeps import Sweeps
@@ -163,7 +163,8 @@ class CronService:
             said = {field: getattr(present.task, field) for field in fields}
             definition = checked(CronDefinition.make(**{**said, **changes}), given)
             check_end(present, definition, now)
-            return changed(present, self._editor.accepted(definition, row), now)
+            hands_on = any(getattr(definition, part) for part in HANDED_OVER if part not in changes)
+            return changed(present, self._editor.accepted(definition, row, hands_on=hands_on), now)
 
         return self._editor.edit(name, decide)
 

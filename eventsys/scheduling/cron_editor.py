@@ -20,6 +20,9 @@ from eventsys.store.steps import Step
 
 Decide = Callable[[CronRow | None, datetime], Change | None]
 
+#: What of a task its runs hand over; each may hold secrets.
+HANDED_OVER = ("payload", "actor_args", "actor_kwargs")
+
 
 class CronEditor:
     """Reads a task, decides, and writes if nobody changed it meanwhile; else it begins anew.
@@ -81,11 +84,19 @@ class CronEditor:
 
         return self.edit(definition.name, decide)
 
-    def accepted(self, definition: CronDefinition, row: CronRow | None = None) -> CronDefinition:
+    def accepted(
+        self, definition: CronDefinition, row: CronRow | None = None, *, hands_on: bool = False
+    ) -> CronDefinition:
         """Return a definition as it is kept: it names the secret fields, for those who show it without the model.
 
         A process that does not know the model itself keeps what was known when the row was written. What stood in the
         row before is not measured again, since whoever wrote that may have other settings.
+
+        Args:
+            definition: What a task is to be.
+            row: The task as it is; None: there is none.
+            hands_on: Whether some of what the task hands over now is handed over from then on: what is secret in it
+                stays so, whatever the type or the actor is.
 
         Raises:
             CronTaskError: If what its runs would hand over is too long.
@@ -98,13 +109,14 @@ class CronEditor:
                     f"cron task {definition.name!r} would hand over {length:,} bytes of JSON, and max_payload_bytes is"
                     f" {self._most_bytes:,}; store the bulk elsewhere and say where it is"
                 )
-        event_type = definition.event_type
+        event_type, names = definition.event_type, definition.secret_fields
         model = None if event_type is None else self._catalog.model_for(event_type)
+        if names is None and row is not None:
+            is_for_same = model is None and _target(row.task) == _target(definition)
+            names = row.task.secret_fields if hands_on or is_for_same else None
         if model is not None:
-            return definition.model_copy(update={"secret_fields": secret_fields(model)})
-        if definition.secret_fields is None and row is not None and _target(row.task) == _target(definition):
-            return definition.model_copy(update={"secret_fields": row.task.secret_fields})
-        return definition
+            names = tuple(dict.fromkeys((*secret_fields(model), *(names or ()))))
+        return definition.model_copy(update={"secret_fields": names})
 
     def read(self, name: str) -> CronRow | None:
         """Return a task's row, None when there is no such task."""

@@ -12,9 +12,7 @@ from eventsys.model.catalog import Catalog
 from eventsys.model.cron_task import CronTask
 from eventsys.model.masking import has_mask, masked_arguments, masked_payload, shown_model, unmasked
 from eventsys.scheduling.cron import CronService
-
-#: What of a task may hold secrets.
-_MAY_HOLD_SECRETS = ("payload", "actor_args", "actor_kwargs")
+from eventsys.scheduling.cron_editor import HANDED_OVER
 
 
 def shown_task(catalog: Catalog, task: CronTask) -> CronTask:
@@ -38,7 +36,7 @@ def whole_fields(catalog: Catalog, tasks: CronService, name: str, given: dict[st
     Raises:
         InvalidPayloadError: If asterisks stand in place of a secret, and it is not known which, or none is kept.
     """
-    masked = [field for field in _MAY_HOLD_SECRETS if has_mask(given.get(field))]
+    masked = [field for field in HANDED_OVER if has_mask(given.get(field))]
     if not masked:
         return given
     task, whole = _task_if_any(tasks, name), dict(given)
@@ -48,7 +46,9 @@ def whole_fields(catalog: Catalog, tasks: CronService, name: str, given: dict[st
         for field in masked:
             kept, seen = (_as_json(getattr(one, field)) for one in (task, shown))
             whole[field] = unmasked(given[field], kept, seen, field)
-        names = task.secret_fields if names is None else names
+        if names is None:
+            # Else a task that is to do something else would be shown with what the asterisks stand for.
+            names = whole["secret_fields"] = task.secret_fields
         event_type = task.event_type if event_type is None else event_type
     model = None if event_type is None else catalog.model_for(event_type)
     for field in masked:

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import BaseModel, Field
 
 from eventsys import EventService
+from eventsys.scheduling.cron_secrets import whole_fields
 from tests.support.backups import ARGUMENTS, SECRETS, create_backup
 
 
@@ -104,5 +106,40 @@ def test_another_actor_is_given_no_secrets_by_the_names_of_the_last(
     run: Callable[..., str], events: EventService
 ) -> None:
     run("cron", "create", "backup", "--schedule", "@daily", *GIVEN)
-    run("cron", "update", "backup", "--actor", "print", "--actor-args", '["tape", "label"]')
+    given = ("--actor-args", '["tape", "label"]', "--actor-kwargs", "{}")
+    run("cron", "update", "backup", "--actor", "print", *given)
     assert events.cron.get("backup").secret_fields is None
+
+
+class Renewed(BaseModel):
+    """The payload of another type, which calls something else secret."""
+
+    key: str = Field("", json_schema_extra={"secret": True})
+
+
+@pytest.mark.parametrize(("is_known", "names"), [(False, ()), (True, ("key",))])
+@pytest.mark.parametrize("sends_back", [False, True])
+def test_what_is_handed_on_to_another_type_stays_secret(
+    run: Callable[..., str], events: EventService, kept: dict[str, Any], is_known: bool, names: Any, sends_back: bool
+) -> None:
+    """Changing the type printed the password, and from then on every run published it without saying that it is one."""
+    if is_known:
+        events.type("backup.v2", Renewed)
+    shown = json.loads(run("cron", "show", "backup", "--json"))["payload"]
+    given = {"payload": shown} if sends_back else {}
+    whole = whole_fields(events.catalog, events.cron, "backup", {"event_type": "backup.v2", **given})
+    events.cron.update("backup", **whole)
+    events.cron.update("backup", schedule="@hourly")
+    task = events.cron.get("backup")
+    assert (task.payload, task.secret_fields) == (kept, (*names, "password", "doors.code"))
+    begun = json.loads(run("cron", "run", "backup", "--json"))
+    printed = run("cron", "show", "backup") + run("events", "show", begun["target_id"])
+    assert "tape" in printed
+    assert not any(secret in printed for secret in SECRETS)
+
+
+def test_what_is_handed_on_to_another_actor_stays_secret(run: Callable[..., str], events: EventService) -> None:
+    run("cron", "create", "backup", "--schedule", "@daily", *GIVEN)
+    printed = run("cron", "update", "backup", "--actor", "print")
+    assert events.cron.get("backup").secret_fields == tuple(ARGUMENTS["secret_fields"])
+    assert not any(secret in printed for secret in SECRETS)
