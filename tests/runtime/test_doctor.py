@@ -216,3 +216,12 @@ def test_sweeps_alone_do_not_miss_a_scheduler(events: EventService) -> None:
     tick(events, minutes_ago(events, 30))
     found = finding(events, "scheduler")
     assert (found.severity, "no periodic actor misses it" in found.said) == (Severity.OK, True)
+
+
+def test_when_the_first_and_the_last_of_what_waits_are_due_is_told(services: Services, events: EventService) -> None:
+    """So that a delay of the wrong unit is seen."""
+    assert "due at" not in finding(events, "poller").said
+    first = events.schedule("order.reminder", {}, delay="10m")
+    last = events.schedule("order.reminder", {}, delay="400d")
+    due = [f"{one.delay_until:%Y-%m-%d %H:%M:%S} UTC" for one in (first, last)]
+    assert f"the next is due at {due[0]}, the last at {due[1]}" in finding(events, "poller").said

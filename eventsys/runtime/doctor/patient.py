@@ -110,6 +110,8 @@ def _questions(keys: Keys) -> dict[str, Command]:
         "slow commands": ("SLOWLOG", "GET", 128),
         "first due": ("ZRANGE", keys.delayed_due, 0, 0, "WITHSCORES"),
         "first far due": ("ZRANGE", keys.delayed_far_due, 0, 0, "WITHSCORES"),
+        "last due": ("ZRANGE", keys.delayed_due, -1, -1, "WITHSCORES"),
+        "last far due": ("ZRANGE", keys.delayed_far_due, -1, -1, "WITHSCORES"),
         "poller": ("GET", keys.poller),
         "last ticks": ("HGETALL", keys.periodic_last),
         "doubled ticks": ("HGETALL", keys.periodic_doubled),

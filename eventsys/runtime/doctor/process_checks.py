@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+from eventsys.clock import from_ms
 from eventsys.model.diagnosis import Finding, fine, problem, warning
 from eventsys.readable import many
 from eventsys.scheduling.sweeps import OVERDUE_MS
@@ -15,6 +16,9 @@ from .patient import Patient
 
 #: For how long a message may wait on a queue that is read before the backlog is worth a word.
 LONG_WAIT = timedelta(minutes=1)
+
+#: What is asked for the first, and for the last, of the delayed store: of either tier.
+_ENDS = (("first due", "first far due"), ("last due", "last far due"))
 
 #: How late an entry of the delayed store may be, in milliseconds, before nobody seems to let it go.
 LATE_MS = 5_000
@@ -110,9 +114,9 @@ def _slowest(patient: Patient, queue: str) -> str:
 
 def _poller(patient: Patient) -> Finding:
     # Where nobody promotes, what is due is still in the far tier.
-    heads = [head for head in (patient.answer("first due"), patient.answer("first far due")) if head]
+    firsts, lasts = ([moment_of(one[1]) for one in map(patient.answer, ends) if one] for ends in _ENDS)
     lead, now_ms = patient.answer("poller"), patient.now_ms
-    late_ms = max((now_ms - moment_of(head[1]) for head in heads), default=0)
+    late_ms = max((now_ms - due_ms for due_ms in firsts), default=0)
     lease_end, _, leader = text_of(lead or b"0 nobody").partition(" ")
     leads = (whole_number(lease_end) or 0) > now_ms
     if late_ms > LATE_MS:
@@ -125,7 +129,11 @@ def _poller(patient: Patient) -> Finding:
             f"{overdue} overdue, the first by {late_ms / 1000:.0f} s; {who}",
             "every worker process has a poller: start a worker, or see in its log why it cannot reach Redis",
         )
-    return fine("poller", f"{leader} leads, nothing is overdue" if leads else "nothing is overdue; no poller leads")
+    # Who looks for an event that does not come sees here that it waits for another time than was meant.
+    waits = f"; the next is due at {_shown(min(firsts))}, the last at {_shown(max(lasts))}" if firsts and lasts else ""
+    return fine(
+        "poller", (f"{leader} leads, nothing is overdue" if leads else "nothing is overdue; no poller leads") + waits
+    )
 
 
 def _sweeps(patient: Patient) -> Finding:
@@ -145,6 +153,10 @@ def _sweeps(patient: Patient) -> Finding:
             "start a worker, and a scheduler beside it: eventsys scheduler MODULE",
         )
     return fine("sweeps", f"{len(states)} sweeps are on time")
+
+
+def _shown(due_ms: int) -> str:
+    return f"{from_ms(due_ms):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _seconds(length: timedelta) -> str:
