@@ -82,39 +82,39 @@ class EventBus:
         self.broker = broker
         self.store = store
         self.settings = settings
-        self.subscriptions = SubscriptionStore(broker.link, broker.keys)
-        self.router = Router(self.subscriptions, broker.work.gates)
+        link, keys, work = broker.link, broker.keys, broker.work
+        self.subscriptions = SubscriptionStore(link, keys)
+        self.router = Router(self.subscriptions, work.gates)
         self.dispatcher = Dispatcher(broker, self.router, self._warn_of_blindness)
-        self.drafter = Drafter(settings, broker.clock, catalog, broker.work.seal, broker.work.cipher)
-        troubles = TroubleStore(broker.link, broker.keys)
-        self.system = SystemEvents(troubles, self.drafter, broker.clock, at_once=lambda: broker.work.by_hand)
+        self.drafter = Drafter(settings, broker.clock, catalog, work.seal, work.cipher)
+        self.system = SystemEvents(TroubleStore(link, keys), self.drafter, broker.clock, at_once=lambda: work.by_hand)
         self.publisher = Publisher(self._carry_out, broker, settings, on_publish_error)
         self.inline = InlineHandlers(broker, self.router)
         self.declarations = Declarations(broker, self.subscriptions)
-        self.dead_letters = DeadLetters(broker.link, broker.keys, broker.clock, broker.work.seal)
-        self.hosts = hosts = HostStore(broker.link, broker.keys)
+        self.dead_letters = DeadLetters(link, keys, broker.clock, retention_ms=work.retention_ms, seal=work.seal)
+        self.hosts = hosts = HostStore(link, keys)
         vigil = Vigil(hosts, self.system, broker.clock)
         self.tending = Tending(broker, self.subscriptions, self.declarations, self.inline, hosts, vigil)
         self.housekeeping = Housekeeping(
-            broker.link, Retention(broker.link, broker.keys, _limits_of(settings)), self.system, broker.clock,
+            link, Retention(link, keys, _limits_of(settings)), self.system, broker.clock,
             dispatches=lambda: broker.presence.reads(LOG_QUEUE),
         )  # fmt: skip
         self.replays = Replays(
-            ReplayStore(broker.link, broker.keys), store.history, self.subscriptions, self.drafter, broker.clock,
+            ReplayStore(link, keys), store.history, self.subscriptions, self.drafter, broker.clock,
             driver=lambda: broker.presence.name, prepare=self.prepare,
         )  # fmt: skip
         self._driver = ReplayDriver(
-            self.replays, by_hand=lambda: broker.work.by_hand,
-            works=lambda: broker.work.by_hand or broker.presence.reads(LOG_QUEUE),
+            self.replays, by_hand=lambda: work.by_hand,
+            works=lambda: work.by_hand or broker.presence.reads(LOG_QUEUE),
         )  # fmt: skip
-        self._memory = MemoryWatch(broker.work.room, self.system)
-        watch = DispatchWatch(self.hosts, broker.clock, lambda: bool(self._workers) and not broker.work.by_hand)
+        self._memory = MemoryWatch(work.room, self.system)
+        watch = DispatchWatch(self.hosts, broker.clock, lambda: bool(self._workers) and not work.by_hand)
         self.tending.duties += [one.make_round for one in (self.housekeeping, self._driver, self._memory, watch)]
         self._workers, self._at_run_time = dict[str, Any](), list[HandlerActor]()
         self._ending, self._lock = list[threading.Thread](), threading.RLock()
-        broker.work.after_scan, broker.work.look = self.tending.make_round, self.tending.look
+        work.after_scan, work.look = self.tending.make_round, self.tending.look
         for part in (self.router, self.declarations, self.tending, self.system, self.housekeeping, self._memory):
-            broker.work.when_rebound(part.forget)
+            work.when_rebound(part.forget)
         broker.add_middleware(TendingMiddleware(self.declarations, self.tending))
         if settings.tracing:
             self._trace()

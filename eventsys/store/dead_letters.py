@@ -51,11 +51,13 @@ class DeadLetters:
         link: The way to Redis.
         keys: The keys of the bus.
         clock: The time.
+        retention_ms: How long the record of a finished event is kept.
         seal: What signs messages that are sent again; None: nothing is signed.
     """
 
-    def __init__(self, link: Link, keys: Keys, clock: Clock, seal: Seal | None = None) -> None:
+    def __init__(self, link: Link, keys: Keys, clock: Clock, *, retention_ms: int, seal: Seal | None = None) -> None:
         self._seal = seal
+        self._retention_ms = retention_ms
         self._link = link
         self._keys = keys
         self._clock = clock
@@ -181,7 +183,8 @@ class DeadLetters:
 
     def _purge(self, found: Sequence[Found]) -> int:
         arguments = [value for one in found for value in (stored_id(one.id), one.died_ms)]
-        return int(self._link.run(script("purge_letters"), self._keys.prefix, self._clock.now_ms(), *arguments))
+        times = (self._clock.now_ms(), self._retention_ms)
+        return int(self._link.run(script("purge_letters"), self._keys.prefix, *times, *arguments))
 
     def _redrive(self, letter_ids: Sequence[str], turn: _Turn, *, force: bool) -> Sequence[str]:
         letters = [{} if isinstance(flat, Exception) else texts_of(flat) for flat in self._raw(letter_ids)]

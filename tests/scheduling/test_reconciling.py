@@ -10,6 +10,7 @@ import pytest
 from eventsys import Event, EventService, EventStatus, Priority, Retry
 from eventsys.clock import to_ms
 from eventsys.model.status import DeliveryStatus
+from eventsys.scheduling.poller import Poller
 from eventsys.scheduling.reconciling import OLD_MS
 from eventsys.store.reconciliation import LOOK_THROUGH, Reconciliation
 from eventsys.testing import EventHarness
@@ -119,6 +120,48 @@ def test_a_retry_that_is_gone_is_tried_at_once_and_its_attempts_count(bench: Ben
     [delivery] = record.deliveries
     assert delivery.attempts == 2
     assert len(bench.calls) == 2
+
+
+@pytest.mark.redis62
+def test_a_delivery_that_could_not_be_read_ends_when_its_letter_is_purged(bench: Bench) -> None:
+    event = bench.dispatch_only()
+    [(entry, fields)] = bench.link.call("XRANGE", bench.room(), "-", "+")
+    bench.link.call("XDEL", bench.room(), entry)
+    bench.link.call("XADD", bench.room(), "*", *fields, "o", "no JSON")
+    bench.events.subscriptions.resume("one")
+    bench.harness.run()
+    [letter] = bench.harness.dead_letters()
+    assert (letter.reason, bench.events.get_event(event.id).status) == ("undecodable", EventStatus.PENDING)
+    _is_not_handled_once_purged(bench, event, letter.id)
+
+
+@pytest.mark.redis62
+def test_a_retry_that_could_not_be_moved_ends_when_its_letter_is_purged(bench: Bench) -> None:
+    bench.fails = True
+    event = bench.events.publish("a.b", {})
+    bench.harness.run()
+    lane = bench.keys.lane(bench.events.subscriptions.get("one").subscription.queue, 5)
+    bench.link.call("DEL", lane)
+    bench.link.call("SET", lane, "no stream, so nothing can be added")
+    poller = Poller(bench.link, bench.keys, bench.events.broker.clock, process="by-hand", max_retries=0)
+    poller.let_go(to_ms(bench.harness.now) + 1_800_001)
+    bench.link.call("DEL", lane)
+    bench.calls.clear()
+    [letter] = bench.harness.dead_letters()
+    assert letter.reason == "unfired"
+    _is_not_handled_once_purged(bench, event, letter.id)
+
+
+def _is_not_handled_once_purged(bench: Bench, event: Event, letter_id: str) -> None:
+    bench.pass_time(minutes=6)
+    assert bench.look() == []
+    assert bench.events.dead_letters.purge(letter_id) == 1
+    assert bench.look() == []
+    bench.harness.run()
+    assert (bench.calls, bench.harness.dead_letters()) == ([], [])
+    record = bench.events.get_event(event.id)
+    assert (record.status, [one.status for one in record.deliveries]) == (EventStatus.FAILED, [DeliveryStatus.DEAD])
+    assert bench.events.get_metrics().pending_events == 0
 
 
 def test_a_delivery_of_a_subscription_that_has_ended_is_cancelled(bench: Bench) -> None:

@@ -1,29 +1,69 @@
 --[[
-purge_letters: drop dead letters for good. Their events stay failed.
+purge_letters: drop dead letters for good. Their events stay failed, or fail now.
+
+The delivery of what nobody could read, of what was forged and of a retry that could not be moved has been open all the
+time. It ends with its letter; else it would be repaired as one without a message, and what was purged be handled.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: dead, dead:<letter id>, letters:<owner>, subscriptions:renamed, counts
+     Reads and writes below it: dead, dead:<letter id>, letters:<owner>, subscriptions:renamed, subscriptions:numbers, queue:<queue>:<lane>,
+     event:<id>, pending, expiring, status:<status>, counts, metrics:<...>
 ARGV
-  1    now_ms     the caller's clock
-  2..  letters    letter id, and died_ms as the caller read it; of each in turn
+  1    now_ms          the caller's clock
+  2    retention_ms    how long the record of a finished event is kept
+  3..  letters         letter id, and died_ms as the caller read it; of each in turn
 RETURNS
   how many were dropped: one that died again since it was read stays
 ]]
 local prefix = KEYS[1]
-local now_ms = tonumber(ARGV[1])
+local now_ms, retention_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
 
 redis.call("DEL", prefix .. ":scratch")
 
 -- include: count
+-- include: finish_event
+-- include: end_delivery
+-- include: delivery_number
 -- include: next_entry
 -- include: gates
 -- include: drop_letter
 
+-- Id and type of the event that an envelope tells of, as far as it can be read.
+local function event_of(envelope)
+  local event_id, event_type = string.match(envelope, '^{"id":"([^"\\]+)","type":"([^"\\]+)"')
+  if event_id then return event_id, event_type end
+  local is_read, header = pcall(cjson.decode, envelope)
+  if is_read and type(header) == "table" then return header.id, header.type end
+end
+
+-- Whether a delivery is open, and not because its own message is on its lane still: a letter may be of a forged copy.
+local function is_left_open(lines)
+  local letter = lines and last_line_letter(lines)
+  if letter == "f" or letter == "r" then return true end
+  if letter ~= "@" then return false end
+  local queue, lane, entry = string.match(lines, "^@(.*):(%d+):(%d+%-%d+)$")
+  return not queue or #redis.call("XRANGE", prefix .. ":queue:" .. queue .. ":" .. lane, entry, entry) == 0
+end
+
+local function end_with_letter(letter)
+  local event_id, event_type = event_of(letter.e)
+  local number = delivery_number({ "s", letter.s, "o", letter.o })
+  if type(event_id) ~= "string" or not number then return end
+  if not is_left_open(redis.call("HGET", prefix .. ":event:" .. event_id, number)) then return end
+  local line = string.format("d%.0f,0,0,%s", now_ms, cjson.encode({ letter.error or "", "" }))
+  end_delivery(event_id, number, line, false, event_type, -1, -1)
+end
+
 local dropped = 0
-for at = 2, #ARGV, 2 do
-  local died_ms, owner = unpack(redis.call("HMGET", prefix .. ":dead:" .. ARGV[at], "died_ms", "owner"))
-  if died_ms == ARGV[at + 1] and drop_letter(ARGV[at], owner) then dropped = dropped + 1 end
+for at = 3, #ARGV, 2 do
+  local names, letter = { "died_ms", "owner", "reason", "error", "s", "e", "o" }, {}
+  local values = redis.call("HMGET", prefix .. ":dead:" .. ARGV[at], unpack(names))
+  for place, name in ipairs(names) do letter[name] = values[place] or nil end
+  if letter.died_ms == ARGV[at + 1] and drop_letter(ARGV[at], letter.owner) then
+    dropped = dropped + 1
+    local may_be_open = letter.owner == "junk" or letter.reason == "unfired"
+    if may_be_open and letter.s and letter.e then end_with_letter(letter) end
+  end
 end
 count("letters_purged", dropped)
 keep_counts()
