@@ -127,6 +127,24 @@ def test_a_limit_that_is_declared_later_holds_for_what_is_on_the_queue(services:
     assert dispatching
 
 
+@pytest.mark.redis62
+def test_lost_slots_are_found_behind_those_of_deliveries_that_run_for_long(events: EventService) -> None:
+    """Each look goes on where the one before ended, so the oldest do not hide the others."""
+    events.on("a.b", name="h", concurrency=140)(lambda event: None)
+    events.bus.prepare()
+    link, keys, now_ms = events.broker.link, events.broker.keys, events.broker.clock.now_ms()
+    lane, slots = keys.lane("tests", 5), f"{keys.prefix}:slots:h"
+    for number in range(1, 141):
+        if number <= 120:
+            link.call("XADD", lane, f"{number}-0", "s", "h", "e", "{}")
+        link.call("ZADD", slots, number, f"{lane}|{number}-0")
+    link.call("XADD", keys.room("h", 5), "1-0", "s", "h", "e", "{}")
+    link.call("SADD", f"{keys.prefix}:waiting", "h")
+    moved = [link.run(script("release_waiting"), keys.prefix, now_ms + look * 5_000, "h") for look in range(3)]
+    assert moved == [0, 1, 0]
+    assert link.call("ZCARD", slots) == 121
+
+
 def test_inside_publish_nothing_can_be_held_back(events: EventService) -> None:
     with pytest.raises(SubscriptionError, match="async_=False"):
         events.on("a.b", name="h", async_=False, rate="1/s")(lambda event: None)

@@ -11,7 +11,7 @@ for; a start is allowed when that is no further ahead than a few milliseconds, w
 Uses: prefix, now_ms, look_again
 ]]
 local paced_ahead_ms, begun_ahead_ms = 20, 60
-local prune_pause_ms, most_pruned = 5000, 32
+local prune_pause_ms, most_pruned = 5000, 100
 
 local function paid_until(gate, count_of)
   return math.max(tonumber(redis.call("HGET", gate.key, count_of) or "0"), now_ms)
@@ -28,14 +28,22 @@ local function pay(gate, count_of, starts)
   redis.call("HSET", gate.key, count_of, string.format("%.3f", paid_until(gate, count_of) + starts * gate.interval_ms))
 end
 
+-- Looks at some slots, and goes on behind them the next time: the oldest may be those of deliveries that run for hours.
 local function give_up_lost_slots(gate)
   local pruned_ms = tonumber(redis.call("HGET", gate.key, "pruned") or "0")
   if now_ms - pruned_ms < prune_pause_ms then return end
   redis.call("HSET", gate.key, "pruned", string.format("%.0f", now_ms))
-  for _, slot in ipairs(redis.call("ZRANGE", gate.slots, 0, most_pruned - 1)) do
+  local at = tonumber(redis.call("HGET", gate.key, "pruned_to") or "0")
+  for _, slot in ipairs(redis.call("ZRANGE", gate.slots, at, at + most_pruned - 1)) do
     local stream, entry = string.match(slot, "^(.*)|([^|]*)$")
-    if #redis.call("XRANGE", stream, entry, entry) == 0 then redis.call("ZREM", gate.slots, slot) end
+    if #redis.call("XRANGE", stream, entry, entry) == 0 then
+      redis.call("ZREM", gate.slots, slot)
+    else
+      at = at + 1
+    end
   end
+  if at >= redis.call("ZCARD", gate.slots) then at = 0 end
+  redis.call("HSET", gate.key, "pruned_to", string.format("%.0f", at))
 end
 
 local function free_slots(gate)
