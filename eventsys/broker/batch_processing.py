@@ -40,6 +40,8 @@ def open_batch(broker: EventBroker, batch: Batch) -> list[DeliveryMessage]:
         is_late = one.expires_ms is not None and now_ms > one.expires_ms
         has_room = len(batch.deliveries) < batching.size
         (batch.deliveries if has_room and not is_late and one.place.holder == holder else alone).append(one)
+    for one in batch.deliveries:
+        one.started_ms = now_ms  # what it began at, should it be handed back before its end is known
     if batch.deliveries:
         batch.args = ([one.envelope for one in batch.deliveries],)
         work.in_flight.begin_batch(batch.queue_name, len(batch.deliveries))

@@ -20,7 +20,7 @@ from eventsys.store.link import run_script
 from .commit_trip import Fetched
 from .endings import ending_of_junk
 from .lanes import Entry, LaneReader
-from .leftovers import Leftovers
+from .leftovers import BEGUN, SUSPECT, Found, Leftovers
 from .messages import ForgedError, Place, Received, UndecodableError, read_entry
 from .patience import Patience
 from .prefetch import Prefetch
@@ -128,7 +128,7 @@ class EventConsumer(Consumer):
         """
         stream, entries = fetched
         lane = self._lane_of[stream]
-        messages = self._noted([((lane, entry, fields), False) for entry, fields in entries], holder, over=over)
+        messages = self._noted([((lane, entry, fields), None) for entry, fields in entries], holder, over=over)
         return self._admitted(messages, self._work.link.run) if self._work.gates.watched else messages
 
     def ack(self, message: MessageProxy) -> None:
@@ -161,7 +161,7 @@ class EventConsumer(Consumer):
         self.requeue(self._ready)
         self._ready.clear()  # last: what could not be handed back `close` tries once more
 
-    def _fetch(self) -> list[tuple[Entry, bool]]:
+    def _fetch(self) -> list[Found]:
         work = self._work
         if work.is_ending or work.presence.is_paused(self.queue):
             threading.Event().wait(min(self._timeout_ms / 1000, PAUSED_S))
@@ -188,7 +188,7 @@ class EventConsumer(Consumer):
         room = limit - work.in_flight.held(self.queue)
         if has_leftovers and (found := self._leftovers.take(self._holder, room)):
             return found
-        return [(entry, False) for entry in self._read(room)]
+        return [(entry, None) for entry in self._read(room)]
 
     def _read(self, room: int) -> list[Entry]:
         # With leftovers, waiting in Redis would let each suspect wait for as long as an empty queue is waited for.
@@ -242,9 +242,9 @@ class EventConsumer(Consumer):
         work.presence.wake_by(self.queue, self.patience.wake)
         with work.in_flight.watch() as over:
             own = self._leftovers.but_suspects(self._reader.read_own(), self._holder)
-            self._take([(entry, False) for entry in own], over=over)
+            self._take([(entry, None) for entry in own], over=over)
 
-    def _take(self, entries: list[tuple[Entry, bool]], *, over: Collection[tuple[str, str, str]] = ()) -> None:
+    def _take(self, entries: list[Found], *, over: Collection[tuple[str, str, str]] = ()) -> None:
         if entries:
             few = (entries[0], entries[len(entries) // 2], entries[-1])
             self._prefetch.weigh([fields or () for (_, _, fields), _ in few])
@@ -253,13 +253,11 @@ class EventConsumer(Consumer):
             self._admitted(messages, partial(run_script, self._channel)) if self._work.gates.watched else messages
         )
 
-    def _noted(
-        self, entries: list[tuple[Entry, bool]], holder: str, *, over: Collection[tuple[str, str, str]]
-    ) -> list[Received]:
+    def _noted(self, entries: list[Found], holder: str, *, over: Collection[tuple[str, str, str]]) -> list[Received]:
         """Note entries as held, and return those that are new and can be read as messages."""
         places = [
-            Place(self.queue, lane, self._streams[lane], entry.decode(), holder, is_suspect)
-            for (lane, entry, _), is_suspect in entries
+            Place(self.queue, lane, self._streams[lane], entry.decode(), holder, past is SUSPECT, past is BEGUN)
+            for (lane, entry, _), past in entries
         ]
         are_new = self._work.in_flight.add(places, over=over)
         messages: list[Received] = []

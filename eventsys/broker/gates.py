@@ -8,7 +8,7 @@ from typing import Any
 from eventsys.model.subscription import Subscription
 from eventsys.store.scripts import script
 
-from .messages import DeliveryMessage, Received
+from .messages import DeliveryMessage, Place, Received
 
 #: Most deliveries that one script decides about: it may have to move each of them.
 _AT_ONCE = 200
@@ -69,7 +69,7 @@ class Gates:
             arguments = [
                 value
                 for one in part
-                for value in (one.subscription, one.place.stream, one.place.entry, int(one.place.is_suspect))
+                for value in (one.subscription, one.place.stream, one.place.entry, _past(one.place))
             ]
             replies = run(script("admit_deliveries"), prefix, now_ms, *arguments)
             verdicts.update({id(one): verdict for one, verdict in zip(part, replies, strict=True)})
@@ -80,3 +80,8 @@ class Gates:
 
     def _is_asked_about(self, message: DeliveryMessage) -> bool:
         return message.subscription in self.watched and message.actor is not None
+
+
+def _past(place: Place) -> int:
+    """Return what `admit_deliveries.lua` is told of it."""
+    return 1 if place.is_suspect else 2 * place.has_begun

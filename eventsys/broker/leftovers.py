@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from eventsys.store.channel import Channel
 from eventsys.store.keys import GROUP, LOG_QUEUE
@@ -17,6 +17,13 @@ from .work import Work
 
 #: Crashes of the process that handles it that make a message a dead letter.
 CRASH_LIMIT = 5
+
+#: What is known of an entry that another process held: it died with it, or had begun it in time and handed it back.
+SUSPECT: Literal["suspect"] = "suspect"
+BEGUN: Literal["begun"] = "begun"
+
+#: An entry, and which of these it is, if any.
+Found = tuple[Entry, Literal["suspect", "begun"] | None]
 
 logger = logging.getLogger(__name__)
 
@@ -45,15 +52,12 @@ class Leftovers:
         """Whether it is worth asking for them."""
         return bool(self._lost_suspects) or self._work.presence.has_leftovers(self._queue)
 
-    def take(self, holder: str, room: int) -> list[tuple[Entry, bool]]:
+    def take(self, holder: str, room: int) -> list[Found]:
         """Return what others handed back, or one message that a dead process held: in turn, so that neither starves.
 
         Args:
             holder: The name under which this process takes them.
             room: Most of what was handed back.
-
-        Returns:
-            Entries, and of each whether it is a suspect.
         """
         is_suspects_turn = self._is_suspects_turn
         suspect = self._suspect(holder) if is_suspects_turn else None
@@ -81,15 +85,18 @@ class Leftovers:
             (rest if count is None or is_known else self._lost_suspects).append(one)
         return rest
 
-    def _returned(self, holder: str, room: int) -> list[tuple[Entry, bool]]:
+    def _returned(self, holder: str, room: int) -> list[Found]:
         # A lost reply is no reason to claim once more: what it told of is this process's now, and the next consumer
         # finds it in its own list. That holds for a suspect too, which it tells by the crash that was counted.
         arguments = (self._work.keys.prefix, holder, room, *self._streams.values())
         taken = run_script_once(self._channel, script("claim_returned"), *arguments)
-        found = [(self._lane_of[stream], entry[0], entry[1]) for stream, entries in taken for entry in entries]
-        return [(entry, False) for entry in found]
+        return [
+            ((self._lane_of[stream], entry[0], entry[1]), BEGUN if entry[0] in begun else None)
+            for stream, entries, begun in taken
+            for entry in entries
+        ]
 
-    def _suspect(self, holder: str) -> list[tuple[Entry, bool]] | None:
+    def _suspect(self, holder: str) -> list[Found] | None:
         """Claim one; return an empty list when there is none, and None when there may be one and it must wait."""
         work, limit = self._work, 0 if self._queue == LOG_QUEUE else CRASH_LIMIT
         if not work.in_flight.begin_claim():
@@ -112,7 +119,7 @@ class Leftovers:
         if not suspect:
             return []
         stream, entry, _crashes = suspect
-        return [((self._lane_of[stream], entry[0], entry[1]), True)]
+        return [((self._lane_of[stream], entry[0], entry[1]), SUSPECT)]
 
     def _lost_suspect(self, holder: str) -> list[Any]:
         """Return one whose claim got no reply, as that would have told of it, if nobody has ended it since."""

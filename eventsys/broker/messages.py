@@ -22,7 +22,6 @@ from .past import read_past
 #: The actor that gives every matching subscription its delivery.
 DISPATCHER = "eventsys.dispatch"
 
-
 #: Letters from which on what a message holds is counted while it waits for its commit.
 WEIGHED_FROM = 4_096
 
@@ -147,6 +146,7 @@ class Place(msgspec.Struct, frozen=True):
         entry: The name of the entry in it.
         holder: The name under which this process fetched it.
         is_suspect: Whether a process died that held it.
+        has_begun: Whether it began in time already, in a process that handed it back when it ended.
     """
 
     queue: str
@@ -155,6 +155,7 @@ class Place(msgspec.Struct, frozen=True):
     entry: str
     holder: str
     is_suspect: bool = False
+    has_begun: bool = False
 
 
 class PlainMessage(Received):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+import msgspec
 from dramatiq import MessageProxy
 
 from .attempt import enter_attempt
 from .batch import Batch, deliveries_of
 from .batch_ends import end_batch
-from .messages import Received
+from .messages import DeliveryMessage, Received
 from .time_limits import name_limit
 
 if TYPE_CHECKING:
@@ -46,10 +47,21 @@ def recycle(broker: EventBroker, message: MessageProxy, error: BaseException) ->
         # Nothing is committed any more: what is handed back must not end here while another process takes it up.
         broker.work.committer.close(5.0)
         ended = deliveries_of([message]) if isinstance(message, Received) else []
-        broker.work.hand_back(broker.work.in_flight.besides(ended))
+        left = broker.work.in_flight.besides(ended)
+        for one in left:
+            _note_begun(one)
+        broker.work.hand_back(left)
         broker.when_stuck(message.actor_name)
     except Exception:
         # Redis is away, perhaps: then others take over what this process holds. It ends all the same.
         broker.logger.exception("what this process holds could not be handed back")
     finally:
         os._exit(RECYCLE_EXIT)
+
+
+def _note_begun(message: Received) -> None:
+    """Note on its place that a delivery began before it was too late, so that it is not when it begins again."""
+    if not isinstance(message, DeliveryMessage) or message.expires_ms is None:
+        return
+    if 0 < message.started_ms <= message.expires_ms:
+        message.place = msgspec.structs.replace(message.place, has_begun=True)

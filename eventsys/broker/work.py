@@ -224,8 +224,8 @@ class Work:
     def give_back(self, places: Sequence[Place]) -> None:
         """Let any process take what stands in these places, as far as this one still holds it there."""
         self.in_flight.begin_return(places)
-        pairs = [value for place in places for value in (place.stream, place.entry)]
-        self.link.run(script("hand_back"), self.keys.prefix, self.presence.name, *pairs)
+        facts = [value for place in places for value in (place.stream, place.entry, int(place.has_begun))]
+        self.link.run(script("hand_back"), self.keys.prefix, self.presence.name, *facts)
 
     def close(self) -> None:
         """Commit what is over, and end this process's lease."""

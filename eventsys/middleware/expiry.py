@@ -14,9 +14,9 @@ from eventsys.store.subscriptions import was_closed
 class Expiry(Middleware):
     """Ends a delivery as expired whose first attempt would begin too late; its handler is not called.
 
-    Only the first attempt can be too late. A delivery whose process died is at its first attempt still, and began in
-    time. What waits for its next attempt carries no limit, nor does what is redriven or replayed. What lay in its queue
-    when its subscription was paused, and was not too late then, never is.
+    Only the first attempt can be too late. A delivery whose process died, or ended because of another handler, is at
+    its first attempt still, and began in time. What waits for its next attempt carries no limit, nor does what is
+    redriven or replayed. What lay in its queue when its subscription was paused, and was not too late then, never is.
     """
 
     #: The kinds of messages that this does something for, when they carry no options and do not fail.
@@ -32,7 +32,9 @@ class Expiry(Middleware):
             return
         if not isinstance(broker, EventBroker) or not isinstance(message.actor, HandlerActor):
             return  # nobody here has its handler: it goes to the waiting room, where a sweep ends it
-        if message.previous or message.place.is_suspect or broker.clock.now_ms() <= message.expires_ms:
+        if message.previous or message.place.is_suspect or message.place.has_begun:
+            return
+        if broker.clock.now_ms() <= message.expires_ms:
             return
         came_ms = int(message.place.entry.partition("-")[0])
         if not was_closed(broker.link, broker.keys, message.subscription, came_ms, message.expires_ms):

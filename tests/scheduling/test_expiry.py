@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from contextvars import copy_context
 from datetime import timedelta
 
+import dramatiq
 import pytest
 
 from eventsys import EventStatus, InvalidEventError
+from eventsys.broker.recycling import recycle
 from eventsys.clock import to_ms
 from eventsys.model.status import DeliveryStatus
 from tests.support.waiting import eventually
@@ -120,6 +124,28 @@ def test_what_lay_in_a_queue_that_nobody_read_when_a_pause_began_is_never_too_la
     assert events.wait(event.id).status is EventStatus.DELIVERED
     assert events.wait(too_late.id).status is EventStatus.EXPIRED
     assert events.wait(afterwards.id).status is EventStatus.EXPIRED
+
+
+@pytest.mark.redis62
+def test_what_had_begun_in_time_is_not_too_late_when_its_process_ended_because_of_another(
+    events, services, unread, monkeypatch
+) -> None:
+    twin = services.make(name=events.settings.name)
+    twin.on("order.#", name="idle", queue="unread")(lambda event: None)
+    twin.bus.prepare()
+    begun, waiting, stuck = unread(expire_after="1h"), unread(expire_after="1h"), unread()
+    consumer = twin.broker.consume("unread", prefetch=64, timeout=0)
+    held = {message.event_id: message for message in eventually(consumer.take_all)}
+    for event in (begun, stuck):
+        copy_context().run(twin.broker.work.begin, held[event.id])
+    monkeypatch.setattr(os, "_exit", lambda _: None)
+    held[stuck.id].token = None  # it began in another context, which ended here
+    copy_context().run(recycle, twin.broker, held[stuck.id], dramatiq.middleware.TimeLimitExceeded())
+    _later(events, 2 * _HOUR)
+    assert events.store.delayed.expire(to_ms(events.broker.clock.now())) == 1
+    services.work(events, queues={"unread"})
+    assert events.wait(begun.id).status is EventStatus.DELIVERED
+    assert events.get_event(waiting.id).status is EventStatus.EXPIRED
 
 
 @pytest.mark.parametrize("unread", [{"rate": "1/s"}], indirect=True, ids=["one a second"])

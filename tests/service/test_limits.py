@@ -193,6 +193,23 @@ def test_the_rate_holds_over_processes_and_after_a_standstill(services: Services
     assert published
 
 
+@pytest.mark.redis62
+def test_what_had_begun_in_time_loses_its_limit_where_the_rate_turns_it_away(events: EventService) -> None:
+    """It was handed back by a process that ended; what had not begun there may still be too late."""
+    events.on("a.b", name="h", rate="1/h")(lambda event: None)
+    events.bus.prepare()
+    link, keys, lane = events.broker.link, events.broker.keys, events.broker.keys.lane("tests", 5)
+    link.call("XGROUP", "CREATE", lane, "workers", "0", "MKSTREAM")
+    for number in (1, 2, 3):
+        link.call("XADD", lane, f"{number}-0", "s", "h", "e", "{}", "x", "77")
+    link.call("XREADGROUP", "GROUP", "workers", "me", "STREAMS", lane, ">")
+    asked = [part for number, past in ((1, 0), (2, 2), (3, 0)) for part in ("h", lane, f"{number}-0", past)]
+    now_ms = events.broker.clock.now_ms()
+    assert link.run(script("admit_deliveries"), keys.prefix, now_ms, *asked) == [1, 0, 0]
+    waiting = [fields[4:] for _, fields in link.call("XRANGE", keys.room("h", 5), "-", "+")]
+    assert waiting == [[], [b"x", b"77"]]
+
+
 @given(st.lists(st.tuples(st.integers(0, 400), st.integers(1, 20)), min_size=1, max_size=30))
 def test_in_no_span_begin_more_than_the_rate_and_the_allowance(redis_url: str, arrivals: list[tuple[int, int]]) -> None:
     """Whatever arrives when: within any second at most 20, what falls into 60 ms, and the first."""

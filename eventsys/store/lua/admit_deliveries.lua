@@ -12,7 +12,8 @@ KEYS
 ARGV
   1    now_ms        the caller's clock
   2..  deliveries    subscription, lane's key, entry, and 1 where a process died that held it: that one begins in any
-                     case, since its crashes are counted under this entry; of each in turn
+                     case, since its crashes are counted under this entry; or 2 where it began in time already; of each in
+                     turn
 RETURNS
   for each delivery 1: it begins; 0: it moved; -1: it is not pending any more
 ]]
@@ -24,10 +25,10 @@ redis.call("DEL", prefix .. ":scratch")
 -- include: next_entry
 -- include: gates
 
-local function turn_away(gate, stream, entry)
+local function turn_away(gate, stream, entry, has_begun)
   local found = redis.call("XRANGE", stream, entry, entry)[1]
   if redis.call("XACK", stream, "workers", entry) == 0 or not found then return -1 end
-  if is_spared(gate.name, entry, found[2]) then drop_limit(found[2]) end
+  if has_begun or is_spared(gate.name, entry, found[2]) then drop_limit(found[2]) end
   wait_in_room(gate.name, string.match(stream, "(%d+)$"), found[2])
   redis.call("XDEL", stream, entry)
   redis.call("ZREM", gate.slots, stream .. "|" .. entry)
@@ -46,7 +47,7 @@ for at = 2, #ARGV, 4 do
   if gate and ARGV[at + 3] == "1" then
     if gate.is_limited then redis.call("ZADD", gate.slots, string.format("%.0f", now_ms), stream .. "|" .. entry) end
   elseif gate and not may_begin(gate, stream .. "|" .. entry) then
-    verdict = turn_away(gate, stream, entry)
+    verdict = turn_away(gate, stream, entry, ARGV[at + 3] == "2")
   end
   verdicts[#verdicts + 1] = verdict
 end

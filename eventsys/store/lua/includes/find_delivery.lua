@@ -3,14 +3,15 @@ find_delivery: where a delivery stands that nobody has begun: the stream and the
 
 `place` is what the record says of it, `@<queue>:<lane>:<entry>`: where it was put when the event was dispatched, with no
 queue when that was the waiting room of its subscription. From there it may have gone to that room, or to the queue;
-then at most `limit` entries of each are looked at. What a process holds counts as begun: it may be at it this moment.
+then at most `limit` entries of each are looked at. What a process holds counts as begun: it may be at it this moment. So does
+what was handed back with the mark of `hand_back` that it had begun.
 Returns the stream, the entry and its fields; nothing when it is not found, or held.
 
 Uses: prefix
 ]]
 local function is_held(stream, entry)
   local held = redis.pcall("XPENDING", stream, "workers", entry, entry, 1)
-  return not held.err and held[1] ~= nil and held[1][2] ~= "returned"
+  return not held.err and held[1] ~= nil and (held[1][2] ~= "returned" or held[1][4] > 0)
 end
 
 local function is_new(fields)
