@@ -28,11 +28,13 @@ class DeadLetter(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: str
-    """`<event id>:<subscription>` of a delivery, the message id of a plain actor's message."""
+    """`<event id>:<subscription>` of a delivery, the message id of a plain actor's message, the id of an event that did
+    not fire; for all else the place where it stood."""
     reason: str
     """One of `REASONS`."""
     subscription: str | None = None
-    """Whose delivery it was; None for the message of a plain actor, and for what could not be read."""
+    """Whose delivery it was; None for what was none, and for what could not be read. Only those that could be handled
+    are found by it."""
     actor: str | None = None
     """The plain actor whose message it was."""
     type: str | None = None
@@ -51,9 +53,9 @@ class DeadLetter(BaseModel):
     queue: str | None = None
     lane: int | None = None
     event: Event[dict[str, Any]] | None = None
-    """The event, where it was a delivery that can be read."""
+    """The event, where it was one, or the delivery of one, that can be read."""
     content: dict[str, str] = Field(default_factory=dict)
-    """What was in the queue, where it was no delivery: the message, or whatever could not be read."""
+    """What was in the queue, where it was no event: the message, or whatever could not be read."""
 
     @property
     def can_be_redriven(self) -> bool:
@@ -98,6 +100,6 @@ class RedriveResult(BaseModel):
     redriven: int = 0
     """How many were sent again; 0 after a dry run."""
     refused: dict[str, int] = Field(default_factory=dict)
-    """How many were not, by cause: `gone`, `capped`, `junk`, `no_subscription`."""
+    """How many were not, by cause: `gone`, `capped`, `junk`, `no_subscription`, `unfired`."""
     takes_s: float = Field(default=0, ge=0)
     """How long sending them takes at the rate given, in seconds from now."""

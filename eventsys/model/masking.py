@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import is_dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -99,8 +99,8 @@ def shown_model(model: Model) -> Model:
         return model.model_copy(update={"payload": shown_payload(model)})
     if isinstance(model, CronDefinition):
         return model.model_copy(update=_shown_arguments(model))
-    if isinstance(model, DeadLetter) and "m" in model.content:
-        shown_content = {**model.content, "m": _shown_message(model.content["m"])}
+    if isinstance(model, DeadLetter) and model.content:
+        shown_content = {name: _SHOWN_PARTS.get(name, str)(value) for name, value in model.content.items()}
         model = model.model_copy(update={"content": shown_content})
     changed: dict[str, Any] = {}
     for name in type(model).model_fields:
@@ -131,6 +131,23 @@ def _shown_message(text: str) -> str:
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
         return text
     return json.dumps({**message, "args": args, "kwargs": kwargs}, separators=(",", ":"))
+
+
+def _shown_envelope(text: str) -> str:
+    """Return an event that could not be read as it may be shown; nothing of it where its secrets cannot be found."""
+    if SECRET_HEADER not in text:
+        return text
+    try:
+        envelope = json.loads(text)
+        names = envelope["headers"][SECRET_HEADER].split(",")
+        payload = masked_payload(names, envelope["payload"])
+    except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        return MASK
+    return json.dumps({**envelope, "payload": payload}, separators=(",", ":"))
+
+
+#: How the parts of a dead letter are shown that may hold a secret.
+_SHOWN_PARTS: Mapping[str, Callable[[str], str]] = {"m": _shown_message, "e": _shown_envelope}
 
 
 def _shown_value(value: Any) -> Any:

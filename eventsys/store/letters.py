@@ -20,8 +20,11 @@ Fields = Mapping[str, str]
 #: What a letter says of itself; everything else in it is what was in the queue.
 _OWN = frozenset(
     {"died_ms", "reason", "error", "traceback", "attempts", "queue", "lane", "actor", "type", "first_ms", "redrives"}
-    | {"log", "owner", "s", "e", "o", "t"}
+    | {"log", "owner", "step", "facts", "due_ms"}
 )
+
+#: What was in the lane beside an event, or with it, and is not shown again where that is.
+_OF_EVENT = frozenset({"s", "e", "o", "t", "x", "n"})
 
 
 def read_letter(letter_id: str, fields: Fields, renamed: Mapping[str, str]) -> DeadLetter:
@@ -33,12 +36,13 @@ def read_letter(letter_id: str, fields: Fields, renamed: Mapping[str, str]) -> D
         renamed: The present name behind every former name of a subscription.
     """
     kind, _, name = fields.get("owner", "").partition(":")
-    subscription = renamed.get(name, name) if kind == "subscription" else None
-    event = _event(fields.get("e")) if subscription is not None else None
+    event = _event(fields.get("e"))
+    # What could not be handled has no owner, and may be the delivery of one all the same.
+    wanted = name if kind == "subscription" else fields.get("s") if event is not None else None
     return DeadLetter(
         id=letter_id,
         reason=fields.get("reason", ""),
-        subscription=subscription,
+        subscription=None if wanted is None else renamed.get(wanted, wanted),
         actor=name if kind == "actor" else None,
         type=event.type if event is not None else fields.get("type"),
         error=fields.get("error", ""),
@@ -50,8 +54,14 @@ def read_letter(letter_id: str, fields: Fields, renamed: Mapping[str, str]) -> D
         queue=fields.get("queue") or None,
         lane=_number(fields, "lane"),
         event=event,
-        content={} if event is not None else {key: value for key, value in fields.items() if key not in _OWN},
+        content=_content(fields, is_told=event is not None),
     )
+
+
+def _content(fields: Fields, *, is_told: bool) -> dict[str, str]:
+    """Return what was in the lane, but for what the event of a letter tells."""
+    hidden = _OWN | _OF_EVENT if is_told else _OWN
+    return {name: value for name, value in fields.items() if name not in hidden}
 
 
 def revived_message(fields: Fields, seal: Seal | None = None) -> str:
