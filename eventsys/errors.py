@@ -99,11 +99,11 @@ class NotFoundError(EventsysError, LookupError):
 
 
 class RedriveRefusedError(EventsysError):
-    """A dead letter that was not sent again: too often already, no message at all, or nobody wants it any more.
+    """A dead letter that was not sent again: too often already, no message at all, wanted by nobody, or refused.
 
     Attributes:
         letter_id: The letter, which is kept.
-        cause: `gone`, `capped`, `junk` or `no_subscription`.
+        cause: `gone`, `capped`, `junk`, `no_subscription` or `unfired`.
     """
 
     def __init__(self, message: str, *, letter_id: str, cause: str) -> None:

@@ -31,6 +31,7 @@ _WHY = {
     "gone": "there is none of this id any more; eventsys dead ls shows what there is",
     "capped": "it was sent again {redrives} times before; mend the cause, then redrive with force=True, or purge it",
     "junk": "its reason is {reason!r}, so it is no message that could be handled; it can be shown and purged",
+    "unfired": "Redis still refuses to let its event go; eventsys dead show tells why",
     "no_subscription": "its subscription {subscription!r} has ended; subscribe it again, or purge the letter",
 }
 

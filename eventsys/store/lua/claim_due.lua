@@ -61,22 +61,38 @@ local function add_message_facts(facts, step)
   facts[#facts + 1], facts[#facts + 2] = "owner", owner
 end
 
-local function give_up(member, body, problem)
-  local facts = { "reason", "unfired", "error", problem, "attempts", max_retries + 1 }
+local function append(facts, parts)
+  for _, part in ipairs(parts) do facts[#facts + 1] = part end
+end
+
+-- What a letter says of an event, which is stored nowhere else: the event, and besides it what a redrive needs to do what
+-- should have been done.
+local function add_event_facts(facts, entry, due_ms)
+  local step, known = entry[3], entry[4]
+  append(facts, { "e", step[5], "type", step[3], "lane", step[4], "due_ms", string.format("%.0f", due_ms) })
+  step[5] = ""
+  append(facts, { "step", cjson.encode(step), "facts", cjson.encode(known) })
+  if known.redrives then append(facts, { "redrives", known.redrives }) end
+  append(facts, { "owner", "junk" })
+end
+
+local function give_up(member, body, due_ms, problem)
   local is_read, entry = pcall(unpack_entry, body)
+  is_read = is_read and type(entry) == "table" and type(entry[3]) == "table"
+  local facts = { "reason", is_read and "unfired" or "undecodable", "error", problem, "attempts", max_retries + 1 }
   local letter_id = prefix .. ":delayed|" .. string.gsub(member, ".", function(c) return string.format("%02x", string.byte(c)) end)
-  if is_read and type(entry) == "table" and type(entry[3]) == "table" then
+  if is_read then
     letter_id = entry[1]
+    remove_delayed(entry, member, near_due, near_bodies)
     if entry[3][1] == "event" then
-      for _, part in ipairs({ "e", entry[3][5], "owner", "junk" }) do facts[#facts + 1] = part end
+      add_event_facts(facts, entry, due_ms)
     else
       add_message_facts(facts, entry[3])
     end
-    remove_delayed(entry, member, near_due, near_bodies)
   else
     redis.call("ZREM", near_due, member)
     redis.call("HDEL", near_bodies, member)
-    for _, part in ipairs({ "owner", "junk" }) do facts[#facts + 1] = part end
+    append(facts, { "owner", "junk" })
   end
   bury(letter_id, facts)
 end
@@ -85,7 +101,7 @@ local function put_off(member, body, due_ms, problem)
   local tries, first_ms = tries_of(member, due_ms)
   if tries >= max_retries then
     redis.call("HDEL", failed_key, member)
-    give_up(member, body, problem)
+    give_up(member, body, first_ms, problem)
     return
   end
   redis.call("HSET", failed_key, member, string.format("%.0f %.0f", tries + 1, first_ms))

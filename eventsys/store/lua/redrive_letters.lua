@@ -16,7 +16,7 @@ ARGV
   5..  letters       letter id, died_ms as the caller read it, message to send in place of the one in the letter, or
                      empty; of each in turn
 RETURNS
-  for each letter redriven, gone, capped, junk or no_subscription
+  for each letter redriven, gone, capped, junk, no_subscription or unfired
 ]]
 local prefix = KEYS[1]
 local now_ms, cap = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -26,6 +26,7 @@ local due_ms, interval_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
 -- include: forget_cancelled
 -- include: add_delayed
 -- include: carry_out
+-- include: carry_out_entry
 -- include: gates
 -- include: drop_letter
 -- include: last_line
@@ -150,6 +151,22 @@ local function redrive_forged(letter_id, letter)
   return "redriven"
 end
 
+-- An event that could not be let go is stored as it should have been, and was in no log before. It is not too late, however
+-- long its letter was kept. Where Redis still refuses it the letter stays, and says why.
+local function redrive_unfired(letter_id, letter)
+  local step, facts = cjson.decode(letter.step), cjson.decode(letter.facts)
+  step[5], step[9], facts.redrives = letter.e, 0, redrives_of(letter)
+  if due_ms > 0 then
+    add_delayed({ "delayed", step[2], due_ms, step[4], "", { step[2], "", step, facts } })
+    due_ms = due_ms + interval_ms
+    return "redriven"
+  end
+  local is_fine, problem = pcall(carry_out_entry, step, facts, tonumber(letter.due_ms))
+  if is_fine then return "redriven" end
+  redis.call("HSET", prefix .. ":dead:" .. letter_id, "error", type(problem) == "table" and problem.err or tostring(problem))
+  return "unfired"
+end
+
 local function redrive(letter_id, died_ms, message)
   local flat, letter = redis.call("HGETALL", prefix .. ":dead:" .. letter_id), {}
   for at = 1, #flat, 2 do letter[flat[at]] = flat[at + 1] end
@@ -163,6 +180,8 @@ local function redrive(letter_id, died_ms, message)
     outcome = redrive_delivery(letter)
   elseif letter.m then
     outcome = redrive_message(letter_id, letter, message)
+  elseif letter.step then
+    outcome = redrive_unfired(letter_id, letter)
   end
   if outcome == "redriven" then drop_letter(letter_id, letter.owner) end
   return outcome
