@@ -63,12 +63,13 @@ def checked(definition: CronDefinition, given: dict[str, Any]) -> CronDefinition
 
 
 def with_actor(broker: EventBroker, given: dict[str, Any]) -> dict[str, Any]:
-    """Return what is given with the name of its actor, and with that one's queue if this process knows it."""
+    """Return what is given with the name of its actor, and, where no queue is, with that one's if it is known here."""
     actor = given.get("actor")
     known = broker.actors.get(actor) if isinstance(actor, str) else actor
     if not isinstance(known, Actor):
         return given
-    return {"queue": known.queue_name, **given, "actor": known.actor_name}
+    queue = given.get("queue")
+    return {**given, "queue": known.queue_name if queue is None else queue, "actor": known.actor_name}
 
 
 def due_ms_of(now_ms: int, at: datetime | None, delay: DurationLike | None) -> int:
