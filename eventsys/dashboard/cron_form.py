@@ -83,7 +83,7 @@ def fields_in(sent: Mapping[str, str]) -> dict[str, Any]:
         "payload": object_in(text["payload"]) if text.get("payload") else {},
         "actor_args": _list(text.get("actor_args", "")),
         "actor_kwargs": object_in(text["actor_kwargs"]) if text.get("actor_kwargs") else {},
-        "secret_fields": _names(text.get("secret_fields", "")),
+        "secret_fields": _names(text["secret_fields"]) if "secret_fields" in text else None,
     }
     if text.get("priority"):
         given["priority"] = _priority(text["priority"])
@@ -116,8 +116,8 @@ def next_ticks(expression: str, timezone: str, now: datetime, count: int = SHOWN
     return found[1:]
 
 
-def _names(text: str) -> list[str] | None:
-    return [name.strip() for name in text.split(",") if name.strip()] or None
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _list(text: str) -> list[Any]:

@@ -115,8 +115,10 @@ class CronEditor:
             is_for_same = model is None and _target(row.task) == _target(definition)
             names = row.task.secret_fields if hands_on or is_for_same else None
         if model is not None:
-            names = tuple(dict.fromkeys((*secret_fields(model), *(names or ()))))
-        return definition.model_copy(update={"secret_fields": names})
+            return definition.model_copy(
+                update={"secret_fields": tuple(dict.fromkeys((*secret_fields(model), *(names or ()))))}
+            )
+        return definition.model_copy(update={"secret_fields": names or None})
 
     def read(self, name: str) -> CronRow | None:
         """Return a task's row, None when there is no such task."""

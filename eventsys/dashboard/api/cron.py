@@ -46,8 +46,8 @@ class CronFields(BaseModel):
     event_type: str | None = None
     payload: dict[str, Any] | None = None
     secret_fields: list[str] | None = None
-    """Fields of the payload, dotted, that nobody is shown; where the model of the type is known, it says so instead. Of
-    what an actor is given, names of arguments, or their places from 0 on."""
+    """Fields of the payload, dotted, that nobody is shown, beside those of the type's model. Of what an actor is given,
+    names of arguments, or their places from 0 on."""
     source: str | None = None
     priority: Priority | None = None
     actor: str | None = None
