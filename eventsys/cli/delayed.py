@@ -11,7 +11,7 @@ import typer
 
 from eventsys.cli.events import StatusOption
 from eventsys.cli.faults import MISUSED, fitting, note_unknown, refuse
-from eventsys.cli.options import AsJson, Debug, DryRun, Limit, RedisUrl, Types, Yes, confirm, date_of
+from eventsys.cli.options import AsJson, Cursor, Debug, DryRun, Limit, RedisUrl, Types, Yes, confirm, date_of
 from eventsys.cli.printing import Column, masked, print_count, print_facts, print_model, print_table, visible
 from eventsys.cli.publish import EventType, Payload, Urgency, read_payload
 from eventsys.cli.session import service_of
@@ -60,13 +60,16 @@ def list_delayed(
     subscription: Sub = None,
     limit: Limit = 20,
     page: Page = 1,
+    cursor: Cursor = None,
     as_json: AsJson = False,
     redis_url: RedisUrl = None,
     debug: Debug = False,
 ) -> None:
     """List what waits, the next one due first; --retries lists deliveries that failed and are tried again."""
-    if retries and (types or source or status):
-        refuse("--retries lists deliveries: they are chosen by --sub alone", MISUSED)
+    if retries and (types or source or status or cursor):
+        refuse("--retries lists deliveries: they are chosen by --sub alone, and go on by --page", MISUSED)
+    if cursor is not None and page != 1:
+        refuse("--cursor takes the place of --page; give one of them", MISUSED)
     if subscription is not None and not retries:
         refuse("an event waits for no subscription in particular; --sub goes with --retries", MISUSED)
     with service_of(redis_url, debug=debug) as service:
@@ -81,13 +84,15 @@ def list_delayed(
             wanted = fitting(
                 EventFilter,
                 types=tuple(types or ()), sources=(source,) if source else (), status=status and status.value,
-                page=page, page_size=limit,
+                page=page, page_size=limit, cursor=cursor,
             )  # fmt: skip
             found = service.get_delayed_events(wanted)
         if as_json:
             print_model(found)
-        else:
-            print_table(_RETRIES if retries else _EVENTS, found.items, caption=f"{len(found.items)} of {found.total:,}")
+            return
+        total = f"{'' if found.total_is_exact else 'at least '}{found.total:,}"
+        more = f"; the next: --cursor {found.next_cursor}" if found.next_cursor else ""
+        print_table(_RETRIES if retries else _EVENTS, found.items, caption=f"{len(found.items)} of {total}{more}")
 
 
 @delayed.command("show")
@@ -147,12 +152,14 @@ def cancel_events(
     with service_of(redis_url, debug=debug) as service:
         from eventsys import EventFilter
 
-        wanted = fitting(EventFilter, types=tuple(types or ()), correlation_id=correlation_id, page_size=1)
-        count = service.get_delayed_events(wanted).total
-        if not dry_run:
-            confirm(f"Cancel {count:,} delayed events?", yes=yes)
-            cancel = service.delayed.cancel_all
-            count = sum(cancel(type=one, correlation_id=correlation_id) for one in wanted.types or (None,))
+        wanted = fitting(EventFilter, types=tuple(types or ()), correlation_id=correlation_id)
+        many = service.store.delayed.many
+        if dry_run:
+            count = many.count_all(wanted)
+        else:
+            if not yes:
+                confirm(f"Cancel {many.count_all(wanted):,} delayed events?", yes=yes)
+            count = many.cancel(wanted, service.broker.clock.now_ms())
         print_count(count, "delayed event", "cancelled", dry_run=dry_run, as_json=as_json)
 
 

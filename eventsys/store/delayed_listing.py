@@ -140,7 +140,7 @@ def matching_ids(link: Link, keys: Keys, wanted: EventFilter) -> Iterator[list[s
     fits = _judge_of(wanted) or _any
     chunks: Iterable[list[Entry]]
     if wanted.ids:
-        chunks = [_found(link, keys, list(wanted.ids))]
+        chunks = [_found(link, keys, list(dict.fromkeys(wanted.ids)))]
     elif wanted.correlation_id is not None:
         chunks = _of_chain(link, keys, wanted.correlation_id)
     else:
@@ -154,11 +154,14 @@ def matching_ids(link: Link, keys: Keys, wanted: EventFilter) -> Iterator[list[s
 
 def _of_chain(link: Link, keys: Keys, correlation_id: str) -> Iterator[list[Entry]]:
     """Give what waits of a chain, by its index; and the event that the chain is named after, which is not in there."""
+    seen = {correlation_id}
     yield _found(link, keys, [correlation_id])
     cursor = None
     while cursor != b"0":
         cursor, found = link.call("SSCAN", keys.delayed_chain(correlation_id), cursor or b"0", "COUNT", 500)
-        yield _found(link, keys, [text_of(one) for one in found])
+        new = {text_of(one) for one in found} - seen  # it gives some twice while the set grows or shrinks
+        seen |= new
+        yield _found(link, keys, sorted(new))
 
 
 def _found(link: Link, keys: Keys, entry_ids: list[str]) -> list[Entry]:

@@ -47,6 +47,10 @@ class DelayedMany:
         page = list_delayed(self._link, self._keys, first, self._waiting())
         return Count(page.total, page.total_is_exact)
 
+    def count_all(self, wanted: EventFilter) -> int:
+        """Return how many events wait and fit, however long that takes: those that `cancel` would take back now."""
+        return sum(len(ids) for ids in matching_ids(self._link, self._keys, wanted))
+
     def per_period(self, edges_ms: Sequence[int]) -> list[int]:
         """Return how much is due between each two edges, the later one excluded: events, and deliveries tried again.
 

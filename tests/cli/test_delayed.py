@@ -9,9 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from eventsys import DelayedEvent, Event, EventService, Page
+from eventsys.cli import delayed
 from eventsys.cli.commands import app
 from eventsys.model.batch_result import BatchResult
 from eventsys.model.event import WaitingRetry
+from eventsys.store import delayed_listing
 
 Run = Callable[..., str]
 
@@ -46,6 +48,42 @@ def test_all_of_a_type_are_counted_and_cancelled(events: EventService, run: Run)
     assert events.delayed.get_pending_count() == 0
 
 
+def test_a_dry_run_and_the_question_count_all_that_would_be_cancelled(
+    events: EventService, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However little a listing looks at, and though an event may fit two of the types."""
+    monkeypatch.setattr(delayed_listing, "LONGEST_SCAN_S", 0)
+    monkeypatch.setattr(delayed_listing, "_SCANNED_AT_ONCE", 2)
+    first = events.publish("order.placed", {})
+    for number in range(5):
+        events.schedule("mail.due", {}, delay=f"{number + 1}m")
+    for number in range(5):
+        events.schedule("order.due", {}, delay=f"{number + 1}h", correlation_id=first.id)
+    chain, types = ("--correlation-id", first.id), ("--type", "order.*", "--type", "order.due")
+    for chosen in (chain, types, (*chain, *types)):
+        counted = BatchResult.model_validate_json(run("delayed", "cancel", *chosen, "--dry-run", "--json"))
+        assert (counted.matched, counted.changed) == (5, 0)
+        refused = CliRunner().invoke(app, ["delayed", "cancel", *chosen])
+        assert "Cancel 5 delayed events?" in refused.stderr
+    assert run("delayed", "cancel", *types, "--yes") == "5 delayed events were cancelled\n"
+    assert events.delayed.get_pending_count() == 5
+
+
+def test_a_list_says_where_it_goes_on_and_that_it_has_not_counted_all(
+    events: EventService, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delayed_listing, "LONGEST_SCAN_S", 0)
+    monkeypatch.setattr(delayed_listing, "_SCANNED_AT_ONCE", 2)
+    captions: list[str] = []
+    monkeypatch.setattr(delayed, "print_table", lambda _, rows, caption: captions.append(caption))
+    made = [events.schedule("order.due", {}, delay=f"{number + 1}m").id for number in range(5)]
+    run("delayed", "ls", "--type", "order.*", "--limit", "1")
+    cursor = captions[0].rpartition(" ")[2]
+    assert captions == [f"1 of at least 2; the next: --cursor {cursor}"]
+    page = run("delayed", "ls", "--type", "order.*", "--limit", "1", "--cursor", cursor, "--json")
+    assert [one.id for one in Page[DelayedEvent[Any]].model_validate_json(page).items] == [made[1]]
+
+
 def test_waiting_retries_are_listed(events: EventService, work: Callable[[], Any], run: Run) -> None:
     @events.on("order.paid", name="ship", retry_delay="1h")
     def ship(event: Event) -> None:
@@ -71,6 +109,8 @@ def test_waiting_retries_are_listed(events: EventService, work: Callable[[], Any
         (["schedule", "order.due", "{}", "--at", "2020-01-01"], 2, "is past"),
         (["schedule", "order.due", "{}", "--at", "0001-01-01T00:00+01:00"], 2, "'0001-01-01T00:00+01:00' is no time"),
         (["run", "nothing"], 1, "nothing"),
+        (["ls", "--retries", "--cursor", "1-00"], 2, "go on by --page"),
+        (["ls", "--page", "2", "--cursor", "1-00"], 2, "give one of them"),
     ],
 )
 def test_what_cannot_be_is_told_in_a_sentence(events: EventService, arguments: list[str], code: int, said: str) -> None:
