@@ -15,6 +15,7 @@ from eventsys.model.event import DelayedEvent, WaitingRetry
 from eventsys.model.patterns import pattern_matches
 from eventsys.model.queries import EventFilter, Page, page_of
 from eventsys.model.status import EventStatus
+from eventsys.store.delayed_count import count_commands, counted
 from eventsys.store.delayed_entries import (
     Entry,
     Position,
@@ -24,9 +25,10 @@ from eventsys.store.delayed_entries import (
     positions,
     readable_delayed,
 )
+from eventsys.store.delayed_pages import counted_page, places_of_messages, waiting_messages
 from eventsys.store.keys import CRON_QUEUE, Keys
 from eventsys.store.link import Link
-from eventsys.store.oddities import moment_of, numbers_of, read_or_pass_over, text_of
+from eventsys.store.oddities import read_or_pass_over, text_of
 from eventsys.store.renamed import present_names
 
 #: A query that has to read entries to judge them stops after so many, or after so many seconds, and tells where.
@@ -39,41 +41,44 @@ _SCANNED_AT_ONCE = 200
 Judge = Callable[[Entry], bool]
 
 
-def list_delayed(link: Link, keys: Keys, wanted: EventFilter, waiting: int) -> Page[DelayedEvent[Any]]:
+def list_delayed(link: Link, keys: Keys, wanted: EventFilter) -> Page[DelayedEvent[Any]]:
     """Return a page of the delayed events that wait and fit; times are due times.
 
     Without conditions on what an event is, its page is found by counting, however far down it is. Else entries are read
-    one after the other, for a bounded time: then the total is a lower bound, and `next_cursor` leads on.
+    one after the other, for a bounded time: then the total is a lower bound, and `next_cursor` leads on. They are read
+    too where too much else waits among events to count it off; then the total is known all the same.
 
     Args:
         link: The way to Redis.
         keys: The keys of the bus.
         wanted: Types, sources, priority, correlation, text; the times are due times. The soonest due is always first.
-        waiting: How many delayed events there are.
 
     Raises:
         InvalidEventError: If it has a condition that says nothing of what waits, or the cursor is none of this list.
     """
     if wanted.ids:
         return _page_of_ids(link, keys, wanted)
+    judge, first = _judge_of(wanted), (wanted.page - 1) * wanted.page_size
     low_ms, high_ms = _bounds(wanted)
-    judge = _judge_of(wanted)
-    if judge is None and wanted.cursor is None and _messages(link, keys) == 0:
-        total, found = _counted_page(link, keys, wanted, low_ms, high_ms)
-        items, end = [(position, entry) for position, entry in found if entry.is_event], None
-        is_exact = True
-        if len(found) == wanted.page_size and wanted.page * wanted.page_size < total:
-            end = found[-1][0]
+    messages = None
+    if judge is None and wanted.cursor is None:
+        messages = places_of_messages(link, keys, sum(waiting_messages(link, keys).values()))
+    if messages is not None:
+        total, found = counted_page(
+            link, keys, messages, low_ms=low_ms, high_ms=high_ms, first=first, size=wanted.page_size
+        )
+        items, is_exact = [(at, entry) for at, entry in entries_at(link, keys, found) if entry.is_event], True
+        end = found[-1] if len(found) == wanted.page_size and first + len(found) < total else None
     else:
-        first = 0 if wanted.cursor is not None else (wanted.page - 1) * wanted.page_size
         fits = judge or _any
         is_counted = judge is not None or low_ms is not None or high_ms is not None
         items, total, end = _scan(
-            link, keys, wanted, lambda one: one.is_event and fits(one), first=first, is_counted=is_counted
-        )
+            link, keys, wanted, lambda one: one.is_event and fits(one),
+            first=first if wanted.cursor is None else 0, is_counted=is_counted,
+        )  # fmt: skip
         is_exact = end is None and wanted.cursor is None
         if not is_counted:
-            total, is_exact = waiting, True
+            total, is_exact = counted(link.read(count_commands(keys))), True
         if len(items) > wanted.page_size:
             items = items[: wanted.page_size]
             end = items[-1][0]
@@ -107,8 +112,8 @@ def list_retries(
 ) -> Page[WaitingRetry[Any]]:
     """Return a page of the deliveries that wait for their next attempt, under the present names of subscriptions."""
     wanted = EventFilter(page=page, page_size=page_size)
-    most = _messages(link, keys, ticks=False)
-    if most == 0:
+    messages = waiting_messages(link, keys)
+    if not messages.keys() - {CRON_QUEUE}:
         return page_of(WaitingRetry[Any])(items=[], total=0, page=page, page_size=page_size)
     renamed = present_names(link, keys)
     present = subscription and renamed.get(subscription, subscription)
@@ -116,7 +121,9 @@ def list_retries(
     def fits(entry: Entry) -> bool:
         return _is_retry(entry) and (present is None or renamed.get(entry.step[3][1], entry.step[3][1]) == present)
 
-    items, total, end = _scan(link, keys, wanted, fits, first=(page - 1) * page_size, most=most)
+    count = sum(messages.values())
+    among = places_of_messages(link, keys, count)
+    items, total, end = _scan(link, keys, wanted, fits, first=(page - 1) * page_size, among=among, messages=count)
     return page_of(WaitingRetry[Any])(
         items=[
             retry
@@ -185,7 +192,8 @@ def _scan(
     *,
     first: int,
     is_counted: bool = True,
-    most: int | None = None,
+    among: list[Position] | None = None,
+    messages: int | None = None,
 ) -> tuple[list[tuple[Position, Entry]], int, Position | None]:
     """Return the page and one more, how many fit as far as was looked, and where that was, None when it was the end.
 
@@ -196,15 +204,18 @@ def _scan(
         fits: Judges an entry.
         first: How many that fit are passed over.
         is_counted: Whether to look on when the page is full, to count.
-        most: How many fit at most, where that is known; no time is too long to find those.
+        among: Where alone they can be; None: everywhere.
+        messages: How many messages there are, where only these fit: no time is too long to find a page of them.
     """
     low_ms, high_ms = _bounds(wanted)
     after = None if wanted.cursor is None else Position.parse(wanted.cursor)
     until = time.monotonic() + LONGEST_SCAN_S
     found: list[tuple[Position, Entry]] = []
-    matched = looked = 0
-    for chunk in in_chunks(positions(link, keys, low_ms=low_ms, high_ms=high_ms, after=after), _SCANNED_AT_ONCE):
+    matched = looked = met = 0
+    places = positions(link, keys, low_ms=low_ms, high_ms=high_ms, after=after) if among is None else iter(among)
+    for chunk in in_chunks(places, _SCANNED_AT_ONCE):
         for one in entries_at(link, keys, chunk):
+            met += not one[1].is_event
             if fits(one[1]):
                 if first <= matched <= first + wanted.page_size:
                     found.append(one)
@@ -212,62 +223,12 @@ def _scan(
         looked += len(chunk)
         is_full = len(found) > wanted.page_size
         is_over = looked >= MOST_SCANNED or time.monotonic() > until or (is_full and not is_counted)
-        if len(chunk) < _SCANNED_AT_ONCE or matched == most:
+        if len(chunk) < _SCANNED_AT_ONCE or met == messages:
             break  # there is nothing more
-        may_stop = is_full or looked >= MOST_SCANNED or (first == 0 and most is None)
+        may_stop = is_full or (messages is None and (looked >= MOST_SCANNED or first == 0))
         if is_over and may_stop:
             return found, matched, chunk[-1]
     return found, matched, None
-
-
-def _counted_page(
-    link: Link, keys: Keys, wanted: EventFilter, low_ms: int | None, high_ms: int | None
-) -> tuple[int, list[tuple[Position, Entry]]]:
-    """Return how many entries there are within the bounds, and those of a page, found by their number."""
-    near, far = keys.delayed_due, keys.delayed_far_due
-    low, high = "-inf" if low_ms is None else low_ms, "+inf" if high_ms is None else high_ms
-    in_near, in_far, head = link.read(
-        [
-            ("ZCOUNT", near, low, high),
-            ("ZCOUNT", far, low, high),
-            ("ZRANGE", far, low, high, "BYSCORE", "LIMIT", 0, 1, "WITHSCORES"),
-        ]
-    )
-    first, size = (wanted.page - 1) * wanted.page_size, wanted.page_size
-    # What is due before the far tier begins is the near tier's alone, and can be counted off.
-    alone = int(link.call("ZCOUNT", near, low, f"({head[1].decode()}")) if head else int(in_near)
-    if first >= int(in_near) and alone == int(in_near):
-        wanted_positions = _by_number(link, far, low, high, first - int(in_near), size)
-    elif first + size <= alone or not head:
-        wanted_positions = _by_number(link, near, low, high, first, size)
-    else:
-        skipped = min(first, alone)
-        merged = positions(link, keys, low_ms=low_ms, high_ms=high_ms, after=_before(link, near, low, high, skipped))
-        wanted_positions = list(islice(merged, first - skipped, first - skipped + size))
-    return int(in_near) + int(in_far), entries_at(link, keys, wanted_positions)
-
-
-def _before(link: Link, tier: str, low: Any, high: Any, number: int) -> Position | None:
-    """Return the position before the entry of that number, None when it is the first."""
-    if number == 0:
-        return None
-    found = _by_number(link, tier, low, high, number - 1, 1)
-    return found[0] if found else None
-
-
-def _by_number(link: Link, tier: str, low: Any, high: Any, first: int, size: int) -> list[Position]:
-    if low == "-inf" and high == "+inf":
-        flat = link.call("ZRANGE", tier, first, first + size - 1, "WITHSCORES")
-    else:
-        flat = link.call("ZRANGE", tier, low, high, "BYSCORE", "LIMIT", first, size, "WITHSCORES")
-    return [Position(moment_of(due), member) for member, due in zip(flat[::2], flat[1::2], strict=True)]
-
-
-def _messages(link: Link, keys: Keys, *, ticks: bool = True) -> int:
-    """Return how many messages wait: deliveries tried again, those of plain actors, and ticks of cron tasks."""
-    flat = link.call("HGETALL", keys.delayed_queues)
-    counts = numbers_of(keys.delayed_queues, flat)
-    return sum(count for queue, count in counts.items() if ticks or queue != CRON_QUEUE)
 
 
 def _bounds(wanted: EventFilter) -> tuple[int | None, int | None]:

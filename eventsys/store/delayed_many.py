@@ -29,22 +29,18 @@ class DelayedMany:
     Args:
         link: The way to Redis.
         keys: The keys of the bus.
-        waiting: Returns how many events wait in all.
         cancel: Takes back the events of some ids, and returns how many.
     """
 
-    def __init__(
-        self, link: Link, keys: Keys, *, waiting: Callable[[], int], cancel: Callable[[Sequence[str], int], int]
-    ) -> None:
+    def __init__(self, link: Link, keys: Keys, *, cancel: Callable[[Sequence[str], int], int]) -> None:
         self._link = link
         self._keys = keys
-        self._waiting = waiting
         self._cancel = cancel
 
     def count(self, wanted: EventFilter) -> Count:
         """Return how many events wait and fit; what has to be read to be judged is counted for a bounded time."""
         first = wanted.model_copy(update={"page": 1, "page_size": 1, "cursor": None})
-        page = list_delayed(self._link, self._keys, first, self._waiting())
+        page = list_delayed(self._link, self._keys, first)
         return Count(page.total, page.total_is_exact)
 
     def count_all(self, wanted: EventFilter) -> int:

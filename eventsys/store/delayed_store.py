@@ -67,7 +67,7 @@ class DelayedStore:
         self._link = link
         self._keys = keys
         self._retention_ms = retention_ms
-        self.many = DelayedMany(link, keys, waiting=self.count, cancel=self._take_back)
+        self.many = DelayedMany(link, keys, cancel=self._take_back)
 
     def find(self, entry_id: str) -> Entry | None:
         """Return what waits under an id, or None."""
@@ -100,7 +100,7 @@ class DelayedStore:
 
     def get_delayed_events(self, wanted: EventFilter) -> Page[DelayedEvent[Any]]:
         """Return a page of the events that wait, the next one due first."""
-        return list_delayed(self._link, self._keys, wanted, self.count())
+        return list_delayed(self._link, self._keys, wanted)
 
     def get_waiting_retries(self, *, subscription: str | None, page: int, page_size: int) -> Page[Any]:
         """Return a page of the deliveries that wait for their next attempt, the next one due first."""

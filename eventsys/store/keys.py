@@ -73,6 +73,7 @@ class Keys:
         self.delayed_far_bodies = f"{self.prefix}:delayed:far:bodies"
         self.delayed_priorities = f"{self.prefix}:delayed:priorities"
         self.delayed_queues = f"{self.prefix}:delayed:queues"
+        self.delayed_messages = f"{self.prefix}:delayed:messages"
         self.dead = f"{self.prefix}:dead"
         self.measured_types = f"{self.prefix}:metrics:types"
         self.measured_deliveries = f"{self.prefix}:metrics:deliveries"

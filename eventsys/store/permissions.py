@@ -8,7 +8,7 @@ _ON_KEYS = """
 append bitfield del echo exists get getrange hdel hexists hget hgetall hincrby hkeys hlen hmget hset hsetnx hvals incr
 incrby llen lpush lrange ltrim memory|usage mget persist pexpire pttl rename rpush sadd scard set sismember smembers
 smismember srem sscan strlen xack xadd xclaim xdel xgroup|create xgroup|delconsumer xinfo|groups xlen xpending xrange
-xread xreadgroup xrevrange xtrim zadd zcard zcount zrange zrangebyscore zrank zrem zremrangebyscore zrevrange
+xread xreadgroup xrevrange xtrim zadd zcard zcount zmscore zrange zrangebyscore zrank zrem zremrangebyscore zrevrange
 zrevrangebyscore zscore zunionstore
 """
 

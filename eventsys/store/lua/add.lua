@@ -9,7 +9,7 @@ KEYS
      Reads and writes below it: clock, counts, metrics:<...>, log:<lane>, type:<type>, types, chain:<correlation id>,
      history, event:<id>, pending, once:<key>, queue:<queue>:<lane>, delayed:due, delayed:bodies, delayed:far:due,
      delayed:far:bodies, delayed:ids:<bucket>, delayed:keys:<bucket>,
-     delayed:chain:<correlation id>, delayed:queues, delayed:priorities, delayed:sequence, delayed:failed, expiring,
+     delayed:chain:<correlation id>, delayed:queues, delayed:messages, delayed:priorities, delayed:sequence, delayed:failed, expiring,
      status:cancelled, periodic:ticks, periodic:last, periodic:doubled, periodic:specs, cron:task:<name>, cron:open:<name>,
      cron:history:<name>
 ARGV

@@ -6,7 +6,7 @@ Sent again after a lost reply, at the same moment, it finds what it did, and say
 KEYS
   1  prefix of the bus
      Reads and writes below it: delayed:due, delayed:bodies, delayed:far:due, delayed:far:bodies, delayed:ids:<bucket>,
-     delayed:keys:<bucket>, delayed:queues, delayed:priorities, delayed:failed, event:<id>, counts, metrics:<...>, pending, expiring, status:<status>, subscriptions:numbers,
+     delayed:keys:<bucket>, delayed:queues, delayed:messages, delayed:priorities, delayed:failed, event:<id>, counts, metrics:<...>, pending, expiring, status:<status>, subscriptions:numbers,
      log:<lane>, queue:<queue>:<lane>, waiting:<subscription>:<lane>, subscriptions,
      subscriptions:renamed, slots:<subscription>, releases, waiting
 ARGV

@@ -8,7 +8,7 @@ delivery before, or nobody ever runs it. Sent again after a lost reply, at the s
 KEYS
   1  prefix of the bus
      Reads and writes below it: delayed:due, delayed:bodies, delayed:far:due, delayed:far:bodies, delayed:ids:<bucket>,
-     delayed:keys:<bucket>, delayed:queues, delayed:priorities, delayed:failed, event:<id>, counts, metrics:<...>, pending, expiring, status:<status>,
+     delayed:keys:<bucket>, delayed:queues, delayed:messages, delayed:priorities, delayed:failed, event:<id>, counts, metrics:<...>, pending, expiring, status:<status>,
      subscriptions:names, log:<lane>, history, queue:<queue>:<lane>, waiting:<subscription>:<lane>,
      subscriptions, subscriptions:renamed, slots:<subscription>, releases, waiting
 ARGV

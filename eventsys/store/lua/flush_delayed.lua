@@ -6,7 +6,7 @@ A delivery that waits for its next attempt ends as cancelled.
 KEYS
   1  prefix of the bus
      Reads and writes below it: delayed:due, delayed:bodies, delayed:far:due, delayed:far:bodies, delayed:ids:<bucket>,
-     delayed:keys:<bucket>, delayed:chain:<correlation id>, delayed:queues, delayed:priorities, delayed:failed, delayed:flush:<queue>, subscriptions:numbers, subscriptions:ended, event:<id>, pending, expiring, counts,
+     delayed:keys:<bucket>, delayed:chain:<correlation id>, delayed:queues, delayed:messages, delayed:priorities, delayed:failed, delayed:flush:<queue>, subscriptions:numbers, subscriptions:ended, event:<id>, pending, expiring, counts,
      metrics:<...>, status:cancelled
 ARGV
   1  now_ms          the caller's clock

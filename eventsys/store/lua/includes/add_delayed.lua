@@ -101,6 +101,7 @@ local function remove_delayed(entry, member, due, bodies)
     redis.call("HDEL", delayed_bucket("keys", key), key)
   end
   count_waiting(queue, 10 - string.byte(member), -1)
+  if queue ~= "" then redis.call("SREM", prefix .. ":delayed:messages", member) end
 end
 
 -- Makes room for an entry with a key; returns why that may not be, or nil.
@@ -133,6 +134,7 @@ local function add_delayed(step)
   if redis.call("HSETNX", ids, id, member) == 0 then return { "exists", id } end
   join_chain(body[3])
   count_waiting(queue, priority, 1)
+  if queue ~= "" then redis.call("SADD", prefix .. ":delayed:messages", member) end
   put_delayed(member, due_ms, pack_entry(body))
   return { "delayed", id }
 end

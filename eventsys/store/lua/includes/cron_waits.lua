@@ -25,8 +25,10 @@ local function cron_waits()
   end
 
   local function drop_cron_wait(id)
-    if not take_cron_wait(id) then return end
+    local member = take_cron_wait(id)
+    if not member then return end
     redis.call("HDEL", cron_ids(id), id)
+    redis.call("SREM", prefix .. ":delayed:messages", member)
     if redis.call("HINCRBY", prefix .. ":delayed:queues", "eventsys.cron", -1) == 0 then
       redis.call("HDEL", prefix .. ":delayed:queues", "eventsys.cron")
     end
