@@ -31,6 +31,9 @@ _FAMILIES = (
     "subscriptions", "attempts", "retries", "crashes", "dead",
 )  # fmt: skip
 
+#: Those whose checks have names of their own: theirs stands where something of them could not be looked at.
+_OF_PARTS = frozenset({"redis", "events"})
+
 #: Seconds that Redis is waited for, and between two tries.
 _LONGEST_WAIT_S, _TRY_EVERY_S = 60.0, 0.5
 
@@ -75,17 +78,16 @@ def _limited(diagnosis: Diagnosis, only: list[str]) -> Diagnosis:
 
     Where none of them could be carried out, it is what is wrong instead: that is in their way.
     """
+    from eventsys.model.diagnosis import Severity, family_of
+
     told = {one.check for one in diagnosis.findings}
-    unknown = [one for one in only if one not in told and _family(one) not in _FAMILIES]
-    unknown += [one for one in only if "." in one and one not in told and _family(one) != "queues"]
+    refused = told & _OF_PARTS
+    unknown = [one for one in only if one not in told and family_of(one) not in _FAMILIES]
+    unknown += [one for one in only if "." in one and one not in told and family_of(one) not in {"queues", *refused}]
     if unknown and "redis.reached" not in told:
         refuse(f"nothing is called {' or '.join(dict.fromkeys(unknown))}; there are {', '.join(_FAMILIES)}", MISUSED)
-    wanted = {one if "." in one else _family(one) for one in only} | {"redis.reached"}
-    kept = [one for one in diagnosis.findings if one.check in wanted or _family(one.check) in wanted]
-    kept = kept or [one for one in diagnosis.findings if one.severity.value == "problem"]
+    wanted = {one if "." in one else family_of(one) for one in only} | {"redis.reached"}
+    wanted |= {family_of(one) for one in only if one not in told} & refused
+    kept = [one for one in diagnosis.findings if one.check in wanted or family_of(one.check) in wanted]
+    kept = kept or [one for one in diagnosis.findings if one.severity is not Severity.OK]
     return diagnosis.model_copy(update={"findings": kept})
-
-
-def _family(check: str) -> str:
-    name = check.partition(".")[0]
-    return "queues" if name == "queue" else name

@@ -45,6 +45,12 @@ class Diagnosis(BaseModel):
         return all(one.severity is not Severity.PROBLEM for one in self.findings)
 
 
+def family_of(check: str) -> str:
+    """Return what a check is asked for by, with others: `redis` for `redis.memory`, `queues` for all of a queue."""
+    name = check.partition(".")[0]
+    return "queues" if name == "queue" else name
+
+
 def fine(check: str, said: str) -> Finding:
     """Return that something is as it should be."""
     return Finding(check=check, severity=Severity.OK, said=said)

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import redis
 from typer.testing import CliRunner
 
 from eventsys import Event, EventService
 from eventsys.cli.commands import app
 from eventsys.cli.doctor import _FAMILIES
 from eventsys.model.diagnosis import Diagnosis, Severity
+from eventsys.runtime.doctor.examination import CHECKS
 from tests.support.waiting import eventually
 
 
@@ -86,3 +88,38 @@ def test_what_cannot_be_looked_at_is_told_with_what_is_in_the_way(events: EventS
     """Who dispatches is a question only where some worker is alive."""
     result = CliRunner().invoke(app, ["doctor", "--only", "dispatcher"])
     assert (result.exit_code, result.stdout.split()[:2]) == (1, ["problem", "workers"])
+
+
+@pytest.mark.parametrize(
+    ("forbidden", "only", "told"),
+    [
+        ("hgetall", ["dispatcher"], ["dispatcher"]),
+        ("hgetall", ["workers", "sweeps"], ["workers", "sweeps"]),
+        ("zrevrange", ["dead"], ["dead"]),
+        ("slowlog", ["redis.distance"], ["redis"]),
+    ],
+)
+def test_what_this_user_may_not_look_at_is_told_under_the_name_it_is_asked_for(
+    events: EventService,
+    redis_url: str,
+    redis_client: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    forbidden: str,
+    only: list[str],
+    told: list[str],
+) -> None:
+    redis_client.execute_command(
+        "ACL", "SETUSER", "small", "reset", "on", ">secret", "~*", "&*", "+@all", f"-{forbidden}"
+    )
+    monkeypatch.setenv("EVENTSYS_REDIS_URL", redis_url.replace("unix://", "unix://small:secret@"))
+    try:
+        result = CliRunner().invoke(app, ["doctor", *(word for one in only for word in ("--only", one))])
+    finally:
+        redis_client.execute_command("ACL", "DELUSER", "small")
+    warnings = [line.split()[1] for line in result.stdout.splitlines() if line.startswith("warning")]
+    assert (result.exit_code, warnings) == (0, told), result.output
+    assert result.stdout.count("some of this could not be looked at") == len(told)
+
+
+def test_every_family_can_be_asked_for() -> None:
+    assert [one for families in CHECKS.values() for one in families] == [*_FAMILIES]
