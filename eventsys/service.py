@@ -70,7 +70,7 @@ class EventService(metaclass=Kept):
     ) -> None:
         self.settings = settings = load_settings(settings, **given)
         self.broker = broker_of(settings)
-        self.catalog, self.store = ApplicationCatalog(), store_of(self.broker)
+        self.catalog, self.store = ApplicationCatalog(), store_of(self.broker, settings)
         self.bus = EventBus(self.broker, self.store, self.settings, self.catalog, on_publish_error=on_publish_error)
         self.replays, self.once = self.bus.replays, Once(self.broker)
         self.sweeps, self._draft = Sweeps(self.broker), self.bus.drafter.draft_for

@@ -36,10 +36,11 @@ def broker_of(settings: Settings) -> EventBroker:
     return broker
 
 
-def store_of(broker: EventBroker) -> EventStore:
+def store_of(broker: EventBroker, settings: Settings) -> EventStore:
     """Return what answers about the events of a broker's bus."""
     work = broker.work
     return EventStore(
         work.link, work.keys, retention_ms=work.retention_ms, clock=work.clock, seal=work.seal, cipher=work.cipher,
-        room=work.room,
+        room=work.room, expire_after_ms=to_milliseconds(settings.scheduler.expire_after),
+        window_ms=to_milliseconds(settings.idempotency_window),
     )  # fmt: skip

@@ -25,7 +25,7 @@ from eventsys.model.priority import Priority
 from eventsys.model.seal import EVENT, Seal
 from eventsys.model.texts import SECRET_HEADER
 from eventsys.settings import Settings
-from eventsys.store.steps import Step, event_step, with_expiry
+from eventsys.store.steps import Step, event_step, expiry_ms_of, with_expiry
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -303,12 +303,7 @@ def _window_ms(window: DurationLike | None, usual_ms: int) -> int:
 
 def _limited(draft: Draft, expire_after: DurationLike | None) -> Draft:
     """Return the same event with a limit of its age, if there is one."""
-    if expire_after is None:
-        return draft
-    limit_ms = kept_milliseconds(expire_after, "expire_after")
-    if limit_ms < 1:
-        raise InvalidEventError("expire_after is at least a millisecond; give none where an event is never too late")
-    return draft._replace(step=with_expiry(draft.step, limit_ms))
+    return draft if expire_after is None else draft._replace(step=with_expiry(draft.step, expiry_ms_of(expire_after)))
 
 
 def _headers(given: Mapping[str, str] | None, chain: Chain, secrets: tuple[str, ...]) -> dict[str, str] | None:

@@ -101,6 +101,21 @@ def check_event(event: Event[Any]) -> None:
     _check_count("depth", event.depth, least=0)
     if isinstance(event, DelayedEvent):
         _check_count("max_retries", event.max_retries, least=0)
+        if event.key is not None:
+            check_waiting_key(event.key)
+
+
+def check_waiting_key(key: Any) -> None:
+    """Refuse what cannot be the caller's name for an event that waits.
+
+    Raises:
+        InvalidEventError: If it is no text of 1 to 512 letters.
+    """
+    if not isinstance(key, str) or not 0 < len(key) <= LONGEST_KEY:
+        raise InvalidEventError(
+            f"key={ascii(key)[:60]} will not do; a key is a text of 1 to {LONGEST_KEY} letters, such as"
+            " 'order:42:reminder'"
+        )
 
 
 def time_in_utc(moment: Any) -> datetime:

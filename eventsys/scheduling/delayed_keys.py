@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from typing import get_args
 
 from eventsys.errors import EventConflictError, InvalidEventError
+from eventsys.model.new_events import check_waiting_key
 from eventsys.store.delayed_store import DelayedStore
 from eventsys.store.steps import Step, WhenTaken
-
-#: Letters a key may have.
-LONGEST_KEY = 512
 
 #: Where the key stands in the step of an entry that has one; what is done where it is taken stands behind it.
 _KEY = 6
@@ -28,11 +26,8 @@ def check_key(key: str | None, when_taken: WhenTaken) -> None:
             f"when_taken={ascii(when_taken)[:60]} will not do; where the key is taken, either 'replace' the event that"
             " waits under it or 'refuse' this one"
         )
-    if key is not None and (not isinstance(key, str) or not 0 < len(key) <= LONGEST_KEY):
-        raise InvalidEventError(
-            f"key={ascii(key)[:60]} will not do; a key is a text of 1 to {LONGEST_KEY} letters, such as"
-            " 'order:42:reminder'"
-        )
+    if key is not None:
+        check_waiting_key(key)
 
 
 def refuse_taken(store: DelayedStore, kept: Sequence[Step], step: Step) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from eventsys.clock import to_ms
+from eventsys.clock import first_ms, to_ms
 from eventsys.errors import AlreadyFiredError, InvalidEventError, NotFoundError
 from eventsys.model.cipher import Cipher
 from eventsys.model.envelope import encode_event
@@ -194,8 +194,17 @@ class DelayedStore:
         return int(self._link.run(script("promote_far"), self._keys.prefix, now_ms, until_ms, _PROMOTED_AT_ONCE))
 
 
-def delayed_event_step(event: DelayedEvent[Any], *, expire_after_ms: int, cipher: Cipher | None = None) -> Step:
+def delayed_event_step(
+    event: DelayedEvent[Any], *, expire_after_ms: int, window_ms: int, retention_ms: int, cipher: Cipher | None = None
+) -> Step:
     """Return the step that keeps a delayed event as it is; its payload is written anew.
+
+    Args:
+        event: The event.
+        expire_after_ms: How long after it was due its deliveries may still begin; 0: for ever.
+        window_ms: How long its idempotency key is remembered, if it has one, once it has fired.
+        retention_ms: How long the record of the one is kept that waits under its key, and is cancelled.
+        cipher: What encrypts its payload.
 
     Raises:
         InvalidEventError: If it breaks a rule, as a copy may.
@@ -204,11 +213,13 @@ def delayed_event_step(event: DelayedEvent[Any], *, expire_after_ms: int, cipher
     written = encode_payload(event.payload)
     envelope = encode_event(event, written, max_retries=event.max_retries, cipher=cipher).decode()
     chain = event.correlation_id
+    lane = int(event.priority)
     firing = event_step(
-        event.id, event.type, int(event.priority), envelope, chain=chain, expire_after_ms=expire_after_ms
-    )
-    facts = {"created_ms": to_ms(event.created_at), **({"key": event.key} if event.key else {})}
-    return delayed_step(event.id, to_ms(event.delay_until), int(event.priority), firing, facts=facts)
+        event.id, event.type, lane, envelope,
+        key=event.idempotency_key, window_ms=window_ms, chain=chain, expire_after_ms=expire_after_ms,
+    )  # fmt: skip
+    due_ms, facts = first_ms(event.delay_until), {"created_ms": to_ms(event.created_at)}
+    return delayed_step(event.id, due_ms, lane, firing, facts=facts, key=event.key, retention_ms=retention_ms)
 
 
 def _is_taken_back(outcome: Any) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from datetime import timedelta
 from typing import Any
 
 from eventsys.clock import Clock
 from eventsys.errors import InvalidEventError, NotFoundError
 from eventsys.model.cipher import Cipher
+from eventsys.model.durations import DurationLike
 from eventsys.model.event import DelayedEvent, Event, EventRecord
 from eventsys.model.expecting import expect, expect_id
 from eventsys.model.metrics import EventMetrics
@@ -30,7 +30,7 @@ from eventsys.store.oddities import read_or_pass_over, read_strictly, reading, r
 from eventsys.store.places import envelope_in, place_of_log
 from eventsys.store.records import read_record
 from eventsys.store.scripts import script
-from eventsys.store.steps import Step, packed_steps, results_of
+from eventsys.store.steps import Step, expiry_ms_of, packed_steps, results_of
 from eventsys.store.subscriptions import SubscriptionStore
 from eventsys.store.tail import follow_log
 
@@ -46,6 +46,8 @@ class EventStore:
         seal: What signs events; None: they are not signed.
         cipher: What encrypts payloads; None: they are stored as they are.
         room: What refuses more where Redis is nearly full; None: one of its own.
+        expire_after_ms: How long after it was due a delayed event's deliveries may begin, unless said; 0: for ever.
+        window_ms: How long idempotency keys are remembered.
 
     Attributes:
         delayed: What waits for its time.
@@ -63,7 +65,11 @@ class EventStore:
         seal: Seal | None = None,
         cipher: Cipher | None = None,
         room: MemoryRoom | None = None,
+        expire_after_ms: int = 0,
+        window_ms: int = 0,
     ) -> None:
+        self._expire_after_ms = expire_after_ms
+        self._window_ms = window_ms
         self._seal = seal
         self._room = room or MemoryRoom(link)
         self._cipher = cipher
@@ -245,14 +251,23 @@ class EventStore:
         [outcome] = self.delayed.cancel([f"={key}"], now_ms)
         return taken_back(outcome, now_ms, f"event of key {key!r}", self.get_event)
 
-    def store_delayed_event(self, event: DelayedEvent[Any], *, expire_after: timedelta | None = None) -> bool:
+    def store_delayed_event(self, event: DelayedEvent[Any], *, expire_after: DurationLike | None = None) -> bool:
         """Keep an event until its `delay_until`; say whether it was kept, which it is not when its id is taken.
+
+        It waits under its `key`, if it has one: another that does is cancelled.
+
+        Args:
+            event: The event.
+            expire_after: How long after it was due a delivery may begin; None: as `scheduler.expire_after` says.
 
         Raises:
             InvalidEventError: If a part of it breaks a rule; nothing is kept.
+            InvalidDurationError: If `expire_after` is no duration.
         """
-        expire_after_ms = 0 if expire_after is None else expire_after // timedelta(milliseconds=1)
-        step = delayed_event_step(event, expire_after_ms=expire_after_ms, cipher=self._cipher)
+        step = delayed_event_step(
+            event, expire_after_ms=self._expire_after_ms if expire_after is None else expiry_ms_of(expire_after),
+            window_ms=self._window_ms, retention_ms=self._retention_ms, cipher=self._cipher,
+        )  # fmt: skip
         step = step if self._seal is None else self._seal.signed_step(step)
         [result] = self.carry_out(self._clock.now_ms(), [step])
         return bool(result[0] == b"delayed")

@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from eventsys.errors import InvalidEventError
+from eventsys.model.durations import DurationLike, kept_milliseconds
 from eventsys.store.delayed_bodies import event_body
 
 Step = tuple[Any, ...]
@@ -51,6 +53,19 @@ def event_step(
         expire_after_ms: How long after it was due, or published, its deliveries may still begin; 0: for ever.
     """
     return ("event", event_id, event_type, lane, envelope, key or False, window_ms, chain or False, expire_after_ms)
+
+
+def expiry_ms_of(expire_after: DurationLike) -> int:
+    """Return the limit of an event's age in milliseconds.
+
+    Raises:
+        InvalidDurationError: If it is no duration.
+        InvalidEventError: If it is nothing.
+    """
+    limit_ms = kept_milliseconds(expire_after, "expire_after")
+    if limit_ms < 1:
+        raise InvalidEventError("expire_after is at least a millisecond; give none where an event is never too late")
+    return limit_ms
 
 
 def with_expiry(step: Step, expire_after_ms: int) -> Step:
