@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
@@ -20,7 +21,7 @@ from eventsys.model.event import Event
 from eventsys.model.event_types import check_event_type
 from eventsys.model.masking import secret_fields
 from eventsys.model.new_events import check_event, new_event, time_in_utc
-from eventsys.model.payloads import encode_payload
+from eventsys.model.payloads import MAX_BYTES, MAX_DEPTH, encode_payload
 from eventsys.model.priority import Priority
 from eventsys.model.seal import EVENT, Seal
 from eventsys.model.texts import SECRET_HEADER
@@ -70,6 +71,12 @@ class Drafter:
         self._max_levels = settings.max_payload_levels
         self._max_depth = settings.max_depth
         self._window_ms = to_milliseconds(settings.idempotency_window)
+
+    def without_limits(self) -> Drafter:
+        """Return one for what the system says of itself: what an application may publish limits none of that."""
+        mine = copy(self)
+        vars(mine).update(_max_bytes=max(self._max_bytes, MAX_BYTES), _max_levels=MAX_DEPTH)
+        return mine
 
     def draft_for(self, call: str, event_type: str | BaseModel, payload: Any, fields: Mapping[str, Any]) -> Draft:
         """Return the event that is asked for by a public call of this name; see `draft`.

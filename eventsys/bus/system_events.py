@@ -64,7 +64,7 @@ class SystemEvents:
         self, store: TroubleStore, drafter: Drafter, clock: Clock, *, at_once: Callable[[], bool] = lambda: False
     ) -> None:
         self._store = store
-        self._drafter = drafter
+        self._drafter = drafter.without_limits()
         self._clock = clock
         self._reporter: Reporter[_Said, Report] = Reporter(
             self._report_of, lambda reports: store.report(clock.now_ms(), reports), at_once=at_once

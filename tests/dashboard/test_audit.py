@@ -14,11 +14,13 @@ import pytest
 from fastapi.routing import iter_route_contexts
 from starlette.testclient import TestClient
 
-from eventsys import EventService
+from eventsys import EventFilter, EventService
 from eventsys.dashboard import api, dashboard, pages
-from eventsys.dashboard.access import Access
+from eventsys.dashboard.access import Access, Caller, Role
 from eventsys.dashboard.app import application
+from eventsys.dashboard.changes import Desk
 from tests.dashboard.conftest import TOKEN, client_of
+from tests.support.services import Services
 
 #: Asked with POST because what is asked for is long; it changes nothing.
 COUNTS = {"/api/v1/replays/count"}
@@ -74,3 +76,33 @@ def test_who_changed_what_is_logged_and_published_without_the_payload(
     [change] = changes()
     assert (change["action"], change["who"]) == ("events.publish", "operator token@127.0.0.1")
     assert "4111-1111" not in caplog.text + str(change)
+
+
+@pytest.mark.parametrize("settings", [{}, {"max_payload_bytes": 20, "max_payload_levels": 1}])
+@pytest.mark.parametrize(
+    ("padding", "told"),
+    [
+        (["ada"], ["e1:mail", "ada"]),
+        (["x" * 300_000], ["e1:mail", "x" * 200 + "… (300,000 letters)"]),
+        (["\x01" * 150] * 900, {"count": 901, "first": ["e1:mail", *["\x01" * 40 + "… (150 letters)"] * 4]}),
+    ],
+)
+def test_a_change_is_on_record_whatever_is_sent_with_it(
+    services: Services, settings: dict[str, Any], padding: list[str], told: Any
+) -> None:
+    """Padded beyond what a payload may have, a change was made and its event was not."""
+    events = services.make(**settings)
+    client = client_of(dashboard(events))
+    answer = client.post("/api/v1/dead-letters/purge", json={"ids": ["e1:mail", *padding]})
+    assert (answer.status_code, answer.json()["purged"]) == (200, 0)
+    assert events.bus.system.flush(60)
+    [change] = events.get_event_records(EventFilter(types=("system.change",))).items
+    assert (change.payload["action"], change.payload["details"]) == ("letters.purge", {"ids": told})
+
+
+def test_text_that_is_no_unicode_keeps_no_change_off_the_record(events: EventService, changes: Any) -> None:
+    Desk(events, Caller(Role.OPERATOR, "ada", "127.0.0.1")).change(
+        "letters.purge", "a\udc80", lambda: None, ids=["b\udc80"]
+    )
+    [change] = changes()
+    assert (change["target"], change["details"]) == ("a?", {"ids": ["b?"]})
