@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from eventsys.clock import Clock
@@ -18,7 +18,7 @@ from eventsys.store.letter_index import Found, LetterIndex, stored_id
 from eventsys.store.letters import read_letter, revived_message
 from eventsys.store.link import Link
 from eventsys.store.oddities import read_or_pass_over, reading, reply_of, text_of, texts_of
-from eventsys.store.renamed import present_names
+from eventsys.store.renamed import LetterOwners, letter_owners
 from eventsys.store.scripts import script
 
 #: Times a letter is sent again before that is refused: what has failed so often needs a person, not another try.
@@ -94,7 +94,7 @@ class DeadLetters:
         if not reply_of(flat):
             raise NotFoundError(f"no dead letter {letter_id!r} is kept; {_WHY['gone'].partition('; ')[2]}")
         with reading(self._keys.letter(letter_id)):
-            return read_letter(text_of(stored_id(letter_id)), texts_of(flat), present_names(self._link, self._keys))
+            return read_letter(text_of(stored_id(letter_id)), texts_of(flat), letter_owners(self._link, self._keys))
 
     def redrive(self, letter_id: str, *, force: bool = False) -> DeadLetter:
         """Send one dead letter again, and return it as it was: its delivery goes on, with its retries anew.
@@ -203,9 +203,9 @@ class DeadLetters:
         ]
 
     def _read(self, letter_ids: Sequence[str]) -> _Letters:
-        names = present_names(self._link, self._keys)
+        owners = letter_owners(self._link, self._keys)
         replies = zip(letter_ids, self._raw(letter_ids), strict=True)
-        found = [read_or_pass_over(self._keys.letter(one), _letter, one, flat, names) for one, flat in replies if flat]
+        found = [read_or_pass_over(self._keys.letter(one), _letter, one, flat, owners) for one, flat in replies if flat]
         return [one for one in found if one is not None]
 
     def _raw(self, letter_ids: Sequence[str]) -> Sequence[Sequence[bytes]]:
@@ -213,8 +213,8 @@ class DeadLetters:
         return self._link.pipeline(commands) if commands else []
 
 
-def _letter(letter_id: str, flat: Any, names: Mapping[str, str]) -> DeadLetter:
-    return read_letter(text_of(stored_id(letter_id)), texts_of(flat), names)
+def _letter(letter_id: str, flat: Any, owners: LetterOwners) -> DeadLetter:
+    return read_letter(text_of(stored_id(letter_id)), texts_of(flat), owners)
 
 
 def _cap(force: bool) -> int:

@@ -13,7 +13,7 @@ from eventsys.model.patterns import pattern_matches
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.oddities import moment_of, reply_of, text_of, whole_number
-from eventsys.store.renamed import present_names
+from eventsys.store.renamed import letter_owners
 
 #: Letters looked at in one round trip.
 _CHUNK = 500
@@ -96,12 +96,13 @@ class LetterIndex:
             letter_ids: The letters.
             cap: Those that were sent again so often stay; 0: none do.
         """
-        letters = [("HMGET", stored_id(self._keys.letter(one)), "reason", "redrives", "owner") for one in letter_ids]
+        asked = ("reason", "redrives", "owner", "number")
+        letters = [("HMGET", stored_id(self._keys.letter(one)), *asked) for one in letter_ids]
         living, *facts = self._link.pipeline([("HKEYS", self._keys.subscriptions), *letters])
-        present, names = present_names(self._link, self._keys), {text_of(one) for one in reply_of(living)}
+        owners, names = letter_owners(self._link, self._keys), {text_of(one) for one in reply_of(living)}
         causes: Counter[str] = Counter()
         for reply in facts:
-            reason, redrives, owner = (None, None, None) if isinstance(reply, Exception) else reply
+            reason, redrives, owner, number = [None] * 4 if isinstance(reply, Exception) else reply
             kind, _, name = (owner or b"").decode("utf-8", "replace").partition(":")
             if reason is None:
                 causes["gone"] += 1
@@ -109,7 +110,7 @@ class LetterIndex:
                 causes["junk"] += 1
             elif 0 < cap <= (whole_number(redrives) or 0):
                 causes["capped"] += 1
-            elif kind == "subscription" and present.get(name, name) not in names:
+            elif kind == "subscription" and owners.present(name, number and text_of(number)) not in names:
                 causes["no_subscription"] += 1
         return causes
 

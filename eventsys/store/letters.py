@@ -14,26 +14,27 @@ from eventsys.model.dead_letter import FORGED, JUNK, DeadLetter
 from eventsys.model.envelope import decode_header, shown_event
 from eventsys.model.event import Event
 from eventsys.model.seal import MESSAGE, Seal, is_signed
+from eventsys.store.renamed import LetterOwners
 
 Fields = Mapping[str, str]
 
 #: What a letter says of itself; everything else in it is what was in the queue.
 _OWN = frozenset(
     {"died_ms", "reason", "error", "traceback", "attempts", "queue", "lane", "actor", "type", "first_ms", "redrives"}
-    | {"log", "owner", "step", "facts", "due_ms"}
+    | {"log", "owner", "number", "step", "facts", "due_ms"}
 )
 
 #: What was in the lane beside an event, or with it, and is not shown again where that is.
 _OF_EVENT = frozenset({"s", "e", "o", "t", "x", "n"})
 
 
-def read_letter(letter_id: str, fields: Fields, renamed: Mapping[str, str]) -> DeadLetter:
+def read_letter(letter_id: str, fields: Fields, owners: LetterOwners) -> DeadLetter:
     """Return a dead letter.
 
     Args:
         letter_id: Its id.
         fields: Its hash.
-        renamed: The present name behind every former name of a subscription.
+        owners: What tells whose it is.
     """
     kind, _, name = fields.get("owner", "").partition(":")
     event = _event(fields.get("e"))
@@ -42,7 +43,7 @@ def read_letter(letter_id: str, fields: Fields, renamed: Mapping[str, str]) -> D
     return DeadLetter(
         id=letter_id,
         reason=fields.get("reason", ""),
-        subscription=None if wanted is None else renamed.get(wanted, wanted),
+        subscription=None if wanted is None else owners.present(wanted, fields.get("number")),
         actor=name if kind == "actor" else None,
         type=event.type if event is not None else fields.get("type"),
         error=fields.get("error", ""),

@@ -8,7 +8,8 @@ later, and is a dead letter when it was tried often enough.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: what add.lua and admit_deliveries.lua do, dead, dead:<letter id>, letters:<owner>
+     Reads and writes below it: what add.lua and admit_deliveries.lua do, dead, dead:<letter id>, letters:<owner>,
+     subscriptions:names, subscriptions:numbers
 ARGV
   1  now_ms             the caller's clock; nothing leaves before it
   2  limit              most entries to let go

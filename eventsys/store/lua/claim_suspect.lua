@@ -7,8 +7,8 @@ run alone once and are cleared by their commit.
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: the lanes given, crashes, subscriptions:numbers, event:<id>, pending, counts, metrics:<...>, status:failed,
-     dead, dead:<letter id>, letters:<owner>
+     Reads and writes below it: the lanes given, crashes, subscriptions:names, subscriptions:numbers, event:<id>, pending, counts,
+     metrics:<...>, status:failed, dead, dead:<letter id>, letters:<owner>
 ARGV
   1    now_ms          the caller's clock
   2    process         who takes it

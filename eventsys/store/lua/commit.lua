@@ -9,7 +9,8 @@ what it held was taken over before anybody else could touch it.
 KEYS
   1  prefix of the bus
      Reads and writes below it: what add.lua and admit_deliveries.lua do, and processes, crashes, status:<status>, history,
-     dead, dead:<letter id>, letters:<owner>, subscriptions:renamed, subscriptions:ended
+     dead, dead:<letter id>, letters:<owner>, subscriptions:names, subscriptions:numbers,
+     subscriptions:renamed, subscriptions:ended
 ARGV
   1    now_ms          the caller's clock
   2    process         who held the entries

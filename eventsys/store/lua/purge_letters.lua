@@ -6,8 +6,8 @@ time. It ends with its letter; else it would be repaired as one without a messag
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: dead, dead:<letter id>, letters:<owner>, subscriptions:renamed, subscriptions:numbers, queue:<queue>:<lane>,
-     event:<id>, pending, expiring, status:<status>, counts, metrics:<...>
+     Reads and writes below it: dead, dead:<letter id>, letters:<owner>, subscriptions:renamed, subscriptions:names, subscriptions:numbers,
+     queue:<queue>:<lane>, event:<id>, pending, expiring, status:<status>, counts, metrics:<...>
 ARGV
   1    now_ms          the caller's clock
   2    retention_ms    how long the record of a finished event is kept
@@ -47,7 +47,7 @@ end
 
 local function end_with_letter(letter)
   local event_id, event_type = event_of(letter.e)
-  local number = delivery_number({ "s", letter.s, "o", letter.o })
+  local number = delivery_number({ "s", letter_subscription(letter.s, letter.number), "o", letter.o })
   if type(event_id) ~= "string" or not number then return end
   if not is_left_open(redis.call("HGET", prefix .. ":event:" .. event_id, number)) then return end
   local line = string.format("d%.0f,0,0,%s", now_ms, cjson.encode({ letter.error or "", "" }))
@@ -56,10 +56,10 @@ end
 
 local dropped = 0
 for at = 3, #ARGV, 2 do
-  local names, letter = { "died_ms", "owner", "reason", "error", "s", "e", "o" }, {}
+  local names, letter = { "died_ms", "owner", "number", "reason", "error", "s", "e", "o" }, {}
   local values = redis.call("HMGET", prefix .. ":dead:" .. ARGV[at], unpack(names))
   for place, name in ipairs(names) do letter[name] = values[place] or nil end
-  if letter.died_ms == ARGV[at + 1] and drop_letter(ARGV[at], letter.owner) then
+  if letter.died_ms == ARGV[at + 1] and drop_letter(ARGV[at], letter.owner, letter.number) then
     dropped = dropped + 1
     local may_be_open = letter.owner == "junk" or letter.reason == "unfired"
     if may_be_open and letter.s and letter.e then end_with_letter(letter) end

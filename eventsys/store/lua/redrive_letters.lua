@@ -7,7 +7,7 @@ after a lost reply it finds the letters gone and does nothing. At the memory lim
 KEYS
   1  prefix of the bus
      Reads and writes below it: what add.lua and admit_deliveries.lua do, dead, dead:<letter id>, letters:<owner>,
-     subscriptions:numbers, subscriptions:renamed, event:<id>, pending, status:<status>
+     subscriptions:names, subscriptions:numbers, subscriptions:renamed, event:<id>, pending, status:<status>
 ARGV
   1    now_ms        the caller's clock
   2    cap           letters that were sent again so often stay; 0: none do
@@ -88,7 +88,7 @@ local function redrives_of(letter)
 end
 
 local function redrive_delivery(letter)
-  local name = current_name(letter.s)
+  local name = letter_subscription(letter.s, letter.number)
   local gate = gate_of(name)
   local read, header = pcall(cjson.decode, letter.e or "")
   if not read then return "junk" end
@@ -183,7 +183,7 @@ local function redrive(letter_id, died_ms, message)
   elseif letter.step then
     outcome = redrive_unfired(letter_id, letter)
   end
-  if outcome == "redriven" then drop_letter(letter_id, letter.owner) end
+  if outcome == "redriven" then drop_letter(letter_id, letter.owner, letter.number) end
   return outcome
 end
 
