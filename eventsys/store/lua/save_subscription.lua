@@ -145,6 +145,15 @@ local function is_taken(before, own)
   return not before.owner or before.owner == cjson.null or is_hosted_by_another(before, own)
 end
 
+-- A process that was taken over from never comes back under its name: it is a host no more.
+local function add_host(process)
+  local hosts = prefix .. ":subscriptions:hosts:" .. name
+  for _, host in ipairs(redis.call("SMEMBERS", hosts)) do
+    if not redis.call("ZSCORE", prefix .. ":processes", host) then redis.call("SREM", hosts, host) end
+  end
+  redis.call("SADD", hosts, process)
+end
+
 -- include: held_by_living
 
 -- Whether there is something of one that has ended which nobody holds.
@@ -170,7 +179,7 @@ local is_known = before and before.declaration_hash == ARGV[2]
 local owner = not is_known and before and cjson.decode(ARGV[3] .. "}").owner
 if owner and owner ~= cjson.null and is_taken(before, owner) then return { "conflict", stored } end
 
-if ARGV[4] ~= "" then redis.call("SADD", prefix .. ":subscriptions:hosts:" .. name, ARGV[4]) end
+if ARGV[4] ~= "" then add_host(ARGV[4]) end
 
 if is_known then
   return { before.number, redis.call("GET", version_key) or "0", 0, former_names(), "" }
