@@ -130,11 +130,16 @@ class Tending:
         are_settled = [self.settle(name, queue) for name, queue in self._subscriptions.ended().items()]
         return any(are_settled)
 
-    def _renew(self) -> None:
-        name = self._broker.presence.name
-        if name != self._name:
-            self._name = name
-            self._declarations.renew()
+    def _renew(self) -> bool:
+        """Declare anew what lives as long as this process, where it counted as dead meanwhile, and say whether so."""
+        presence = self._broker.presence
+        if presence.may_have_ended:
+            presence.beat()
+        if presence.name == self._name:
+            return False
+        self._name = presence.name
+        self._declarations.renew()
+        return True
 
     def _complete(self) -> None:
         try:
@@ -169,10 +174,15 @@ class Tending:
         self._rows = {one.name: one for one in self._known}
         gates.learn(self._version, self._known)
         self._vigil.watch_breakers(self._known)
-        for actor in declared:
-            if actor.actor_name not in self._rows:
-                logger.info("%s was unsubscribed elsewhere", actor.actor_name, extra={"action": "subscription_ended"})
-                self._declarations.drop(actor.actor_name, only=actor)  # meanwhile it may have been declared anew
+        gone = [actor for actor in declared if actor.actor_name not in self._rows]
+        if gone and self._renew():  # they ended because this process was away for longer than its lease
+            self._version = None
+            self._complete()
+            self._look(self._subscriptions.version())
+            return
+        for actor in gone:
+            logger.info("%s was unsubscribed elsewhere", actor.actor_name, extra={"action": "subscription_ended"})
+            self._declarations.drop(actor.actor_name, only=actor)  # meanwhile it may have been declared anew
 
     def _end_unhosted(self) -> None:
         mortal = [one.name for one in self._known if not one.persistent]

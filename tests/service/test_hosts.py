@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pytest
 
-from eventsys import EventService
-from eventsys.broker.presence import Lease
+from eventsys import EventService, EventStatus
+from eventsys.broker.presence import Lease, Presence
 from tests.support.services import Services
+from tests.support.waiting import eventually
 
 #: Nothing happens by itself while a test runs.
 _STILL = Lease(lease_ms=600_000, beat_s=600.0, scan_s=600.0, round_s=600.0)
@@ -39,3 +44,50 @@ def test_whoever_died_is_a_host_no_longer(services: Services) -> None:
     link, keys = lasting.broker.link, lasting.broker.keys
     living = {one.broker.presence.name.encode() for one in (lasting, again)}
     assert set(link.call("SMEMBERS", keys.hosts("shared"))) == living
+
+
+@contextmanager
+def _paused(presence: Presence, step: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the thread that beats stand still before a step of its turn, until the block is over."""
+    stands_still, goes_on = threading.Event(), threading.Event()
+    take_step = getattr(presence, step)
+
+    def wait_and_take_it() -> None:
+        stands_still.set()
+        goes_on.wait(60)
+        take_step()
+
+    with monkeypatch.context() as during:
+        during.setattr(presence, step, wait_and_take_it)
+        assert stands_still.wait(60)
+        yield
+    goes_on.set()
+
+
+def _has_ended_unhosted(living: EventService) -> bool:
+    """Take over from whoever is dead by now, and say whether that ended `mine`."""
+    living.broker.presence.scan()
+    living.bus.tending.make_round()
+    return living.bus.subscriptions.get("mine") is None
+
+
+@pytest.mark.parametrize("step", ["beat", "_look"])
+def test_what_ended_while_its_process_was_away_is_hosted_again(
+    services: Services, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Else its handler gets nothing until the process is started anew, though the process goes on."""
+    other = services.make()
+    other.broker.work.lease = _STILL
+    services.work(other)
+    away = services.make(name=other.settings.name)
+    away.broker.work.lease = Lease(lease_ms=200, beat_s=0.05, scan_s=0.05, round_s=600.0)
+    seen: list[str] = []
+    away.subscribe("a.b", lambda event: seen.append(event.id), name="mine")
+    away.bus.tending.make_round()
+    with _paused(away.broker.presence, step, monkeypatch):
+        eventually(lambda: _has_ended_unhosted(other))
+    eventually(lambda: other.bus.subscriptions.get("mine") is not None)
+    away.start()
+    event = other.publish("a.b", {})
+    assert other.wait(event.id).status is EventStatus.DELIVERED
+    assert seen == [event.id]
