@@ -6,8 +6,9 @@ import hashlib
 import mmap
 import os
 import struct
-import tempfile
 import threading
+
+from .shared_memory import new_shared_memory
 
 #: How many messages a board tells of at once; of a process that begins more, everything counts as begun.
 SLOTS = 4096
@@ -45,7 +46,7 @@ class BegunBoard:
 
     def __init__(self, descriptor: int | None = None, *, slots: int = SLOTS) -> None:
         self._size = _HEAD.size + slots * _SLOT.size
-        self.descriptor = _new_file(self._size) if descriptor is None else descriptor
+        self.descriptor = new_shared_memory(self._size) if descriptor is None else descriptor
         self._memory = mmap.mmap(self.descriptor, self._size)
         self._stems = _Stems()
         # The last one freed is used next: it holds what is most likely over and committed.
@@ -86,9 +87,3 @@ class BegunBoard:
         with self._lock:
             self._beyond += by
             _HEAD.pack_into(self._memory, 0, self._beyond)
-
-
-def _new_file(size: int) -> int:
-    with tempfile.TemporaryFile() as file:
-        file.truncate(size)
-        return os.dup(file.fileno())

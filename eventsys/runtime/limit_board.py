@@ -6,11 +6,13 @@ import itertools
 import mmap
 import os
 import struct
-import tempfile
+from array import array
+
+from eventsys.broker.shared_memory import new_shared_memory
 
 #: How many threads may publish a limit at once; more are not watched from outside.
 _SLOTS = 512
-_NOTHING = struct.pack("=d", float("inf")) * _SLOTS
+_SIZE = _SLOTS * struct.calcsize("d")
 
 
 class LimitBoard:
@@ -25,9 +27,11 @@ class LimitBoard:
     """
 
     def __init__(self, descriptor: int | None = None) -> None:
-        self.descriptor = _new_file() if descriptor is None else descriptor
-        self._memory = mmap.mmap(self.descriptor, len(_NOTHING))
+        self.descriptor = new_shared_memory(_SIZE) if descriptor is None else descriptor
+        self._memory = mmap.mmap(self.descriptor, _SIZE)
         self._limits = memoryview(self._memory).cast("d")
+        if descriptor is None:
+            self._limits[:] = array("d", [float("inf")] * _SLOTS)
         self._slots: dict[int, int] = {}
         self._numbers = itertools.count()
 
@@ -48,10 +52,3 @@ class LimitBoard:
         self._limits.release()
         self._memory.close()
         os.close(self.descriptor)
-
-
-def _new_file() -> int:
-    with tempfile.TemporaryFile() as file:
-        file.write(_NOTHING)
-        file.flush()
-        return os.dup(file.fileno())
