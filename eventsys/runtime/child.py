@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from eventsys.broker.begun_board import BegunBoard
 from eventsys.runtime.limit_board import LimitBoard
+from eventsys.runtime.pulse import Pulse
 
 
 class Program(NamedTuple):
@@ -53,6 +54,9 @@ class Child:
         presence: The name under which it holds messages, once it has said so.
         has_started: Whether it has begun to work.
         is_leaving: Whether it is about to end its lease itself.
+        is_stopped: Whether somebody has stopped it, as a debugger does: it does nothing until it is told to go on.
+        is_killed: Whether it was killed; one that waits in the system for a disk may live on for as long as that takes.
+        silent_s: For how many seconds it has shown no sign of life, beyond what a handler may run that has a limit.
         is_mute: Whether it has closed its end of the pipe, and will say nothing more.
         start_error: Why it could not start, if it has said so.
     """
@@ -60,9 +64,11 @@ class Child:
     def __init__(self, arguments: Sequence[str], environ: Mapping[str, str], program: Program = PLAIN) -> None:
         self.program = program
         self.presence: str | None = None
-        self.has_started = self.is_leaving = False
+        self.has_started = self.is_leaving = self.is_stopped = self.is_killed = False
         self.start_error: str | None = None
         self.born_at = time.monotonic()
+        self.silent_s = 0.0
+        self._pulse = Pulse()
         self._heard = b""
         self.is_mute = False
         command = [sys.executable, "-m", program.module, *program.arguments, *arguments]
@@ -109,13 +115,11 @@ class Child:
         """Return its exit code, or None while it lives; a signal's number is negative."""
         return self._process.poll()
 
-    def is_stopped(self) -> bool:
-        """Say whether somebody has stopped it, as a debugger does: it does nothing until it is told to go on."""
-        try:
-            said = Path(f"/proc/{self.pid}/stat").read_text()
-        except OSError:
-            return False  # it is gone, or this system does not tell
-        return said.rpartition(")")[2].split()[0] in {"T", "t"}
+    def look(self) -> None:
+        """Look whether it lives: `is_stopped` and `silent_s` are known from this, and only if it is called often."""
+        self.is_stopped = _is_stopped(self.pid)
+        is_excused = self.is_stopped or self.hard_limit() < float("inf")
+        self.silent_s = self._pulse.look(self._board.last_beat(), is_excused=is_excused)
 
     def hard_limit(self) -> float:
         """Return when, on the monotonic clock, its next handler counts as stuck."""
@@ -135,8 +139,17 @@ class Child:
 
     def kill(self) -> None:
         """End it now; a process that is gone already is no error."""
+        self.is_killed = True
         self._process.send_signal(signal.SIGKILL)
 
     def close(self) -> None:
         """Close the pipes to it."""
         self._open.close()
+
+
+def _is_stopped(pid: int) -> bool:
+    try:
+        said = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False  # it is gone, or this system does not tell
+    return said.rpartition(")")[2].split()[0] in {"T", "t"}

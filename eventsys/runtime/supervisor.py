@@ -40,6 +40,11 @@ NO_DEVELOPMENT = Development()
 #: Seconds beyond its hard limit that a process has to end itself before it is killed.
 KILL_AFTER_S = 5.0
 
+#: Seconds without a sign of life after which a process is killed, unless a handler runs there whose own limit decides.
+#: For so long others wait for what a process holds that does nothing any more. Were it shorter, calls that keep the
+#: interpreter and have no limit would be cut off, each time they are made again.
+SILENT_S = 300.0
+
 #: Seconds between two looks at the limits of all processes.
 _LOOK_S = 0.5
 
@@ -111,7 +116,7 @@ class Supervisor:
     A process that dies is replaced after 0.1 s, later and later when it dies young again: up to 1 s if it had begun to
     work, 10 s if it had not. The others never notice. The
     children end with the supervisor, however it ends. It renews their leases as long as they live, and kills one whose
-    handler is stuck so badly that the process cannot end itself.
+    handler is stuck so badly that the process cannot end itself, or which has shown no sign of life for `SILENT_S`.
 
     Args:
         arguments: Those of every worker process.
@@ -157,7 +162,7 @@ class Supervisor:
         self._starts_at = [0.0] * self._processes
         while not self._stops and self._start_error is None:
             self._start_due()
-            self._liveness.beat()
+            self._say_well()
             self._wait(self._next_look_s())
             self._tend()
         is_clean = self._end_children()
@@ -189,6 +194,11 @@ class Supervisor:
     def _on_stop(self, number: int, _: FrameType | None) -> None:
         self._was_interrupted_twice |= self._stops > 0 and number == signal.SIGINT
         self._stops += 1
+
+    def _say_well(self) -> None:
+        """Touch the liveness file, unless all there is was killed and lives on: nobody here can mend that."""
+        if not self._children or not all(child.is_killed for child in self._children):
+            self._liveness.beat()
 
     def _start_due(self) -> None:
         now = time.monotonic()
@@ -224,13 +234,21 @@ class Supervisor:
             if code is not None:
                 self._bury(child, code)
                 continue
+            child.look()
+            if not child.is_killed:
+                self._kill_stuck(child)
             self._see_to_lease(child)
-            if time.monotonic() > child.hard_limit() + KILL_AFTER_S:
-                logger.critical(
-                    "process %d is stuck in a handler and cannot end itself; it is killed", child.pid,
-                    extra={"action": "process_killed", "pid": child.pid},
-                )  # fmt: skip
-                child.kill()
+
+    def _kill_stuck(self, child: Child) -> None:
+        if time.monotonic() > child.hard_limit() + KILL_AFTER_S:
+            why = "is stuck in a handler and cannot end itself"
+        elif child.silent_s > SILENT_S:
+            why = f"has done nothing for {child.silent_s:.0f} s: something in it keeps the interpreter"
+        else:
+            return
+        extra = {"action": "process_killed", "pid": child.pid}
+        logger.critical("process %d %s; it is killed", child.pid, why, extra=extra)
+        child.kill()
 
     def _listen(self, child: Child) -> None:
         for said in child.hear():
@@ -248,10 +266,10 @@ class Supervisor:
                 self._keeper.keep(said["presence"])
 
     def _see_to_lease(self, child: Child) -> None:
-        """Renew the lease of a process that may be busy; one that is stopped does nothing, and others take over."""
+        """Renew the lease of a process that may be busy; from one that is stopped, or killed, others take over."""
         if self._keeper is None or child.presence is None or child.is_leaving:
             return
-        if child.is_stopped():
+        if child.is_stopped or child.is_killed:
             self._keeper.let_go(child.presence)
         else:
             self._keeper.keep(child.presence)
@@ -287,7 +305,7 @@ class Supervisor:
                 is_clean = False
                 for child in self._children:
                     child.kill()
-            self._liveness.beat()
+            self._say_well()
             self._wait(_LOOK_S)
             self._tend()
         return is_clean

@@ -36,6 +36,9 @@ BROKEN = 70
 #: Seconds between two looks at the threads.
 _LOOK_S = 0.25
 
+#: Seconds between two beats for the supervisor.
+_BEAT_S = 0.5
+
 #: Milliseconds that running handlers have when the process is to end; below the supervisor's own patience.
 _DRAIN_MS = 27_000
 
@@ -165,7 +168,10 @@ def _started(
     )
     workers.append(worker)
     if given.board is not None:
-        worker.publish_limits(LimitBoard(given.board).write)
+        board = LimitBoard(given.board)
+        worker.publish_limits(board.write)
+        # From before anything begins, which may be what keeps the interpreter.
+        threading.Thread(target=_beat, args=(board,), name="eventsys-pulse", daemon=True).start()
     if given.begun is not None:
         worker.publish_begun(BegunBoard(given.begun))
     service.broker.emit_after("process_boot")
@@ -180,6 +186,13 @@ def _started(
     if assistant is not None:
         assistant.start()
     return service, worker, assistant
+
+
+def _beat(board: LimitBoard) -> None:
+    """Beat from a thread that does nothing else: no Redis that is away holds it up, only who keeps the interpreter."""
+    while True:
+        board.beat()
+        time.sleep(_BEAT_S)
 
 
 def _tell_unknown(asked_for: Sequence[str], declared: set[str]) -> None:
