@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, NamedTuple
 
+from eventsys.model.event_types import is_system_type
 from eventsys.model.histogram import Histogram, Timings
 from eventsys.model.metrics import DeliveryFigures, EventMetrics, Rates, SubscriptionMetrics, TypeMetrics
 from eventsys.model.patterns import GUARDED
@@ -153,18 +154,21 @@ class MetricsLook:
         return {name: _backlog(own) for name, own in _grouped(self.measurements.pairs, "subscription").items()}
 
     def recent(self, window: timedelta) -> Recent:
-        """Return what happened in the last minutes; what the system says of itself is left out."""
+        """Return what happened in the last minutes.
+
+        Attempts at events `system.*` are left out: what is told of them is such an event itself, and would feed itself.
+        Unrouted events are the application's only: hardly anybody wants all that the system says of itself.
+        """
         names = {"0": OTHER, **self.measurements.names}
         attempts: dict[str, tuple[int, int]] = {}
         unrouted: dict[str, int] = {}
         minutes = self.measurements.minutes(window // timedelta(minutes=1))
         for field_name, count in (item for minute in minutes for item in minute.items()):
             event_type, _, rest = field_name.partition(":")
-            if event_type.partition(".")[0] in GUARDED:
-                continue
             if rest == "unrouted":
-                unrouted[event_type] = unrouted.get(event_type, 0) + count
-            elif rest:
+                if event_type.partition(".")[0] not in GUARDED:
+                    unrouted[event_type] = unrouted.get(event_type, 0) + count
+            elif rest and not is_system_type(event_type):
                 number, _, what = rest.partition(":")
                 name = names.get(number, f"subscription {number}")
                 succeeded, failed = attempts.get(name, (0, 0))

@@ -6,8 +6,9 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from eventsys import Event, EventService
+from eventsys import Event, EventService, Reject
 from eventsys.testing import EventHarness
+from tests.support.services import Services
 
 
 def test_a_month_of_an_hourly_task_with_retries(events: EventService) -> None:
@@ -60,3 +61,28 @@ def test_a_worker_that_dies_in_a_run_leaves_one_run_completed(events: EventServi
         assert len(tries) == 2
         [run] = events.cron.history("hourly").items
         assert (str(run.outcome), run.scheduled_for) == ("completed", datetime(2026, 3, 1, 1, tzinfo=UTC))
+
+
+def test_a_declared_function_that_fails_is_told_of_like_any_other_handler(services: Services) -> None:
+    """An alert is a `system.*` event; attempts at what is told of a task are no feedback."""
+    limits = {"failure_ratio": 0.5, "failure_attempts": 3, "dead_letters": None, "lateness": None, "no_worker": None}
+    events = services.make(alerts=limits)
+    watched: list[str] = []
+
+    @events.cron("* * * * *", name="rotate", max_retries=0)
+    def rotate() -> None:
+        raise Reject("no disk")
+
+    @events.on("system.warning", name="pager", max_retries=0)
+    def page(event: Event) -> None:
+        watched.append(event.payload["rule"])
+        raise Reject("no network")
+
+    with EventHarness(events, start=datetime(2026, 3, 1, tzinfo=UTC)) as harness:
+        harness.advance(minutes=4)
+        for _ in range(5):
+            events.alerts.evaluate(events.broker.clock.now_ms())
+            harness.run()
+        keys = [one.key for one in events.alerts.active()]
+    assert keys == ["failure_ratio:rotate"]
+    assert watched.count("failure_ratio") == 1
