@@ -25,6 +25,6 @@ class HistorySize(BaseModel):
     oldest_at: UtcTime | None = None
     """When the oldest event of the log was stored; None when there is none."""
     trimmed_events: int = Field(default=0, ge=0)
-    """Taken out so far, for their age or their number."""
+    """Taken out so far, for their age or their number, without those of the system, which are kept by number alone."""
     trimmed_young_events: int = Field(default=0, ge=0)
     """Of these, what was younger than the retention: there were too many, or too large ones."""

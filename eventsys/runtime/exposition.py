@@ -112,7 +112,8 @@ class BusCollector:
         yield _gauge("history_undispatched_bytes", "Stored events no dispatcher has seen.", size.undispatched_bytes)
         young = totals.get("trimmed_young_events", 0)
         trimmed = [("old", totals.get("trimmed_events", 0) - young), ("young", young)]
-        yield _counter("history_trimmed", "Events taken out, by whether past the retention.", ("age",), trimmed)
+        text = "Events taken out, without those of the system, by whether past the retention."
+        yield _counter("history_trimmed", text, ("age",), trimmed)
 
 
 def _of_time(gauges: Gauges, lateness: Histogram) -> Iterator[Metric]:

@@ -189,6 +189,7 @@ def test_each_class_of_system_events_keeps_its_own_number_and_takes_nobodys_room
     assert ids_in(events) == ["e9", "e11", "e13"]
     size = retention.size()
     assert (size.events, size.system_events, size.cron_events) == (0, 2, 1)
+    assert (size.trimmed_events, size.trimmed_young_events) == (6, 0)
 
 
 def _lasts_ms(historian: Historian, event_id: str) -> int:

@@ -229,8 +229,8 @@ for _, class in ipairs({ "system", "cron" }) do
   of_classes = of_classes + taken
   is_more = is_more or has_more
 end
-if gone + of_classes > 0 then
-  redis.call("HINCRBY", prefix .. ":counts", "trimmed_events", gone + of_classes)
+if gone > 0 then
+  redis.call("HINCRBY", prefix .. ":counts", "trimmed_events", gone)
   redis.call("HINCRBY", prefix .. ":counts", "trimmed_young_events", young)
 end
 return { gone, young, of_classes, is_more and 1 or 0 }
