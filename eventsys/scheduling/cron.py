@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from dramatiq import Actor
+from pydantic import BaseModel
 
 from eventsys.broker.attempt import attempt_of
 from eventsys.broker.broker import EventBroker
@@ -23,7 +24,7 @@ from eventsys.scheduling.cron_actor import CronActor
 from eventsys.scheduling.cron_changes import Change, changed, check_end, deleted, first_tick, paused, resumed
 from eventsys.scheduling.cron_declarations import CronDeclarations, declare_function
 from eventsys.scheduling.cron_editor import HANDED_OVER, CronEditor, known
-from eventsys.scheduling.cron_requests import checked, definition_of, due_ms_of, with_actor
+from eventsys.scheduling.cron_requests import checked, definition_of, due_ms_of, with_actor, with_payload
 from eventsys.scheduling.cron_runs import cron_message_at, manual_run_id, queue_of, starting
 from eventsys.scheduling.sweeps import Sweeps
 from eventsys.store.cron_tasks import CronRow, CronTaskStore
@@ -48,7 +49,7 @@ class CronService:
         bus: Where functions are declared, and what makes events.
         store: What knows how events ended.
         sweeps: What looks for tasks that lost their tick, and for those that nobody declares any more.
-        catalog: The models that tell which fields of payloads are secret.
+        catalog: The models that payloads must fit, and that tell which of their fields are secret.
     """
 
     def __init__(self, broker: EventBroker, bus: EventBus, store: EventStore, sweeps: Sweeps, catalog: Catalog) -> None:
@@ -113,7 +114,7 @@ class CronService:
         name: str,
         schedule: str,
         event_type: str | None = None,
-        payload: dict[str, Any] | None = None,
+        payload: dict[str, Any] | BaseModel | None = None,
         *,
         actor: Actor[..., Any] | str | None = None,
         **options: Any,
@@ -127,7 +128,8 @@ class CronService:
             name: Its name.
             schedule: Five cron fields, six with seconds in front, or a shortcut such as `@hourly`.
             event_type: What a due tick publishes. Give this, or `actor`.
-            payload: The payload of that event.
+            payload: The payload of that event: a JSON object as a dictionary, or a pydantic model. It must fit the
+                model of its type, if this process knows that.
             actor: The Dramatiq actor that a due tick sends a message to.
             **options: `timezone`; `actor_args`, `actor_kwargs` and `queue` of an actor; `source`, `priority`;
                 `secret_fields` of a payload whose model no process knows, or of what an actor is given, by name or by
@@ -155,13 +157,17 @@ class CronService:
         """
         if "name" in changes:
             raise CronTaskError(f"cron task {name!r} keeps its name; create another one and delete this")
-        given, changes = changes, with_actor(self._broker, changes)
+        given, changes = changes, with_payload(with_actor(self._broker, changes))
 
         def decide(row: CronRow | None, now: datetime) -> Change:
             present = known(row, name)
             fields = CronDefinition.model_fields.keys() - {"secret_fields"}
-            said = {field: getattr(present.task, field) for field in fields}
-            definition = checked(CronDefinition.make(**{**said, **changes}), given)
+            said = {field: getattr(present.task, field) for field in fields} | changes
+            if (
+                "secret_fields" in changes.keys() - given.keys()
+            ):  # by the payload's model; who said others meant them too
+                said["secret_fields"] += tuple(present.task.secret_fields or ())
+            definition = checked(CronDefinition.make(**said), given)
             check_end(present, definition, now)
             hands_on = any(getattr(definition, part) for part in HANDED_OVER if part not in changes)
             return changed(present, self._editor.accepted(definition, row, hands_on=hands_on), now)
@@ -226,7 +232,7 @@ class CronService:
         name: str,
         schedule: str,
         event_type: str | None = None,
-        payload: dict[str, Any] | None = None,
+        payload: dict[str, Any] | BaseModel | None = None,
         *,
         at: datetime | None = None,
         delay: DurationLike | None = None,

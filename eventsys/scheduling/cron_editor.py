@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from eventsys.clock import Clock, from_ms
-from eventsys.errors import CronTaskError, NotFoundError
+from eventsys.errors import CronTaskError, InvalidPayloadError, NotFoundError
 from eventsys.model.builtin_payloads import CronTaskChanged
 from eventsys.model.catalog import Catalog
 from eventsys.model.cron_task import CronDefinition, CronTask
@@ -32,7 +32,7 @@ class CronEditor:
     Args:
         clock: The time.
         tasks: Where tasks are stored.
-        catalog: The models that tell which fields of payloads are secret.
+        catalog: The models that payloads must fit, and that tell which of their fields are secret.
         most_bytes: The longest payload that is published here, as JSON.
     """
 
@@ -71,7 +71,7 @@ class CronEditor:
 
         Raises:
             CronTaskError: If it would never be due, or what is not declared by code would end at once; or its payload
-                is too long.
+                is too long, or does not fit.
         """
 
         def decide(row: CronRow | None, now: datetime) -> Change | None:
@@ -99,7 +99,7 @@ class CronEditor:
                 stays so, whatever the type or the actor is.
 
         Raises:
-            CronTaskError: If what its runs would hand over is too long.
+            CronTaskError: If what its runs would hand over is too long, or does not fit the model of its type.
         """
         sent = definition.what_is_sent
         if row is None or row.task.what_is_sent != sent:
@@ -109,6 +109,8 @@ class CronEditor:
                     f"cron task {definition.name!r} would hand over {length:,} bytes of JSON, and max_payload_bytes is"
                     f" {self._most_bytes:,}; store the bulk elsewhere and say where it is"
                 )
+        if row is None or row.task.what_is_sent != sent or _target(row.task) != _target(definition):
+            self._check_fits(definition)
         event_type, names = definition.event_type, definition.secret_fields
         model = None if event_type is None else self._catalog.model_for(event_type)
         if names is None and row is not None:
@@ -119,6 +121,14 @@ class CronEditor:
                 update={"secret_fields": tuple(dict.fromkeys((*secret_fields(model), *(names or ()))))}
             )
         return definition.model_copy(update={"secret_fields": names or None})
+
+    def _check_fits(self, definition: CronDefinition) -> None:
+        if definition.event_type is None:
+            return
+        try:
+            self._catalog.check_payload(definition.event_type, definition.payload)
+        except InvalidPayloadError as error:
+            raise CronTaskError(f"cron task {definition.name!r} cannot be: {error}") from error
 
     def read(self, name: str) -> CronRow | None:
         """Return a task's row, None when there is no such task."""

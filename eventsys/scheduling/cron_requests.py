@@ -5,13 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from dramatiq import Actor
+from pydantic import BaseModel
 
 from eventsys.broker.broker import EventBroker
 from eventsys.clock import first_ms
-from eventsys.errors import CronTaskError
+from eventsys.errors import CronTaskError, InvalidEventError
 from eventsys.model.cron_task import CronDefinition
 from eventsys.model.durations import DurationLike, to_milliseconds
+from eventsys.model.masking import secret_fields
+from eventsys.model.payloads import ANY_LENGTH, encode_payload
 from eventsys.scheduling.due_times import LONGEST_DELAY_MS
 
 #: What means something for a task that sends a message, and for one that publishes an event.
@@ -23,7 +27,7 @@ def definition_of(
     name: str,
     schedule: str,
     event_type: str | None,
-    payload: dict[str, Any] | None,
+    payload: dict[str, Any] | BaseModel | None,
     actor: Actor[..., Any] | str | None,
     options: dict[str, Any],
 ) -> CronDefinition:
@@ -33,7 +37,8 @@ def definition_of(
         InvalidScheduleError: If the schedule or the zone cannot be.
         CronTaskError: If something else cannot be.
     """
-    given = {**options, "name": name, "schedule": schedule, "event_type": event_type, "payload": payload or {}}
+    sent = {} if payload is None else payload
+    given = with_payload({**options, "name": name, "schedule": schedule, "event_type": event_type, "payload": sent})
     if actor is not None:
         given = {"queue": "default", **with_actor(broker, {**given, "actor": actor})}
     return checked(CronDefinition.make(**given), {**options, "payload": payload})
@@ -70,6 +75,24 @@ def with_actor(broker: EventBroker, given: dict[str, Any]) -> dict[str, Any]:
         return given
     queue = given.get("queue")
     return {**given, "queue": known.queue_name if queue is None else queue, "actor": known.actor_name}
+
+
+def with_payload(given: dict[str, Any]) -> dict[str, Any]:
+    """Return what is given with a payload that is a model as JSON values, and what that model calls secret named.
+
+    Raises:
+        CronTaskError: If the model does not read back as what it writes.
+    """
+    payload = given.get("payload")
+    if not isinstance(payload, BaseModel):
+        return given
+    try:
+        written = encode_payload(payload, max_bytes=ANY_LENGTH)
+    except InvalidEventError as error:
+        raise CronTaskError(f"what a cron task publishes will not do: {error}") from error
+    names = dict.fromkeys((*(given.get("secret_fields") or ()), *secret_fields(type(payload))))
+    secrets = {"secret_fields": tuple(names)} if names else {}
+    return {**given, "payload": msgspec.json.decode(written), **secrets}
 
 
 def due_ms_of(now_ms: int, at: datetime | None, delay: DurationLike | None) -> int:
