@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from eventsys.dashboard.asking import filter_from
 from eventsys.dashboard.context import Bus
-from eventsys.dashboard.pages.replays import CONDITIONS
+from eventsys.dashboard.pages.replays import CONDITIONS, as_conditions
 from eventsys.dashboard.rendering import render
 from eventsys.dashboard.tree import drawn
 from eventsys.errors import InvalidCursorError
@@ -41,7 +41,7 @@ def list_events(request: Request, bus: Bus) -> Response:
         page = bus.get_event_records(wanted)
     return render(
         request, "events.html", page=page, asked=asked, fault=fault, statuses=[one.value for one in EventStatus],
-        conditions={name: asked[name] for name in CONDITIONS if asked.get(name)},
+        conditions={name: asked[name] for name in CONDITIONS if asked.get(name)}, replayed=as_conditions(asked),
         subscriptions=[one.name for one in bus.subscriptions.declared()],
     )  # fmt: skip
 

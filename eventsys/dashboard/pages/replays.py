@@ -23,11 +23,20 @@ replays = APIRouter()
 #: What a form may say of the events, as an event filter does.
 CONDITIONS = ("ids", "types", "sources", "status", "correlation_id", "text", "start_time", "end_time")
 
+#: What it says of the subscription that the events went to: its field `subscription` is the one that they are to go to.
+DELIVERED_TO = "delivered_to"
+
 #: Seconds that counting may take before the page says that there is more.
 COUNTS_FOR_S = 0.03
 
 #: Replays that are listed.
 _MOST_LISTED = 50
+
+
+def as_conditions(asked: Mapping[str, str]) -> dict[str, str]:
+    """Return what a search for events asks for as what a form says of those that are to be replayed."""
+    found = {name: asked[name] for name in CONDITIONS if asked.get(name)}
+    return found | ({DELIVERED_TO: asked["subscription"]} if asked.get("subscription") else {})
 
 
 @replays.get("/replays")
@@ -77,14 +86,18 @@ class _Asked:
     """
 
     def __init__(self, said: Mapping[str, Any]) -> None:
-        unknown = sorted(set(said) - {*CONDITIONS, "subscription", "rate", "backfill"})
+        conditions = (*CONDITIONS, DELIVERED_TO)
+        unknown = sorted(set(said) - {*conditions, "subscription", "rate", "backfill"})
         if unknown:
             # A condition that is misspelt must not become a replay of everything.
-            raise HTTPException(422, f"{', '.join(unknown)}: unknown; events are chosen by {', '.join(CONDITIONS)}")
+            raise HTTPException(422, f"{', '.join(unknown)}: unknown; events are chosen by {', '.join(conditions)}")
         self.subscription = str(said.get("subscription", "")).strip()
         self.is_backfill = said.get("backfill") == "yes"
-        self.conditions = {name: str(said[name]) for name in CONDITIONS if said.get(name)}
-        self.wanted, fault = filter_from(EventFilter, self.conditions)
+        self.conditions = {name: str(said[name]) for name in conditions if said.get(name)}
+        names = {DELIVERED_TO: "subscription"}
+        self.wanted, fault = filter_from(
+            EventFilter, {names.get(name, name): text for name, text in self.conditions.items()}
+        )
         if fault or not self.subscription:
             raise HTTPException(422, f"these conditions cannot be: {fault}" if fault else "say to which subscription")
         self._rate = str(said.get("rate") or USUAL_RATE).strip()
