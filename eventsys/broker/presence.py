@@ -67,7 +67,7 @@ class Presence:
         activity: Callable[[], int] = lambda: 0,
         by_hand: bool = False,
     ) -> None:
-        self.name = _new_name()
+        self.name, self._introduced = _new_name(), ""
         self._formers = FormerNames(link, keys)
         self.number = self._worked = 0
         self._lease_ends_at = float("inf")
@@ -131,7 +131,7 @@ class Presence:
             self._has_appeared = True
 
     def enter(self, queue: str) -> None:
-        """Say that this process is alive and reads a queue.
+        """Say that this process is alive and reads a queue; go on under another name where the lease was taken over.
 
         Raises:
             RedisUnavailableError: If Redis cannot be told.
@@ -261,11 +261,13 @@ class Presence:
     def _say_so(self) -> None:
         began_at, queues = self._clock.monotonic(), sorted(self._queues)
         facts = (self.name, socket.gethostname(), os.getpid(), self.number, self._clock.now_ms())
-        lease_end = self._clock.real_ms() + self._lease.lease_ms
-        lease = (lease_end, self._lease.lease_ms)
-        self.number = int(
-            self._link.run(script("introduce"), self._keys.prefix, *facts, *lease, ",".join(queues), *queues)
-        )
+        lease_end, is_known = self._clock.real_ms() + self._lease.lease_ms, int(self.name == self._introduced)
+        lease = (lease_end, self._lease.lease_ms, is_known)
+        number = int(self._link.run(script("introduce"), self._keys.prefix, *facts, *lease, ",".join(queues), *queues))
+        if number == 0:
+            self._begin_again()
+            return
+        self.number, self._introduced = number, self.name
         self._lease_ends_at = began_at + self._lease.sure_s
 
     def _begin_again(self) -> None:

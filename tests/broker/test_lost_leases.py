@@ -76,6 +76,23 @@ def test_what_is_read_after_the_lease_was_lost_is_handled(
     consumer.close()
 
 
+def test_a_reader_that_is_back_first_does_not_revive_a_lease_that_was_ended(lone: EventBroker) -> None:
+    """Else the process would begin what it had fetched, and commit it, while others have it: the beat found nothing."""
+    consumer = lone.consume("default", timeout=0)
+    lone.get_actor("note").send(7)
+    fetched = eventually(lambda: next(consumer))
+    former = lone.presence.name
+    _end_lease(lone)
+    again = lone.consume("default", timeout=0)
+    next(again)  # enters the queue, as a reader does whose connection broke
+    assert not lone.presence.holds(fetched.place.holder)
+    assert lone.presence.name != former
+    assert lone.link.call("ZSCORE", lone.keys.processes, former) in {None, b"0"}
+    assert lone.link.call("ZSCORE", lone.keys.processes, lone.presence.name) is not None
+    for one in (consumer, again):
+        one.close()
+
+
 def test_a_former_name_is_told_of_again_where_redis_could_not_be_told(
     lone: EventBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

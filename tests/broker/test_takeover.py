@@ -269,7 +269,7 @@ def _beat(broker, now_ms: int, *processes: str) -> list[int]:
 
 
 def _introduce(broker, now_ms: int, process: str) -> None:
-    arguments = (process, "host", 1, 0, now_ms, now_ms + 12_000, 12_000, "default", "default")
+    arguments = (process, "host", 1, 0, now_ms, now_ms + 12_000, 12_000, 0, "default", "default")
     broker.link.run(script("introduce"), broker.keys.prefix, *arguments)
 
 

@@ -2,7 +2,7 @@
 introduce: say that a process is alive, and which queues it reads.
 
 A script, because Redis refuses the bare commands at its memory limit, and a worker must be able to start then. Sent
-twice it does the same.
+twice it does the same. A lease that was ended stays so, as for beat: what the process held is others' now.
 
 KEYS
   1  prefix of the bus
@@ -15,10 +15,11 @@ ARGV
   5    started_ms   the caller's clock
   6    lease_end    real time, ms
   7    lease_ms     how long a beat lasts; so long before lease_end it is now
-  8    queues       all that it reads, as text
-  9..  queues       the same, one by one
+  8    is_known     1 when it was introduced under this name before
+  9    queues       all that it reads, as text
+  10.. queues       the same, one by one
 RETURNS
-  its number
+  its number; 0 when its lease had been ended, and it has to go on under another name
 ]]
 local prefix, name, number = KEYS[1], ARGV[1], tonumber(ARGV[4])
 local process = prefix .. ":process:" .. name
@@ -30,12 +31,14 @@ redis.call("DEL", prefix .. ":scratch")
 -- A process that was started while Redis was away may be the first to come.
 spare_living(tonumber(ARGV[6]) - tonumber(ARGV[7]), tonumber(ARGV[7]))
 
+if ARGV[8] == "1" and tonumber(redis.call("ZSCORE", prefix .. ":processes", name) or "0") == 0 then return 0 end
+
 if number == 0 then
   number = tonumber(redis.call("HGET", process, "number") or redis.call("HINCRBY", prefix .. ":workers", "next", 1))
 end
 redis.call("HSET", prefix .. ":workers", number, ARGV[2] .. ":" .. ARGV[3])
-redis.call("HSET", process, "host", ARGV[2], "pid", ARGV[3], "number", number, "lease_ms", ARGV[7], "queues", ARGV[8])
+redis.call("HSET", process, "host", ARGV[2], "pid", ARGV[3], "number", number, "lease_ms", ARGV[7], "queues", ARGV[9])
 redis.call("HSETNX", process, "started_ms", ARGV[5])
 redis.call("ZADD", prefix .. ":processes", ARGV[6], name)
-for at = 9, #ARGV do redis.call("SADD", prefix .. ":queues", ARGV[at]) end
+for at = 10, #ARGV do redis.call("SADD", prefix .. ":queues", ARGV[at]) end
 return number
