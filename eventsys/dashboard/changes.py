@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic_core import to_json
 
 from eventsys.dashboard.access import Caller
+from eventsys.errors import InlineHandlerError
 from eventsys.model.builtin_payloads import SystemChange
 from eventsys.model.catalog import SYSTEM_CHANGE
+from eventsys.model.event import Event
 from eventsys.service import EventService
 
 logger = logging.getLogger(__name__)
@@ -18,6 +20,32 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _LONGEST_TARGET = 300
+
+
+class Published(NamedTuple):
+    """What became of an event that was published.
+
+    Attributes:
+        event: The event as it is stored.
+        is_handled: Whether no handler failed that ran at once.
+    """
+
+    event: Event[Any]
+    is_handled: bool
+
+
+def published(publish: Callable[[], Event[Any]]) -> Published:
+    """Publish an event; where a handler failed that runs inside `publish`, it is published all the same.
+
+    It is stored then, and everybody else gets it: whoever heard of an error would send it once more. Its record tells
+    of the handler, and so does the log.
+    """
+    try:
+        return Published(publish(), is_handled=True)
+    except InlineHandlerError as error:
+        logger.warning("%s", error, extra={"action": "inline_handler_failed", "event_id": error.event.id})
+        return Published(error.event, is_handled=False)
+
 
 #: Bytes of JSON that what else was said of a change may have.
 _MOST_BYTES = 16 * 1024

@@ -34,6 +34,7 @@ DONE = {
     "resumed": "It goes on.",
     "running": "A run has begun.",
     "published": "It was published.",
+    "failed": "It was published, and a handler that runs at once failed.",
     "scheduled": "It waits for its time.",
     "replaying": "The replay has begun; worker processes carry it on.",
     "ended": "It has ended.",

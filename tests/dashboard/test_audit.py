@@ -14,12 +14,13 @@ import pytest
 from fastapi.routing import iter_route_contexts
 from starlette.testclient import TestClient
 
-from eventsys import EventFilter, EventService
+from eventsys import Event, EventFilter, EventService
 from eventsys.dashboard import api, dashboard, pages
 from eventsys.dashboard.access import Access, Caller, Role
 from eventsys.dashboard.app import application
 from eventsys.dashboard.changes import Desk
-from tests.dashboard.conftest import TOKEN, client_of
+from tests.dashboard.browser import Browser
+from tests.dashboard.conftest import JSON, TOKEN, client_of
 from tests.support.services import Services
 
 #: Asked with POST because what is asked for is long; it changes nothing.
@@ -106,3 +107,28 @@ def test_text_that_is_no_unicode_keeps_no_change_off_the_record(events: EventSer
     )
     [change] = changes()
     assert (change["target"], change["details"]) == ("a?", {"ids": ["b?"]})
+
+
+@pytest.mark.parametrize("way", ["api", "page"])
+def test_an_event_is_published_though_a_handler_failed_that_ran_at_once(
+    browser: Browser, events: EventService, changes: Callable[[], list[dict[str, Any]]], way: str
+) -> None:
+    """Whoever heard of an error would send it once more."""
+
+    @events.on("order.paid", name="now", async_=False)
+    def handle(event: Event) -> None:
+        raise ValueError("no")
+
+    if way == "api":
+        sent = {"type": "order.paid", "payload": {"amount": 7}}
+        answer = browser.client.post("/api/v1/events", json=sent, headers=JSON)
+        assert (answer.status_code, answer.headers["eventsys-handler"]) == (201, "failed")
+        event_id = answer.json()["id"]
+        assert answer.headers["location"] == f"events/{event_id}"
+    else:
+        answer = browser.send("/types", "/publish", type="order.paid", json='{"amount": 7}')
+        event_id, _, done = answer.headers["location"].removeprefix("/events/").partition("?")
+        assert done == "done=failed"
+    [record] = events.get_event_records(EventFilter(types=("order.paid",))).items
+    assert (record.id, [str(one.status) for one in record.deliveries]) == (event_id, ["dead"])
+    assert [(one["action"], one["target"]) for one in changes()] == [("events.publish", "order.paid")]

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from eventsys.dashboard.api.answering import answer, answer_all
 from eventsys.dashboard.api.publishing import CONTENT, Sent, sent_events
+from eventsys.dashboard.changes import published
 from eventsys.dashboard.context import Bus, Changes
 from eventsys.model.event import Event, EventRecord
 from eventsys.model.queries import EventFilter, Page
@@ -36,16 +37,19 @@ def list_events(bus: Bus, wanted: Annotated[EventFilter, Query()]) -> Response:
 def publish_events(desk: Changes, sent: Annotated[Sent, Depends(sent_events)]) -> Response:
     """Publish an event, or a batch; stored durably when this answers.
 
-    201 with what was stored; 200 where it was stored before, under its id or its `Idempotency-Key`.
+    201 with what was stored; 200 where it was stored before, under its id or its `Idempotency-Key`. Where a handler
+    failed that runs at once, the header `eventsys-handler` says `failed`, and the event's record tells of it.
     """
     if sent.is_batch:
         many = desk.change("events.publish", "", lambda: desk.events.publish_many(sent.events), events=len(sent.events))
         return answer_all(many, 201)
     [given] = sent.events
-    event: Event[Any] = desk.change("events.publish", _type_of(given), lambda: _publish(desk.events, given))
+    made = desk.change("events.publish", _type_of(given), lambda: published(lambda: _publish(desk.events, given)))
     # Relative to what was asked, so that it holds wherever this is mounted.
-    where = f"events/{quote(event.id, safe='')}"
-    return answer(event, 200 if event.duplicate else 201, {"location": where})
+    headers = {"location": f"events/{quote(made.event.id, safe='')}"}
+    if not made.is_handled:
+        headers["eventsys-handler"] = "failed"
+    return answer(made.event, 200 if made.event.duplicate else 201, headers)
 
 
 @events.get("/{event_id:path}/trace", response_model=Trace)

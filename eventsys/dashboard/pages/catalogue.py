@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from eventsys.dashboard.changes import published
 from eventsys.dashboard.context import Bus, Changes
 from eventsys.dashboard.forms import Form, OurForm
 from eventsys.dashboard.paging import rows_on
@@ -76,8 +77,10 @@ def _publish(request: Request, desk: Changes, form: Form, event_type: str, field
             delay=delay,
         )  # fmt: skip
         return go_to(request, "events", later.id, done="scheduled")
-    event = desk.change("events.publish", event_type, lambda: desk.events.publish(event_type, payload, **given))
-    return go_to(request, "events", event.id, done="published")
+    made = desk.change(
+        "events.publish", event_type, lambda: published(lambda: desk.events.publish(event_type, payload, **given))
+    )
+    return go_to(request, "events", made.event.id, done="published" if made.is_handled else "failed")
 
 
 def _list_page(
