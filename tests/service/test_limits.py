@@ -194,6 +194,35 @@ def test_the_rate_holds_over_processes_and_after_a_standstill(services: Services
 
 
 @pytest.mark.redis62
+@pytest.mark.parametrize(("first", "then", "after_ms"), [("1/h", "100/s", 60_000), ("100/s", "100/s", -3_600_000)])
+def test_a_rate_that_was_raised_and_a_clock_that_was_set_back_stop_nothing(
+    services: Services, first: str, then: str, after_ms: int
+) -> None:
+    events = services.make()
+    events.on("a.b", name="h", rate=first)(lambda event: None)
+    link, keys, start = events.broker.link, events.broker.keys, events.broker.clock.now_ms()
+    events.broker.clock.turn_to(start)
+    events.publish_many([("a.b", {})] * 50)
+    services.work(events, queues={"eventsys.log"})
+    eventually(lambda: (standing := events.subscriptions.get("h")).waiting + standing.let_in == 50)
+    lane = keys.lane("tests", 5)
+    link.call("XGROUP", "CREATE", lane, "workers", "0")
+
+    def begin(now_ms: int) -> int:
+        link.run(script("release_waiting"), keys.prefix, now_ms, "h")
+        read = link.call("XREADGROUP", "GROUP", "workers", "me", "COUNT", 100, "STREAMS", lane, ">") or [[lane, []]]
+        asked = [part for entry, _ in read[0][1] for part in ("h", lane, entry, 0)]
+        return sum(link.run(script("admit_deliveries"), keys.prefix, now_ms, *asked)) if asked else 0
+
+    assert begin(start) >= 1
+    again = services.make(name=events.settings.name)
+    again.on("a.b", name="h", rate=then)(lambda event: None)
+    again.bus.prepare()
+    later = start + after_ms
+    assert sum(begin(later + ms) for ms in range(0, 1_000, 10)) >= 20
+
+
+@pytest.mark.redis62
 def test_what_had_begun_in_time_loses_its_limit_where_the_rate_turns_it_away(events: EventService) -> None:
     """It was handed back by a process that ended; what had not begun there may still be too late."""
     events.on("a.b", name="h", rate="1/h")(lambda event: None)

@@ -12,14 +12,25 @@ Uses: prefix, now_ms, look_again
 ]]
 local paced_ahead_ms, begun_ahead_ms = 20, 60
 local prune_pause_ms, most_pruned = 5000, 100
+-- By how much the clocks of processes may differ, in ms: each would take back what those ahead of it have paid.
+local clocks_differ_ms = 1000
 
 local function paid_until(gate, count_of)
   return math.max(tonumber(redis.call("HGET", gate.key, count_of) or "0"), now_ms)
 end
 
+-- No start of this rate pays for more than an interval ahead. What is further was paid at a lower rate, before a clock
+-- was set back, or for those that tried an open breaker; nothing would begin until then.
+local function take_back_overpaid(gate, count_of, ahead_ms)
+  local most_ms = now_ms + ahead_ms + gate.interval_ms
+  if paid_until(gate, count_of) <= most_ms + clocks_differ_ms then return end
+  redis.call("HSET", gate.key, count_of, string.format("%.3f", most_ms))
+end
+
 -- Returns how many starts the rate allows now.
 local function allowed_starts(gate, count_of, ahead_ms)
   if not gate.interval_ms then return math.huge end
+  take_back_overpaid(gate, count_of, ahead_ms)
   return math.floor((now_ms + ahead_ms - paid_until(gate, count_of)) / gate.interval_ms) + 1
 end
 
