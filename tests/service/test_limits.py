@@ -127,6 +127,44 @@ def test_a_limit_that_is_declared_later_holds_for_what_is_on_the_queue(services:
     assert dispatching
 
 
+def _let_in(events: EventService, count: int, **limits: Any) -> list[Any]:
+    """Declare `h` with these limits, and have a process hold so many deliveries that they let onto the queue."""
+    events.on("a.b", name="h", **limits)(lambda event: None)
+    events.bus.prepare()
+    link, keys, lane = events.broker.link, events.broker.keys, events.broker.keys.lane("tests", 5)
+    link.call("XGROUP", "CREATE", lane, "workers", "0", "MKSTREAM")
+    for number in range(1, count + 1):
+        link.call("XADD", lane, f"{number}-0", "s", "h", "e", "{}")
+        link.call("ZADD", f"{keys.prefix}:slots:h", number, f"{lane}|{number}-0")
+    link.call("XREADGROUP", "GROUP", "workers", "me", "STREAMS", lane, ">")
+    return [part for number in range(1, count + 1) for part in ("h", lane, f"{number}-0", 0)]
+
+
+@pytest.mark.redis62
+@pytest.mark.parametrize("before", [{"rate": "100/s"}, {"concurrency": 10}])
+def test_a_limit_that_is_lowered_holds_for_what_is_on_the_queue(services: Services, before: dict[str, Any]) -> None:
+    events = services.make()
+    held = _let_in(events, 10, **before)
+    new = services.make(name=events.settings.name)
+    new.on("a.b", name="h", concurrency=2)(lambda event: None)
+    new.bus.prepare()
+    link, keys, now_ms = new.broker.link, new.broker.keys, new.broker.clock.now_ms()
+    assert link.run(script("admit_deliveries"), keys.prefix, now_ms, *held) == [1, 1, *[0] * 8]
+    standing = new.subscriptions.get("h")
+    assert (standing.let_in, standing.waiting) == (2, 8)
+
+
+@pytest.mark.redis62
+def test_slots_of_limits_that_were_removed_do_not_stand_in_the_way_of_others(services: Services) -> None:
+    events = services.make()
+    _let_in(events, 10, concurrency=10)
+    for concurrency in (None, 2):
+        new = services.make(name=events.settings.name)
+        new.on("a.b", name="h", concurrency=concurrency)(lambda event: None)
+        new.bus.prepare()
+        assert new.broker.link.call("EXISTS", f"{new.broker.keys.prefix}:slots:h") == 0
+
+
 @pytest.mark.redis62
 def test_lost_slots_are_found_behind_those_of_deliveries_that_run_for_long(events: EventService) -> None:
     """Each look goes on where the one before ended, so the oldest do not hide the others."""

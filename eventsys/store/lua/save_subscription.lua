@@ -176,7 +176,8 @@ end
 
 local before = stored and cjson.decode(stored)
 local is_known = before and before.declaration_hash == ARGV[2]
-local owner = not is_known and before and cjson.decode(ARGV[3] .. "}").owner
+local declared = not is_known and cjson.decode(ARGV[3] .. "}")
+local owner = declared and before and declared.owner
 if owner and owner ~= cjson.null and is_taken(before, owner) then return { "conflict", stored } end
 
 if ARGV[4] ~= "" then add_host(ARGV[4]) end
@@ -198,4 +199,8 @@ number = tonumber(number or new_number())
 local revision = (before and before.revision or 0) + 1
 local row = ARGV[3] .. string.format(',"number":%d,"revision":%d}', number, revision)
 redis.call("HSET", rows, name, row)
+if (declared.rate or cjson.null) == cjson.null and (declared.concurrency or cjson.null) == cjson.null then
+  -- Nobody gives a slot up where there are no limits; they would stand in the way of the next ones.
+  redis.call("DEL", prefix .. ":slots:" .. name)
+end
 return { number, tostring(redis.call("INCR", version_key)), 1, former_names(), stored or "" }

@@ -259,13 +259,15 @@ local function may_begin(gate, mark)
   local is_probe = mark == redis.call("HGET", gate.key, "probe")
   if gate.opened_ms and not is_probe then return false end
   if not gate.is_limited then return true end
-  local has_slot = redis.call("ZSCORE", gate.slots, mark)
+  -- Those let in under a wider limit have more slots than there are now: the oldest keep theirs.
+  local rank = redis.call("ZRANK", gate.slots, mark)
+  local has_slot = rank and rank < gate.most_slots
   if not is_probe then
     if not has_slot and free_slots(gate) < 1 then return false end
     if allowed_starts(gate, "begun", begun_ahead_ms) < 1 then return false end
   end
   pay(gate, "begun", 1)
-  if not has_slot then redis.call("ZADD", gate.slots, string.format("%.0f", now_ms), mark) end
+  if not rank then redis.call("ZADD", gate.slots, string.format("%.0f", now_ms), mark) end
   return true
 end
 
