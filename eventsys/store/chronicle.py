@@ -14,12 +14,18 @@ from eventsys.model.event import EventRecord
 from eventsys.model.queries import EventFilter
 from eventsys.model.trace import Trace, build_trace
 from eventsys.store.history import History, headers_of, next_size
+from eventsys.store.keys import Keys
+from eventsys.store.link import Link
+from eventsys.store.oddities import text_of
 
 #: Most events of a trace, unless something else is asked for: more than anybody reads.
 USUAL_TRACE = 1_000
 
 #: Events read first; then as their size allows.
 _FIRST_READ = 100
+
+#: Most ids of events that wait which Redis is asked for at a time.
+_CHUNK = 500
 
 ReadRecords = Callable[[Sequence[tuple[str, bytes | None]]], list[EventRecord[Any]]]
 
@@ -53,10 +59,12 @@ class Chronicle:
     Args:
         history: The queries.
         read_records: Reads the records of events whose ids and envelopes are known.
-        delayed_of: Returns the ids of the delayed events of a chain.
+        delayed_of: Returns the ids of the delayed events of a chain, so many at most.
     """
 
-    def __init__(self, history: History, read_records: ReadRecords, delayed_of: Callable[[str], list[str]]) -> None:
+    def __init__(
+        self, history: History, read_records: ReadRecords, delayed_of: Callable[[str, int], list[str]]
+    ) -> None:
         self._history = history
         self._read_records = read_records
         self._delayed_of = delayed_of
@@ -80,8 +88,11 @@ class Chronicle:
             if len(found) > most:
                 found, is_complete = found[:most], False
                 break
-        waiting = [(event_id, None) for event_id in self._delayed_of(chain)[:most]]
-        delayed = [one for one in self._read_records(waiting) if one.delay_until is not None and not one.deliveries]
+        room = most - len(found)
+        waiting = self._delayed_of(chain, room + 1) if is_complete else []
+        is_complete = is_complete and len(waiting) <= room
+        unfired = self._read_records([(event_id, None) for event_id in waiting[:room]])
+        delayed = [one for one in unfired if one.delay_until is not None and not one.deliveries]
         stored = self._read_records(found)
         ids = {one.id for one in stored}
         events = [*stored, *(one for one in delayed if one.id not in ids)]
@@ -126,6 +137,18 @@ class Chronicle:
             if chunk.cursor is None:
                 return
             cursor, size = chunk.cursor, next_size(size, chunk.found)
+
+
+def waiting_of_chain(link: Link, keys: Keys, chain: str, most: int) -> list[str]:
+    """Return the ids of the events of a chain that wait for their time, as far as they still do; so many at most."""
+    found: set[str] = set()
+    cursor: Any = 0
+    while len(found) < most:
+        cursor, members = link.call("SSCAN", keys.delayed_chain(chain), cursor, "COUNT", min(most, _CHUNK))
+        found.update(map(text_of, members))
+        if cursor == b"0":
+            break
+    return sorted(found)[:most]
 
 
 def _written(records: list[EventRecord[Any]], form: ExportForm) -> bytes:

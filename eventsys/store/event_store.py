@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from eventsys.clock import Clock
@@ -17,9 +18,9 @@ from eventsys.model.queries import EventFilter, Page, page_of
 from eventsys.model.seal import Seal
 from eventsys.model.status import EventStatus
 from eventsys.model.trace import Trace
-from eventsys.store.chronicle import USUAL_TRACE, Chronicle, ExportBatch, ExportForm
+from eventsys.store.chronicle import USUAL_TRACE, Chronicle, ExportBatch, ExportForm, waiting_of_chain
 from eventsys.store.delayed_answers import delayed_of_record, list_ended, taken_back
-from eventsys.store.delayed_entries import read_delayed
+from eventsys.store.delayed_entries import Entry, find_entries, read_delayed
 from eventsys.store.delayed_store import DelayedStore, delayed_event_step
 from eventsys.store.history import History
 from eventsys.store.keys import Keys
@@ -81,8 +82,7 @@ class EventStore:
         self.metrics = MetricsStore(link, keys, self._clock)
         self.history = History(link, keys, self._clock)
         self._subscriptions = SubscriptionStore(link, keys)
-
-        self._chronicle = Chronicle(self.history, self._records, self._delayed_of)
+        self._chronicle = Chronicle(self.history, self._records, partial(waiting_of_chain, link, keys))
 
     def carry_out(self, now_ms: int, steps: list[Step]) -> list[Any]:
         """Take in events, messages and delayed entries in one round trip; return what came of each.
@@ -189,8 +189,9 @@ class EventStore:
             return []
         flats = self._link.pipeline([("HGETALL", self._keys.record(event_id)) for event_id, _ in events])
         read = read_strictly if must_be_readable else read_or_pass_over
+        waiting = self._waiting([event_id for (event_id, _), flat in zip(events, flats, strict=True) if not flat])
         records = [
-            read(self._keys.record(event_id), self._fields_of, event_id, flat) or {}
+            read(self._keys.record(event_id), self._fields_of, event_id, flat, waiting) or {}
             for (event_id, _), flat in zip(events, flats, strict=True)
         ]
         *envelopes, names, workers = self._link.pipeline(
@@ -292,10 +293,6 @@ class EventStore:
             )
         return delayed_of_record(found[0])
 
-    def _delayed_of(self, chain: str) -> list[str]:
-        """Return the ids of the events of a chain that wait for their time, as far as they still do."""
-        return sorted(map(text_of, self._link.call("SMEMBERS", self._keys.delayed_chain(chain))))
-
     def get_delayed_events(self, wanted: EventFilter) -> Page[DelayedEvent[Any]]:
         """Return a page of delayed events: those that wait, or with another status those that ended so.
 
@@ -306,17 +303,17 @@ class EventStore:
             return self.delayed.get_delayed_events(wanted)
         return list_ended(self._link, self._keys, wanted, self.history, self.get_events)
 
-    def _fields_of(self, event_id: str, flat: Any) -> dict[str, str]:
-        return texts_of(flat) or self._fields_of_delayed(event_id)
-
-    def _fields_of_delayed(self, event_id: str) -> dict[str, str]:
-        """Return what the record of an event that has not fired would say, empty when there is none."""
-        entry = self.delayed.find(event_id)
-        if entry is None or not entry.is_event:
+    def _waiting(self, event_ids: list[str]) -> dict[str, Entry | None]:
+        """Return what waits under these ids, in two round trips; nothing where one is odd, or is the only one."""
+        if len(event_ids) < 2:
             return {}
-        kept: tuple[str, ...] = ("created_ms", "key")
-        known = {name: str(entry.facts[name]) for name in kept if name in entry.facts}
-        return {"envelope": entry.envelope, "status": "pending", "due_ms": str(entry.due_ms), **known}
+        found = read_or_pass_over(self._keys.delayed_bodies, find_entries, self._link, self._keys, event_ids)
+        return {} if found is None else dict(zip(event_ids, found, strict=True))
+
+    def _fields_of(self, event_id: str, flat: Any, waiting: dict[str, Entry | None]) -> dict[str, str]:
+        if flat:
+            return texts_of(flat)
+        return _fields_of_delayed(waiting[event_id] if event_id in waiting else self.delayed.find(event_id))
 
     def _envelope_command(self, fields: dict[str, str]) -> tuple[str, ...]:
         log = fields.get("log", "")
@@ -325,6 +322,15 @@ class EventStore:
         with suppress(InvalidEventError):
             return place_of_log(log).command(self._keys)
         return _no_command()
+
+
+def _fields_of_delayed(entry: Entry | None) -> dict[str, str]:
+    """Return what the record of an event that has not fired would say, empty when there is none."""
+    if entry is None or not entry.is_event:
+        return {}
+    kept: tuple[str, ...] = ("created_ms", "key")
+    known = {name: str(entry.facts[name]) for name in kept if name in entry.facts}
+    return {"envelope": entry.envelope, "status": "pending", "due_ms": str(entry.due_ms), **known}
 
 
 def own_result(step: Step, result: Any) -> Any:

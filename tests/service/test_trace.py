@@ -10,6 +10,8 @@ import pytest
 
 from eventsys import Event, EventFilter, EventService, ExportForm, NotFoundError, Trace
 from eventsys.model.cloudevents import from_cloudevent
+from eventsys.store.delayed_entries import bucket_of
+from tests.dashboard.test_round_trips import counted
 from tests.support.histories import Historian
 from tests.support.waiting import eventually
 
@@ -99,6 +101,46 @@ def test_a_long_chain_is_shown_as_far_as_asked_for(events: EventService) -> None
     trace = events.store.trace("c", most=10)
     assert (len(trace.nodes), trace.is_complete) == (10, False)
     assert [node.event.id for node in trace.nodes] == [f"e{n}" for n in range(1, 11)]
+
+
+def _schedule_in_chain(events: EventService, first: int, count: int) -> None:
+    for number in range(first, first + count):
+        events.schedule("a.late", {}, delay="1h", id=f"late{number:02}", correlation_id="c")
+
+
+def test_a_trace_says_that_more_of_its_chain_waits_than_was_asked_for(events: EventService) -> None:
+    """Those that wait were cut, and the trace called itself complete; it had up to twice as many as were asked for."""
+    _schedule_in_chain(events, 0, 10)
+    assert (len(events.store.trace("c", most=10).nodes), events.store.trace("c", most=10).is_complete) == (10, True)
+    assert (len(events.store.trace("c", most=9).nodes), events.store.trace("c", most=9).is_complete) == (9, False)
+    historian = Historian(events)
+    for number in range(5):
+        historian.store("a.b", T0 + number, chain="c")
+    for most, delayed, is_complete in ((15, 10, True), (14, 9, False), (5, 0, False), (4, 0, False)):
+        trace = events.store.trace("c", most=most)
+        assert (len(trace.nodes), sum(node.is_delayed for node in trace.nodes)) == (min(most, 5) + delayed, delayed)
+        assert trace.is_complete is is_complete
+
+
+def test_a_trace_costs_no_more_round_trips_where_more_waits(
+    events: EventService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trips = []
+    for first, count in ((0, 2), (2, 38)):
+        _schedule_in_chain(events, first, count)
+        with counted(monkeypatch) as counts:
+            assert len(events.store.trace("c").nodes) == first + count
+        trips.append(len(counts))
+    assert trips[0] == trips[1]
+
+
+def test_of_what_waits_in_a_chain_one_that_cannot_be_read_hides_no_other(events: EventService) -> None:
+    _schedule_in_chain(events, 0, 3)
+    link, keys = events.broker.link, events.broker.keys
+    member = link.call("HGET", keys.delayed_ids(bucket_of("late01")), "late01")
+    [bodies] = [one for one in (keys.delayed_bodies, keys.delayed_far_bodies) if link.call("HEXISTS", one, member)]
+    link.call("HSET", bodies, member, b"\xc1")
+    assert [node.event.id for node in events.store.trace("c").nodes] == ["late00", "late02"]
 
 
 @pytest.mark.redis62
