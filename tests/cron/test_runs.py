@@ -321,6 +321,24 @@ def test_a_run_by_hand_whose_reply_was_lost_is_one_run(rig: Rig) -> None:
     assert len(events.cron.history("reports").items) == 1
 
 
+@pytest.mark.parametrize("is_over", [True, False])
+def test_a_run_by_hand_whose_reply_was_lost_is_one_run_though_another_began_since(rig: Rig, is_over: bool) -> None:
+    from eventsys.scheduling.cron_runs import starting
+
+    events, ran = rig.events, []
+    dramatiq.actor(lambda: ran.append(rig.now), actor_name="tidy", broker=events.broker)
+    task = events.cron.create("tidy", "0 * * * *", actor="tidy")
+    step = ("cron_start", starting(task, None, "by-hand-1", events.bus.drafter, rig.now_ms))
+    events.broker.add([step])
+    if is_over:
+        rig.advance(seconds=1)
+    events.cron.run_now("tidy")
+    events.broker.add([step])
+    rig.advance(seconds=1)
+    assert len(ran) == 2
+    assert outcomes(events, "tidy") == ["completed"] * 2
+
+
 def test_the_end_of_a_run_that_may_take_a_day_is_seen_at_once(rig: Rig) -> None:
     """The look at it waits for tomorrow, in whichever tier, and is brought forward."""
     rig.events.cron.create("reports", "0 * * * *", "report.due", run_timeout="24h")

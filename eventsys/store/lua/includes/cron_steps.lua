@@ -55,12 +55,22 @@ local function cron_steps()
     redis.call("LTRIM", history, 0, cron_history - 1)
   end
 
+  -- Who begins a run by hand and loses the reply asks again: another may have begun since, and this one may be over.
+  local function was_begun(name, run_id)
+    if redis.call("HEXISTS", cron_open(name), run_id) == 1 then return true end
+    local written = '"run_id":' .. cjson.encode(run_id)
+    for _, record in ipairs(redis.call("LRANGE", prefix .. ":cron:history:" .. name, 0, cron_history - 1)) do
+      if string.find(record, written, 1, true) then return true end
+    end
+    return false
+  end
+
   local function cron_start(step)
     local run = step[2]
     local name, task, open = run.name, cron_task(run.name), cron_open(run.name)
     local revision, last = unpack(redis.call("HMGET", task, "revision", "last_run"))
     if not revision then return { "unknown", name } end
-    if last == run.run_id then return { "started", name } end
+    if last == run.run_id or not run.scheduled_ms and was_begun(name, run.run_id) then return { "started", name } end
     redis.call("HSET", task, "last_run", run.run_id)
     redis.call("HSET", open, run.run_id, cjson.encode({
       run_id = run.run_id, scheduled_ms = run.scheduled_ms, started_ms = now_ms, target_id = run.target_id,
