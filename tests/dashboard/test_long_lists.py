@@ -14,9 +14,11 @@ from eventsys import CronRun, Event, EventService, RunOutcome
 from eventsys.dashboard.paging import rows_on
 from eventsys.model.machinery import InHand, QueueState, WorkerProcess
 from eventsys.scheduling.cron import CronService
+from eventsys.store import delayed_listing
 from eventsys.store.machinery import Machinery
 from tests.dashboard.browser import Browser, Elements
 from tests.dashboard.test_page_sizes import WORST, _page
+from tests.support.waiting import eventually
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -43,6 +45,23 @@ def test_many_subscriptions_are_shown_by_the_page(browser: Browser, events: Even
     events.bus.prepare()
     assert len(set(_all_of(browser, "/subscriptions", "/subscriptions/shop."))) == 62
     assert "62 in all" in browser.open("/subscriptions").words
+
+
+def test_retries_that_were_not_all_counted_are_said_to_be_more(
+    browser: Browser, events: EventService, quick_work: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delayed_listing, "_SCANNED_AT_ONCE", 30)
+
+    @events.on("order.paid", name="ship", retry_delay="1h")
+    def ship(event: Event) -> None:
+        raise RuntimeError("no stock")
+
+    quick_work()
+    events.publish_many([("order.paid", {})] * 40)
+    eventually(lambda: events.delayed.get_waiting_retries().total == 40)
+    assert "40 wait for their next attempt" in browser.open("/delayed").words
+    monkeypatch.setattr(delayed_listing, "LONGEST_SCAN_S", 0)
+    assert "at least 30 wait for their next attempt" in browser.open("/delayed").words
 
 
 def test_many_types_are_shown_by_the_page(browser: Browser, events: EventService) -> None:
