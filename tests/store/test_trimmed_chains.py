@@ -79,6 +79,21 @@ def test_what_looks_like_a_correlation_id_in_headers_or_payload_is_none(
 
 
 @pytest.mark.redis62
+@pytest.mark.parametrize(
+    "headers", [{"correlation_id": "other"}, {"a": "b", "payload": "x", "correlation_id": "other"}]
+)
+def test_the_first_of_a_chain_may_have_a_header_called_correlation_id(
+    events: EventService, historian: Historian, headers: dict[str, str]
+) -> None:
+    historian.store("a.b", T0, event_id="root", headers=headers)
+    historian.store("a.b", T0 + 1, event_id="next", chain="root")
+    assert ids_in(events, correlation_id="root") == ["root", "next"]
+    historian.store("a.b", T0 + 2, event_id="apart", chain="other")
+    historian.store("a.b", T0 + 3, event_id="behind", chain="apart")
+    assert ids_in(events, correlation_id="apart") == ["behind"]
+
+
+@pytest.mark.redis62
 def test_a_correlation_id_is_found_before_headers_and_payload_that_have_others(
     events: EventService, historian: Historian
 ) -> None:

@@ -6,6 +6,7 @@ events cost nothing.
 
 Uses: prefix
 ]]
+-- include: read_envelope
 local home_codes = { system = 100, cron = 101 }
 
 local function packed_place(home, entry)
@@ -20,8 +21,8 @@ local function first_place(chain)
   local home, entry = string.match(place, "^(%w+):(.+)$")
   local found = redis.call("XRANGE", prefix .. ":log:" .. home, entry, entry)[1]
   if not found then return "" end
-  local header = string.match(found[2][2], '^(.-),"payload":') or ""
-  return string.find(header, '"correlation_id":', 1, true) and "" or packed_place(home, entry)
+  local event_id, _, own_chain = read_envelope(found[2][2])
+  return event_id and own_chain == chain and packed_place(home, entry) or ""
 end
 
 -- Fails as `chain_place` would, where the list is of another type, before anything is written.
