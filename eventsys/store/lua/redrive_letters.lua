@@ -154,7 +154,9 @@ end
 -- An event that could not be let go is stored as it should have been, and was in no log before. It is not too late, however
 -- long its letter was kept. Where Redis still refuses it the letter stays, and says why.
 local function redrive_unfired(letter_id, letter)
-  local step, facts = cjson.decode(letter.step), cjson.decode(letter.facts)
+  local is_read, step = pcall(cjson.decode, letter.step)
+  local is_known, facts = pcall(cjson.decode, letter.facts or "")
+  if not (is_read and is_known and letter.e) or type(step) ~= "table" or type(facts) ~= "table" then return "junk" end
   step[5], step[9], facts.redrives = letter.e, 0, redrives_of(letter)
   if due_ms > 0 then
     add_delayed({ "delayed", step[2], due_ms, step[4], "", { step[2], "", step, facts } })
