@@ -59,8 +59,9 @@ class DeadLetter(BaseModel):
 
     @property
     def can_be_redriven(self) -> bool:
-        """Whether it is a message at all."""
-        return self.reason not in JUNK
+        """Whether it is a message at all; an event that was refused before it was dispatched is none."""
+        is_message = self.subscription is not None or not self.content.keys().isdisjoint({"s", "m"})
+        return self.reason not in JUNK and (is_message or self.reason != FORGED)
 
 
 class DeadLetterFilter(BaseModel):

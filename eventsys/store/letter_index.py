@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from eventsys.clock import first_ms, last_ms
 from eventsys.errors import InvalidCursorError
-from eventsys.model.dead_letter import JUNK, DeadLetterFilter
+from eventsys.model.dead_letter import FORGED, JUNK, DeadLetterFilter
 from eventsys.model.patterns import pattern_matches
-from eventsys.store.keys import Keys
+from eventsys.store.keys import LOG_QUEUE, Keys
 from eventsys.store.link import Link
 from eventsys.store.oddities import moment_of, reply_of, text_of, whole_number
 from eventsys.store.renamed import letter_owners
@@ -96,13 +96,13 @@ class LetterIndex:
             letter_ids: The letters.
             cap: Those that were sent again so often stay; 0: none do.
         """
-        asked = ("reason", "redrives", "owner", "number")
+        asked = ("reason", "redrives", "owner", "number", "queue")
         letters = [("HMGET", stored_id(self._keys.letter(one)), *asked) for one in letter_ids]
         living, *facts = self._link.pipeline([("HKEYS", self._keys.subscriptions), *letters])
         owners, names = letter_owners(self._link, self._keys), {text_of(one) for one in reply_of(living)}
         causes: Counter[str] = Counter()
         for reply in facts:
-            reason, redrives, owner, number = [None] * 4 if isinstance(reply, Exception) else reply
+            reason, redrives, owner, number, queue = [None] * 5 if isinstance(reply, Exception) else reply
             kind, _, name = (owner or b"").decode("utf-8", "replace").partition(":")
             if reason is None:
                 causes["gone"] += 1
@@ -110,6 +110,8 @@ class LetterIndex:
                 causes["junk"] += 1
             elif 0 < cap <= (whole_number(redrives) or 0):
                 causes["capped"] += 1
+            elif text_of(reason) == FORGED and queue == LOG_QUEUE.encode():
+                causes["junk"] += 1
             elif kind == "subscription" and owners.present(name, number and text_of(number)) not in names:
                 causes["no_subscription"] += 1
         return causes

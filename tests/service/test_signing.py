@@ -87,6 +87,8 @@ def test_what_has_no_right_signature_reaches_nobody(
     assert (handled, calls) == ([good.id], ["good"])
     assert events.get_event(good.id).status is EventStatus.DELIVERED
     assert {letter.reason for letter in letters} == {"bad_signature"}
+    assert [one.queue for one in letters if not one.can_be_redriven] == [LOG_QUEUE] * 3
+    assert events.dead_letters.redrive_all(FORGED, dry_run=True).refused == {"junk": 3}
     counts = events.broker.link.call("HGET", events.broker.keys.counts, "dead_letters_bad_signature")
     assert int(counts) == len(forged)
     events.bus.system.flush(60)
