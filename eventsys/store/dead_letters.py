@@ -67,7 +67,8 @@ class DeadLetters:
     def list(self, wanted: DeadLetterFilter | None = None) -> Page[DeadLetter]:
         """Return a page of dead letters; `next_cursor` leads on.
 
-        The total is exact up to 10,000 letters where type or reason is asked for, and always else.
+        Where type or reason is asked for, 10,000 letters are looked at: the total is exact if those are all, and a page
+        may have fewer than it has room for, or none, while `next_cursor` leads on. Else the total is always exact.
         """
         wanted = expect(DeadLetterFilter, wanted or DeadLetterFilter())
         found, next_cursor = self._index.page(wanted)
@@ -81,8 +82,14 @@ class DeadLetters:
         )
 
     def count(self, wanted: DeadLetterFilter | None = None) -> int:
-        """Return how many dead letters fit, however many there are."""
-        return sum(len(part) for part in self._index.walk(wanted or DeadLetterFilter()))
+        """Return how many dead letters fit, however many there are; see `count_some`."""
+        wanted = wanted or DeadLetterFilter()
+        count, is_exact = self.count_some(wanted)
+        return count if is_exact else sum(len(part) for part in self._index.walk(wanted))
+
+    def count_some(self, wanted: DeadLetterFilter | None = None) -> tuple[int, bool]:
+        """Return how many of 10,000 dead letters fit, and whether that is how many fit of all: a lower bound else."""
+        return self._index.count(wanted or DeadLetterFilter())
 
     def show(self, letter_id: str) -> DeadLetter:
         """Return one dead letter, with its traceback and its event.

@@ -18,7 +18,8 @@ from eventsys.store.renamed import letter_owners
 #: Letters looked at in one round trip.
 _CHUNK = 500
 
-#: Letters a listing looks through to count those of a type or a reason; beyond, its total is a lower bound.
+#: Letters a listing looks through for those of a type or a reason, once to show and once to count them; beyond, its
+#: total is a lower bound.
 MOST_COUNTED = 10_000
 
 #: Digits of a time in a cursor.
@@ -45,17 +46,24 @@ class LetterIndex:
         self._keys = keys
 
     def page(self, wanted: DeadLetterFilter) -> tuple[list[Found], str | None]:
-        """Return the letters of one page, and the cursor that leads to what follows, if anything does.
+        """Return the letters of one page, and the cursor that leads to what follows, if anything may.
+
+        No more than 10,000 letters, and those read with the last of them, are looked at: a page may have fewer than it
+        has room for, or none, and a cursor all the same.
 
         Raises:
             InvalidCursorError: If the cursor is none of ours.
         """
         found: list[Found] = []
+        seen = 0
         after = None if wanted.cursor is None else _place_of(wanted.cursor)
         for part in self._parts(wanted, after, until_ms=None):
+            seen += len(part)
             found += self._fitting(part, wanted)
             if len(found) > wanted.page_size:
                 return found[: wanted.page_size], _cursor_of(found[wanted.page_size - 1])
+            if seen >= MOST_COUNTED:
+                return found, _cursor_of(part[-1])
         return found, None
 
     def walk(self, wanted: DeadLetterFilter, *, until_ms: int | None = None) -> Iterator[list[Found]]:

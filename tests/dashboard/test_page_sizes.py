@@ -15,6 +15,7 @@ from eventsys.dashboard.room import MOST_OF_ALL, MOST_OF_ONE, Room, brief
 from eventsys.model.event import Attempt, DeliveryRecord
 from eventsys.model.status import DeliveryStatus
 from eventsys.readable import visible
+from tests.dashboard.browser import HTML, Elements
 
 #: What the pages promise.
 MOST_BYTES = 150 * 1024
@@ -113,3 +114,22 @@ def _page(client: TestClient, path: str) -> str:
     assert answer.status_code == 200
     assert len(answer.content) < MOST_BYTES
     return answer.text
+
+
+def test_the_page_that_asks_before_many_letters_are_dropped_counts_some_of_them(
+    events: EventService, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looked at all there are, however many, while somebody waited for it."""
+    link, keys = events.broker.link, events.broker.keys
+    for at in range(5):
+        link.call("ZADD", keys.dead, 1_000 + at, f"e{at}:h")
+        link.call("HSET", keys.letter(f"e{at}:h"), "reason", "timeout" if at else "failed", "type", "a.b")
+    monkeypatch.setattr("eventsys.store.letter_index.MOST_COUNTED", 2)
+    monkeypatch.setattr("eventsys.store.letter_index._CHUNK", 1)
+    where = "/dead-letters/confirm/purge"
+    asked = {reason: Elements(client.get(f"{where}?reason={reason}", headers=HTML).text).words
+             for reason in ("timeout", "failed")}  # fmt: skip
+    assert "Drop at least 2 dead letters for good?" in asked["timeout"]
+    assert "Drop at least 0 dead letters for good?" in asked["failed"]
+    assert all("Counting stopped early" in words for words in asked.values())
+    assert "Drop 5 dead letters for good?" in Elements(client.get(where, headers=HTML).text).words

@@ -42,7 +42,8 @@ def confirm(request: Request, bus: Bus, verb: str) -> Response:
     """Count what a change of many would change, before anybody says yes."""
     _check(verb)
     wanted, conditions = _wanted(request.query_params)
-    return render(request, "confirm.html", verb=verb, count=bus.dead_letters.count(wanted), conditions=conditions)
+    count, is_exact = bus.dead_letters.count_some(wanted)
+    return render(request, "confirm.html", verb=verb, count=count, is_exact=is_exact, conditions=conditions)
 
 
 @letters.post("/dead-letters/all/{verb}")
