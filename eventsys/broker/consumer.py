@@ -110,6 +110,10 @@ class EventConsumer(Consumer):
             return 0
         return max(0, self._prefetch.threads - work.in_flight.held(self.queue))
 
+    def excess(self) -> int:
+        """Return how many messages this process holds of the queue for handlers that have stalled since; else 0."""
+        return self._prefetch.excess(self._work.in_flight.held(self.queue))
+
     def find_lost(self) -> None:
         """Look for what another thread fetched for this one, with an answer that was lost."""
         self._has_lost_some = True
@@ -179,7 +183,9 @@ class EventConsumer(Consumer):
             limit = self._prefetch.threads
         # Fast handlers are fed again when half of what they may hold is done, so that a round trip carries many.
         enough = limit // 2 + 1 if limit > self._prefetch.threads else limit
-        if not work.in_flight.wait_for_room(self.queue, enough, self._timeout_ms / 1000):
+        found_room = work.in_flight.wait_for_room(self.queue, enough, self._timeout_ms / 1000)
+        self._prefetch.waited(self._timeout_ms / 1000, found_room=found_room)
+        if not found_room:
             return []
         if not work.committer.backlog.has_room(self._timeout_ms / 1000):
             return []

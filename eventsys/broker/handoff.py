@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from .batch import Batch
 from .collecting import Collecting
+from .excess import split_last
 from .in_flight import InFlight
 from .messages import Received
 
@@ -250,19 +251,29 @@ class Handoff:
         in_hand = sum(map(len, self._hands))
         return in_hand + sum(len(chunk) for _, _, chunk in self._chunks) if self._chunks else in_hand
 
-    def take_back(self, *, keep: int = 0) -> list[Received]:
-        """Return what no thread has begun, except the `keep` messages that come first; it is nobody's then."""
+    def take_back(self) -> list[Received]:
+        """Return what no thread has begun; it is nobody's then."""
         with self._changed:
             self._pass_on(self._collecting.take_all())
-            chunks = [chunk for _, _, chunk in sorted(self._chunks, key=lambda one: one[:2])]
-            self._chunks.clear()
-            unstarted = [message for hand in self._hands for message in _emptied(hand)]
-            unstarted += [message for chunk in chunks for message in chunk]
-            self._messages -= len(unstarted)
-            kept, rest = unstarted[:keep], unstarted[keep:]
-        if kept:
-            self.put(kept)
-        return rest
+            return self._unstarted()
+
+    def take_last(self, queue: str, most: int) -> list[Received]:
+        """Return the last messages of a queue that no thread has begun, at most so many; they are nobody's then.
+
+        What gathers is no part of that.
+        """
+        with self._changed:
+            last, others = split_last(self._unstarted(), queue, most)
+            self.put(others)
+            return last
+
+    def _unstarted(self) -> list[Received]:
+        chunks = [chunk for _, _, chunk in sorted(self._chunks, key=lambda one: one[:2])]
+        self._chunks.clear()
+        unstarted = [message for hand in self._hands for message in _emptied(hand)]
+        unstarted += [message for chunk in chunks for message in chunk]
+        self._messages -= len(unstarted)
+        return unstarted
 
     def waiting(self) -> int:
         """Return how many messages no thread has begun."""

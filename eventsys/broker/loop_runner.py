@@ -21,6 +21,7 @@ from .batch import Batch
 from .batch_processing import open_batch
 from .broker import EventBroker
 from .collecting import Collecting
+from .excess import split_last
 from .forks import end_forked_child
 from .hard_limits import HardLimits
 from .messages import Received
@@ -96,9 +97,20 @@ class LoopRunner:
 
     def take_back(self) -> list[Received]:
         """Return what is not begun; it is nobody's then."""
-        messages: list[Received] = []
         with self._collected:
-            messages.extend(self._collecting.take_all())
+            messages: list[Received] = [*self._collecting.take_all()]
+        return messages + self._unstarted()
+
+    def take_last(self, queue: str, most: int) -> list[Received]:
+        """Return the last messages of a queue that are not begun, at most so many; they are nobody's then."""
+        last, others = split_last(self._unstarted(), queue, most)
+        if others:
+            self._waiting.extendleft(reversed(others))
+            self._started_loop().call_soon_threadsafe(self._start_more)
+        return last
+
+    def _unstarted(self) -> list[Received]:
+        messages: list[Received] = []
         while self._waiting:
             try:
                 messages.append(self._waiting.popleft())

@@ -16,6 +16,9 @@ AHEAD_S = 0.05
 #: Bytes of messages of one queue that a process may hold, as far as the last ones tell: where they are large, fewer.
 MOST_BYTES = 16 * 1024 * 1024
 
+#: Seconds without room after which handlers count as stalled: what is held ahead was to last for a twentieth of that.
+STALLED_S = 1.0
+
 #: With less than this between two readings the rate would be noise.
 _SHORTEST_S = 0.005
 
@@ -33,6 +36,7 @@ class Prefetch:
         self.threads = max(1, threads)
         self._limit = self.threads
         self._bytes = 0.0
+        self._in_vain_s = 0.0
         self._seen = 0
         self._seen_at = monotonic()
 
@@ -52,6 +56,20 @@ class Prefetch:
         if self._limit * self._bytes > MOST_BYTES:
             return max(self.threads, int(MOST_BYTES / self._bytes))
         return self._limit
+
+    def waited(self, seconds: float, *, found_room: bool) -> None:
+        """Learn whether there was room within so many seconds."""
+        self._in_vain_s = 0.0 if found_room else self._in_vain_s + seconds
+
+    def excess(self, held: int) -> int:
+        """Return how many of those that are held others could handle sooner; then no more are held than threads.
+
+        Those are what fast handlers would have done in an instant, and the handlers are not fast any more.
+        """
+        if self._in_vain_s < STALLED_S or held <= self.threads:
+            return 0
+        self._limit = self.threads
+        return held - self.threads
 
     def weigh(self, few: Sequence[Sequence[bytes]]) -> None:
         """Learn how large messages are from a few that were fetched.

@@ -12,6 +12,7 @@ from eventsys.errors import EventsysError
 from .broker import EventBroker
 from .commit_trip import Fetched
 from .consumer import EventConsumer
+from .excess import GiveUp, give_up_nothing
 from .messages import LogMessage, Place, Received
 from .processing import process, refuse
 from .worker_threads import PartThread, WorkerPart
@@ -38,12 +39,22 @@ class Reader(WorkerPart):
         threads: How many messages can be handled at once.
         timeout_ms: How long an empty queue is waited for at a time.
         deliver: Takes the messages.
+        give_up: Hands back what was delivered and has not begun, where handlers stall.
     """
 
     def __init__(
-        self, broker: EventBroker, queue_name: str, *, threads: int, timeout_ms: int, deliver: Deliver, **others: Any
+        self,
+        broker: EventBroker,
+        queue_name: str,
+        *,
+        threads: int,
+        timeout_ms: int,
+        deliver: Deliver,
+        give_up: GiveUp = give_up_nothing,
+        **others: Any,
     ) -> None:
         super().__init__(broker, timeout_ms, **others)
+        self._give_up = give_up
         self.queue_name = queue_name
         self.consumer: EventConsumer | None = None
         self._threads = threads
@@ -137,6 +148,8 @@ class Reader(WorkerPart):
             messages = self.consumer.take_all()
             self._wait_s = RESTART_S[0]
             self._hand_out(messages, self._deliver)
+            if not messages and (excess := self.consumer.excess()):
+                self._give_up(self.queue_name, excess)
             del messages
 
     def _hand_out(self, messages: list[Received], deliver: Deliver) -> None:
@@ -162,12 +175,8 @@ class Reader(WorkerPart):
 class ReaderThread(Reader, PartThread):
     """Reads a queue in a thread of its own."""
 
-    def __init__(
-        self, broker: EventBroker, queue_name: str, *, threads: int, timeout_ms: int, deliver: Deliver
-    ) -> None:
-        super().__init__(
-            broker, queue_name, threads=threads, timeout_ms=timeout_ms, deliver=deliver, name=name_of(queue_name)
-        )
+    def __init__(self, broker: EventBroker, queue_name: str, **how: Any) -> None:
+        super().__init__(broker, queue_name, name=name_of(queue_name), **how)
 
     def run(self) -> None:
         """Fetch messages until stopped."""

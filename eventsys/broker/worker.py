@@ -104,8 +104,9 @@ class Worker:
         else:
             threads = self.worker_threads + (self.async_concurrency if self._hosts_coroutines(queue_name) else 0)
             consumer = ReaderThread(
-                self.broker, queue_name, threads=threads, timeout_ms=self.worker_timeout, deliver=self._deliver
-            )
+                self.broker, queue_name, threads=threads, timeout_ms=self.worker_timeout, deliver=self._deliver,
+                give_up=self._give_up,
+            )  # fmt: skip
         self.consumers[queue_name] = consumer
         consumer.start()
 
@@ -256,6 +257,12 @@ class Worker:
     def _hosts_coroutines(self, queue_name: str) -> bool:
         actors = list(self.broker.actors.values())
         return any(isinstance(one, HandlerActor) and one.is_async and one.queue_name == queue_name for one in actors)
+
+    def _give_up(self, queue_name: str, most: int) -> None:
+        """Hand back what of a queue is not begun, the last first, for others to begin before these handlers go on."""
+        given_up = self._handoff.take_last(queue_name, most)
+        given_up += self._on_loop.take_last(queue_name, most - sum(len(one.places) for one in given_up))
+        self.broker.work.hand_back(deliveries_of(given_up))
 
     def _hand_back(self) -> None:
         unstarted = deliveries_of([*self._handoff.take_back(), *self._aside.take_back(), *self._on_loop.take_back()])

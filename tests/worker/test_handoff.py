@@ -55,15 +55,14 @@ def test_actors_with_a_smaller_priority_come_first() -> None:
     assert numbers(hand) == [1]
 
 
-@pytest.mark.parametrize(("keep", "kept", "returned"), [(0, [], [0, 1, 2]), (2, [0, 1], [2])])
-def test_what_is_not_begun_is_taken_back_latest_first(keep: int, kept: list[int], returned: list[int]) -> None:
+def test_what_is_not_begun_is_taken_back() -> None:
     handoff = Handoff(2)
     hand = handoff.new_hand()
     handoff.put([message(number) for number in range(3)])
     handoff.fill(hand, 0)
-    assert numbers(handoff.take_back(keep=keep)) == returned
+    assert numbers(handoff.take_back()) == [0, 1, 2]
     handoff.fill(hand, 0)
-    assert numbers(hand) == kept
+    assert numbers(hand) == []
 
 
 @pytest.mark.parametrize(("used_s", "looks"), [(0.0, 1), (0.005, 10)], ids=["it waits", "it computes"])
