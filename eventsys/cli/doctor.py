@@ -89,5 +89,6 @@ def _limited(diagnosis: Diagnosis, only: list[str]) -> Diagnosis:
     wanted = {one if "." in one else family_of(one) for one in only} | {"redis.reached"}
     wanted |= {family_of(one) for one in only if one not in told} & refused
     kept = [one for one in diagnosis.findings if one.check in wanted or family_of(one.check) in wanted]
-    kept = kept or [one for one in diagnosis.findings if one.severity is not Severity.OK]
+    for severity in (Severity.PROBLEM, Severity.WARNING):
+        kept = kept or [one for one in diagnosis.findings if one.severity is severity]
     return diagnosis.model_copy(update={"findings": kept})

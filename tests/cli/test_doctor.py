@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from eventsys import Event, EventService
 from eventsys.cli.commands import app
-from eventsys.cli.doctor import _FAMILIES
-from eventsys.model.diagnosis import Diagnosis, Severity
+from eventsys.cli.doctor import _FAMILIES, _limited
+from eventsys.model.diagnosis import Diagnosis, Severity, problem, warning
 from eventsys.runtime.doctor.examination import CHECKS
 from tests.support.waiting import eventually
 
@@ -123,3 +123,9 @@ def test_what_this_user_may_not_look_at_is_told_under_the_name_it_is_asked_for(
 
 def test_every_family_can_be_asked_for() -> None:
     assert [one for families in CHECKS.values() for one in families] == [*_FAMILIES]
+
+
+def test_a_warning_is_not_in_the_way_where_there_is_a_problem() -> None:
+    slow, alone = warning("redis.distance", "far", "move"), problem("workers", "none", "start one")
+    assert _limited(Diagnosis(findings=[slow, alone]), ["dispatcher"]).findings == [alone]
+    assert _limited(Diagnosis(findings=[slow]), ["dispatcher"]).findings == [slow]
