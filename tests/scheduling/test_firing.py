@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from eventsys import Event, EventFilter, EventStatus, Retry
+from eventsys import Event, EventFilter, EventStatus, Reject, Retry
 from eventsys.clock import to_ms
 from eventsys.scheduling.poller import Poller
 from eventsys.testing import EventHarness
@@ -139,6 +139,34 @@ def test_a_retry_that_could_not_be_moved_ends_its_event_when_it_is_redriven(harn
     [letter] = harness.dead_letters()
     assert letter.reason == "unfired"
     events.dead_letters.redrive(letter.id)
+    assert harness.finish(event).status is EventStatus.DELIVERED
+    assert len(calls) == 2
+    assert events.get_metrics().pending_events == 0
+
+
+def test_a_redrive_at_a_rate_that_could_not_be_moved_ends_its_event_when_it_is_redriven(harness: EventHarness) -> None:
+    events, calls = harness.events, []
+    link, keys = events.broker.link, events.broker.keys
+
+    def handle(event: Event) -> None:
+        calls.append(event.id)
+        if len(calls) == 1:
+            raise Reject("once")
+
+    queue = events.subscribe("step.taken", handle, name="one").queue
+    event = events.publish("step.taken", {})
+    assert harness.finish(event).status is EventStatus.FAILED
+    events.dead_letters.redrive_all(rate="1/h")
+    poller = Poller(link, keys, events.broker.clock, process="by-hand", max_retries=0)
+    lane = keys.lane(queue, 5)
+    link.call("DEL", lane)
+    link.call("SET", lane, "no stream, so nothing can be added")
+    poller.let_go(to_ms(harness.now) + 1)
+    link.call("DEL", lane)
+    [letter] = harness.dead_letters()
+    assert letter.reason == "unfired"
+    events.dead_letters.redrive(letter.id)
+    assert link.call("HGET", keys.record(event.id), "open") == b"1"
     assert harness.finish(event).status is EventStatus.DELIVERED
     assert len(calls) == 2
     assert events.get_metrics().pending_events == 0

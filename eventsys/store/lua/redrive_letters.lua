@@ -31,15 +31,20 @@ local due_ms, interval_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
 -- include: drop_letter
 -- include: last_line
 
+-- The delivery of what could not be moved out of the delayed store, a retry or one that was redriven at a rate, has been
+-- open all the time.
+local function newly_open(lines)
+  local last = last_line_letter(lines)
+  return (last == "f" or last == "r") and 0 or 1
+end
+
 -- The event of a dead delivery becomes pending again; where its record has gone, it is made anew from the letter.
 local function reopen(letter, header, number)
   local record = prefix .. ":event:" .. header.id
   local opened, status, place = unpack(redis.call("HMGET", record, "open", "status", "log"))
   place = place or letter.log
   local lines = redis.call("HGET", record, number) or ""
-  -- The delivery of a retry that could not be moved out of the delayed store has been open all the time.
-  local added = letter.reason == "unfired" and last_line_letter(lines) == "f" and 0 or 1
-  redis.call("HSET", record, "trouble", "1", "open", tonumber(opened or "0") + added)
+  redis.call("HSET", record, "trouble", "1", "open", tonumber(opened or "0") + newly_open(lines))
   redis.call("HSET", record, number, lines .. (lines == "" and "" or "\n") .. string.format("r%.0f,0,0", now_ms))
   if not opened and place then redis.call("HSETNX", record, "log", place) end
   local home, entry = string.match(place or "", "^(%w+):(.+)$")
@@ -63,7 +68,7 @@ local function reopen_replayed(header, field, number)
   count_delivery(header.type, number, "r")
   if not lines then return end
   redis.call("HSET", record, field, lines .. string.format("\nr%.0f,0,0", now_ms))
-  redis.call("HINCRBY", record, "replays", 1)
+  redis.call("HINCRBY", record, "replays", newly_open(lines))
   redis.call("PERSIST", record)
 end
 
