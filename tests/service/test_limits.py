@@ -183,6 +183,18 @@ def test_lost_slots_are_found_behind_those_of_deliveries_that_run_for_long(event
     assert link.call("ZCARD", slots) == 121
 
 
+@pytest.mark.redis62
+def test_lost_slots_are_found_after_a_clock_was_set_back(events: EventService) -> None:
+    events.on("a.b", name="h", concurrency=1)(lambda event: None)
+    events.bus.prepare()
+    link, keys, now_ms = events.broker.link, events.broker.keys, events.broker.clock.now_ms()
+    link.call("ZADD", f"{keys.prefix}:slots:h", 1, f"{keys.lane('tests', 5)}|1-0")
+    link.call("HSET", f"{keys.prefix}:gate:h", "pruned", now_ms + 3_600_000)
+    link.call("XADD", keys.room("h", 5), "1-0", "s", "h", "e", "{}")
+    link.call("SADD", f"{keys.prefix}:waiting", "h")
+    assert link.run(script("release_waiting"), keys.prefix, now_ms, "h") == 1
+
+
 def test_inside_publish_nothing_can_be_held_back(events: EventService) -> None:
     with pytest.raises(SubscriptionError, match="async_=False"):
         events.on("a.b", name="h", async_=False, rate="1/s")(lambda event: None)

@@ -42,7 +42,8 @@ end
 -- Looks at some slots, and goes on behind them the next time: the oldest may be those of deliveries that run for hours.
 local function give_up_lost_slots(gate)
   local pruned_ms = tonumber(redis.call("HGET", gate.key, "pruned") or "0")
-  if now_ms - pruned_ms < prune_pause_ms then return end
+  -- A look that is still to come was before a clock was set back.
+  if pruned_ms <= now_ms and now_ms - pruned_ms < prune_pause_ms then return end
   redis.call("HSET", gate.key, "pruned", string.format("%.0f", now_ms))
   local at = tonumber(redis.call("HGET", gate.key, "pruned_to") or "0")
   for _, slot in ipairs(redis.call("ZRANGE", gate.slots, at, at + most_pruned - 1)) do
