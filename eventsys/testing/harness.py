@@ -12,7 +12,7 @@ from typing import Any, NoReturn, Self
 from eventsys.broker.attempt import attempt_of
 from eventsys.broker.interrupts import Interrupts, time_limit_error
 from eventsys.broker.messages import Received
-from eventsys.clock import to_ms
+from eventsys.clock import first_ms
 from eventsys.errors import EventsysError, InvalidDurationError, InvalidEventError, WaitTimeoutError
 from eventsys.middleware.timeout import time_limit_ms
 from eventsys.middleware.witness import Outcome, Witness
@@ -143,7 +143,7 @@ class EventHarness(Findings):
         if duration is not None and parts:
             raise InvalidDurationError("give a duration, or its parts: advance('24h') or advance(hours=24)")
         length = parse_duration(parts if duration is None else duration)
-        return self._turn_to(self._clock.now_ms() + length // timedelta(milliseconds=1), raise_errors)
+        return self._turn_to(self._clock.now_ms() + to_milliseconds(length), raise_errors)
 
     def advance_to(self, moment: datetime, *, raise_errors: bool | None = None) -> Deliveries:
         """Do what `advance` does, up to a moment: an aware datetime.
@@ -285,4 +285,4 @@ def _interrupts(enforced: bool) -> Interrupts:
 def _to_ms(moment: datetime, name: str) -> int:
     if not isinstance(moment, datetime) or moment.tzinfo is None:
         raise InvalidEventError(f"{name}={moment!r} is no aware datetime; use datetime(..., tzinfo=timezone.utc)")
-    return to_ms(moment.astimezone(UTC))
+    return first_ms(moment.astimezone(UTC))  # as due times are: what is due at this moment is due then

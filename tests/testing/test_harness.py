@@ -71,6 +71,22 @@ def test_a_millisecond_early_nothing_has_fired(harness: EventHarness, events: Ev
     assert harness.advance(milliseconds=1)
 
 
+def test_a_clock_turned_to_a_due_time_has_it_fired_whatever_part_of_a_millisecond_it_has(
+    harness: EventHarness, events: EventService
+) -> None:
+    """The clock was turned to the millisecond before, and what is due is due in the one behind."""
+    events.on("a.b", name="h")(lambda event: None)
+    moment = harness.now + timedelta(microseconds=60_000_001)
+    harness.schedule("a.b", {}, at=moment)
+    assert len(harness.advance_to(moment)) == 1
+    harness.schedule("a.b", {}, delay=timedelta(microseconds=500))
+    assert len(harness.advance(timedelta(microseconds=500))) == 1
+    with EventHarness(EventService(redis_url=NOWHERE), start=moment) as other:
+        other.events.on("a.b", name="h")(lambda event: None)
+        other.schedule("a.b", {}, at=moment)
+        assert len(other.run()) == 1
+
+
 def test_what_handlers_schedule_inside_the_window_runs_in_it(harness: EventHarness, events: EventService) -> None:
     seen: list[datetime] = []
 
