@@ -64,10 +64,14 @@ class Findings:
         """Return what has not ended: delayed events, retries and messages by due time, then events; empty: all is done.
 
         Args:
-            what: A type or pattern, a subscription whose retries are meant, or a handler.
+            what: A type or pattern; or a subscription or a handler, for what is still to come to it; or a queue.
         """
         name = self._name_of(what)
-        return [one for one in what_waits(self.events) if is_about(name, one.name, one.name)]
+        return [
+            one
+            for one in what_waits(self.events)
+            if any(is_about(name, other, one.event_type) for other in (one.name, *one.subscriptions))
+        ]
 
     def story(self) -> str:
         """Return what happened, a line each, then what waits and what is dead: for a person whose test failed."""

@@ -18,6 +18,54 @@ def events(harness: EventHarness) -> EventService:
     return harness.events
 
 
+def test_what_waits_is_found_by_its_type_its_subscription_and_its_handler(
+    harness: EventHarness, events: EventService
+) -> None:
+    """A retry was found by its subscription alone, and an event by its type alone."""
+
+    @events.on("mail.*", name="shop.mail", retry_delay="5m")
+    def mail(event: Event) -> None:
+        raise ValueError("no")
+
+    events.on("mail.*", name="shop.audit", where={"payload.n": [2]})(lambda event: None)
+    events.on("bill.*", name="shop.bill")(lambda event: None)
+
+    def found(what: Any) -> list[str]:
+        return [one.kind for one in harness.pending(what)]
+
+    harness.publish("mail.requested", {"n": 1})
+    harness.schedule("mail.late", {"n": 2}, delay="1h")
+    assert found("mail.requested") == ["event"]
+    assert found(mail) == found("shop.mail") == found("mail.*") == ["delayed event", "event"]
+    assert found("shop.audit") == ["delayed event"]
+    harness.run()
+    assert found("mail.requested") == ["retry"]
+    assert found(mail) == found("shop.mail") == found("mail.*") == ["retry", "delayed event"]
+    assert found("shop.bill") == found("bill.*") == found("shop.*") == []
+
+
+def test_an_event_waits_for_one_subscription_while_it_waits_for_the_retry_of_another(
+    harness: EventHarness, events: EventService
+) -> None:
+    """It was left out once a retry waited, though another handler had not seen it."""
+
+    @events.on("a.b", name="fails", retry_delay="5m")
+    def fails(event: Event) -> None:
+        raise ValueError("no")
+
+    held = events.on("a.b", name="held")(lambda event: None)
+    harness.publish("a.b", {})
+    events.subscriptions.pause("held")
+    harness.run()
+    assert [(one.kind, one.subscriptions) for one in harness.pending("a.b")] == [
+        ("retry", ("fails",)), ("event", ("held",))
+    ]  # fmt: skip
+    assert [one.kind for one in harness.pending(held)] == ["event"]
+    events.subscriptions.resume("held")
+    harness.run()
+    assert [one.kind for one in harness.pending()] == ["retry"]
+
+
 def test_coroutine_handlers_run_in_the_thread_of_the_test(harness: EventHarness, events: EventService) -> None:
     seen: list[Any] = []
 
