@@ -16,6 +16,7 @@ from eventsys.errors import EventsysError, RedisUnavailableError
 from eventsys.store.link import Link
 
 from .backlog import Backlog
+from .callbacks import call_back
 from .commit_trip import CommitTrip, Fetched
 from .finished import Finished
 from .messages import Place
@@ -323,7 +324,4 @@ class Committer:
 
     @staticmethod
     def _tell(done: Callable[[str], Any], result: str) -> None:
-        try:
-            done(result)
-        except Exception:
-            logger.exception("a callback after a commit failed", extra={"action": "callback_failed"})
+        call_back(lambda: done(result), "a callback after a commit")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from eventsys.broker.callbacks import call_back
 from eventsys.bus.drafting import Draft
 from eventsys.bus.outage_log import OutageLog
 from eventsys.bus.receipt import Receipt
@@ -169,11 +170,9 @@ class Buffer:
             "event %s could not be published: %s", draft.event.id, error,
             extra={"action": "publish_failed", "event_id": draft.event.id},
         )  # fmt: skip
-        if self._on_error is not None:
-            try:
-                self._on_error(draft.event, error)
-            except Exception:
-                logger.exception("on_publish_error failed", extra={"action": "callback_failed"})
+        tell = self._on_error
+        if tell is not None:
+            call_back(lambda: tell(draft.event, error), "on_publish_error")
 
     def _give_up(self, unsent: list[_Item]) -> None:
         ids = [draft.event.id for draft, _ in unsent]

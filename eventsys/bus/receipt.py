@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -10,11 +9,10 @@ from contextlib import suppress
 from typing import Any
 
 from eventsys.broker.attempt import Attempt, current_attempt
+from eventsys.broker.callbacks import call_back
 from eventsys.errors import NotCommittedError, WaitTimeoutError
 from eventsys.model.durations import DurationLike, parse_duration
 from eventsys.model.event import Event
-
-logger = logging.getLogger(__name__)
 
 
 class Receipt:
@@ -55,8 +53,12 @@ class Receipt:
             raise WaitTimeoutError(f"event {self.event.id!r} is not stored yet; it is kept and sent again") from None
 
     def when_done(self, call: Callable[[Receipt], None]) -> None:
-        """Have `call` called once the event is stored, or never will be."""
-        self._future.add_done_callback(lambda _: call(self))
+        """Have `call` called once the event is stored, or never will be.
+
+        It is called in the thread that has learnt of it, or at once where that is known. What it raises is logged, and
+        ends neither that thread nor the process: `sys.exit` does nothing there.
+        """
+        self._future.add_done_callback(lambda _: call_back(lambda: call(self), "what waited for a receipt"))
 
     def resolve(self, event: Event[Any]) -> None:
         """Say that the event is stored, unless it was given up."""
