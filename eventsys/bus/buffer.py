@@ -98,7 +98,8 @@ class Buffer:
             # In one step: what another thread put in between would be neither sent nor refused.
             self._changed.wait_for(lambda: self._held() == 0, self._settings.flush_timeout.total_seconds())
             self._closing = True
-            unsent = [*self._sending, *self._waiting]
+            # A batch that was refused is sent one by one: its first events may be stored, or have failed.
+            unsent = [one for one in (*self._sending, *self._waiting) if not one[1].is_done]
             self._waiting.clear()
             self._changed.notify_all()
         if unsent:
@@ -164,6 +165,8 @@ class Buffer:
         return None
 
     def _fail(self, draft: Draft, receipt: Receipt, error: Exception) -> None:
+        if receipt.is_done:
+            return  # it was given up when this buffer closed, or stored just then: nobody is told twice
         self.failed += 1
         receipt.fail(error)
         logger.error(

@@ -92,6 +92,41 @@ def test_what_could_not_be_sent_is_written_down(services: Services, tmp_path: Pa
     assert all(receipt.is_done for receipt in receipts)
 
 
+def test_what_a_refused_batch_has_stored_or_failed_is_not_reported_as_unsent(
+    fresh_redis: Callable[[], Any], services: Services, tmp_path: Path
+) -> None:
+    server, path, failed = fresh_redis(), tmp_path / "unsent.jsonl", []
+    events = services.make(
+        redis_url=server.url,
+        bus={"flush_timeout": "50ms", "unsent_path": path},
+        on_publish_error=lambda event, error: failed.append(event.id),
+    )
+    events.publish("a.b", {"n": 0}, id="taken")
+    buffer = events.bus.publisher.buffer
+    publish = buffer._publish
+
+    def refuse_together(drafts: list[Any], may_be_stored: bool) -> Any:
+        if len(drafts) > 1:
+            raise ValueError("one of them is at fault")
+        outcomes = publish(drafts, may_be_stored)
+        if drafts[0].event.id == "taken":
+            server.kill()
+        return outcomes
+
+    buffer._publish = refuse_together
+    with buffer._changed:  # the flusher cannot begin before all of them wait
+        receipts = [
+            events.publish_async("a.b", {"n": n}, id=name) for n, name in enumerate(["x", "taken", "y", "z"], 1)
+        ]
+    with pytest.raises(EventConflictError):
+        receipts[1].result(timeout=60)
+    assert [event.id for event in buffer.close()] == ["y", "z"]
+    assert [json.loads(json.loads(line)["envelope"])["id"] for line in path.read_text().splitlines()] == ["y", "z"]
+    assert receipts[0].result(timeout=60).id == "x"
+    assert failed == ["taken", "y", "z"]
+    assert buffer.failed == 3
+
+
 def test_what_cannot_be_written_down_either_is_told_to_who_published_it(
     services: Services, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
