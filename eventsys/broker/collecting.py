@@ -58,7 +58,8 @@ class Collecting:
 
     A batch is complete when it has as many deliveries as its subscription says, or its first one has waited for as long
     as that says. It never waits for room: what waits here takes none, so a process goes on fetching for everybody; one
-    batch a subscription waits at most. It is complete too when it has `MOST_LETTERS`.
+    batch a subscription waits at most, and of each queue it has deliveries in, which are counted apart. It is complete
+    too when it has `MOST_LETTERS`.
 
     It knows no lock and no clock; whoever holds it guards it, and looks when something is due.
 
@@ -68,7 +69,7 @@ class Collecting:
 
     def __init__(self, room: Callable[[], Room]) -> None:
         self._room = room
-        self._waiting: dict[str, _Gathering] = {}
+        self._waiting: dict[tuple[str, str], _Gathering] = {}
 
     def add(self, messages: Iterable[Received], now: float) -> list[Batch]:
         """Take deliveries of subscriptions that handle many at once, and return the batches that are complete now.
@@ -82,13 +83,14 @@ class Collecting:
         for message in messages:
             assert isinstance(message, DeliveryMessage)
             batching = message.actor.batching  # type: ignore[union-attr]
-            gathering = self._waiting.get(message.actor_name) or self._new(message, now + batching.wait_s)
+            known = self._waiting.get((message.actor_name, message.queue_name))
+            gathering = known or self._new(message, now + batching.wait_s)
             gathering.deliveries.append(message)
             gathering.letters += len(message.envelope)
             aside[gathering.queue] = aside.get(gathering.queue, 0) + 1
             if len(gathering.deliveries) >= batching.size or gathering.letters >= MOST_LETTERS:
                 aside[gathering.queue] -= len(gathering.deliveries)
-                complete.append(self._closed(message.actor_name))
+                complete.append(self._closed(gathering))
         for queue, many in aside.items():
             if many > 0:
                 self._room().set_aside(queue, many)
@@ -114,12 +116,13 @@ class Collecting:
         return sum(len(one.deliveries) for one in self._waiting.values())
 
     def _new(self, message: DeliveryMessage, due: float) -> _Gathering:
-        gathering = self._waiting[message.actor_name] = _Gathering(message.queue_name, due)
+        gathering = self._waiting[message.actor_name, message.queue_name] = _Gathering(message.queue_name, due)
         return gathering
 
     def _taken_up(self, gathering: _Gathering) -> Batch:
         self._room().take_up(gathering.queue, len(gathering.deliveries))
-        return self._closed(gathering.deliveries[0].actor_name)
+        return self._closed(gathering)
 
-    def _closed(self, name: str) -> Batch:
-        return Batch(self._waiting.pop(name).deliveries)
+    def _closed(self, gathering: _Gathering) -> Batch:
+        del self._waiting[gathering.deliveries[0].actor_name, gathering.queue]
+        return Batch(gathering.deliveries)

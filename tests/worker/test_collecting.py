@@ -11,6 +11,7 @@ from eventsys.broker import collecting
 from eventsys.broker.actor import Batching
 from eventsys.broker.batch import Batch
 from eventsys.broker.collecting import Collecting
+from eventsys.broker.in_flight import InFlight
 from eventsys.broker.messages import DeliveryMessage, Place
 
 #: Size and wait of each subscription; one goes with what one look brings, one is a batch of one.
@@ -44,10 +45,10 @@ class Counted:
         self.aside -= many
 
 
-def delivery(number: int, name: str, letters: int = 0) -> DeliveryMessage:
+def delivery(number: int, name: str, letters: int = 0, queue: str = "q") -> DeliveryMessage:
     """Return a delivery that was fetched."""
     envelope = f'{{"id":"e{number}","type":"a.b","time":"2026-01-01T00:00:00Z","payload":{{"n":"{"x" * letters}"}}}}'
-    message = DeliveryMessage(name, envelope, {}, Place("q", 5, "lane", f"{number}-0", "me"))
+    message = DeliveryMessage(name, envelope, {}, Place(queue, 5, "lane", f"{number}-0", "me"))
     message.actor = cast("Any", ACTORS[name])
     return message
 
@@ -119,3 +120,18 @@ def test_large_events_fill_a_batch_before_there_are_many(monkeypatch) -> None:
     (batch,) = gathered.add([delivery(2, "many", letters=600)], 0.0)
     assert [one.event_id for one in batch.deliveries] == ["e1", "e2"]
     assert (len(gathered), room.aside) == (0, 0)
+
+
+def test_deliveries_of_two_queues_are_counted_apart_and_make_batches_of_their_own() -> None:
+    """A subscription that moves to another queue has retries in the old one."""
+    room = InFlight()
+    gathered = Collecting(lambda: room)
+    fetched = [delivery(1, "few", queue="new"), delivery(2, "few", queue="old"), delivery(3, "few", queue="old")]
+    room.add([one.place for one in fetched])
+    assert gathered.add(fetched, 0.0) == []
+    batches = gathered.take_all()
+    assert [[one.event_id for one in batch.deliveries] for batch in batches] == [["e1"], ["e2", "e3"]]
+    for batch in batches:
+        room.begin_batch(batch.queue_name, len(batch.deliveries))
+        room.end_batch(batch.queue_name, len(batch.deliveries))
+    assert (room.held("new"), room.held("old")) == (0, 0)
