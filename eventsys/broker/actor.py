@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from dramatiq import Actor, Broker
 
+from eventsys.errors import SubscriptionError
 from eventsys.model.cron_task import CronDefinition
 from eventsys.model.filters import PayloadFilter
 from eventsys.model.retry_policy import RetryPolicy
@@ -28,6 +30,21 @@ class Batching(NamedTuple):
     wait_s: float
     run: Callable[[list[Any]], Any]
     payload_type: Any
+
+
+def refuse_coroutine(result: Any, name: str) -> Any:
+    """Return what a plain handler returned.
+
+    Raises:
+        SubscriptionError: If that is a coroutine: its call did nothing, and nobody would run it.
+    """
+    if result is not None and inspect.iscoroutine(result):
+        result.close()
+        raise SubscriptionError(
+            f"{name} returned a coroutine, which nobody runs: make it a coroutine function with async def,"
+            " and what decorates it one that awaits"
+        )
+    return result
 
 
 class HandlerActor(Actor[..., Any]):

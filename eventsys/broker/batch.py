@@ -9,7 +9,7 @@ from eventsys.errors import BatchError
 from eventsys.model.envelope import open_event
 from eventsys.model.event import Event
 
-from .actor import Batching, HandlerActor
+from .actor import Batching, HandlerActor, refuse_coroutine
 from .attempt import Attempt
 from .batch_errors import failures_of
 from .messages import DeliveryMessage, Place, Received
@@ -89,7 +89,7 @@ class Batch(Received):
         batching = self._read()
         if self.events:
             try:
-                batching.run(self.events)
+                refuse_coroutine(batching.run(self.events), self.actor_name)
             except BatchError as error:
                 if self._blame(error):
                     raise

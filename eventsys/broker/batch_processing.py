@@ -11,26 +11,31 @@ from .processing import attempt_and_end, process
 
 def process_batch(broker: EventBroker, batch: Batch) -> None:
     """Make one attempt at all deliveries of a batch and end them; nothing is raised, whatever the handler does."""
-    alone = open_batch(broker, batch)
+    alone = open_batch(broker, batch, on_loop=False)
     if batch.deliveries:
         attempt_and_end(broker, batch)
     for one in alone:
         process(broker, one)
 
 
-def open_batch(broker: EventBroker, batch: Batch) -> list[DeliveryMessage]:
+def open_batch(broker: EventBroker, batch: Batch, *, on_loop: bool = True) -> list[DeliveryMessage]:
     """Leave in a batch what may be handled together now, and return what has to be looked at one by one.
 
     Those are all that cannot simply begin: the lease ended under which they were fetched, the subscription was paused,
-    they are too late, the handler was loaded again and takes fewer, or none at once. If the process is about to end
-    nothing begins, and whoever ends it hands everything back.
+    they are too late, the handler was loaded again and takes fewer, or none at once, or runs elsewhere now. If the
+    process is about to end nothing begins, and whoever ends it hands everything back.
+
+    Args:
+        broker: The broker.
+        batch: The batch.
+        on_loop: Whether its handler would be called on an event loop, as a coroutine function.
     """
     work, waiting = broker.work, batch.deliveries
     batch.deliveries = []
     if work.is_ending:
         return []
     batch.actor = actor = work.actors.get(batch.actor_name)
-    batching = actor.batching if isinstance(actor, HandlerActor) else None
+    batching = actor.batching if isinstance(actor, HandlerActor) and actor.is_async == on_loop else None
     holder = waiting[0].place.holder
     if batching is None or batch.actor_name in work.gates.closed or not broker.presence.holds(holder):
         return waiting

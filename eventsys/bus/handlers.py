@@ -7,7 +7,7 @@ import typing
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from eventsys.broker.actor import Batching, HandlerActor
+from eventsys.broker.actor import Batching, HandlerActor, refuse_coroutine
 from eventsys.broker.attempt import current_attempt
 from eventsys.broker.batch_errors import failures_of
 from eventsys.broker.broker import EventBroker
@@ -173,13 +173,7 @@ def _payload_of(annotation: Any, handler: Any, *, in_batches: bool) -> Any:
 def _calling(run: Callable[[Event[Any]], Any], payload_type: Any) -> Callable[[str], Any]:
     def call(envelope: str) -> Any:
         result = run(_event_of(envelope, payload_type))
-        if result is not None and inspect.iscoroutine(result):
-            result.close()
-            raise SubscriptionError(
-                f"{name_of(run)} returned a coroutine, which nobody runs: make it a coroutine function with async def,"
-                " and what decorates it one that awaits"
-            )
-        return result
+        return result if result is None else refuse_coroutine(result, name_of(run))
 
     return call
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.reload.shop import Shop, gate, noted
 from tests.support.waiting import eventually
 
@@ -98,3 +100,21 @@ def ship(event):
     assert reloader.look() is not None
     _assert_each_was_handled_once(shop, made)
     assert noted(4) == ["one"] * 4
+
+
+@pytest.mark.parametrize(("before", "after"), [("def", "async def"), ("async def", "def")])
+def test_what_was_gathered_for_another_kind_of_function_runs_the_new(shop: Shop, before: str, after: str) -> None:
+    gate.set()
+    shop.write("orders.py", HANDLER.format(said="old", size=3).replace("def ship", f"{before} ship"))
+    reloader = shop.load()
+    worker = shop.work()
+    made = _publish(shop, 2)
+    collectings = [worker._handoff._collecting, worker._on_loop._collecting]
+    eventually(lambda: sum(map(len, collectings)) == 2)
+    shop.write("orders.py", HANDLER.format(said="new", size=3).replace("def ship", f"{after} ship"))
+    assert reloader.look() is not None
+    made += _publish(shop, 3)
+    for event_id in made:
+        shop.events.wait(event_id, "90s")
+    assert {said.split()[1] for said in noted(2)} == {"new"}
+    _assert_each_was_handled_once(shop, made)

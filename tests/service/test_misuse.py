@@ -79,6 +79,22 @@ def test_a_coroutine_that_nobody_awaits_is_a_failure(harness: EventHarness) -> N
     assert "returned a coroutine, which nobody runs" in letter.error
 
 
+def test_a_coroutine_for_a_batch_that_nobody_awaits_is_a_failure_too(harness: EventHarness) -> None:
+    ran: list[str] = []
+
+    async def run(batch: list[Event]) -> None:
+        ran.extend(event.id for event in batch)
+
+    harness.events.on("a.b", name="wrapped", max_retries=0, batch_size=5)(lambda batch: run(batch))
+    harness.publish("a.b")
+    harness.publish("a.b")
+    harness.run()
+    assert not ran
+    errors = [letter.error or "" for letter in harness.dead_letters("wrapped")]
+    assert len(errors) == 2
+    assert all("wrapped returned a coroutine, which nobody runs" in error for error in errors)
+
+
 @pytest.mark.parametrize(
     "call",
     [
