@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -182,16 +183,19 @@ class LoopRunner:
         loop = asyncio.get_running_loop()
         context = contextvars.Context()
         if self._may_block():
-            begins = await loop.run_in_executor(self._hooks, context.run, begin, self._broker, message)
+            begins = await _whole(loop.run_in_executor(self._hooks, context.run, begin, self._broker, message))
         else:
             begins = context.run(begin, self._broker, message)
         if not begins:
             return
         error: BaseException | None = None
         if not message.failed:
-            error = await loop.create_task(self._handle(message), context=context)
+            try:
+                error = await _whole(loop.create_task(self._handle(message), context=context))
+            except asyncio.CancelledError as cancelled:  # by the handler itself, after the last thing it waited for
+                error = cancelled
         if self._may_block(error):
-            await loop.run_in_executor(self._hooks, context.run, conclude, self._broker, message, error)
+            await _whole(loop.run_in_executor(self._hooks, context.run, conclude, self._broker, message, error))
         else:
             context.run(conclude, self._broker, message, error)
 
@@ -199,7 +203,7 @@ class LoopRunner:
         """Leave in a batch what may be handled together, and say whether there is any; the rest goes one by one."""
         if self._may_block():
             loop = asyncio.get_running_loop()
-            alone = await loop.run_in_executor(self._hooks, open_batch, self._broker, batch)
+            alone = await _whole(loop.run_in_executor(self._hooks, open_batch, self._broker, batch))
         else:
             alone = open_batch(self._broker, batch)
         self._waiting.extendleft(reversed(alone))
@@ -225,6 +229,14 @@ class LoopRunner:
             if self._broker.is_forked_in_attempt:
                 end_forked_child(message)
             self.limits.leave(message)
+
+
+async def _whole(future: asyncio.Future[Any]) -> Any:
+    """Wait for something to its end, and return what came of it: a handler may cancel all tasks there are."""
+    while not future.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.shield(future)
+    return future.result()
 
 
 # The parts of one attempt at a coroutine handler, as the loop of a worker runs them, and a test in its own thread.

@@ -201,3 +201,32 @@ def test_a_coroutine_that_goes_on_after_its_limit_and_the_grace_is_stuck(monkeyp
     assert found.seen == [(stuck, TimeLimitExceeded)]
     assert limits.next() == float("inf")
     assert published[-1][1] > published[0][1]
+
+
+@pytest.mark.parametrize("hooks_block", [False, True], ids=["hooks that do not block", "hooks that may block"])
+@pytest.mark.parametrize("everybody", [False, True], ids=["itself", "all tasks"])
+def test_a_handler_that_cancels_tasks_ends_like_any_other(
+    events: EventService, start_worker: StartWorker, hooks_block: bool, everybody: bool
+) -> None:
+    class Hook(Middleware):
+        """One that a worker must take for one that waits for something."""
+
+        def after_process_message(self, broker: Any, message: Any, **_: Any) -> None: ...
+
+    if hooks_block:
+        events.broker.add_middleware(Hook())
+
+    @events.on("tick", name="cancels", max_retries=0)
+    async def handle(event: Event) -> None:
+        for task in asyncio.all_tasks() if everybody else {asyncio.current_task()}:
+            assert task is not None
+            task.cancel()
+
+    @events.on("tock", name="follows")
+    async def follow(event: Event) -> None: ...
+
+    tick = events.publish("tick")
+    start_worker(events.broker)
+    [delivery] = events.wait(tick.id, "60s").deliveries
+    assert "CancelledError" in str(delivery)
+    assert events.wait(events.publish("tock").id, "60s").status == "delivered"
