@@ -26,7 +26,7 @@ from eventsys.store.scripts import script
 from eventsys.store.steps import Step, packed, packed_steps, results_of
 
 from .allocator import settle_allocator
-from .attempt import FOLLOWING, attempt_of, current_attempt
+from .attempt import FOLLOWING, attempt_of, current_attempt, enter_attempt
 from .consumer import EventConsumer
 from .endings import PARKED_MS
 from .forks import end_forked_child
@@ -86,16 +86,9 @@ class EventBroker(Broker):
         self.actor_options |= {"lane", "periodic", "transactional"}
         self.work = Work(
             link or Link(url or "redis://127.0.0.1:6379/0", greet=greeting(Keys(name))),
-            Keys(name),
-            clock or Clock(),
-            self.actors,
-            self._hooks,
-            retention_ms=retention_ms,
-            parked_ms=parked_ms,
-            lease=lease or Lease(),
-            owner=self,
-            seal=seal,
-        )
+            Keys(name), clock or Clock(), self.actors, self._hooks, retention_ms=retention_ms, parked_ms=parked_ms,
+            lease=lease or Lease(), owner=self, seal=seal,
+        )  # fmt: skip
         self.clock.ask = ask_by(self.clock, self.link.call)
         self.interrupts = Interrupts(partial(recycle, self))
         self.is_forked_in_attempt = self.has_batches = False
@@ -144,9 +137,10 @@ class EventBroker(Broker):
 
     def add_middleware(self, middleware: Middleware, **where: Any) -> None:
         """Add a middleware, as Dramatiq does, which warns of two of one type; but each worker adds one of its own."""
-        if not added_for_worker(self, middleware):
-            super().add_middleware(middleware, **where)
-        self._hooks.forget()
+        with self._declaring:  # a queue is either there already, and told to it, or declared when it is heard
+            if not added_for_worker(self, middleware):
+                super().add_middleware(middleware, **where)
+            self._hooks.forget()
 
     @property
     def hooks_may_block(self) -> bool:
@@ -345,6 +339,7 @@ def _forget_all() -> None:
     """In a forked child: the lease, what it holds, and the threads that tend it are the parent's."""
     for broker in list(_brokers):
         broker.forget_process()
+    enter_attempt(None)  # nobody here would commit what is published into it
 
 
 os.register_at_fork(after_in_child=_forget_all)

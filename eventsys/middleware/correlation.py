@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any, NamedTuple
@@ -29,6 +30,10 @@ class Chain(NamedTuple):
 
 
 _chain: ContextVar[Chain | None] = ContextVar("eventsys_chain", default=None)
+
+
+# What was forked by a handler, a pool of processes perhaps, lives on for others: nothing there is caused by that event.
+os.register_at_fork(after_in_child=lambda: _chain.set(None))
 
 
 def current_chain() -> Chain | None:

@@ -74,7 +74,7 @@ def test_a_child_of_multiprocessing_does_its_own_work(events: EventService, quic
     def handle(event: Event) -> None:
         child = os.fork()
         if not child:
-            events.publish("from.child", {}, immediately=True)
+            events.publish("from.child", {}, id="childs")
             os._exit(7)
         codes.append(exit_code_of(child))
         ended.set()
@@ -84,3 +84,4 @@ def test_a_child_of_multiprocessing_does_its_own_work(events: EventService, quic
     assert ended.wait(60)
     assert codes == [7]
     assert events.get_event_records().total == 2
+    assert events.get_event("childs").causation_id is None
