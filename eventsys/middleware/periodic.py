@@ -8,6 +8,7 @@ from typing import Any
 from dramatiq import Broker, Message, MessageProxy, Middleware
 
 from eventsys.broker.broker import EventBroker
+from eventsys.broker.endings import described
 from eventsys.broker.messages import PlainMessage
 from eventsys.clock import from_ms, to_ms
 from eventsys.model.builtin_payloads import CronTaskChanged, CronTaskCompleted, CronTaskExecuted, CronTaskFailed
@@ -27,9 +28,6 @@ MINUTE_MS = 60_000
 
 #: How wrong a scheduler's clock may be. What it says beyond is not believed, and the bus's own minute counts instead.
 MOST_WRONG_MS = 6 * 3600 * 1000
-
-#: Longest error that is told, in letters.
-LONGEST_ERROR = 1_000
 
 #: Names that begin so are eventsys's own actors, whose runs are not told of.
 OWN_ACTORS = "eventsys."
@@ -131,7 +129,7 @@ def _end(message: PlainMessage, exception: BaseException | None, now_ms: int) ->
     }  # fmt: skip
     error = None
     if message.failed or exception is not None:
-        error = "it was rejected" if exception is None else f"{type(exception).__name__}: {exception}"[:LONGEST_ERROR]
+        error = "it was rejected" if exception is None else described(exception)[0]
     scheduled_ms = run["scheduled_ms"]
     told = told_end(
         run["task"], run["run_id"], None if scheduled_ms is None else from_ms(scheduled_ms),

@@ -121,12 +121,14 @@ class Tracing(Middleware):
         if not isinstance(message, (Batch, DeliveryMessage)) or message.span is None:
             return
         (span, token), message.span = message.span, None
-        if exception is not None:
-            span.set_attribute("error.type", type(exception).__qualname__)
-            span.record_exception(exception)
-            span.set_status(self._trace.StatusCode.ERROR, type(exception).__qualname__)
-        span.end()
-        self._context.detach(token)
+        try:
+            if exception is not None:
+                span.set_attribute("error.type", type(exception).__qualname__)
+                span.set_status(self._trace.StatusCode.ERROR, type(exception).__qualname__)
+                span.record_exception(exception)  # which asks it for its text, and some have none
+        finally:
+            span.end()
+            self._context.detach(token)
 
     after_skip_message = after_process_message
 

@@ -211,3 +211,16 @@ def test_an_event_that_cannot_be_resolved_again_keeps_nothing_from_its_commit(
         assert events.wait(first.id, "60s").status is ends_as
     assert events.wait(events.publish("a.b").id, "60s").status is EventStatus.DELIVERED
     assert len(asked) >= 2
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_a_run_of_a_cron_task_that_fails_with_odd_text_ends(harness: EventHarness, kind: str) -> None:
+    @dramatiq.actor(broker=harness.events.broker, actor_name="tidy", queue_name="plain", max_retries=0)
+    def tidy() -> None:
+        raise ODD[kind]
+
+    harness.events.cron.create("tidying", "0 * * * *", actor="tidy")
+    harness.advance(hours=1)
+    [run] = harness.events.cron.history("tidying").items
+    assert str(run.outcome) == "failed"
+    assert (run.error or "").startswith(type(ODD[kind]).__name__)

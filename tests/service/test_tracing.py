@@ -106,6 +106,24 @@ def test_each_attempt_is_a_span_and_a_failed_one_says_why(
     assert [event.name for event in attempts[0].events] == ["exception"]
 
 
+def test_an_attempt_that_fails_with_an_error_without_a_text_is_a_span_too(
+    traced: EventService, services: Services, exporter: InMemorySpanExporter
+) -> None:
+    class UnsayableError(Exception):
+        def __str__(self) -> str:
+            raise KeyError("text")
+
+    @traced.on("first.one", name="h", max_retries=0)
+    def handle(event: Event) -> None:
+        raise UnsayableError
+
+    services.work(traced)
+    traced.publish("first.one", {})
+    attempt = spans(exporter, 2)["process first.one"]
+    assert attempt.status.status_code is StatusCode.ERROR
+    assert attempt.attributes["error.type"] == UnsayableError.__qualname__  # type: ignore[index]
+
+
 @pytest.mark.parametrize("kind", ["function", "coroutine"])
 def test_a_batch_is_one_span_linked_to_each_event_and_what_it_does_is_below_it(
     traced: EventService, services: Services, exporter: InMemorySpanExporter, kind: str
