@@ -59,6 +59,7 @@ class EmbeddedRedis:
         self._starts = FileLock(self.directory / "start.lock")
         self._calls = threading.RLock()
         self._server: ServerProcess | None = None
+        self._has_let_go = False
         self._kept_url: str | None = None
         _embedded.add(self)
 
@@ -100,6 +101,7 @@ class EmbeddedRedis:
             EmbeddedRedisError: If no server is found, it does not start, or the directory cannot be used.
         """
         with self._calls:
+            self._has_let_go = False
             if self._server is None or self._server.link.ask() is not Answer.READY:
                 with _wrapping_os_errors(self.directory):
                     self._join()
@@ -117,7 +119,7 @@ class EmbeddedRedis:
         with self._calls:
             if self._kept_url is None:
                 self._kept_url = self.ensure()
-            elif self._server is not None and self._server.link.ask() is Answer.REFUSED:
+            elif self._has_died():
                 try:
                     self.ensure()
                 except EmbeddedRedisError as error:
@@ -133,16 +135,18 @@ class EmbeddedRedis:
             EmbeddedRedisError: If the server does not end.
         """
         with self._calls:
-            if self._server is None:
-                return
-            with _wrapping_os_errors(self.directory):
-                self._leave_serialised(self._server)
+            self._has_let_go = True
+            if self._server is not None:
+                with _wrapping_os_errors(self.directory):
+                    self._leave_serialised(self._server)
+            not_before_process_ends(self.stop)
 
     def forget(self) -> None:
         """Be as if never started, leaving the server as it is; done by itself in a forked child."""
         self._calls = threading.RLock()
         self._users.forget()
         self._server = None
+        self._has_let_go = True
 
     def __enter__(self) -> Self:
         self.start()
@@ -152,6 +156,12 @@ class EmbeddedRedis:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+    def _has_died(self) -> bool:
+        """Say whether nobody is there whom this user still wants: it died, or did not come back after that."""
+        if self._has_let_go:
+            return False
+        return self._server is None or self._server.link.ask() is Answer.REFUSED
 
     def _join(self) -> None:
         if self._server is not None and not self._users.is_in_place():
@@ -196,13 +206,14 @@ class EmbeddedRedis:
                 # Still a user, then: `stop` may be called again, and will be at exit.
                 self._users.share()
                 raise
-            remove_socket(self.directory, server.link.socket)
+            if self._kept_url is None or self._has_let_go:
+                remove_socket(self.directory, server.link.socket)
+            # Else it did not start again, and the next one must listen where connections look for it.
         self._let_go()
 
     def _let_go(self) -> None:
         self._users.release()
         self._server = None
-        not_before_process_ends(self.stop)
 
     def _running(self) -> ServerProcess:
         if self._server is None:

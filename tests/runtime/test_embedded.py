@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 import redis
 
-from eventsys import EventService
 from eventsys.errors import EmbeddedRedisError
 from eventsys.runtime import server_process
 from eventsys.runtime.embedded import EmbeddedRedis
 from eventsys.runtime.file_lock import FileLock
 from eventsys.runtime.server_binary import ServerBinary
-from eventsys.runtime.server_link import Answer, ServerLink
+from eventsys.runtime.server_link import ServerLink
 from tests.runtime.users import (
     COMER_AND_GOER,
     User,
@@ -28,7 +27,6 @@ from tests.runtime.users import (
 )
 from tests.runtime.users import embedded as embedded
 from tests.runtime.users import server_binary as server_binary
-from tests.support.waiting import eventually
 
 
 def test_it_starts_again_with_the_data_it_had(embedded):
@@ -323,23 +321,3 @@ def test_a_directory_that_cannot_be_used_is_named_in_the_error(tmp_path, server_
 def test_the_url_of_a_stopped_server_is_an_error(embedded):
     with pytest.raises(EmbeddedRedisError, match=r"is not started; call start\(\) first"):
         _ = embedded.url
-
-
-def test_a_service_starts_a_killed_server_again(embedded):
-    events = EventService(redis_url="redis://127.0.0.1:1/0", app="tests", announce=False)
-    events.broker.link.lead_to(embedded.keep)
-    first = events.publish("a.b", {"n": 1})
-    # While the disk is busy with what came before, Redis answers first and writes within two seconds.
-    eventually(lambda: events.broker.link.call("INFO", "persistence").count(b"aof_buffer_length:0\r") == 1)
-    kill_server(embedded)
-    receipts = [events.publish_async("a.b", {"n": n}) for n in range(20)]
-    assert [receipt.result("60s").payload["n"] for receipt in receipts] == list(range(20))
-    assert events.get_event(first.id).payload == {"n": 1}
-    events.stop()
-
-
-def test_nothing_is_started_again_for_a_user_that_has_let_go(embedded):
-    url = embedded.keep()
-    embedded.stop()
-    assert embedded.keep() == url
-    assert ServerLink(embedded.directory / "redis.sock").ask() is Answer.REFUSED

@@ -1,0 +1,80 @@
+"""The embedded Redis is kept running for whoever connects to it, and for the processes of a supervisor."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from dramatiq.middleware import TimeLimitExceeded
+
+from eventsys import EventService
+from eventsys.errors import RedisUnavailableError
+from eventsys.runtime.embedded import EmbeddedRedis
+from eventsys.runtime.server_link import Answer, ServerLink
+from tests.runtime.users import embedded as embedded
+from tests.runtime.users import kill_server, put, read
+from tests.runtime.users import server_binary as server_binary
+from tests.support.waiting import eventually
+
+
+def test_a_service_starts_a_killed_server_again(embedded):
+    events = EventService(redis_url="redis://127.0.0.1:1/0", app="tests", announce=False)
+    events.broker.link.lead_to(embedded.keep)
+    first = events.publish("a.b", {"n": 1})
+    # While the disk is busy with what came before, Redis answers first and writes within two seconds.
+    eventually(lambda: events.broker.link.call("INFO", "persistence").count(b"aof_buffer_length:0\r") == 1)
+    kill_server(embedded)
+    receipts = [events.publish_async("a.b", {"n": n}) for n in range(20)]
+    assert [receipt.result("60s").payload["n"] for receipt in receipts] == list(range(20))
+    assert events.get_event(first.id).payload == {"n": 1}
+    events.stop()
+
+
+def test_nothing_is_started_again_for_a_user_that_has_let_go(embedded):
+    url = embedded.keep()
+    embedded.stop()
+    assert embedded.keep() == url
+    assert ServerLink(embedded.directory / "redis.sock").ask() is Answer.REFUSED
+
+
+@pytest.mark.parametrize("names", [["data"], ["long" * 20, "longer" * 20]], ids=["usual", "too long for a socket"])
+def test_a_server_that_did_not_start_again_is_started_by_the_next_connection(tmp_path, server_binary, names):
+    with EmbeddedRedis(tmp_path.joinpath(*names), binary=server_binary) as embedded:
+        url = embedded.keep()
+        put(embedded, "kept", "yes")
+        kill_server(embedded)
+        embedded._binary = replace(server_binary, path=tmp_path / "missing")
+        for _ in range(2):
+            with pytest.raises(RedisUnavailableError, match="could not be started"):
+                embedded.keep()
+        embedded._binary = server_binary
+        assert embedded.keep() == url == embedded.url
+        assert read(embedded, "kept") == "yes"
+
+
+def test_a_handler_whose_time_is_over_while_it_starts_the_server_leaves_that_to_others(embedded, monkeypatch):
+    def strike(link):
+        raise TimeLimitExceeded
+
+    embedded.keep()
+    kill_server(embedded)
+    with monkeypatch.context() as patched:
+        patched.setattr(ServerLink, "identify", strike)
+        with pytest.raises(TimeLimitExceeded):
+            embedded.keep()
+    embedded.keep()
+    put(embedded, "works", "again")
+
+
+def test_nothing_is_started_again_for_a_user_that_lets_go_of_a_server_that_did_not_start(
+    embedded, server_binary, tmp_path
+):
+    embedded.keep()
+    kill_server(embedded)
+    embedded._binary = replace(server_binary, path=tmp_path / "missing")
+    with pytest.raises(RedisUnavailableError):
+        embedded.keep()
+    embedded._binary = server_binary
+    embedded.stop()
+    embedded.keep()
+    assert ServerLink(embedded.directory / "redis.sock").ask() is Answer.REFUSED
