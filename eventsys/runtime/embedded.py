@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import weakref
@@ -19,6 +20,8 @@ from eventsys.runtime.server_binary import ServerBinary
 from eventsys.runtime.server_link import Answer
 from eventsys.runtime.server_process import AppendFsync, ServerProcess
 from eventsys.runtime.server_socket import choose_socket, remove_socket
+
+logger = logging.getLogger(__name__)
 
 
 class EmbeddedRedis:
@@ -124,6 +127,7 @@ class EmbeddedRedis:
                     self.ensure()
                 except EmbeddedRedisError as error:
                     raise RedisUnavailableError(str(error)) from error
+                logger.warning("the embedded Redis had died and runs again", extra={"action": "redis_restarted"})
             return self._kept_url
 
     def stop(self) -> None:

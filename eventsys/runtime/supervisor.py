@@ -19,6 +19,7 @@ from eventsys.runtime.back_off import BackOff
 from eventsys.runtime.child import PLAIN, Child, Program
 from eventsys.runtime.development.options import Development
 from eventsys.runtime.embedded import EmbeddedRedis
+from eventsys.runtime.embedded_keeper import EmbeddedKeeper
 from eventsys.runtime.leases import LeaseKeeper
 from eventsys.runtime.liveness import LivenessFile
 from eventsys.runtime.stop_signals import stop_signals
@@ -65,7 +66,7 @@ def supervise(
 ) -> int:
     """Run worker processes until a signal asks to end, and return the exit code.
 
-    Without a configured Redis, the embedded one runs as long as this does.
+    Without a configured Redis, the embedded one runs as long as this does; where it dies it is started again.
 
     Args:
         modules: What holds the handlers and the service.
@@ -85,7 +86,7 @@ def supervise(
         LivenessFileError: If the liveness file cannot be written; no worker process was started then.
     """
     arguments = [*modules, *_options(threads, queues), *development.arguments()]
-    embedded = EmbeddedRedis(directory)
+    embedded = EmbeddedKeeper(EmbeddedRedis(directory))
     environ = dict(os.environ)
     supervisor = Supervisor(
         arguments, processes=processes, environ=environ, liveness_file=liveness_file, leading=leading, drain_s=drain_s
@@ -100,7 +101,7 @@ def supervise(
         try:
             return supervisor.run()
         finally:
-            embedded.stop()
+            embedded.close()
 
 
 def _options(threads: int | None, queues: Sequence[str] | None) -> list[str]:

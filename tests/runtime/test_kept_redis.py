@@ -1,4 +1,4 @@
-"""The embedded Redis is kept running for whoever connects to it, and for the processes of a supervisor."""
+"""The embedded Redis is kept running for whoever connects to it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from dramatiq.middleware import TimeLimitExceeded
 
 from eventsys import EventService
 from eventsys.errors import RedisUnavailableError
+from eventsys.runtime import embedded_keeper
 from eventsys.runtime.embedded import EmbeddedRedis
+from eventsys.runtime.embedded_keeper import EmbeddedKeeper
 from eventsys.runtime.server_link import Answer, ServerLink
 from tests.runtime.users import embedded as embedded
 from tests.runtime.users import kill_server, put, read
@@ -78,3 +80,18 @@ def test_nothing_is_started_again_for_a_user_that_lets_go_of_a_server_that_did_n
     embedded.stop()
     embedded.keep()
     assert ServerLink(embedded.directory / "redis.sock").ask() is Answer.REFUSED
+
+
+def test_a_server_that_is_kept_is_tried_again_until_it_starts(embedded, server_binary, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(embedded_keeper, "_LOOK_S", 0.01)
+    monkeypatch.setattr(embedded_keeper, "_RETRY_S", 0.01)
+    keeper = EmbeddedKeeper(embedded)
+    keeper.start()
+    embedded._binary = replace(server_binary, path=tmp_path / "missing")
+    kill_server(embedded)
+    eventually(lambda: "the embedded Redis is away" in caplog.text)
+    embedded._binary = server_binary
+    link = ServerLink(embedded.directory / "redis.sock")
+    eventually(lambda: link.ask() is Answer.READY)
+    keeper.close()
+    assert link.ask() is Answer.REFUSED

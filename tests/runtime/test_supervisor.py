@@ -155,29 +155,6 @@ def test_a_second_ctrl_c_ends_everything_now(supervise: Callable[..., Supervised
     assert is_gone(pid)
 
 
-def test_without_a_configured_redis_the_embedded_one_runs_as_long_as_the_supervisor(
-    supervise: Callable[..., Supervised], tmp_path: Path
-) -> None:
-    os.mkfifo(tmp_path / "told")
-    tell = """
-import os
-from eventsys import EventService
-from eventsys.runtime.back_off import BackOff
-from tests.support.supervised import Supervised, is_gone
-from tests.support.waiting import eventually
-
-events = EventService(app="shop")
-with open("told", "w") as told:
-    told.write(os.environ["EVENTSYS_REDIS_URL"])
-"""
-    supervised = supervise(1, application=tell, url=None)
-    url = (tmp_path / "told").read_text()
-    with redis.Redis.from_url(url) as client:
-        assert client.ping()
-    assert supervised.end() == 0
-    assert not Path(url.removeprefix("unix://")).exists()
-
-
 def test_processes_die_with_a_supervisor_that_is_killed(supervise: Callable[..., Supervised]) -> None:
     supervised = supervise(2)
     pids = [supervised.pid_from("started"), supervised.pid_from("started")]
