@@ -48,6 +48,7 @@ class Watcher:
         self._waiting: deque[dict[str, Any]] = deque()
         self._left_out = 0
         self._said = ""
+        self._is_said_first = False
         self.has_news = asyncio.Event()
         self.is_over = False
 
@@ -64,13 +65,16 @@ class Watcher:
     def tell(self, trouble: str) -> None:
         """Take the news that the log cannot be followed just now; or, with nothing, that it is followed on."""
         self._said = away(trouble) if trouble else _message("following", {})
+        self._is_said_first = not self._waiting  # what came before an outage is not shown as if it were over
         self.has_news.set()
 
     def message(self) -> str:
         """Return what came since the last one, as a message of server-sent events."""
         self.has_news.clear()
-        if self._said and not self._waiting:  # what came before an outage is not shown as if it were over
+        if self._said and (self._is_said_first or not self._waiting):
             said, self._said = self._said, ""
+            if self._waiting:
+                self.has_news.set()
             return said
         if self._said:
             self.has_news.set()
@@ -100,6 +104,8 @@ class Tail:
     async def watch(self, patterns: Sequence[str] = ()) -> AsyncGenerator[str]:
         """Give messages of server-sent events with what is stored from now on, until who watches is gone.
 
+        The first says `following` once nothing that is stored from then on is missed, or `away` and why not.
+
         Raises:
             InvalidPatternError: If a pattern cannot be.
         """
@@ -110,8 +116,9 @@ class Tail:
         self._watchers.add(mine)
         if self._follower is None or not self._follower.goes_on():
             self._follower = _Follower(self._events, self._watchers)
+        if self._follower.trouble is not None:  # else it is told to all, once that is known
+            mine.tell(self._follower.trouble)
         try:
-            yield _message("following", {})
             while True:
                 await mine.has_news.wait()
                 if mine.is_over:
@@ -142,14 +149,17 @@ class _Follower:
 
     Attributes:
         is_wanted: Whether anybody watches.
+        trouble: Why the log is not followed just now, empty while it is; None: that is not known yet. It is the loop's,
+            as the watchers are.
     """
 
     def __init__(self, events: EventService, watchers: set[Watcher]) -> None:
         self.is_wanted = True
+        self.trouble: str | None = None
         self._events = events
         self._watchers = watchers
         self._loop = asyncio.get_running_loop()
-        self._news: deque[Callable[[Watcher], None]] = deque()
+        self._news: deque[Callable[[], None]] = deque()
         self._room = threading.Semaphore(MOST_HANDED_OVER)
         self._has_ended = False
         self._ending = threading.Lock()
@@ -173,9 +183,9 @@ class _Follower:
     def _run(self) -> None:
         while not self._ends():
             try:
-                following = self._events.store.follow(is_wanted=lambda: not self._ends(), on_outage=self._tell_all)
+                following = self._events.store.follow(is_wanted=self._asked_for(), on_outage=self._tell_all)
                 for event in following:
-                    if not self._is_handed_over(partial(_give, event=_shown(event))):
+                    if not self._is_handed_over(partial(self._give, _shown(event))):
                         break
             except EventsysError as error:
                 self._tell_all(str(error))
@@ -186,11 +196,23 @@ class _Follower:
                 self._tell_all("something went wrong; the log of this server tells what")
                 self._never.wait(_AGAIN_S)
 
-    def _tell_all(self, trouble: str) -> None:
-        self._is_handed_over(partial(_tell, trouble=" ".join(trouble.split())))
+    def _asked_for(self) -> Callable[[], bool]:
+        """Return what says whether to go on; first asked when the end of the log is known, it tells that it is."""
+        told: list[bool] = []
 
-    def _is_handed_over(self, take: Callable[[Watcher], None]) -> bool:
-        """Hand over, once there is room, what is to be done with each who watches; false if nobody does any more."""
+        def is_wanted() -> bool:
+            if not self._ends() and not told:
+                told.append(True)
+                self._tell_all("")
+            return not self._ends()
+
+        return is_wanted
+
+    def _tell_all(self, trouble: str) -> None:
+        self._is_handed_over(partial(self._tell, " ".join(trouble.split())))
+
+    def _is_handed_over(self, take: Callable[[], None]) -> bool:
+        """Hand over, once there is room, what is to be done in the loop; false if nobody watches any more."""
         while not self._room.acquire(timeout=_AGAIN_S):
             if self._ends():
                 return False
@@ -205,16 +227,16 @@ class _Follower:
         while self._news:
             take = self._news.popleft()
             self._room.release()
-            for watcher in self._watchers:
-                take(watcher)
+            take()
 
+    def _give(self, event: dict[str, Any]) -> None:
+        for watcher in self._watchers:
+            watcher.give(event)
 
-def _give(watcher: Watcher, event: dict[str, Any]) -> None:
-    watcher.give(event)
-
-
-def _tell(watcher: Watcher, trouble: str) -> None:
-    watcher.tell(trouble)
+    def _tell(self, trouble: str) -> None:
+        self.trouble = trouble
+        for watcher in self._watchers:
+            watcher.tell(trouble)
 
 
 def _shown(event: Event[Any]) -> dict[str, Any]:

@@ -140,11 +140,13 @@ def test_a_loop_without_time_holds_up_the_thread_that_follows(
     monkeypatch.setattr(tailing, "MOST_HANDED_OVER", 10)
     given: list[int] = []
     event = events.bus.drafter.draft("order.paid", {}).event
-    _follow(events, monkeypatch, (given.append(1) or event for _ in range(500)))
+    is_still = threading.Event()
+    _follow(events, monkeypatch, (is_still.wait(60) and (given.append(1) or event) for _ in range(500)))
 
     async def test() -> None:
         watching = board.tail.watch()
         await anext(watching)
+        is_still.set()
         eventually(lambda: len(given) >= 11)  # the loop stands still meanwhile
         assert (len(given), len(board.tail._follower._news)) == (11, 10)  # type: ignore[union-attr]
         await until(lambda: len(given) == 500)
@@ -229,6 +231,7 @@ def _follow(events: EventService, monkeypatch: pytest.MonkeyPatch, found: Iterat
     """Let the log have so many events, and none after them."""
 
     def follow(*_: Any, is_wanted: Any, **__: Any) -> Iterator[Any]:
+        is_wanted()  # as it is asked before anything is given
         for at, event in enumerate(found):
             if at % 100 == 0 and not is_wanted():
                 return

@@ -34,21 +34,11 @@ async def _types(watching: Any, count: int) -> list[str]:
 
 def test_each_page_gets_the_events_it_wants(events: EventService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tailing, "PAUSE_S", 0)
-    following = threading.Event()
-    follow = events.store.follow
-
-    def told(*args: Any, **options: Any) -> Any:
-        # The generator notes where the log ends before the first of its events is asked for.
-        is_wanted = options.pop("is_wanted")
-        return follow(*args, is_wanted=lambda: following.set() or is_wanted(), **options)
-
-    monkeypatch.setattr(events.store, "follow", told)
 
     async def watch() -> list[list[str]]:
         tail = Tail(events)
         all_of_them, orders = tail.watch(), tail.watch(["order.*"])
         assert [_read(await anext(one))[0] for one in (all_of_them, orders)] == ["following"] * 2
-        assert await asyncio.to_thread(following.wait, 60)
         for event_type in ("order.paid", "user.login", "order.sent"):
             await asyncio.to_thread(events.publish, event_type, {"user_id": "1"}, source="shop")
         found = [await _types(all_of_them, 3), await _types(orders, 2)]
@@ -106,9 +96,9 @@ def test_redis_away_is_told_to_who_watches() -> None:
 
     async def watch() -> str:
         watching: Any = Tail(away).watch()
-        kinds = [_read(await anext(watching))[0] for _ in range(2)]
+        kind = _read(await anext(watching))[0]
         await watching.aclose()
-        return kinds[1]
+        return kind
 
     assert asyncio.run(asyncio.wait_for(watch(), 120)) == "away"
 
@@ -160,6 +150,7 @@ def test_a_fault_of_ours_is_told_to_who_watches_and_following_goes_on(
     events: EventService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tailing, "_AGAIN_S", 0.01)
+    monkeypatch.setattr(tailing, "PAUSE_S", 0)
     follow, faults = events.store.follow, [RuntimeError("a fault")]
 
     def follow_in_the_end(**options: Any) -> Any:
@@ -169,15 +160,45 @@ def test_a_fault_of_ours_is_told_to_who_watches_and_following_goes_on(
 
     monkeypatch.setattr(events.store, "follow", follow_in_the_end)
 
-    async def watch() -> tuple[str, bool]:
-        tail = Tail(events)
-        watching: Any = tail.watch()
+    async def watch() -> list[str]:
+        watching: Any = Tail(events).watch()
         kinds = [_read(await anext(watching))[0] for _ in range(2)]
-        assert tail._follower is not None
-        goes_on = await asyncio.to_thread(lambda: "eventsys-tail" in {one.name for one in threading.enumerate()})
+        await asyncio.to_thread(events.publish, "user.login", {"user_id": "1"})
+        kinds += await _types(watching, 1)
         await watching.aclose()
-        return kinds[1], goes_on
+        return kinds
 
-    assert asyncio.run(asyncio.wait_for(watch(), 120)) == ("away", True)
+    assert asyncio.run(asyncio.wait_for(watch(), 120)) == ["away", "following", "user.login"]
     events.publish("user.login", {"user_id": "2"})  # what its follower waits for, to see that it is not wanted
     eventually(lambda: "eventsys-tail" not in {one.name for one in threading.enumerate()})
+
+
+def test_following_is_said_once_nothing_is_missed_and_to_newcomers_at_once(
+    events: EventService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was said before the end of the log was known: what was stored in between was shown to nobody."""
+    monkeypatch.setattr(tailing, "PAUSE_S", 0)
+    follow, may_read = events.store.follow, threading.Event()
+
+    def follow_late(**options: Any) -> Any:
+        assert may_read.wait(60)
+        yield from follow(**options)
+
+    monkeypatch.setattr(events.store, "follow", follow_late)
+
+    async def watch() -> list[str]:
+        tail = Tail(events)
+        first, second = tail.watch(), tail.watch()
+        waiting = asyncio.ensure_future(anext(first))
+        await asyncio.to_thread(events.publish, "order.paid", {"user_id": "1"})
+        assert not waiting.done()
+        may_read.set()
+        said = [_read(await waiting)[0], _read(await anext(second))[0]]
+        await asyncio.to_thread(events.publish, "order.sent", {"user_id": "1"})
+        said += [*await _types(first, 1), *await _types(second, 1)]
+        for one in (first, second):
+            await one.aclose()  # type: ignore[attr-defined]
+        return said
+
+    said = asyncio.run(asyncio.wait_for(watch(), 120))
+    assert said == ["following", "following", "order.sent", "order.sent"]

@@ -42,9 +42,9 @@ async def watch_events(
 ) -> Response:
     """Give events as they are stored, as server-sent events: all, or those of some types, such as `order.*`.
 
-    `following` comes first. `events` has those that came since the last message, without payloads, and how many were
-    left out because they came too fast; `away` tells why the log cannot be followed just now, and `following` when it
-    is again, with what was stored meanwhile.
+    `following` comes first, once nothing that is stored from then on is missed. `events` has those that came since the
+    last message, without payloads, and how many were left out because they came too fast; `away` tells why the log
+    cannot be followed just now, and `following` when it is again, with what was stored meanwhile.
     """
     tail: Tail = request.app.state.tail
     return streamed(tail, tail.watch([check_pattern(one) for one in types or ()]))
