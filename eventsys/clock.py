@@ -94,6 +94,10 @@ class Clock:
         self._offset_ms = redis_ms + age_ms - _boot_ms()
         self._set_at, self._old_at, self._asked_at = answered_at, answered_at + _OLD_S, float("-inf")
 
+    def forget_process(self) -> None:
+        """In a forked child: whoever asks just now asks in the parent."""
+        self._asking, self._is_asked_beside, self._asked_at = threading.RLock(), False, float("-inf")
+
     def age_s(self) -> float:
         """Return the seconds since Redis's clock was last read; infinity if it never was."""
         return self.monotonic() - self._set_at
@@ -108,11 +112,15 @@ class Clock:
     def _ask_beside(self) -> None:
         if self._may_ask() and not self._is_asked_beside:
             self._is_asked_beside = True
-            threading.Thread(target=self._ask, name="eventsys-clock", daemon=True).start()
+            try:
+                threading.Thread(target=self._ask, name="eventsys-clock", daemon=True).start()
+            except RuntimeError:  # there is no thread to be had, as at the end of the process: the old time has to do
+                self._is_asked_beside = False
 
     def _ask(self) -> None:
         """Have Redis asked, by one thread at a time; not again at once if it did not answer."""
-        if not self._asking.acquire(timeout=0 if self._is_known() else _ASK_AGAIN_S):
+        asking = self._asking
+        if not asking.acquire(timeout=0 if self._is_known() else _ASK_AGAIN_S):
             return  # somebody does; who knows an old time goes on with it
         try:
             if self._may_ask() and self.ask is not None:
@@ -121,7 +129,7 @@ class Clock:
                 self.ask()
         finally:
             self._is_asked_beside = False
-            self._asking.release()
+            asking.release()
 
     def _is_known(self) -> bool:
         return self._set_at > float("-inf")

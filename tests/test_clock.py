@@ -134,3 +134,38 @@ def test_an_old_reading_is_renewed_beside_whoever_wants_the_time() -> None:
     clock.real_ms()
     eventually(lambda: clock.now_ms() >= 7_000_000)
     assert asked == ["eventsys-clock"]
+
+
+def test_where_no_thread_can_be_had_the_old_time_has_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, asked = Clock(), []
+    long_ago = clock.monotonic() - 31
+    clock.set_from(1_000_000, asked_at=long_ago, answered_at=long_ago)
+    clock.ask = lambda: asked.append(1)
+
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        assert 1_031_000 <= clock.now_ms() < 1_100_000
+    clock.now_ms()
+    eventually(lambda: asked == [1])
+
+
+def test_a_forked_child_asks_by_itself_though_its_parent_was_asking() -> None:
+    clock, may_answer, is_asked = Clock(), threading.Event(), threading.Event()
+    long_ago = clock.monotonic() - 31
+    clock.set_from(1_000_000, asked_at=long_ago, answered_at=long_ago)
+
+    def ask() -> None:
+        is_asked.set()
+        may_answer.wait(60)
+
+    clock.ask = ask
+    clock.now_ms()
+    assert is_asked.wait(60)
+    clock.forget_process()  # what the child does; the thread that asks is not there
+    is_asked.clear()
+    clock.now_ms()
+    assert is_asked.wait(60)
+    may_answer.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -18,6 +19,9 @@ MAX_STEPS = 1_000
 
 #: Most bytes one attempt may publish, for the same reason.
 MAX_BYTES = 8 * 1024 * 1024
+
+#: How many forks led to this process.
+_forks = 0
 
 HANDLING, FOLLOWING, SEALED = "handling", "following", "sealed"
 
@@ -40,7 +44,7 @@ class Attempt:
     """
 
     __slots__ = (
-        "_message", "_of_handler", "_on_commit", "_room", "message_id", "owner", "phase", "retry", "steps",
+        "_forks", "_message", "_of_handler", "_on_commit", "_room", "message_id", "owner", "phase", "retry", "steps",
         "takes_sends", "weight", "when_over",
     )  # fmt: skip
 
@@ -49,6 +53,7 @@ class Attempt:
     ) -> None:
         # Weakly, since a message knows its attempt: with a cycle its payload would stay until Python looks for those.
         self._message = ref(message)
+        self._forks = _forks
         self.message_id = message.message_id
         self.owner = owner
         self.when_over: Callable[[], None] | None = None
@@ -100,6 +105,11 @@ class Attempt:
     def message(self) -> MessageProxy | None:
         """What is attempted; None when that is over, and nobody looks at the message any more."""
         return self._message()
+
+    @property
+    def is_anothers(self) -> bool:
+        """Whether another process began it, which forked this one."""
+        return self._forks != _forks
 
     @property
     def is_awaited(self) -> bool:
@@ -173,3 +183,13 @@ def enter_attempt(attempt: Attempt | None) -> Any:
 def leave_attempt(token: Any) -> None:
     """Make the attempt current again that was before `enter_attempt`."""
     _current.reset(token)
+
+
+def _forget_attempt() -> None:
+    """In a forked child: nobody here would commit what is published into the attempt it was forked in."""
+    global _forks
+    _forks += 1
+    _current.set(None)
+
+
+os.register_at_fork(after_in_child=_forget_attempt)

@@ -26,7 +26,7 @@ from eventsys.store.scripts import script
 from eventsys.store.steps import Step, packed, packed_steps, results_of
 
 from .allocator import settle_allocator
-from .attempt import FOLLOWING, attempt_of, current_attempt, enter_attempt
+from .attempt import FOLLOWING, attempt_of
 from .consumer import EventConsumer
 from .endings import PARKED_MS
 from .forks import end_forked_child
@@ -91,7 +91,7 @@ class EventBroker(Broker):
         )  # fmt: skip
         self.clock.ask = ask_by(self.clock, self.link.call)
         self.interrupts = Interrupts(partial(recycle, self))
-        self.is_forked_in_attempt = self.has_batches = False
+        self.has_batches = False
         self.when_stuck: Callable[[str], None] = lambda *_: None
         self._booted = 0
         _brokers.add(self)
@@ -279,7 +279,7 @@ class EventBroker(Broker):
         return signal in {"worker_boot", "worker_shutdown"} and self._booted > 1
 
     def _handler_ended(self, message: MessageProxy, kwargs: dict[str, Any]) -> dict[str, Any]:
-        if self.is_forked_in_attempt:
+        if isinstance(message, Received) and message.attempt is not None and message.attempt.is_anothers:
             end_forked_child(message)
         try:
             if self.interrupts.watches_caller():
@@ -327,7 +327,7 @@ class EventBroker(Broker):
 
     def forget_process(self) -> None:
         """Begin anew in a forked child, with a lease of its own."""
-        self.is_forked_in_attempt = current_attempt() is not None
+        self.clock.forget_process()
         self.work.forget_process()
         self.interrupts, self._declaring = Interrupts(partial(recycle, self)), threading.RLock()
 
@@ -339,7 +339,6 @@ def _forget_all() -> None:
     """In a forked child: the lease, what it holds, and the threads that tend it are the parent's."""
     for broker in list(_brokers):
         broker.forget_process()
-    enter_attempt(None)  # nobody here would commit what is published into it
 
 
 os.register_at_fork(after_in_child=_forget_all)

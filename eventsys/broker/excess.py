@@ -15,13 +15,15 @@ def give_up_nothing(queue: str, most: int) -> None:
 
 
 def split_last(messages: Sequence[Received], queue: str, most: int) -> tuple[list[Received], list[Received]]:
-    """Return the last of some messages that are of a queue, at most so many deliveries, and all others, in order."""
+    """Return the last of some messages that are of a queue, at most so many, and all others, in order.
+
+    A batch is among the others: it takes one thread, and would have to gather anew.
+    """
     last: list[Received] = []
     others: list[Received] = []
     for message in reversed(messages):
-        count = len(message.places)
-        if message.queue_name == queue and count <= most:
-            most -= count
+        if message.queue_name == queue and most > 0 and len(message.places) == 1:
+            most -= 1
             last.append(message)
         else:
             others.append(message)

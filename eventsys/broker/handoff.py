@@ -264,7 +264,8 @@ class Handoff:
         """
         with self._changed:
             last, others = split_last(self._unstarted(), queue, most)
-            self.put(others)
+            self._pass_on([one for one in others if isinstance(one, Batch)])
+            self.put([one for one in others if not isinstance(one, Batch)])
             return last
 
     def _unstarted(self) -> list[Received]:

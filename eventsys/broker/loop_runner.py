@@ -226,7 +226,7 @@ class LoopRunner:
             return await handle(message, limit_ms)
         finally:
             # First of all: the thread that watches the limits may have held its lock when the child was made.
-            if self._broker.is_forked_in_attempt:
+            if message.attempt is not None and message.attempt.is_anothers:
                 end_forked_child(message)
             self.limits.leave(message)
 

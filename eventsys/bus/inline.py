@@ -294,7 +294,8 @@ class InlineHandlers:
         limit_s = None if actor.timeout_ms is None else actor.timeout_ms / 1000
         try:
             async with asyncio.timeout(limit_s) as limit:
-                message.take()
+                if not message.take():
+                    return None
                 self._begin(message)
                 await actor.run(message.envelope)
         except TimeoutError as error:

@@ -174,12 +174,13 @@ class Tending:
         self._rows = {one.name: one for one in self._known}
         gates.learn(self._version, self._known)
         self._vigil.watch_breakers(self._known)
-        gone = [actor for actor in declared if actor.actor_name not in self._rows]
+        gone, known = [actor for actor in declared if actor.actor_name not in self._rows], self._version
+        self._version = None if gone else known  # where Redis does not answer now, the next look sees to them
         if gone and self._renew():  # they ended because this process was away for longer than its lease
-            self._version = None
             self._complete()
             self._look(self._subscriptions.version())
             return
+        self._version = known
         for actor in gone:
             logger.info("%s was unsubscribed elsewhere", actor.actor_name, extra={"action": "subscription_ended"})
             self._declarations.drop(actor.actor_name, only=actor)  # meanwhile it may have been declared anew

@@ -7,11 +7,12 @@ import select
 import signal
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from eventsys import DeliveryStatus, Event, EventService
+from eventsys import DeliveryStatus, Event, EventService, EventStatus
 from eventsys.broker.forks import CAME_BACK
 from eventsys.broker.worker import Worker
 
@@ -63,6 +64,55 @@ def test_a_child_that_comes_back_from_a_coroutine_ends_too(events: EventService,
     assert ended.wait(60)
     assert codes == [CAME_BACK]
     assert events.wait(published.id).deliveries[0].status is DeliveryStatus.SUCCEEDED
+
+
+def test_a_child_of_multiprocessing_runs_what_it_publishes_inline(
+    events: EventService, quick_work: Callable[..., Any], tmp_path: Path
+) -> None:
+    codes: list[int] = []
+    ended = threading.Event()
+
+    @events.on("from.child", name="inline", async_=False)
+    def note(event: Event) -> None:
+        (tmp_path / event.id).touch()
+
+    @events.on("tick", name="forks")
+    def handle(event: Event) -> None:
+        child = os.fork()
+        if not child:
+            events.publish("from.child", {}, id="childs")
+            os._exit(7 if (tmp_path / "childs").exists() else 8)
+        codes.append(exit_code_of(child))
+        ended.set()
+
+    quick_work()
+    events.publish("tick", {})
+    assert ended.wait(60)
+    assert codes == [7]
+    assert events.wait("childs").status is EventStatus.DELIVERED
+
+
+def test_a_grandchild_that_comes_back_from_its_handler_ends_too(events: EventService, work: Callable[..., Any]) -> None:
+    codes: list[int] = []
+    ended = threading.Event()
+
+    @events.on("tick", name="forks")
+    def handle(event: Event) -> None:
+        child = os.fork()
+        if child:
+            codes.append(exit_code_of(child))
+            ended.set()
+            return
+        grandchild = os.fork()
+        if grandchild:
+            os._exit(exit_code_of(grandchild))
+
+    work()
+    published = events.publish("tick", {})
+    assert ended.wait(60)
+    assert codes == [CAME_BACK]
+    [delivery] = events.wait(published.id).deliveries
+    assert (delivery.status, delivery.attempts) == (DeliveryStatus.SUCCEEDED, 1)
 
 
 def test_a_child_of_multiprocessing_does_its_own_work(events: EventService, quick_work: Callable[..., Any]) -> None:
