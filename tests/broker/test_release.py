@@ -193,3 +193,20 @@ def test_a_reader_may_be_given_what_another_of_its_process_is_just_handing_back(
     other.ack(given[0])
     assert broker.work.committer.join(60)
     assert (len(in_flight), in_flight.held("default"), _held(broker, broker.presence.name)) == (0, 0, [])
+
+
+def test_what_had_begun_in_time_before_the_process_that_died_claimed_it_has_so_still(broker: EventBroker) -> None:
+    """The process was handed it by one that ended beside a stuck handler, and died before it began again."""
+    link, prefix = broker.link, broker.keys.prefix
+    entries = [link.call("XADD", LANE, "*", "m", "{}") for _ in range(2)]
+    link.call("XGROUP", "CREATE", LANE, GROUP, "0")
+    link.call("XREADGROUP", "GROUP", GROUP, RETURNED, "STREAMS", LANE, ">")
+    for entry, begun in zip(entries, (1, 0), strict=True):
+        link.call("XCLAIM", LANE, GROUP, RETURNED, 0, entry, "RETRYCOUNT", begun, "JUSTID")
+    link.call("ZADD", broker.keys.processes, 1, "gone")
+    link.call("SADD", broker.keys.queues, LANE.split(":")[-2])
+    claimed = link.run(script("claim_returned"), prefix, "gone", 10, LANE)
+    assert [begun for _, _, begun in claimed] == [[entries[0]]]
+    link.run(script("release_process"), prefix, 1, "gone", 1_000)
+    claimed = link.run(script("claim_returned"), prefix, "next", 10, LANE)
+    assert [begun for _, _, begun in claimed] == [[entries[0]]]

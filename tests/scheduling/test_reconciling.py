@@ -164,6 +164,44 @@ def _is_not_handled_once_purged(bench: Bench, event: Event, letter_id: str) -> N
     assert bench.events.get_metrics().pending_events == 0
 
 
+def _bury(bench: Bench, event: Event, **fields: str) -> None:
+    envelope = bench.link.call("XRANGE", bench.keys.log(5), "-", "+")[0][1][1]
+    facts = {"reason": "bad_signature", "owner": "junk", "died_ms": "1", "s": "one", "e": envelope, **fields}
+    bench.link.call("HSET", f"{bench.keys.prefix}:dead:letter", *(part for fact in facts.items() for part in fact))
+    bench.link.call("ZADD", bench.keys.dead, 1, "letter")
+    bench.link.call("ZADD", f"{bench.keys.prefix}:letters:junk", 1, "letter")
+
+
+@pytest.mark.redis62
+def test_a_replay_that_was_refused_ends_when_its_letter_is_purged(bench: Bench) -> None:
+    event = bench.events.publish("a.b", {})
+    bench.harness.run()
+    bench.link.call("HSET", bench.keys.record(event.id), "1#1", "", "replays", 1)
+    _bury(bench, event, o='{"replay": 1}')
+    assert bench.events.dead_letters.purge("letter") == 1
+    assert bench.field(event, "1#1").startswith("d")
+    assert bench.field(event, "replays") == "0"
+
+
+@pytest.mark.redis62
+@pytest.mark.parametrize("waits", ["in its room", "for its next attempt"])
+def test_a_delivery_that_waits_goes_on_when_the_letter_of_a_forged_copy_is_purged(bench: Bench, waits: str) -> None:
+    if waits == "in its room":
+        event = bench.dispatch_only()
+    else:
+        bench.fails = True
+        event = bench.events.publish("a.b", {})
+        bench.harness.run()
+        bench.fails = False
+    _bury(bench, event)
+    assert bench.events.dead_letters.purge("letter") == 1
+    assert bench.events.get_event(event.id).status is EventStatus.PENDING
+    if waits == "in its room":
+        bench.events.subscriptions.resume("one")
+    bench.harness.advance(hours=1)
+    assert bench.events.get_event(event.id).status is EventStatus.DELIVERED
+
+
 def test_a_delivery_of_a_subscription_that_has_ended_is_cancelled(bench: Bench) -> None:
     event = bench.dispatch_only()
     bench.link.call("DEL", bench.room())

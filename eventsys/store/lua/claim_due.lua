@@ -93,6 +93,7 @@ local function give_up(member, body, due_ms, problem)
   else
     redis.call("ZREM", near_due, member)
     redis.call("HDEL", near_bodies, member)
+    redis.call("SREM", prefix .. ":delayed:messages", member)
     append(facts, { "owner", "junk" })
   end
   bury(letter_id, facts)
@@ -131,6 +132,7 @@ for at = 1, #due, 2 do
     end
   else
     redis.call("ZREM", near_due, member)
+    redis.call("SREM", prefix .. ":delayed:messages", member)
   end
 end
 local releases = prefix .. ":releases"

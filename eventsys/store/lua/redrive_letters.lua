@@ -31,11 +31,16 @@ local due_ms, interval_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
 -- include: drop_letter
 -- include: last_line
 
+local function replay_of(letter)
+  return tonumber(string.match(letter.o or "", '"replay": ?(%d+)'))
+end
+
 -- The delivery of what could not be moved out of the delayed store, a retry or one that was redriven at a rate, has been
--- open all the time.
-local function newly_open(lines)
+-- open all the time; so has one whose signature was refused before that, which had not begun.
+local function newly_open(letter, lines)
   local last = last_line_letter(lines)
-  return (last == "f" or last == "r") and 0 or 1
+  local was_unbegun = last == "@" or (last == "" and replay_of(letter))
+  return (last == "f" or last == "r" or (letter.reason == "unfired" and was_unbegun)) and 0 or 1
 end
 
 -- The event of a dead delivery becomes pending again; where its record has gone, it is made anew from the letter.
@@ -44,7 +49,7 @@ local function reopen(letter, header, number)
   local opened, status, place = unpack(redis.call("HMGET", record, "open", "status", "log"))
   place = place or letter.log
   local lines = redis.call("HGET", record, number) or ""
-  redis.call("HSET", record, "trouble", "1", "open", tonumber(opened or "0") + newly_open(lines))
+  redis.call("HSET", record, "trouble", "1", "open", tonumber(opened or "0") + newly_open(letter, lines))
   redis.call("HSET", record, number, lines .. (lines == "" and "" or "\n") .. string.format("r%.0f,0,0", now_ms))
   if not opened and place then redis.call("HSETNX", record, "log", place) end
   local home, entry = string.match(place or "", "^(%w+):(.+)$")
@@ -61,19 +66,15 @@ local function reopen(letter, header, number)
 end
 
 -- A delivery of history again has no say in what its event has come to.
-local function reopen_replayed(header, field, number)
+local function reopen_replayed(letter, header, field, number)
   local record = prefix .. ":event:" .. header.id
   local lines = redis.call("HGET", record, field)
   -- Its end is counted whether or not its record is there, so this is too.
   count_delivery(header.type, number, "r")
   if not lines then return end
   redis.call("HSET", record, field, lines .. string.format("\nr%.0f,0,0", now_ms))
-  redis.call("HINCRBY", record, "replays", newly_open(lines))
+  redis.call("HINCRBY", record, "replays", newly_open(letter, lines))
   redis.call("PERSIST", record)
-end
-
-local function replay_of(letter)
-  return tonumber(string.match(letter.o or "", '"replay": ?(%d+)'))
 end
 
 -- What a delivery waits under in the delayed store, so that whoever looks for its message finds it there.
@@ -104,7 +105,7 @@ local function redrive_delivery(letter)
   })
   local number = redis.call("HGET", prefix .. ":subscriptions:numbers", name)
   if replay then
-    reopen_replayed(header, number .. "#" .. replay, number)
+    reopen_replayed(letter, header, number .. "#" .. replay, number)
   else
     reopen(letter, header, number)
   end

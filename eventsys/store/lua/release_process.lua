@@ -48,24 +48,28 @@ end
 
 local suspected = 0
 local function release(stream, pending)
-  local stem, returned, suspects = string.sub(redis.sha1hex(stream), 1, 8), {}, {}
+  local stem, returned, begun, suspects = string.sub(redis.sha1hex(stream), 1, 8), {}, {}, {}
   for _, held in ipairs(pending) do
     local id = held[1]
     -- No handler runs while an event is dispatched, so none can have killed the process.
     local is_suspect = queue_of[stream] ~= "eventsys.log"
       and (is_begun[stem .. id] or take_crash_off(stream .. "|" .. id))
-    local ids = is_suspect and suspects or returned
+    -- Claimed when it had begun in time elsewhere: it is not too late by now.
+    local ids = is_suspect and suspects or held[4] > 1 and begun or returned
     ids[#ids + 1] = id
   end
   suspected = suspected + #suspects
-  for _, ids in ipairs({ returned, suspects }) do
+  for _, ids in ipairs({ returned, begun, suspects }) do
     if #ids > 0 then ids[#ids + 1] = "JUSTID" end
   end
-  if #returned > 0 then
-    returned[#returned + 1] = "RETRYCOUNT"
-    returned[#returned + 1] = 0
+  for count, ids in pairs({ [0] = returned, [1] = begun }) do
+    if #ids > 0 then
+      ids[#ids + 1] = "RETRYCOUNT"
+      ids[#ids + 1] = count
+    end
   end
   claim(stream, "returned", returned)
+  claim(stream, "returned", begun)
   claim(stream, "suspects", suspects)
 end
 

@@ -29,6 +29,7 @@ local function cron_waits()
     if not member then return end
     redis.call("HDEL", cron_ids(id), id)
     redis.call("SREM", prefix .. ":delayed:messages", member)
+    redis.call("HDEL", prefix .. ":delayed:failed", member)
     if redis.call("HINCRBY", prefix .. ":delayed:queues", "eventsys.cron", -1) == 0 then
       redis.call("HDEL", prefix .. ":delayed:queues", "eventsys.cron")
     end
