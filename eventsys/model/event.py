@@ -90,7 +90,8 @@ class DelayedEvent(Event[P], Generic[P]):
     delay_until: UtcTime
     """When it is due; it never fires earlier."""
     max_retries: int = Field(default=3, ge=0)
-    """Retries after the first attempt; overrides what the subscriptions say, for this event."""
+    """Retries after the first attempt, where that was said for this event; else the usual 3 stands here, and what each
+    subscription says counts."""
     retry_count: int = Field(default=0, ge=0)
     """The highest attempt of its deliveries, less one."""
     status: EventStatus = EventStatus.PENDING

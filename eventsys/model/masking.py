@@ -8,15 +8,17 @@ of it is secret, and so does the message that it sends, in an option.
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import is_dataclass
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import AliasChoices, AliasPath, BaseModel, RootModel, SecretBytes, SecretStr, ValidationError
-from pydantic.dataclasses import is_pydantic_dataclass
+from pydantic.dataclasses import is_pydantic_dataclass, rebuild_dataclass
 from pydantic.fields import FieldInfo
 
 from eventsys.errors import InvalidPayloadError
@@ -239,14 +241,37 @@ def _declared(kind: type) -> Mapping[str, FieldInfo]:
         kind.model_rebuild(raise_errors=False)  # it may name classes that were not known yet when it was made
         return kind.model_fields
     if is_pydantic_dataclass(kind):
+        rebuild_dataclass(kind, raise_errors=False)
         return kind.__pydantic_fields__
-    if is_dataclass(kind) or (issubclass(kind, dict) and hasattr(kind, "__required_keys__")):
-        try:
-            hints = typing.get_type_hints(kind, include_extras=True)
-        except NameError:  # of a class within a function, which only pydantic could look up
-            return {}
-        return {name: FieldInfo.from_annotation(hint) for name, hint in hints.items()}
+    if dataclasses.is_dataclass(kind):
+        hints = _hints_of(kind)
+        return {
+            one.name: FieldInfo.from_annotated_attribute(
+                hints.get(one.name, Any), one.default if isinstance(one.default, FieldInfo) else one
+            )
+            for one in dataclasses.fields(kind)
+        }
+    if _is_typed_dict(kind):
+        return {name: FieldInfo.from_annotation(hint) for name, hint in _hints_of(kind).items()}
     return {}
+
+
+def _is_typed_dict(kind: type) -> bool:
+    return issubclass(kind, dict) and hasattr(kind, "__required_keys__")
+
+
+def _hints_of(kind: type) -> dict[str, Any]:
+    """Return the types of a class's fields, but for those that name a class within a function."""
+    try:
+        return typing.get_type_hints(kind, include_extras=True)
+    except NameError:
+        hints: dict[str, Any] = {}
+        for base in reversed(kind.__mro__):
+            for name, written in inspect.get_annotations(base).items():
+                alone = type(name, (), {"__annotations__": {name: written}, "__module__": base.__module__})
+                with suppress(NameError):
+                    hints |= typing.get_type_hints(alone, include_extras=True)
+        return hints
 
 
 def _is_secret(field: FieldInfo) -> bool:
@@ -276,8 +301,11 @@ def _names(name: str, field: FieldInfo) -> list[str]:
 
 def _types_in(annotation: Any) -> Iterable[type]:
     """Give the classes that an annotation is made of: those in a union, a list, a dictionary."""
+    made_of = typing.get_origin(annotation)
     if isinstance(annotation, type) and not typing.get_args(annotation):
         yield annotation
+    elif isinstance(made_of, type) and (dataclasses.is_dataclass(made_of) or _is_typed_dict(made_of)):
+        yield made_of  # of some type, which is among the parts
     for part in typing.get_args(annotation):
         yield from _types_in(part)
 

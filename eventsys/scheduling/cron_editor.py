@@ -13,6 +13,7 @@ from eventsys.model.catalog import Catalog
 from eventsys.model.cron_task import CronDefinition, CronTask
 from eventsys.model.masking import secret_fields
 from eventsys.model.payloads import ANY_LENGTH, encode_payload
+from eventsys.model.texts import LONGEST_HEADER
 from eventsys.scheduling.cron_changes import Change, check_end, created, declared
 from eventsys.store.cron_events import cron_event_step
 from eventsys.store.cron_tasks import CronRow, CronTaskStore
@@ -117,9 +118,13 @@ class CronEditor:
             is_for_same = model is None and _target(row.task) == _target(definition)
             names = row.task.secret_fields if hands_on or is_for_same else None
         if model is not None:
-            return definition.model_copy(
-                update={"secret_fields": tuple(dict.fromkeys((*secret_fields(model), *(names or ()))))}
-            )
+            names = tuple(dict.fromkeys((*secret_fields(model), *(names or ()))))
+            if len(",".join(names)) > LONGEST_HEADER:
+                raise CronTaskError(
+                    f"the secret fields of cron task {definition.name!r} and those of its type's model together have"
+                    f" more than {LONGEST_HEADER:,} characters; name fewer, or name them by their last part"
+                )
+            return definition.model_copy(update={"secret_fields": names})
         return definition.model_copy(update={"secret_fields": names or None})
 
     def _check_fits(self, definition: CronDefinition) -> None:

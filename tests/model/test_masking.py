@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Generic, TypeVar
 
 import pydantic
 import pytest
@@ -218,3 +218,36 @@ def test_what_is_no_plain_model_is_masked_by_its_last_names_where_all_do_not_fit
     names = secret_fields(create_model("Street", **houses))
     assert {"code", "number", "word"} <= set(names)
     assert not any("." in name for name in names)
+
+
+T = TypeVar("T")
+
+
+@dataclass
+class Box(Generic[T]):
+    item: T
+    key: str = Field(json_schema_extra=SECRET)
+
+
+@dataclass
+class Chest(Box[int]):
+    lock: str = field(default="", metadata={"json_schema_extra": SECRET})
+
+
+@pydantic.dataclasses.dataclass
+class Early:
+    card: LaterCard
+    lid: Annotated[str, Field(json_schema_extra=SECRET)] = ""
+
+
+class LaterCard(BaseModel):
+    number: str = Field(json_schema_extra=SECRET)
+
+
+def test_what_is_said_by_a_default_and_what_is_of_some_type_counts_too() -> None:
+    assert secret_fields(create_model("Attic", box=(Box[Card], ...))) == ("box.key", "box.number", "box.item")[:2]
+    assert secret_fields(create_model("Cellar", chest=(Chest, ...))) == ("chest.key", "chest.lock")
+
+
+def test_a_dataclass_that_names_a_class_behind_it_tells_the_secrets_of_that() -> None:
+    assert secret_fields(create_model("Letter", early=(Early, ...))) == ("early.card.number", "early.lid")
