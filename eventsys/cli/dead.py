@@ -161,7 +161,7 @@ def purge_letters(
     redis_url: RedisUrl = None,
     debug: Debug = False,
 ) -> None:
-    """Drop dead letters for good; their events stay failed."""
+    """Drop dead letters for good; their events are failed, and an event that could not fire is gone with its letter."""
     chosen = (subscription, actor, types, reason, since, until)
     _refuse_unsaid(letter_ids, any(chosen), everything=everything)
     with service_of(redis_url, debug=debug) as service:

@@ -81,7 +81,7 @@ def redrive_letters(desk: Changes, chosen: ToRedrive) -> Response:
 
 @letters.post("/purge", response_model=PurgeResult)
 def purge_letters(desk: Changes, chosen: Chosen) -> Response:
-    """Drop dead letters for good; their events stay failed."""
+    """Drop dead letters for good; their events are failed, and an event that could not fire is gone with its letter."""
     found, told = desk.events.dead_letters, chosen.model_dump(mode="json", exclude_defaults=True)
     ids, wanted = chosen.ids, chosen.filter
     if chosen.dry_run:
