@@ -83,6 +83,7 @@ def main() -> None:
 def _choose() -> Chosen:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", action="append", choices=[*_NAMES, "all"], help="a peer; may be repeated")
+    parser.add_argument("--others", action="store_true", help="at settings too that are in no table, as far as known")
     parser.add_argument("--workload", action="append", choices=[one.name for one in WORKLOADS], help="may be repeated")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each contestant (default %(default)s)")
     parser.add_argument("--pending", type=int, default=Scale.pending, help="messages an hour ahead")
@@ -95,6 +96,8 @@ def _choose() -> Chosen:
     given = parser.parse_args()
     wanted = given.only or ([] if given.smoke else ["all"])
     peers = [peer for peer in PEERS if peer.name in ("eventsys", *wanted) or "all" in wanted]
+    if given.others:
+        peers = [dataclasses.replace(peer, settings=(*peer.settings, *peer.others)) for peer in peers]
     if not wanted:
         peers = [dataclasses.replace(peers[0], settings=peers[0].settings[:1])]
     return Chosen(

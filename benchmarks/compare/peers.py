@@ -34,6 +34,7 @@ class Peer:
         packages: What is installed from PyPI, or npm for a program in JavaScript; none: it runs in our own environment.
         settings: What it is measured at.
         forks: Whether its own command starts several processes; else the command is started several times.
+        others: More settings, which are measured only on request, to see that none of them is better.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Peer:
     packages: Sequence[str]
     settings: Sequence[Setting]
     forks: bool = True
+    others: Sequence[Setting] = ()
 
     @property
     def is_javascript(self) -> bool:
@@ -73,6 +75,7 @@ PEERS = (
         "dramatiq_compared.py",
         ("dramatiq[redis]", "hiredis"),
         (Setting("default", 2_000), Setting("tuned", 5_000)),
+        others=(Setting("tuned, 1 thread", 5_000), Setting("tuned, 2 threads", 5_000)),
     ),
     Peer(
         "celery",
@@ -80,6 +83,7 @@ PEERS = (
         ("celery[redis]", "hiredis"),
         (Setting("default", 1_200), Setting("tuned", 1_500), Setting("threads", 1_500)),
         forks=False,
+        others=(Setting("tuned, solo", 1_500),),
     ),
     Peer(
         "taskiq",
@@ -118,6 +122,7 @@ PEERS = (
             Setting("stream batch", 60_000),
         ),
         forks=False,
+        others=(Setting("list, 100 at once", 5_000), Setting("stream, 100 at once", 5_000)),
     ),
     Peer(
         "bullmq",

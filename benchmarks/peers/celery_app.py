@@ -62,6 +62,8 @@ def worker_command(processes: int) -> list[str]:
     command = ["celery", "-A", "benchmarks.peers.celery_app:app", "worker", "--loglevel", "WARNING"]
     if os.environ["PEER_SETTING"] == "threads":
         command += ["--pool", "threads", "--concurrency", str(THREADS)]
+    elif os.environ["PEER_SETTING"] == "tuned, solo":
+        command += ["--pool", "solo"]
     else:
         command += ["--concurrency", str(processes)]
     return command + (["--without-gossip", "--without-mingle", "--without-heartbeat"] if TUNED else [])

@@ -52,11 +52,13 @@ class DramatiqSender(Sender):
 
 def worker_command(processes: int) -> list[str]:
     """Return the command of the workers."""
-    if os.environ["PEER_SETTING"] == "tuned":
+    setting = os.environ["PEER_SETTING"]
+    if setting.startswith("tuned"):
         os.environ["dramatiq_queue_prefetch"] = "1000"  # noqa: SIM112 - spelled as Dramatiq reads it
         os.environ["dramatiq_delay_queue_prefetch"] = "20000"  # noqa: SIM112
+    threads = {"tuned, 1 thread": 1, "tuned, 2 threads": 2}.get(setting, THREADS)
     module = "benchmarks.peers.dramatiq_compared"
-    return ["dramatiq", module, "--processes", str(processes), "--threads", str(THREADS)]
+    return ["dramatiq", module, "--processes", str(processes), "--threads", str(threads)]
 
 
 SENDER = DramatiqSender

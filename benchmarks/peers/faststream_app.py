@@ -34,6 +34,7 @@ FAN = [f"fan_{number}" for number in range(SUBSCRIBERS)]
 broker = RedisBroker(URL, logger=None)
 app = FastStream(broker)
 counter = Counter()
+MORE: dict[str, Any] = {"max_workers": 100} if SETTING.endswith("100 at once") else {}
 
 
 def _source(name: str) -> dict[str, Any]:
@@ -79,8 +80,8 @@ def _named(name: str) -> Any:
 
 
 for _name in ("noop", *FAN):
-    broker.subscriber(**_source(_name))(_named(_name))
-broker.subscriber(**_source("timed"))(timed)
+    broker.subscriber(**_source(_name), **MORE)(_named(_name))
+broker.subscriber(**_source("timed"), **MORE)(timed)
 
 
 class FaststreamSender(Sender):

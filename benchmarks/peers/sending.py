@@ -85,8 +85,14 @@ class Sender:
 
 
 def serve(sender: Sender) -> None:
-    """Carry out orders until the input ends."""
-    asyncio.run(_serve(sender))
+    """Carry out orders until the input ends, on uvloop where the peer has it, as its worker does."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        asyncio.run(_serve(sender))
+        return
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(_serve(sender))
 
 
 async def _serve(sender: Sender) -> None:
