@@ -26,7 +26,7 @@ _MOST_DIGITS = 20
 #: Seconds in which a request must have arrived whole.
 ARRIVES_WITHIN_S = 30.0
 
-#: Requests a second of one address, and at once; wrong credentials a second, and at once.
+#: Requests a second of one role at one address, and at once; wrong credentials a second of one address, and at once.
 USUAL_RATE, USUAL_BURST = 100.0, 400
 GUESS_RATE, GUESS_BURST = 0.1, 10
 
@@ -59,8 +59,13 @@ class _Refusal(NamedTuple):
 class Gate:
     """Lets requests in by one policy, whatever route they are for: unknown routes and static files too.
 
-    In this order: how often the address asks, the name it asks for, who asks, whether they may change something, and
-    whether what they send is small and here in time.
+    In this order: the name it asks for, who asks, how often they do, whether they may change something, and whether
+    what they send is small and here in time.
+
+    Behind a proxy all have one address, so nothing that anybody can do without credentials may keep those out who have
+    them. Who proves nothing is refused, at no more cost by 401 than by 429, and takes from nobody's count; wrong
+    credentials are limited by address, and right ones are let in whatever was guessed before. What protects a token is
+    therefore that it is long and random (`access.SHORTEST_TOKEN`), and not how often somebody may guess.
 
     Args:
         app: What is behind it.
@@ -73,7 +78,8 @@ class Gate:
         self._app = app
         self._access = access
         self._names = names
-        self._rate = RateLimit(USUAL_RATE, USUAL_BURST, monotonic)
+        # By what was proved, None for probes: as they prove nothing, anybody behind a proxy here could ask like one.
+        self._rates = {proved: RateLimit(USUAL_RATE, USUAL_BURST, monotonic) for proved in (*Role, None)}
         self._guesses = RateLimit(GUESS_RATE, GUESS_BURST, monotonic)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -98,16 +104,13 @@ class Gate:
         await response(scope, receive, guarded)
 
     def _judge(self, scope: Scope) -> Caller | _Refusal:
-        address = _address(scope)
-        if not self._rate.allows(address or "unix"):
-            return _Refusal(429, "too many requests from this address; wait a second", {"retry-after": "1"})
         if not scope["query_string"].isascii():
             # Whoever reads the address of a request later expects what a URL may have, as RFC 3986 says.
             return _Refusal(400, "an address has ASCII characters only; others are percent-encoded")
         hosts = _values(scope, b"host")
         if not is_allowed(hosts, self._names):
             return _Refusal(421, "this server does not answer to that name; whoever starts it can allow it")
-        caller = self._caller(scope, address)
+        caller = self._caller(scope, _address(scope))
         if isinstance(caller, _Refusal) or scope["method"] in _LOOKING:
             return caller
         if not is_own_page(_values(scope, b"origin"), _values(scope, b"sec-fetch-site"), hosts[0]):
@@ -120,20 +123,23 @@ class Gate:
 
     def _caller(self, scope: Scope, address: str | None) -> Caller | _Refusal:
         if is_local(address) and scope["method"] in _LOOKING and _path(scope) == "/healthz":
-            return Caller(Role.VIEWER, "probe", address or "unix")
-        key = address or "unix"
-        if self._guesses.is_spent(key):
-            return _Refusal(429, "too many wrong credentials from this address; wait a minute", {"retry-after": "60"})
+            return self._paced(Caller(Role.VIEWER, "probe", address or "unix"), proved=None)
         authorizations = _values(scope, b"authorization")
         caller = self._access.caller_of(authorizations, address)
         if caller is not None:
-            return caller
+            return self._paced(caller, proved=caller.role)
         if not self._access.needs_token:
             return _Refusal(403, "without a token only the machine that runs this may ask; set EVENTSYS_WEB_TOKEN")
-        if authorizations:
-            self._guesses.allows(key)
+        # A browser that has no token yet asks without one first: 429 would keep it from asking its user.
+        if authorizations and not self._guesses.allows(address or "unix"):
+            return _Refusal(429, "too many wrong credentials from this address; wait a minute", {"retry-after": "60"})
         challenge = {"www-authenticate": 'Basic realm="eventsys", charset="UTF-8"'}
         return _Refusal(401, "a token is needed, as a bearer token or as a password", challenge)
+
+    def _paced(self, caller: Caller, proved: Role | None) -> Caller | _Refusal:
+        if self._rates[proved].allows(caller.address):
+            return caller
+        return _Refusal(429, "too many requests from this address; wait a second", {"retry-after": "1"})
 
 
 def _with_headers(send: Send) -> Send:

@@ -34,19 +34,12 @@ class RateLimit:
 
     def allows(self, address: str) -> bool:
         """Say whether this address may ask now, and count that it did."""
-        return self._take(address, 1)
-
-    def is_spent(self, address: str) -> bool:
-        """Say whether this address may not ask now, without counting anything."""
-        return not self._take(address, 0)
-
-    def _take(self, address: str, count: int) -> bool:
         now, address = self._monotonic(), address[:LONGEST_ADDRESS]
         with self._lock:
             left, at = self._left.pop(address, (float(self._burst), now))
             left = min(self._burst, left + (now - at) * self._rate)
             may = left >= 1
-            self._left[address] = (left - count if may else left, now)
+            self._left[address] = (left - 1 if may else left, now)
             if len(self._left) > MOST_ADDRESSES:
                 self._left.popitem(last=False)
         return may
