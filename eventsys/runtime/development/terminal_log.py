@@ -6,6 +6,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from rich.console import Console
@@ -28,8 +29,19 @@ _TOLD_TWICE = ("Failed to process message", "This process has no actor")
 attempts = logging.getLogger("eventsys.attempts")
 
 
+class _Output(Console):
+    """Prints for as long as somebody reads."""
+
+    def on_broken_pipe(self) -> None:
+        """Print no more, and raise nothing: it would end whoever logs, in the middle of his own work."""
+        with suppress(SystemExit):
+            super().on_broken_pipe()
+
+
 class TerminalLog(logging.Handler):
     """Prints records in one line each: when, which process, what; errors with the application's own frames.
+
+    Into a pipe that nobody reads any more, nothing is printed.
 
     Args:
         source: The name of this process in the log.
@@ -41,7 +53,7 @@ class TerminalLog(logging.Handler):
         super().__init__()
         self._source = source
         self._whole_traces = whole_traces
-        self._console = console or Console(file=sys.stdout, soft_wrap=True, highlight=False)
+        self._console = console or _Output(file=sys.stdout, soft_wrap=True, highlight=False)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a record; an error while printing is told as logging tells it."""
