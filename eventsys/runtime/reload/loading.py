@@ -42,7 +42,7 @@ def loaded_again(order: Sequence[str], gone: Sequence[str]) -> Iterator[None]:
                 _put_back(name, module)
             raise
         for name in gone:
-            _unbind(name)
+            _rebind(name, before[name], None)
 
 
 @contextmanager
@@ -65,26 +65,32 @@ def _forget_bytecode(path: Path | None) -> None:
 
 
 def _put_back(name: str, module: ModuleType | None) -> None:
-    if module is None:
-        sys.modules.pop(name, None)
-        _unbind(name)
-        return
-    sys.modules[name] = module
-    parent, _, tail = name.rpartition(".")
-    if parent in sys.modules:
-        setattr(sys.modules[parent], tail, module)
+    loaded = sys.modules.pop(name, None)
+    if module is not None:
+        sys.modules[name] = module
+    _rebind(name, loaded, module)
 
 
 def _bind_children(name: str) -> None:
-    """Give a package that was loaded again its modules, which an import that finds them loaded does not bind."""
+    """Give a package that was loaded again its modules, which an import that finds them loaded does not bind.
+
+    What it has under such a name already it took itself, as with `from .events import events`: that holds, as it does
+    when the package is loaded for the first time.
+    """
+    package = sys.modules[name]
     for child, module in list(sys.modules.items()):
         parent, _, tail = child.rpartition(".")
-        if parent == name and module is not None:
-            setattr(sys.modules[name], tail, module)
+        if parent == name and module is not None and tail not in vars(package):
+            setattr(package, tail, module)
 
 
-def _unbind(name: str) -> None:
+def _rebind(name: str, old: ModuleType | None, new: ModuleType | None) -> None:
+    """Put another module, or nothing, in place of one that a package has; anything else under its name is its own."""
     parent, _, tail = name.rpartition(".")
-    if parent in sys.modules:
-        with suppress(AttributeError):
-            delattr(sys.modules[parent], tail)
+    package = sys.modules.get(parent)
+    if old is None or package is None or vars(package).get(tail) is not old:
+        return
+    if new is None:
+        delattr(package, tail)
+    else:
+        setattr(package, tail, new)
