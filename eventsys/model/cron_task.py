@@ -206,6 +206,10 @@ class CronDefinition(BaseModel):
         tick = self.ticks.next_after(after)
         return None if tick is None or (self.ends_at is not None and tick > self.ends_at) else tick
 
+    def has_tick(self, moment: datetime) -> bool:
+        """Say whether a moment is a tick, and the task has not ended by then."""
+        return self.next_tick(moment - timedelta(microseconds=1)) == moment
+
 
 class CronTask(CronDefinition):
     """A cron task as it stands."""

@@ -16,8 +16,8 @@ from eventsys.clock import from_ms, to_ms
 from eventsys.errors import EventsysError
 from eventsys.model.builtin_payloads import CronTaskFailed
 from eventsys.model.catalog import CRON_TASK_FAILED
-from eventsys.model.cron_plan import LATE, Missed, Plan, plan_tick
-from eventsys.model.cron_task import CronTask, Overlap, RunOutcome
+from eventsys.model.cron_plan import LATE, Missed, plan_tick
+from eventsys.model.cron_task import CronTask, Overlap, RunOutcome, TaskState
 from eventsys.model.durations import format_duration
 from eventsys.model.status import EventStatus
 from eventsys.scheduling.cron_runs import (
@@ -29,6 +29,7 @@ from eventsys.scheduling.cron_runs import (
     queue_of,
     record,
     starting,
+    waiting,
 )
 from eventsys.store.cron_events import cron_event_step
 from eventsys.store.cron_tasks import CronRow, CronTaskStore, OpenRun
@@ -71,22 +72,26 @@ class CronActor(Actor[..., None]):
         verbs: dict[str, Callable[..., object]] = {"tick": self._tick, "end": self._end, "run": self._run}
         verbs["create"] = create
 
-        def handle(verb: str, *arguments: str) -> None:
+        def handle(verb: str, *arguments: Any) -> None:
             verbs[verb](*arguments)
 
         super().__init__(
             handle, broker=broker, actor_name=CRON_ACTOR, queue_name=CRON_QUEUE, priority=0, options=dict(_BACKOFF)
         )
 
-    def _tick(self, name: str, armed: str) -> None:
-        row = self._row(name)
-        if row is None or row.armed != armed or row.tick_ms is None:
+    def _tick(self, name: str, armed: str, tick_ms: int) -> None:
+        row, tick, now_ms = self._row(name), from_ms(tick_ms), self._bus_broker.clock.now_ms()
+        if row is None or row.armed != armed or row.task.state is not TaskState.ACTIVE or not row.task.has_tick(tick):
             return
-        now_ms = self._bus_broker.clock.now_ms()
+        if from_ms(now_ms) + LATE < tick + row.task.put_off(tick):
+            # Redis was told to let it go, or its clock was set back. Each tick arms the next: whoever could have one
+            # run before its time could have all that are still to come.
+            self._add(waiting(row.task, tick, armed))
+            return
         if row.task.overlap is not Overlap.ALLOW:
             for one in self._tasks.open_runs(name):
                 self._end_if_over(one, now_ms)
-        self._add(self._tick_step(row, armed, plan_tick(row.task, from_ms(row.tick_ms), from_ms(now_ms)), now_ms))
+        self._add(self._tick_step(row, armed, tick, now_ms))
 
     def _end(self, name: str, run_id: str) -> None:
         opened = self._tasks.open_run(name, run_id)
@@ -132,8 +137,9 @@ class CronActor(Actor[..., None]):
         ]
         return errors[0] if errors else f"its event is {status}"
 
-    def _tick_step(self, row: CronRow, armed: str, plan: Plan, now_ms: int) -> Step:
+    def _tick_step(self, row: CronRow, armed: str, tick: datetime, now_ms: int) -> Step:
         task = row.task
+        plan = plan_tick(task, tick, from_ms(now_ms))
         is_late = plan.run is not None and from_ms(now_ms) - task.put_off(plan.run) - plan.run >= LATE
         records = [] if plan.missed is None else [_missed(plan.missed, now_ms)]
         run, told = self._started(task, plan.run, records, now_ms)
@@ -144,7 +150,7 @@ class CronActor(Actor[..., None]):
             "revision": str(task.revision),
             "overlap": str(task.overlap),
             "holds": task.catch_up_all and is_late and task.overlap is not Overlap.ALLOW,
-            "again": cron_message("tick", task.name, armed),
+            "again": cron_message("tick", task.name, armed, to_ms(tick)),
             "next": False if plan.next is None else arming(task, plan.next),
             "records": records,
             "told": told,

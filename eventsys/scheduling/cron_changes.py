@@ -123,12 +123,14 @@ def resumed(row: CronRow, now: datetime) -> Change | None:
 def repaired(row: CronRow, now: datetime) -> Change | None:
     """Return what gives an active task the tick that it lost, under a new name; None where it is not active.
 
-    The tick it waited for is kept: should its message still be on the way, that one no longer counts.
+    The tick it waited for is kept: should its message still be on the way, that one no longer counts. What its row
+    calls its tick and is none of its schedule is not: it would be signed with the message.
     """
     if row.task.state is not TaskState.ACTIVE:
         return None
-    if row.task.next_tick_at is not None:
-        return Change("", row.task, False, {}, ("arm", arming(row.task, row.task.next_tick_at)))
+    tick = row.task.next_tick_at
+    if tick is not None and row.task.has_tick(tick):
+        return Change("", row.task, False, {}, ("arm", arming(row.task, tick)))
     state, how = _armed(row, row.task, now)
     return Change("", row.task, False, state, how)
 

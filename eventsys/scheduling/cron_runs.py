@@ -29,7 +29,7 @@ CRON_ACTOR = "eventsys.cron"
 _LANE = 8
 
 
-def cron_message(verb: str, *arguments: str) -> Step:
+def cron_message(verb: str, *arguments: str | int) -> Step:
     """Return the step that has the cron actor do something."""
     message: Message[Any] = Message(
         queue_name=CRON_QUEUE, actor_name=CRON_ACTOR, args=(verb, *arguments), kwargs={}, options={}
@@ -37,7 +37,7 @@ def cron_message(verb: str, *arguments: str) -> Step:
     return message_step(CRON_QUEUE, _LANE, {"m": message.encode().decode()})
 
 
-def cron_message_at(entry_id: str, due_ms: int, verb: str, *arguments: str) -> Step:
+def cron_message_at(entry_id: str, due_ms: int, verb: str, *arguments: str | int) -> Step:
     """Return the step that has the cron actor do something later; `entry_id` is known to the scripts."""
     return delayed_step(entry_id, due_ms, _LANE, cron_message(verb, *arguments), queue=CRON_QUEUE)
 
@@ -45,8 +45,16 @@ def cron_message_at(entry_id: str, due_ms: int, verb: str, *arguments: str) -> S
 def arming(task: CronDefinition, tick: datetime) -> dict[str, Any]:
     """Return what has a task wait for a tick, under a name of its own."""
     armed, due_ms = secrets.token_hex(8), to_ms(tick + task.put_off(tick))
-    step = cron_message_at(f"cron-tick:{task.name}", due_ms, "tick", task.name, armed)
-    return {"armed": armed, "tick_ms": to_ms(tick), "due_ms": due_ms, "step": step}
+    return {"armed": armed, "tick_ms": to_ms(tick), "due_ms": due_ms, "step": waiting(task, tick, armed)}
+
+
+def waiting(task: CronDefinition, tick: datetime, armed: str) -> Step:
+    """Return the step that has a tick looked at when it is due.
+
+    Its message says when the tick is, since a message is signed and the row of its task is not.
+    """
+    due_ms = to_ms(tick + task.put_off(tick))
+    return cron_message_at(f"cron-tick:{task.name}", due_ms, "tick", task.name, armed, to_ms(tick))
 
 
 def manual_run_id() -> str:

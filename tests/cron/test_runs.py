@@ -10,6 +10,7 @@ import dramatiq
 import pytest
 
 from eventsys import Event, EventService
+from eventsys.clock import to_ms
 from tests.cron.rig import Rig, published, told
 
 
@@ -257,8 +258,8 @@ def test_the_message_of_a_tick_handled_twice_runs_once(rig: Rig) -> None:
     [row] = events.cron._tasks.read(["reports"])
     from eventsys.scheduling.cron_runs import cron_message
 
-    events.broker.add([cron_message("tick", "reports", row.armed)] * 3)
-    rig.now_ms = row.tick_ms
+    events.broker.add([cron_message("tick", "reports", row.armed, to_ms(row.task.next_tick_at))] * 3)
+    rig.now_ms = to_ms(row.task.next_tick_at)
     rig.work()
     rig.advance(seconds=0)
     assert len(published(events, "report.due")) == 1
