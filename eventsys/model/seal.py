@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from eventsys.errors import BadSignatureError
 from eventsys.model.keyring import SecretKey
 
-EVENT, MESSAGE, CRON_TASK = "event", "message", "cron task"
+EVENT, MESSAGE, CRON_TASK, CRON_LINE = "event", "message", "cron task", "cron task line"
 
 _FIELD = ',"signature":"'
 _END = re.compile(r',"signature":"([A-Za-z0-9_-]{1,32}):([A-Za-z0-9_-]{43})"\}\Z')
@@ -39,7 +39,8 @@ class Seal:
     def __init__(self, keys: Sequence[SecretKey], bus: str) -> None:
         self._signs = keys[0]
         self._secrets = {key.name: key.secret for key in keys}
-        self._domains = {kind: f"eventsys 1\0{bus}\0{kind}\0".encode() for kind in (EVENT, MESSAGE, CRON_TASK)}
+        kinds = (EVENT, MESSAGE, CRON_TASK, CRON_LINE)
+        self._domains = {kind: f"eventsys 1\0{bus}\0{kind}\0".encode() for kind in kinds}
 
     def signed(self, kind: str, text: str) -> str:
         """Return a text with its signature.

@@ -11,7 +11,7 @@ import msgspec
 from eventsys.clock import from_ms
 from eventsys.errors import CronTaskError, EventsysError
 from eventsys.model.cron_task import CronRun, CronTask, RunOutcome, TaskLine, TaskState
-from eventsys.model.seal import CRON_TASK, Seal, without_signature
+from eventsys.model.seal import CRON_LINE, CRON_TASK, Seal, without_signature
 from eventsys.model.stored_format import check_format
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
@@ -24,7 +24,9 @@ _FIELDS = (
     "declared", "declared_hash", "created_ms", "updated_ms",
 )  # fmt: skip
 _LINE = ("line", "state", "due_ms")
-_SIGNED = ("definition", "line")
+
+#: The fields of a row that are signed, and as what: with a line in its place a definition would be one of defaults.
+_SIGNED = {"definition": CRON_TASK, "line": CRON_LINE}
 
 
 class CronRow(NamedTuple):
@@ -33,14 +35,12 @@ class CronRow(NamedTuple):
     Attributes:
         task: The task.
         armed: What its next tick is called; None when it waits for none.
-        tick_ms: When that is by its schedule.
         waits: Whether something waits for its open run to end.
         declared_hash: Of the definition that code declared last.
     """
 
     task: CronTask
     armed: str | None
-    tick_ms: int | None
     waits: bool
     declared_hash: str
 
@@ -77,8 +77,8 @@ class CronTaskStore:
         Raises:
             CronTaskError: If one of them cannot be read.
         """
-        found = self._raw(names)
-        return [self._row(reply_of(values)) for values in found if isinstance(values, Exception) or any(values)]
+        rows = [self._row_if_any(name, values) for name, values in zip(names, self._raw(names), strict=True)]
+        return [row for row in rows if row is not None]
 
     def names(self) -> list[str]:
         """Return the names of all tasks, in order."""
@@ -88,7 +88,7 @@ class CronTaskStore:
         """Return tasks in the order of their names, as far as they can be read, and how many there are."""
         names, total = self._names_on(start, count)
         rows = [
-            read_or_pass_over(self._keys.cron_task(name), self._row_if_any, values)
+            read_or_pass_over(self._keys.cron_task(name), self._row_if_any, name, values)
             for name, values in zip(names, self._raw(names), strict=True)
         ]
         return [row for row in rows if row is not None], total
@@ -129,7 +129,7 @@ class CronTaskStore:
         if seal is not None:
             arming, told = seal.signed_step(arming), seal.signed_step(list(told))
             if row is not None:
-                row = {**row, **{name: seal.signed(CRON_TASK, row[name]) for name in _SIGNED if name in row}}
+                row = {**row, **{one: seal.signed(kind, row[one]) for one, kind in _SIGNED.items() if one in row}}
         flat = False if row is None else [part for pair in row.items() for part in pair]
         (is_changed, _), is_repeated = self._link.run_telling(
             script("change_cron_task"), self._keys.prefix, now_ms, name, "" if expected is None else expected,
@@ -207,35 +207,51 @@ class CronTaskStore:
         commands = [("HMGET", self._keys.cron_task(name), *_FIELDS) for name in names]
         return self._link.pipeline(commands) if commands else []
 
-    def _row_if_any(self, values: Any) -> CronRow | None:
-        return self._row(values) if any(reply_of(values)) else None
+    def _row_if_any(self, name: str, values: Any) -> CronRow | None:
+        if not any(reply_of(values)):
+            return None
+        row = self._row(values)
+        _check_name(name, row.task.name)
+        return row
 
     def _line_if_any(self, name: str, values: Any) -> TaskLine | None:
         written, state, due_ms = reply_of(values)
         if not any((written, state, due_ms)):
             return None
-        return TaskLine(
-            **{**msgspec.json.decode(self._unsealed(written or b"")), "name": name},
+        line = TaskLine(
+            **msgspec.json.decode(self._unsealed(CRON_LINE, written or b"")),
             state=TaskState(state.decode()),
             next_run_at=None if due_ms is None else from_ms(int(due_ms)),
         )
+        _check_name(name, line.name)
+        return line
 
-    def _unsealed(self, text: bytes) -> bytes:
+    def _unsealed(self, kind: str, text: bytes) -> bytes:
         """Return what is written of a task, once it is known that one of ours wrote it, and none that is newer."""
         if self._seal is not None:
-            text = self._seal.body_of(CRON_TASK, text_of(text)).encode()
+            text = self._seal.body_of(kind, text_of(text)).encode()
         text = without_signature(text)
         check_format(text, "a cron task")
         return text
 
     def _row(self, values: Sequence[bytes | None]) -> CronRow:
-        definition = self._unsealed(values[0] or b"")
+        definition = self._unsealed(CRON_TASK, values[0] or b"")
         try:
             return _row(values, definition)
         except (msgspec.MsgspecError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
             if isinstance(error, EventsysError):
                 raise
             raise CronTaskError(f"a stored cron task cannot be read: {type(error).__name__}; delete it") from error
+
+
+def _check_name(name: str, written: str) -> None:
+    """Refuse what was written, and perhaps signed, for another task.
+
+    Raises:
+        CronTaskError: If it was.
+    """
+    if written != name:
+        raise CronTaskError(f"the row of cron task {name!r} holds what was written for {written!r}; delete it")
 
 
 def _bucket(entry_id: str) -> str:
@@ -260,7 +276,7 @@ def _row(values: Sequence[bytes | None], definition: bytes) -> CronRow:
     )
     armed = texts["armed"].decode() if "armed" in texts else None
     waits = "waiting" in texts or "held" in texts
-    return CronRow(task, armed, tick_ms, waits, texts.get("declared_hash", b"").decode())
+    return CronRow(task, armed, waits, texts.get("declared_hash", b"").decode())
 
 
 def _opened(key: str, name: str, texts: Any) -> list[OpenRun]:

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from eventsys.errors import BadSignatureError
 from eventsys.model.keyring import SecretKey, keys_of, read_keys
-from eventsys.model.seal import CRON_TASK, EVENT, MESSAGE, Seal, is_signed, without_signature
+from eventsys.model.seal import CRON_LINE, CRON_TASK, EVENT, MESSAGE, Seal, is_signed, without_signature
 
 NEW, OLD = SecretKey("k2", b"a-new-secret-of-some-length"), SecretKey("k1", b"an-old-secret-of-some-length")
 SEAL = Seal([NEW, OLD], "shop")
@@ -54,7 +54,7 @@ def test_a_key_that_was_is_believed_and_a_foreign_one_is_not() -> None:
 
 def test_what_was_signed_as_one_thing_or_for_one_bus_is_nothing_elsewhere() -> None:
     signed = SEAL.signed(EVENT, '{"a":1}')
-    for kind in (MESSAGE, CRON_TASK):
+    for kind in (MESSAGE, CRON_TASK, CRON_LINE):
         with pytest.raises(BadSignatureError):
             SEAL.check(kind, signed)
     with pytest.raises(BadSignatureError):

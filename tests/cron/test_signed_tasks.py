@@ -1,4 +1,4 @@
-"""Who can write to Redis and has no key makes a cron task run at its own ticks at most, each with its own event id."""
+"""Who can write to Redis and has no key lets a cron task do what it is to do at its own ticks, and nothing else."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from eventsys.clock import to_ms
+from eventsys.errors import BadSignatureError, CronTaskError
 from eventsys.store.keys import CRON_QUEUE
 from tests.cron.rig import Rig, published
 from tests.support.entries import add_entry
@@ -90,3 +91,23 @@ def test_a_lost_tick_that_is_none_of_the_schedule_is_not_armed_again(rig: Rig, t
     rig.advance(minutes=1)
     [event] = published(rig.events, "a.b")
     assert event.headers["cron-tick"] == datetime(2026, 11, 25, 12, 1, tzinfo=UTC).isoformat()
+
+
+def test_what_a_list_shows_of_a_task_is_no_definition_of_it(rig: Rig, task: str) -> None:
+    """It would be one without payload, end or number of runs."""
+    definition, line = _call(rig, "HMGET", task, "definition", "line")
+    _call(rig, "HSET", task, "definition", line, "line", definition)
+    rig.advance(minutes=1)
+    assert published(rig.events, "a.b") == []
+    with pytest.raises(BadSignatureError, match="cron task is not what was signed"):
+        rig.events.cron.get("t")
+    assert rig.events.cron.lines().items == []
+
+
+def test_what_was_signed_of_another_task_is_nothing_of_this_one(rig: Rig, task: str) -> None:
+    rig.events.cron.create("other", "* * * * *", "c.d")
+    _call(rig, "HSET", task, *_call(rig, "HGETALL", rig.events.broker.keys.cron_task("other")))
+    with pytest.raises(CronTaskError, match="cron task 't' holds what was written for 'other'"):
+        rig.events.cron.get("t")
+    assert [one.name for one in rig.events.cron.lines().items] == ["other"]
+    assert [one.name for one in rig.events.cron.list().items] == ["other"]
