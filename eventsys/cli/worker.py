@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -83,14 +84,20 @@ def worker(
 
 def refuse_unknown(modules: list[str]) -> None:
     """Look for the top packages without importing them, which is left to the processes that need them."""
-    path = [str(Path.cwd()), *sys.path]
     for module in modules:
         if module.endswith(".py") or os.sep in module:
             name = module.removesuffix(".py").strip(os.sep).replace(os.sep, ".")
             refuse(f"{module!r} is a path; give the name that Python imports: {name}", MISUSED)
-        if PathFinder.find_spec(module.partition(".")[0], path) is None:
+        if not _is_known(module.partition(".")[0]):
             refuse(
                 f"there is no module {module!r} here or among the installed packages; start this in the directory"
                 " that holds it",
                 MISUSED,
             )
+
+
+def _is_known(package: str) -> bool:
+    """Look where the processes will, in the working directory too; then ask finders, as `pip install -e` adds one."""
+    if PathFinder.find_spec(package, [str(Path.cwd()), *sys.path]) is not None or package in sys.modules:
+        return True
+    return bool(package) and find_spec(package) is not None  # finders of others need not expect an empty name

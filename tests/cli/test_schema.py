@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -31,10 +32,25 @@ events.type("order.paid", Order)
 """
 
 
-def run_in(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command in a process of its own: it imports the modules of the directory."""
+#: What setuptools leaves for `pip install -e` of a package beside others: a finder, and no directory to look in.
+EDITABLE = """
+import sys
+from importlib.util import spec_from_file_location
+
+class Editable:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        return spec_from_file_location(name, {file!r}) if name == "shop" else None
+
+sys.meta_path.append(Editable)
+"""
+
+
+def run_in(directory: Path, *arguments: str, site: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process of its own: it imports the modules of the directory, and those of a site."""
     command = [sys.executable, "-m", "eventsys", *arguments]
-    environment = {"PYTHONPATH": str(ROOT), "EVENTSYS_REDIS_URL": "redis://127.0.0.1:1", "PATH": ""}
+    path = os.pathsep.join(map(str, (site, ROOT)))
+    environment = {"PYTHONPATH": path, "EVENTSYS_REDIS_URL": "redis://127.0.0.1:1", "PATH": ""}
     return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -51,6 +67,18 @@ def test_the_types_of_an_application_are_exported_and_a_later_break_ends_with_1(
     assert compared.returncode == 1
     changes = SchemaChanges.model_validate_json(compared.stdout).changes
     assert {(one.where, one.is_breaking) for one in changes} == {("payload.currency", True), ("payload.note", True)}
+
+
+def test_an_application_that_is_installed_editable_is_found_from_anywhere(tmp_path: Path) -> None:
+    """It was refused as missing by every command that takes modules: only directories were looked in."""
+    service, elsewhere, site = (tmp_path / name for name in ("services", "elsewhere", "site"))
+    for directory in (service, elsewhere, site):
+        directory.mkdir()
+    (service / "shop.py").write_text(SHOP.format(more=""))
+    (site / "sitecustomize.py").write_text(EDITABLE.format(file=str(service / "shop.py")))
+    exported = run_in(elsewhere, "schema", "export", "shop", site=site)
+    assert "order.paid" in exported.stdout, exported.stderr
+    assert "there is no module 'shops'" in run_in(elsewhere, "schema", "export", "shops", site=site).stderr
 
 
 def test_a_file_that_is_no_export_and_a_module_that_is_not_there_are_told(tmp_path: Path) -> None:
