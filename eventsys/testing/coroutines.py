@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
 from typing import Any, TypeVar
@@ -24,29 +24,30 @@ class Coroutines:
 
     def run(self, coroutine: Coroutine[Any, Any, T], context: Context) -> T:
         """Run a coroutine in a context, and return its result."""
-        if self._beside is None and _loop_runs_here():
-            self.close()
-            self._beside = ThreadPoolExecutor(1, thread_name_prefix="eventsys-harness")
-        if self._beside is not None:
-            return self._beside.submit(self._run_here, coroutine, context).result()
-        return self._run_here(coroutine, context)
+        return self._where_no_loop_runs(lambda: self._runner_made().run(coroutine, context=context))
 
     def close(self) -> None:
         """End the loop, and cancel what handlers left running on it."""
-        beside, self._beside = self._beside, None
         runner, self._runner = self._runner, None
-        if runner is None:
-            return
-        if beside is None:
-            runner.close()
-        else:
-            beside.submit(runner.close).result()
+        if runner is not None:
+            self._where_no_loop_runs(runner.close)
+        beside, self._beside = self._beside, None
+        if beside is not None:
             beside.shutdown()
 
-    def _run_here(self, coroutine: Coroutine[Any, Any, T], context: Context) -> T:
+    def _where_no_loop_runs(self, work: Callable[[], T]) -> T:
+        """Do it here, or in the thread beside from the first time on that a loop runs here: a thread can run but one.
+
+        The harness's own loop stands still between two handlers, so it may go on in another thread.
+        """
+        if self._beside is None and _loop_runs_here():
+            self._beside = ThreadPoolExecutor(1, thread_name_prefix="eventsys-harness")
+        return work() if self._beside is None else self._beside.submit(work).result()
+
+    def _runner_made(self) -> asyncio.Runner:
         if self._runner is None:
             self._runner = asyncio.Runner()
-        return self._runner.run(coroutine, context=context)
+        return self._runner
 
 
 def _loop_runs_here() -> bool:

@@ -97,6 +97,43 @@ def test_a_test_that_is_a_coroutine_may_turn_the_clock_too(harness: EventHarness
     assert harness.delivered("h")
 
 
+def test_a_coroutine_may_go_on_with_what_was_begun_before_it(harness: EventHarness, events: EventService) -> None:
+    """A fixture's handlers had their loop in the thread of the test; ending that failed where another ran by then."""
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    @events.on("a.b", name="h")
+    async def handler(event: Event) -> None:
+        loops.append(asyncio.get_running_loop())
+
+    def happens() -> None:
+        events.publish("a.b", {})
+        harness.run()
+
+    async def story() -> None:
+        happens()
+
+    happens()
+    asyncio.run(story())
+    happens()
+    assert (len(harness.delivered("h")), len(set(loops))) == (3, 1)
+
+
+def test_a_harness_may_be_closed_in_a_coroutine(harness: EventHarness, events: EventService) -> None:
+    cancelled: list[asyncio.Task[Any]] = []
+
+    @events.on("a.b", name="h")
+    async def handler(event: Event) -> None:
+        cancelled.append(asyncio.ensure_future(asyncio.Event().wait()))
+
+    async def story() -> None:
+        harness.close()
+
+    harness.publish("a.b", {})
+    harness.run()
+    asyncio.run(story())
+    assert [task.cancelled() for task in cancelled] == [True]
+
+
 def test_a_handler_is_ended_at_its_limit(harness: EventHarness, events: EventService) -> None:
     @events.on("a.b", name="h", timeout="20ms", max_retries=0)
     def handler(event: Event) -> None:
