@@ -16,7 +16,7 @@ from eventsys.clock import first_ms
 from eventsys.errors import EventsysError, InvalidDurationError, InvalidEventError, WaitTimeoutError
 from eventsys.middleware.timeout import time_limit_ms
 from eventsys.middleware.witness import Outcome, Witness
-from eventsys.model.durations import DurationLike, parse_duration, to_milliseconds
+from eventsys.model.durations import DurationLike, kept_milliseconds, parse_duration, to_milliseconds
 from eventsys.model.event import Event, EventRecord
 from eventsys.scheduling.poller import Poller
 from eventsys.service import EventService
@@ -58,6 +58,8 @@ class EventHarness(Findings):
     Raises:
         SettingsError: If a worker runs on the service, or another harness has it.
         EmbeddedRedisError: If no Redis server is found here.
+        InvalidEventError: If `start` has no time zone.
+        InvalidDurationError: If `sweep_every` is no duration, or shorter than a millisecond.
 
     Attributes:
         events: The service.
@@ -82,6 +84,7 @@ class EventHarness(Findings):
         self._is_open = False
         self._is_running = False
         start_ms = self._clock.now_ms() if start is None else _to_ms(start, "start")
+        sweep_every_ms = _interval_ms(sweep_every)
         self._url = self._redis.lend()
         try:
             self._lent = LentService(events, self._url, _interrupts(enforce_timeouts))
@@ -91,7 +94,7 @@ class EventHarness(Findings):
         self._clock.turn_to(start_ms)
         self._surfacing = Surfacing(always=raise_errors)
         self._worker = HandWorker(events.broker, handled=self._surfacing.look, enforce_limits=enforce_timeouts)
-        self._begin(to_milliseconds(sweep_every))
+        self._begin(sweep_every_ms)
 
     def _begin(self, sweep_every_ms: int) -> None:
         broker = self.events.broker
@@ -286,3 +289,10 @@ def _to_ms(moment: datetime, name: str) -> int:
     if not isinstance(moment, datetime) or moment.tzinfo is None:
         raise InvalidEventError(f"{name}={moment!r} is no aware datetime; use datetime(..., tzinfo=timezone.utc)")
     return first_ms(moment.astimezone(UTC))  # as due times are: what is due at this moment is due then
+
+
+def _interval_ms(sweep_every: DurationLike) -> int:
+    interval_ms = kept_milliseconds(sweep_every, "sweep_every")
+    if not interval_ms:
+        raise InvalidDurationError(f"sweep_every={sweep_every!r} will not do: it must be some time, such as '1h'")
+    return interval_ms

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dramatiq
 import pytest
+import redis
 from pydantic import BaseModel
 
-from eventsys import Event, EventService, InvalidPayloadError, SettingsError
+from eventsys import Event, EventService, EventsysError, InvalidPayloadError, SettingsError
 from eventsys.broker.worker import Worker
 from eventsys.testing import EventHarness, SessionRedis
 
@@ -115,6 +116,26 @@ def test_a_service_with_a_worker_or_a_harness_is_refused(service: EventService, 
     finally:
         worker.stop()
         service.stop()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"sweep_every": "hourly", "start": datetime(2026, 3, 1, tzinfo=UTC)}, "'hourly' is not a duration"),
+        ({"sweep_every": 0}, "it must be some time"),
+        ({"start": "2026-03-01"}, "is no aware datetime"),
+    ],
+)
+def test_a_harness_that_cannot_be_made_leaves_the_service_alone(
+    redis_client: redis.Redis, service: EventService, harness_redis: SessionRedis, options: dict[str, Any], said: str
+) -> None:
+    """It was left on the Redis of the test, with a clock that stood."""
+    with pytest.raises(EventsysError, match=said):
+        EventHarness(service, redis=harness_redis, **options)
+    assert redis_client.dbsize() == 0
+    service.publish("a.b", {})
+    assert redis_client.dbsize() > 0
+    assert abs(service.broker.clock.now_ms() - service.broker.clock.real_ms()) < 60_000
 
 
 def test_a_closed_harness_says_so(service: EventService, harness_redis: SessionRedis) -> None:
