@@ -219,7 +219,10 @@ class Replays:
                 self._end(standing.replay, ReplayState.FAILED, error="its subscription has ended")
             return 0
         each_ms = 1_000 / standing.replay.rate
-        paid_ms = max(standing.paid_ms, now_ms - max(_CATCH_UP_MS, each_ms))
+        paid_ms = now_ms - max(_CATCH_UP_MS, each_ms)
+        # A time far ahead was paid for by a clock that has been set back since: waiting for it would be standing still.
+        if paid_ms < standing.paid_ms <= now_ms + _CATCH_UP_MS:
+            paid_ms = standing.paid_ms
         # Kept to a thousandth of a millisecond, in which the turn of a slow rate may seem not quite to have come.
         allowed = min(_MOST_GIVEN, int((now_ms - paid_ms + 0.001) / each_ms))
         if allowed < 1:
