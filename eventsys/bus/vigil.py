@@ -34,7 +34,7 @@ class Vigil:
     def forget(self) -> None:
         """Begin anew, on a bus that this process has not seen."""
         self._open: set[str] | None = None
-        self._next_look_ms = 0
+        self._looked_ms: int | None = None
 
     def watch_breakers(self, subscriptions: Sequence[Subscription]) -> None:
         """Report breakers that opened, and those that closed again.
@@ -60,9 +60,10 @@ class Vigil:
     def watch_hosts(self, subscriptions: Sequence[Subscription]) -> None:
         """Once a minute, note which persistent subscriptions nobody hosts; report those that stay so for an hour."""
         now_ms = self._clock.now_ms()
-        if now_ms < self._next_look_ms:
+        # A look that lies ahead was taken before the clock was set back.
+        if self._looked_ms is not None and self._looked_ms <= now_ms < self._looked_ms + _LOOK_MS:
             return
-        self._next_look_ms = now_ms + _LOOK_MS
+        self._looked_ms = now_ms
         hosted_numbers = self._hosts.hosts(self._clock.real_ms())
         lasting = [one for one in subscriptions if one.persistent]
         hosted = {one.name for one in lasting if one.number in hosted_numbers}

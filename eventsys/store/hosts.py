@@ -89,17 +89,20 @@ class HostStore:
     def note_unhosted(self, now_ms: int, hosted: Collection[str], unhosted: Collection[str]) -> Mapping[str, int]:
         """Note which subscriptions somebody hosts and which nobody does; return since when, in ms, nobody does.
 
+        A time that lies ahead was noted before the clock was set back, and counts from now on.
+
         Args:
             now_ms: The clock's time.
             hosted: Names of those that are hosted.
             unhosted: Names of those that are not.
         """
         known = self.unhosted()
-        over, new = sorted(set(hosted) & set(known)), sorted(set(unhosted) - set(known))
+        past = {name for name, since_ms in known.items() if since_ms <= now_ms}
+        over, new = sorted(set(hosted) & set(known)), sorted(set(unhosted) - past)
         gone = sorted(set(known) - set(hosted) - set(unhosted))
         if over or new or gone:
             self._link.run(script("note_unhosted"), self._keys.prefix, now_ms, len(new), *new, *over, *gone)
-        return {**dict.fromkeys(new, now_ms), **{name: known[name] for name in set(unhosted) & set(known)}}
+        return {**dict.fromkeys(new, now_ms), **{name: known[name] for name in set(unhosted) & past}}
 
     def unhosted(self) -> dict[str, int]:
         """Return the subscriptions that nobody hosted when somebody last looked, and since when, in ms."""

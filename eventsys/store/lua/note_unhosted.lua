@@ -1,7 +1,7 @@
 --[[
 note_unhosted: note since when no living process hosts a subscription.
 
-Who noted it first is right: noted again, the time stays.
+Who noted it first is right: noted again, the time stays, unless it lies ahead since the clock was set back.
 
 KEYS
   1  prefix of the bus
@@ -14,11 +14,13 @@ RETURNS
   how many are not hosted
 ]]
 local unhosted = KEYS[1] .. ":subscriptions:unhosted"
+local now_ms = tonumber(ARGV[1])
 
 redis.call("DEL", KEYS[1] .. ":scratch")
 for at = 3, #ARGV do
   if at < 3 + tonumber(ARGV[2]) then
-    redis.call("HSETNX", unhosted, ARGV[at], ARGV[1])
+    local since_ms = tonumber(redis.call("HGET", unhosted, ARGV[at]))
+    if not since_ms or since_ms > now_ms then redis.call("HSET", unhosted, ARGV[at], ARGV[1]) end
   else
     redis.call("HDEL", unhosted, ARGV[at])
   end
