@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from eventsys.cli.commands import app
+from eventsys.cli.options import confirm
 
 #: Options that are explained in words of their own, and why.
 OTHERS = {
@@ -69,3 +72,15 @@ def test_since_takes_durations_and_dates_and_refuses_the_rest_everywhere(
         )
         result = CliRunner().invoke(app, [*name.split(), *NEEDED.get(name, ()), *extra, "--since", since])
         assert (result.exit_code, result.stderr.count("\n")) == (code, 1), result.stderr
+
+
+def test_nobody_can_be_asked_where_standard_input_is_closed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Python has no object for it then, as after `<&-` in a shell; asking that was an error of its own."""
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(typer.Exit) as ended:
+        confirm("Drop it?", yes=False)
+    assert ended.value.exit_code == 2
+    assert "There is nobody to ask here; say --yes to do it, or --dry-run to see" in capsys.readouterr().err
+    confirm("Drop it?", yes=True)
