@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from eventsys import EventService, SettingsError
 from eventsys.cli.commands import app
 from tests.quality.tree import ROOT
 
@@ -24,7 +25,7 @@ def new(*arguments: object) -> tuple[int, str]:
 def test_a_new_application_passes_its_own_tests(tmp_path: Path, package: str) -> None:
     code, output = new(tmp_path / "my shop", "--package", package)
     assert code == 0, output
-    assert f"eventsys dev {package}" in output
+    assert output.endswith(f"Next:\n  cd '{tmp_path / 'my shop'}'\n  eventsys dev {package}\n")
     environ = {**os.environ, "PYTHONPATH": str(ROOT), "EVENTSYS_REDIS_URL": "redis://127.0.0.1:1"}
     tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     ran = subprocess.run(tests, cwd=tmp_path / "my shop", env=environ, capture_output=True, text=True, check=False)
@@ -74,3 +75,18 @@ def test_a_file_in_its_place_is_refused(tmp_path: Path) -> None:
 def test_a_package_that_could_not_be_imported_is_refused(tmp_path: Path, package: str) -> None:
     assert new(tmp_path / "shop", "--package", package)[0] == 2
     assert not (tmp_path / "shop").exists()
+
+
+@pytest.mark.parametrize("package", ["bücher", "s" * 101])
+def test_a_package_that_no_application_can_be_named_after_is_refused(tmp_path: Path, package: str) -> None:
+    """It was written, and its service refused the name at every start."""
+    with pytest.raises(SettingsError):
+        EventService(app=package)
+    code, output = new(tmp_path / "shop", "--package", package)
+    assert (code, (tmp_path / "shop").exists()) == (2, False)
+    assert "at most 100 ASCII letters, digits and _" in " ".join(output.split())
+
+
+def test_the_longest_name_of_an_application_will_do(tmp_path: Path) -> None:
+    assert new(tmp_path / "shop", "--package", "s" * 100)[0] == 0
+    assert EventService(app="s" * 100).settings.app == "s" * 100

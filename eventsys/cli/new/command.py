@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -24,4 +25,4 @@ def new(directory: Directory, package: Package = "actors", debug: Debug = False)
 
         for path in write_application(directory, package):
             typer.echo(f"  {directory / path}")
-        typer.echo(f"\nNext:\n  cd {directory}\n  eventsys dev {package}")
+        typer.echo(f"\nNext:\n  cd {shlex.quote(str(directory))}\n  eventsys dev {package}")

@@ -16,6 +16,9 @@ _TEMPLATE = Path(__file__).parent / "template"
 #: What the files and directories of the template are called in an application.
 _NAMES = {"gitignore": ".gitignore"}
 
+#: The most characters of a package: `EventService(app=...)` is given its name, and takes no longer one.
+_LONGEST_PACKAGE = 100
+
 
 class NewApplicationError(EventsysError, ValueError):
     """An application cannot be written there, or under this name."""
@@ -61,6 +64,11 @@ def _target_of(source: Path, package: str) -> Path:
 def _check_package(package: str) -> None:
     if not package.isidentifier() or keyword.iskeyword(package):
         raise NewApplicationError(f"{package!r} is no name of a Python package; give one such as --package shop")
+    if not package.isascii() or len(package) > _LONGEST_PACKAGE:
+        raise NewApplicationError(
+            f"{package!r} would name the application too, and that is at most {_LONGEST_PACKAGE} ASCII letters, digits"
+            " and _; give one such as --package shop"
+        )
     if package in sys.stdlib_module_names or package in {"eventsys", "dramatiq", "tests"}:
         raise NewApplicationError(
             f"a package {package!r} would hide the one that has this name; give another --package"
