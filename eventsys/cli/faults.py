@@ -104,7 +104,7 @@ def _in_options(text: str) -> str:
 def _sentence(error: EventsysError) -> str:
     text = str(error)
     if isinstance(error, InvalidPayloadError):
-        return _without_pydantics_layout(error)
+        return " ".join(text.split())
     if isinstance(error, EmbeddedRedisError):
         return text  # with a line for each platform
     text = " ".join(text.split()).removesuffix(".")
@@ -113,13 +113,3 @@ def _sentence(error: EventsysError) -> str:
     if isinstance(error, SettingsError) and not any(word in text for word in _SAYS_ENOUGH):
         text += "; settings come from options and the variables EVENTSYS_*"
     return text
-
-
-def _without_pydantics_layout(error: InvalidPayloadError) -> str:
-    from pydantic import ValidationError
-
-    cause = error.__cause__
-    if not isinstance(cause, ValidationError):
-        return " ".join(str(error).split())
-    faults = [": ".join([".".join(map(str, one["loc"])), one["msg"]]).removeprefix(": ") for one in cause.errors()]
-    return f"the payload does not fit {cause.title}: {'; '.join(faults)}"

@@ -24,7 +24,8 @@ from eventsys.model.builtin_payloads import (
     UserSession,
 )
 from eventsys.model.event_types import check_event_type
-from eventsys.model.masking import fault_of, has_secrets
+from eventsys.model.masking import declared_names
+from eventsys.model.misfits import payload_misfits
 
 CRON_TASK_CREATED = "cron.task.created"
 CRON_TASK_UPDATED = "cron.task.updated"
@@ -196,7 +197,8 @@ class Catalog:
         """Return `payload` as the registered model, or as it is where none is registered.
 
         Raises:
-            InvalidPayloadError: If it does not fit; the message names each field, what was expected and what came.
+            InvalidPayloadError: If it does not fit; the message names each field, what was expected and the kind of
+                what came, and shows no value.
         """
         model = self._models.get(event_type)
         if model is None or type(payload) is model:
@@ -206,8 +208,8 @@ class Catalog:
             return model.model_validate(given)
         except ValidationError as error:
             said = f"the payload of {event_type!r} does not fit {model.__name__}, which is registered for it: "
-            # Pydantic's error shows what was given.
-            raise InvalidPayloadError(said + fault_of(error, model)) from None if has_secrets(model) else error
+            # Pydantic's error shows what was given, and who publishes may be a handler, whose errors are recorded.
+            raise InvalidPayloadError(said + payload_misfits(error, declared_names(model))) from None
 
 
 def _full_name(model: type[BaseModel]) -> tuple[str, str]:

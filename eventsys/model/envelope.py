@@ -17,7 +17,8 @@ from eventsys.model.cipher import Cipher, decrypted
 from eventsys.model.event import Event
 from eventsys.model.event_types import check_event_type
 from eventsys.model.identifiers import LONGEST_ID
-from eventsys.model.masking import fault_of, has_secrets
+from eventsys.model.masking import declared_names
+from eventsys.model.misfits import payload_misfits
 from eventsys.model.priority import Priority
 
 FORMAT = 1
@@ -165,7 +166,8 @@ def decode_event(envelope: bytes | str, payload_type: type[P], *, is_replay: boo
 
     Raises:
         InvalidEventError: As `decode_header`.
-        InvalidPayloadError: If the payload does not fit; the message names each field, what was expected and what came.
+        InvalidPayloadError: If the payload does not fit; the message names each field, what was expected and the kind
+            of what came, and shows no value.
         PayloadEncryptedError: If it is stored encrypted, and no key of this process opens it.
     """
     return open_event(decode_header(envelope), payload_type, is_replay=is_replay)
@@ -180,9 +182,10 @@ def open_event(header: EventHeader, payload_type: type[P], *, is_replay: bool = 
         payload = read_payload(plain)
     except (ValidationError, *_UNREADABLE) as error:
         name = getattr(payload_type, "__name__", str(payload_type))
-        why = fault_of(error, payload_type) if isinstance(error, ValidationError) else str(error)
+        why = payload_misfits(error, declared_names(wanted)) if isinstance(error, ValidationError) else str(error)
         said = f"the payload of event {header.id} ({header.type}) does not fit {name}: {why}"
-        raise InvalidPayloadError(said) from None if has_secrets(payload_type) else error
+        # Pydantic's error shows what was given, and whatever is raised here is logged and recorded with its causes.
+        raise InvalidPayloadError(said) from None
     return _assembled(event_class, header, payload, is_replay=is_replay)
 
 

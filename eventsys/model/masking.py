@@ -17,7 +17,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from pydantic import AliasChoices, AliasPath, BaseModel, RootModel, SecretBytes, SecretStr, ValidationError
+from pydantic import AliasChoices, AliasPath, BaseModel, RootModel, SecretBytes, SecretStr
 from pydantic.dataclasses import is_pydantic_dataclass, rebuild_dataclass
 from pydantic.fields import FieldInfo
 
@@ -25,7 +25,6 @@ from eventsys.errors import InvalidPayloadError
 from eventsys.model.cron_task import CronDefinition
 from eventsys.model.dead_letter import DeadLetter
 from eventsys.model.event import Event
-from eventsys.model.misfits import misfits, misfits_with_values
 from eventsys.model.texts import LONGEST_HEADER, SECRET_HEADER
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -199,16 +198,22 @@ def unmasked(sent: Any, kept: Any, shown: Any, place: str) -> Any:
     return kept if sent == MASK else sent
 
 
-def fault_of(error: ValidationError, model: Any) -> str:
-    """Return what is wrong with a payload; what was given is left out where the model has secret fields."""
-    if not has_secrets(model):
-        return misfits_with_values(error)
-    return misfits(error)
-
-
-def has_secrets(model: Any) -> bool:
-    """Say whether a payload of this type has secret fields."""
-    return isinstance(model, type) and issubclass(model, BaseModel) and bool(secret_fields(model))
+@lru_cache(maxsize=1024)
+def declared_names(payload_type: Any) -> frozenset[str]:
+    """Return what the fields that a type declares, and the classes it is made of, are called, however deep they lie."""
+    names: set[str] = set()
+    seen: set[type] = set()
+    kinds = list(_types_in(payload_type))
+    while kinds:
+        kind = kinds.pop()
+        if kind in seen:
+            continue
+        seen.add(kind)
+        names.add(kind.__name__)
+        for name, field in _declared(kind).items():
+            names.update(_names(name, field))
+            kinds += _types_in(field.annotation)
+    return frozenset(names)
 
 
 def _fields(model: type, seen: tuple[type, ...]) -> Iterable[_Path]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from pydantic import ValidationError
 
-#: Fields that are named, and letters of a value that are shown.
-_FIELDS, _LETTERS = 5, 40
+#: Fields of a payload that are named.
+_FIELDS = 5
 
 
 def misfits(error: ValidationError) -> str:
@@ -15,13 +16,19 @@ def misfits(error: ValidationError) -> str:
     return "; ".join(_fault(one) for one in error.errors(include_url=False, include_context=False, include_input=False))
 
 
-def misfits_with_values(error: ValidationError) -> str:
-    """Return the same in one line, with what came: `page: Input should be a valid integer (came 'x')`.
+def payload_misfits(error: ValidationError, declared: Container[str]) -> str:
+    """Return the same of a payload, in one line and without what was given: `page: Input should be ... (came as str)`.
 
-    Not for models with secret fields: values are shown.
+    Such a sentence is logged, recorded and traced, where a payload must not be. Of a value it tells the kind, and of
+    the way to it what the type declares: keys of a dictionary are given, too, and stand as `*`. What a validator of
+    the model says is told as it is.
+
+    Args:
+        error: Pydantic's, whose own text shows values.
+        declared: The names that may be told.
     """
-    faults = error.errors(include_url=False, include_context=False)
-    told = [" ".join(f"{_fault(one)}{_came(one)}".split()) for one in faults[:_FIELDS]]
+    faults = error.errors(include_url=False)
+    told = [" ".join(f"{_fault(_discreet(one, declared))}{_came(one)}".split()) for one in faults[:_FIELDS]]
     if len(faults) > _FIELDS:
         told.append(f"and {len(faults) - _FIELDS} more")
     return "; ".join(told)
@@ -31,12 +38,17 @@ def _fault(one: Any) -> str:
     return f"{'.'.join(map(str, one['loc']))}: {one['msg'].removeprefix('Value error, ')}".removeprefix(": ")
 
 
+def _discreet(one: Any, declared: Container[str]) -> dict[str, Any]:
+    """Return a fault without what was given, but for what a validator says."""
+    said = one["msg"]
+    if one["type"] == "union_tag_invalid":  # the one sentence of pydantic's own that repeats a value
+        said = "{discriminator} should be one of {expected_tags}".format_map(one["ctx"])
+    return {"loc": [part if isinstance(part, int) or part in declared else "*" for part in one["loc"]], "msg": said}
+
+
 def _came(one: Any) -> str:
-    """Return what came; of what is made of parts, its kind alone."""
+    """Return what kind of value came."""
     given = one["input"]
     if one["type"] in ("missing", "json_invalid"):
         return ""  # what came is all around it
-    if given is None or isinstance(given, (str, bytes, int, float)):
-        text = ascii(given)
-        return f" (came {text if len(text) <= _LETTERS else text[:_LETTERS] + '...'})"
-    return f" (came a {type(given).__name__})"
+    return f" (came as {'None' if given is None else type(given).__name__})"

@@ -13,10 +13,11 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from pydantic import BaseModel, SecretBytes, SecretStr
+from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
 from eventsys.errors import InvalidEventError
+from eventsys.model.misfits import misfits
 
 MAX_BYTES = 262_144
 """The longest payload by default: 256 KiB of JSON."""
@@ -186,10 +187,11 @@ def _encode_model(model: BaseModel, path: str) -> bytes:
             raise TypeError("it writes no JSON object")
         again = kind.__pydantic_validator__.validate_json(written)
     except _CANNOT_WRITE as error:
+        why = misfits(error) if isinstance(error, ValidationError) else error
         raise InvalidEventError(
-            f"{path} is a {kind.__name__} that does not read back as what it writes: {error}; "
+            f"{path} is a {kind.__name__} that does not read back as what it writes: {why}; "
             "give it finite numbers, valid text, an object at the top, and serializers that its validators accept"
-        ) from error
+        ) from None  # pydantic's error shows what was given
     if _may_hold_long_integer(written):
         _check_value(_decode(written), path, range(READABLE_DEPTH))
     # Unequal is no fault by itself (private attributes, excluded fields), but two kinds of loss hide behind it.

@@ -31,8 +31,8 @@ def run(*arguments: str, stdin: str | None = None) -> Result:
     [
         (["publish", "user.login", "{bad"], "the payload is no JSON"),
         (["publish", "order.paid", "[1]"], 'must be a JSON object; wrap a single value, as in {"value": ...}'),
-        (["publish", "user.login", "[1]"], "the payload does not fit UserSession: Input should be a JSON object"),
-        (["publish", "user.login", "{}"], "the payload does not fit UserSession: user_id: Field required"),
+        (["publish", "user.login", "[1]"], "UserSession, which is registered for it: Input should be a JSON object"),
+        (["publish", "user.login", "{}"], "UserSession, which is registered for it: user_id: Field required"),
         (["publish", "order.paid", '{"amount": NaN}'], "payload.amount is nan"),
         (["publish", "User.Login", "{}"], "did you mean 'user.login'?"),
         (["publish", "order.paid", "{}", "--source", "s" * 513], "source has 513 characters, and may have at most 512"),
