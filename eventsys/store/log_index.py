@@ -72,17 +72,22 @@ class LogIndex:
     def cursor_at(self, offset: int) -> str | None:
         """Return the name of the entry behind which `offset` are left out, found by dividing the time.
 
-        Counting looks at two entries a stream, so any page of a million is found in some ten round trips.
+        Counting looks at two entries a stream, so any page of a million is found in some ten round trips. Of what
+        arrives meanwhile none is counted; each of the oldest that goes meanwhile may move a page of the oldest by one.
         """
         ends = self._ends() if offset > 0 else None
         if ends is None:
             return None
+        oldest, newest = ends
+        if self._newest_first:
+            # The offset is counted from here for good, or the place would move on between two looks at it.
+            self._last = newest
         if self.count() < offset:
             return NEWEST.entry if not self._newest_first else OLDEST.entry
-        ms = self._nearest(*ends, lambda ms: Place(ms, 0 if self._newest_first else HIGHEST), offset)
+        ms = self._nearest(oldest.ms, newest.ms, lambda ms: Place(ms, 0 if self._newest_first else HIGHEST), offset)
         most = 1
-        while self._reach([Place(ms, most)], offset)[0] is self._newest_first:
-            most *= 256
+        while most < HIGHEST and self._reach([Place(ms, most)], offset)[0] is self._newest_first:
+            most = min(most * 256, HIGHEST)
         return Place(ms, self._nearest(0, most, lambda number: Place(ms, number), offset)).entry
 
     def chunk(self, after: str | None, size: int) -> Chunk:
@@ -167,10 +172,10 @@ class LogIndex:
             counts = self._count_between([(self._first, min(place, last)) for place in places])
         return [count >= offset for count in counts]
 
-    def _ends(self) -> tuple[int, int] | None:
-        """Return the milliseconds of the oldest and the newest entry; None when there is none."""
+    def _ends(self) -> tuple[Place, Place] | None:
+        """Return the places of the oldest and the newest entry; None when there is none."""
         outer = [command for stream in self._streams for command in self._outermost(stream)]
-        found = [Place.of(reply[0][0].decode()).ms for reply in self._link.read(outer) if reply]
+        found = [Place.of(reply[0][0].decode()) for reply in self._link.read(outer) if reply]
         return (min(found), max(found)) if found else None
 
     def _outermost(self, stream: Stream) -> list[tuple[Any, ...]]:

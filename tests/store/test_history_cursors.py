@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,12 +11,32 @@ import pytest
 from eventsys import EventFilter, EventService, EventStatus, InvalidCursorError
 from eventsys.clock import from_ms
 from tests.support.histories import Historian
+from tests.support.trimming import retention_of
 
 T0 = 1_800_000_000_000
 
 
 def _ids(page: Any) -> list[str]:
     return [one.id for one in page.items]
+
+
+@pytest.fixture
+def after_each_count(events: EventService, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], None]:
+    """Have something happen behind the back of a query, each time that it has counted."""
+
+    def follow(then: Callable[[], Any]) -> None:
+        link = events.store.history._link
+        run = link.run
+
+        def run_and_follow(script: Any, *arguments: Any) -> Any:
+            reply = run(script, *arguments)
+            if script.name == "count_range":
+                then()
+            return reply
+
+        monkeypatch.setattr(link, "run", run_and_follow)
+
+    return follow
 
 
 @pytest.mark.parametrize("types", [(), ("a.x", "b.x")])
@@ -96,3 +117,35 @@ def test_a_cursor_of_a_status_that_redis_would_not_take_is_refused(
 ) -> None:
     with pytest.raises(InvalidCursorError, match="is no cursor of this query"):
         events.get_event_records(EventFilter(status=EventStatus.FAILED, cursor=cursor))
+
+
+@pytest.mark.redis62
+@pytest.mark.parametrize("types", [(), ("a.b",)])
+@pytest.mark.parametrize("burst", [1, 30])
+def test_a_page_is_found_however_many_events_arrive_meanwhile(
+    events: EventService, historian: Historian, after_each_count: Any, types: tuple[str, ...], burst: int
+) -> None:
+    for number in range(60):
+        historian.store("a.b", T0 + number // 3)
+    after_each_count(lambda: [historian.store("a.b", T0 + 100) for _ in range(burst)])
+    page = events.get_event_records(EventFilter(types=types, page=2, page_size=10))
+    # The events of the first burst were there when the page was looked for.
+    newest = 60 + burst - 10
+    assert _ids(page) == [f"e{number}" for number in range(newest, newest - 10, -1)]
+
+
+@pytest.mark.redis62
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+def test_a_page_is_found_however_many_events_leave_the_history_meanwhile(
+    events: EventService, historian: Historian, after_each_count: Any, order: str
+) -> None:
+    for number in range(250):
+        historian.store("a.b", T0 + number // 50)
+    historian.dispatch(T0 + 10, count=250)
+    left = iter(range(235, 100, -15))
+    after_each_count(lambda: retention_of(events, events=next(left, 100)).trim(T0 + 10, takes_young=True))
+    page = _ids(events.get_event_records(EventFilter(order=order, page=3, page_size=20)))
+    # Of the oldest, those that left after the page was looked for are missing in it.
+    expected = range(210, 190, -1) if order == "newest" else range(151, 151 + len(page))
+    assert page
+    assert page == [f"e{number}" for number in expected]
