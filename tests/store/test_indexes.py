@@ -10,11 +10,13 @@ import pytest
 from eventsys import EventFilter
 from eventsys.clock import Clock, from_ms
 from eventsys.model.dead_letter import DeadLetterFilter
+from eventsys.store import chain_index
 from eventsys.store.chain_index import ChainIndex
 from eventsys.store.history import History
+from eventsys.store.index import Chunk
 from eventsys.store.letter_index import LetterIndex
 from eventsys.store.log_index import LogIndex, Stream
-from eventsys.store.places import OLDEST
+from eventsys.store.places import OLDEST, PLACE_BYTES
 from tests.support.histories import Historian
 
 T0 = 1_800_000_000_000
@@ -43,22 +45,48 @@ class Watched:
 
     def pipeline(self, commands: Any) -> Any:
         self.asked_for += [command[5] for command in commands if "COUNT" in command]
-        return self._link.pipeline(commands)
+        return [self.call(*command) for command in commands] if self.after else self._link.pipeline(commands)
 
     def read(self, commands: Any) -> Any:
         return self.pipeline(commands)
 
 
-def test_a_chain_may_be_cut_while_it_is_read(historian: Historian) -> None:
+def _ids(chunk: Chunk) -> list[str]:
+    return [one.envelope.split(b'"')[3].decode() for one in chunk.found if one.envelope]
+
+
+@pytest.mark.parametrize("command", ["GETRANGE", "STRLEN"])
+def test_a_chain_may_be_cut_while_it_is_read(historian: Historian, command: str) -> None:
     for number in range(6):
         historian.store("a.b", T0 + number, chain="order-17")
     key = historian.keys.chain("order-17")
     link = Watched(historian.link)
-    link.after["STRLEN"] = ("SET", key, historian.link.call("GETRANGE", key, 44, -1))
+    link.after[command] = ("SET", key, historian.link.call("GETRANGE", key, 44, -1))
     index = ChainIndex(link, historian.keys, "order-17", begins=OLDEST, newest_first=False)  # type: ignore[arg-type]
-    found = [one.envelope for one in index.chunk(None, 10).found]
-    assert [envelope and envelope.split(b'"')[3] for envelope in found[:2]] == [b"e5", b"e6"]
-    assert found[2:] == [None] * (len(found) - 2)
+    chunk = index.chunk(None, 10)
+    assert (_ids(chunk), len(chunk.found), chunk.cursor) == (["e5", "e6"], 2, None)
+
+
+@pytest.mark.parametrize("arriving", [0, 1, 6, 9])
+@pytest.mark.parametrize("order", ["newest", "oldest"])
+def test_no_event_of_a_long_chain_is_left_out_though_it_is_cut_between_two_parts(
+    historian: Historian, monkeypatch: pytest.MonkeyPatch, order: str, arriving: int
+) -> None:
+    monkeypatch.setattr(chain_index, "_BLOCK", 4)
+    for number in range(13):
+        historian.store("a.b", T0 + number, chain="order-17")
+    key = historian.keys.chain("order-17")
+    index = ChainIndex(historian.link, historian.keys, "order-17", begins=OLDEST, newest_first=order == "newest")
+    chunk = index.chunk(None, 3)
+    found = _ids(chunk)
+    historian.link.call("SET", key, historian.link.call("GETRANGE", key, 6 * PLACE_BYTES, -1))
+    for number in range(arriving):
+        historian.store("a.b", T0 + 13 + number, chain="order-17")
+    while chunk.cursor is not None:
+        chunk = index.chunk(chunk.cursor, 3)
+        found += _ids(chunk)
+    left = [f"e{number}" for number in range(7, 14)]
+    assert [one for one in found if one in left] == (left if order == "oldest" else left[::-1])
 
 
 def test_very_many_streams_are_counted_some_at_a_time(historian: Historian) -> None:
