@@ -78,10 +78,16 @@ class BegunBoard:
         found = (mark.rstrip(b"\0") for (mark,) in _SLOT.iter_unpack(self._memory[_HEAD.size :]))
         return [mark for mark in found if mark]
 
+    def close_descriptor(self) -> None:
+        """Close the descriptor, once the other process has it; the memory has one of its own."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
     def close(self) -> None:
         """Let go of the memory."""
         self._memory.close()
-        os.close(self.descriptor)
+        self.close_descriptor()
 
     def _count_beyond(self, by: int) -> None:
         with self._lock:

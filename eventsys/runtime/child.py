@@ -83,6 +83,8 @@ class Child:
                 own.enter_context(closing(LimitBoard())),
                 own.enter_context(closing(BegunBoard())),
             )
+            theirs.callback(self._board.close_descriptor)
+            theirs.callback(self._begun.close_descriptor)
             boards = (self._board.descriptor, self._begun.descriptor)
             os.set_blocking(self.report, False)
             command += ["--parent", str(os.getpid()), "--life", str(life), "--report", str(report)]

@@ -59,9 +59,15 @@ class LimitBoard:
         """Return when, on the monotonic clock, that was last noted; 0 when it never was."""
         return self._words[_SLOTS]
 
+    def close_descriptor(self) -> None:
+        """Close the descriptor, once the other process has it; the memory has one of its own."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
     def close(self) -> None:
         """Let go of the memory."""
         self._limits.release()
         self._words.release()
         self._memory.close()
-        os.close(self.descriptor)
+        self.close_descriptor()

@@ -158,18 +158,20 @@ class Supervisor:
         os.set_blocking(self._waker, False)
 
     def run(self) -> int:
-        """Supervise until told to end, and return the exit code."""
+        """Supervise until told to end, and return the exit code; the processes end in order, whatever this raises."""
         self._liveness.begin()
         self._starts_at = [0.0] * self._processes
-        while not self._stops and self._start_error is None:
-            self._start_due()
-            self._say_well()
-            self._wait(self._next_look_s())
-            self._tend()
-        is_clean = self._end_children()
-        if self._keeper is not None:
-            self._keeper.close()
-        self._liveness.remove()
+        try:
+            while not self._stops and self._start_error is None:
+                self._start_due()
+                self._say_well()
+                self._wait(self._next_look_s())
+                self._tend()
+        finally:
+            is_clean = self._end_children()
+            if self._keeper is not None:
+                self._keeper.close()
+            self._liveness.remove()
         if self._start_error is not None:
             sys.stderr.write(f"the workers cannot start: {self._start_error}\n")
             return 1
@@ -221,7 +223,11 @@ class Supervisor:
         return max(0.0, min([_LOOK_S, *(at - now for at in self._starts_at)]))
 
     def _wait(self, seconds: float) -> None:
-        select.select([self._wake, *(child.report for child in self._children if not child.is_mute)], [], [], seconds)
+        # Not select.select: it knows no descriptor beyond 1023, and a few hundred processes need more.
+        waiting = select.poll()
+        for descriptor in (self._wake, *(child.report for child in self._children if not child.is_mute)):
+            waiting.register(descriptor, select.POLLIN)
+        waiting.poll(seconds * 1000)
         try:
             while os.read(self._wake, 4096):
                 pass

@@ -15,7 +15,7 @@ import redis
 from eventsys import EventService
 from eventsys.runtime.back_off import BackOff
 from eventsys.runtime.supervisor import Supervisor
-from tests.support.supervised import Supervised, is_gone
+from tests.support.supervised import PROGRAM, Supervised, is_gone
 from tests.support.waiting import eventually
 
 APPLICATION = """
@@ -74,6 +74,22 @@ events.broker.work.lease = Lease.of(2)
 NO_GRACE = """
 from eventsys.broker import hard_limits, interrupts
 hard_limits.GRACE_S = interrupts.GRACE_S = 0.1
+"""
+
+#: A supervisor that breaks as soon as there is a file of that name.
+BREAKS = f"""
+from pathlib import Path
+from eventsys.runtime.supervisor import Supervisor
+
+next_look_s = Supervisor._next_look_s
+
+def look(supervisor):
+    if Path("broken").exists():
+        raise RuntimeError("it is broken")
+    return next_look_s(supervisor)
+
+Supervisor._next_look_s = look
+{PROGRAM}
 """
 
 
@@ -223,6 +239,21 @@ def test_where_the_system_starts_no_process_the_others_work_on_until_it_does(
     assert "no process can be started now" in caplog.text
     assert len(supervisor._starts_at) == 1, "it is tried again"
     assert len(list(Path("/proc/self/fd").iterdir())) == open_before
+
+
+def test_a_supervisor_that_breaks_lets_running_handlers_end_all_the_same(
+    supervise: Callable[..., Supervised], events: EventService, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    supervised = supervise(1, program=BREAKS)
+    events.publish("wait")
+    pid = supervised.pid_from("waiting")
+    (tmp_path / "broken").touch()
+    assert supervised.pid_from("stopping") == pid
+    redis_client.rpush("go on", 1)
+    assert supervised.pid_from("waited") == pid
+    assert supervised.process.wait(120) == 1
+    assert supervised.errors().strip().endswith("RuntimeError: it is broken")
+    assert not (tmp_path / "alive").exists()
 
 
 def test_a_coroutine_that_ignores_its_cancellation_fails_by_timeout_and_its_process_is_replaced(
