@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from eventsys.clock import Clock
-from eventsys.errors import InvalidEventError, NotFoundError
+from eventsys.errors import NotFoundError
 from eventsys.model.cipher import Cipher
 from eventsys.model.durations import DurationLike
 from eventsys.model.event import DelayedEvent, Event, EventRecord
@@ -20,16 +19,15 @@ from eventsys.model.status import EventStatus
 from eventsys.model.trace import Trace
 from eventsys.store.chronicle import USUAL_TRACE, Chronicle, ExportBatch, ExportForm, waiting_of_chain
 from eventsys.store.delayed_answers import delayed_of_record, list_ended, taken_back
-from eventsys.store.delayed_entries import Entry, find_entries, read_delayed
+from eventsys.store.delayed_entries import read_delayed
 from eventsys.store.delayed_store import DelayedStore, delayed_event_step
 from eventsys.store.history import History
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.memory_room import MemoryRoom
 from eventsys.store.metrics import MetricsStore
-from eventsys.store.oddities import read_or_pass_over, read_strictly, reading, reply_of, text_of, texts_of
-from eventsys.store.places import envelope_in, place_of_log
-from eventsys.store.records import read_record
+from eventsys.store.oddities import reading, text_of
+from eventsys.store.record_reader import RecordReader
 from eventsys.store.scripts import script
 from eventsys.store.steps import Step, expiry_ms_of, packed_steps, results_of
 from eventsys.store.subscriptions import SubscriptionStore
@@ -82,7 +80,8 @@ class EventStore:
         self.metrics = MetricsStore(link, keys, self._clock)
         self.history = History(link, keys, self._clock)
         self._subscriptions = SubscriptionStore(link, keys)
-        self._chronicle = Chronicle(self.history, self._records, partial(waiting_of_chain, link, keys))
+        self._read_records = RecordReader(link, keys).read
+        self._chronicle = Chronicle(self.history, self._read_records, partial(waiting_of_chain, link, keys))
 
     def carry_out(self, now_ms: int, steps: list[Step]) -> list[Any]:
         """Take in events, messages and delayed entries in one round trip; return what came of each.
@@ -106,7 +105,7 @@ class EventStore:
         Raises:
             NotFoundError: If there is none of this id, or its history is over.
         """
-        found = self._records([(expect_id(event_id), None)], must_be_readable=True)
+        found = self._read_records([(expect_id(event_id), None)], must_be_readable=True)
         if not found:
             raise NotFoundError(
                 f"no event {event_id!r} is recorded; it was never published on this bus, or its history is over:"
@@ -115,8 +114,8 @@ class EventStore:
         return found[0]
 
     def get_events(self, event_ids: list[str]) -> list[EventRecord[Any]]:
-        """Return the events of these ids that are recorded or delayed, in three round trips at most."""
-        return self._records([(event_id, None) for event_id in event_ids])
+        """Return the events of these ids that are recorded or delayed, in a few round trips, however many these are."""
+        return self._read_records([(event_id, None) for event_id in event_ids])
 
     def get_event_records(self, wanted: EventFilter) -> Page[EventRecord[Any]]:
         """Return a page of events.
@@ -130,7 +129,7 @@ class EventStore:
         """
         found = self.history.find(expect(EventFilter, wanted))
         return page_of(EventRecord[Any])(
-            items=self._records(found.events),
+            items=self._read_records(found.events),
             total=found.total,
             total_is_exact=found.total_is_exact,
             next_cursor=found.next_cursor,
@@ -180,42 +179,6 @@ class EventStore:
                 stored meanwhile is given then. None: an outage ends it.
         """
         return follow_log(self._link, self._keys, patterns, is_wanted=is_wanted, on_outage=on_outage)
-
-    def _records(
-        self, events: Sequence[tuple[str, bytes | None]], *, must_be_readable: bool = False
-    ) -> list[EventRecord[Any]]:
-        """Return the records of events whose ids, and perhaps envelopes, are known."""
-        if not events:
-            return []
-        flats = self._link.pipeline([("HGETALL", self._keys.record(event_id)) for event_id, _ in events])
-        read = read_strictly if must_be_readable else read_or_pass_over
-        waiting = self._waiting([event_id for (event_id, _), flat in zip(events, flats, strict=True) if not flat])
-        records = [
-            read(self._keys.record(event_id), self._fields_of, event_id, flat, waiting) or {}
-            for (event_id, _), flat in zip(events, flats, strict=True)
-        ]
-        *envelopes, names, workers = self._link.pipeline(
-            [
-                *(
-                    _no_command() if envelope else self._envelope_command(fields)
-                    for (_, envelope), fields in zip(events, records, strict=True)
-                ),
-                ("HGETALL", self._keys.subscription_names),
-                ("HGETALL", self._keys.workers),
-            ]
-        )
-        known = {int(number): name for number, name in texts_of(names).items() if number.isdecimal()}
-        hosts = texts_of(workers)
-
-        def record(fields: dict[str, str], given: bytes | None, reply: Any) -> EventRecord[Any] | None:
-            envelope = given or _envelope_in(fields, reply) if fields else None
-            return None if envelope is None else read_record(fields, envelope, known, hosts)
-
-        found = [
-            read(self._keys.record(event_id), record, fields, given, reply)
-            for (event_id, given), fields, reply in zip(events, records, envelopes, strict=True)
-        ]
-        return [one for one in found if one is not None]
 
     def get_metrics(self) -> EventMetrics:
         """Return the figures of all events and deliveries together."""
@@ -303,35 +266,6 @@ class EventStore:
             return self.delayed.get_delayed_events(wanted)
         return list_ended(self._link, self._keys, wanted, self.history, self.get_events)
 
-    def _waiting(self, event_ids: list[str]) -> dict[str, Entry | None]:
-        """Return what waits under these ids, in two round trips; nothing where one is odd, or is the only one."""
-        if len(event_ids) < 2:
-            return {}
-        found = read_or_pass_over(self._keys.delayed_bodies, find_entries, self._link, self._keys, event_ids)
-        return {} if found is None else dict(zip(event_ids, found, strict=True))
-
-    def _fields_of(self, event_id: str, flat: Any, waiting: dict[str, Entry | None]) -> dict[str, str]:
-        if flat:
-            return texts_of(flat)
-        return _fields_of_delayed(waiting[event_id] if event_id in waiting else self.delayed.find(event_id))
-
-    def _envelope_command(self, fields: dict[str, str]) -> tuple[str, ...]:
-        log = fields.get("log", "")
-        if not log or "envelope" in fields:
-            return _no_command()
-        with suppress(InvalidEventError):
-            return place_of_log(log).command(self._keys)
-        return _no_command()
-
-
-def _fields_of_delayed(entry: Entry | None) -> dict[str, str]:
-    """Return what the record of an event that has not fired would say, empty when there is none."""
-    if entry is None or not entry.is_event:
-        return {}
-    kept: tuple[str, ...] = ("created_ms", "key")
-    known = {name: str(entry.facts[name]) for name in kept if name in entry.facts}
-    return {"envelope": entry.envelope, "status": "pending", "due_ms": str(entry.due_ms), **known}
-
 
 def own_result(step: Step, result: Any) -> Any:
     """Return what came of a step that was sent before: stored or delayed, if that was this very event."""
@@ -339,12 +273,3 @@ def own_result(step: Step, result: Any) -> Any:
         return [b"delayed", result[1]]
     is_own = result[0] == b"duplicate" and step[0] == "event" and result[2] == step[4].encode()
     return [b"stored", result[1]] if is_own else result
-
-
-def _no_command() -> tuple[str, ...]:
-    return ("ECHO", "")
-
-
-def _envelope_in(fields: dict[str, str], reply: Any) -> bytes | str | None:
-    """Return a record's own envelope, which it has when the log has not: not yet, or not any more."""
-    return fields.get("envelope") or envelope_in(reply_of(reply))
