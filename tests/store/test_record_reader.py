@@ -71,3 +71,18 @@ def test_an_event_that_is_nowhere_is_not_found(events: EventService) -> None:
     assert events.store.get_events(["x", "y"]) == []
     with pytest.raises(NotFoundError):
         events.get_event("x")
+
+
+def test_an_event_that_ends_as_the_time_to_wait_is_over_has_ended(
+    events: EventService, historian: Historian, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    historian.store("a.b", T0, event_id="x")
+    look = events.store.status_of
+
+    def look_and_end(event_id: str) -> EventStatus | None:
+        status = look(event_id)
+        historian.dispatch(T0 + 1)
+        return status
+
+    monkeypatch.setattr(events.store, "status_of", look_and_end)
+    assert events.wait("x", 0).status is EventStatus.DELIVERED
