@@ -71,15 +71,26 @@ class Interrupts:
 
     def enter(self, message: MessageProxy, limit_ms: float) -> None:
         """Begin to watch the calling thread, which handles `message` for at most `limit_ms`."""
-        thread, deadline = threading.get_ident(), time.monotonic() + limit_ms / 1000
-        self._running[thread] = _Running(message, deadline)
-        if not self._is_watching:  # looked at after the line before: a watcher that ends sees what runs, or is seen
-            self._start()
+        self._watch(threading.get_ident(), _Running(message, time.monotonic() + limit_ms / 1000))
+
+    def finish(self, do: Callable[[], None]) -> None:
+        """Do what no limit may cut off, in the calling thread; one that is over by then strikes right afterwards.
+
+        Args:
+            do: Called once, and has to end by itself: meanwhile its handler does not count as stuck.
+        """
+        thread = threading.get_ident()
+        running = self._running.pop(thread, None)
+        if running is None:  # nobody watches it, or its limit has struck before
+            do()
+            return
         if self.publish is not None:
-            self.publish(thread, deadline + GRACE_S)
-        if deadline < self._wakes_at:
-            self._wakes_at = deadline
-            self._wake.put(None)
+            self.publish(thread, float("inf"))
+        try:
+            do()
+        finally:
+            # Not the same one again: the watcher may hold that in its hand, and takes it for left.
+            self._watch(thread, _Running(running.message, running.deadline))
 
     def leave(self) -> None:
         """Stop watching the calling thread; an interrupt on its way to it is called back."""
@@ -110,6 +121,16 @@ class Interrupts:
         """Let the watcher end, as soon as nothing is watched; the next handler that begins has a new one."""
         self._is_closed = True
         self._wake.put(None)
+
+    def _watch(self, thread: int, running: _Running) -> None:
+        self._running[thread] = running
+        if not self._is_watching:  # looked at after the line before: a watcher that ends sees what runs, or is seen
+            self._start()
+        if self.publish is not None:
+            self.publish(thread, running.deadline + GRACE_S)
+        if running.deadline < self._wakes_at:
+            self._wakes_at = running.deadline
+            self._wake.put(None)
 
     def _start(self) -> None:
         with self._starting:

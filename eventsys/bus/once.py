@@ -49,7 +49,7 @@ class Once:
         When the block ends without an error, that is noted at once and by itself: whatever becomes of the attempt
         afterwards, another attempt of this delivery finds the step taken, and so does a redrive; after a rename too, as
         long as `was` says the former name. A replay is meant to do everything again, and does. When the block raises,
-        nothing is noted.
+        nothing is noted. A time limit that is over while the note waits for Redis strikes when it is made.
 
         What a process does that dies in the block, between the effect and its note, is done again; and so it may be
         where a process was stopped for longer than its lease and two run at once. What has to be excluded even then is
@@ -127,7 +127,8 @@ class OnceGuard:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._is_due and error is None:
-            self._note()
+            # Not to be interrupted by the handler's limit: the next attempt would take the step again.
+            self._broker.interrupts.finish(self._note)
 
     async def __aenter__(self) -> bool:
         return await asyncio.to_thread(self.__enter__)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,7 +14,7 @@ from typing import Any, cast
 import pytest
 from dramatiq.middleware import TimeLimitExceeded
 
-from eventsys.broker.interrupts import Interrupts
+from eventsys.broker.interrupts import GRACE_S, Interrupts
 from tests.support.waiting import eventually
 
 
@@ -109,6 +111,47 @@ def test_the_watcher_ends_with_the_broker_once_nothing_runs_and_another_begins_w
     with pytest.raises(TimeLimitExceeded):
         run_on(interrupts, message)
     interrupts.leave()
+    interrupts.close()
+
+
+def test_what_is_to_be_finished_is_and_then_the_limit_strikes() -> None:
+    interrupts = Interrupts(lambda *_: None)
+    message = cast("Any", SimpleNamespace(message_id="1", actor_name="a"))
+    published: list[float] = []
+    interrupts.publish = lambda _thread, until: published.append(until)
+    finished: list[bool] = []
+
+    def finish() -> None:
+        eventually(lambda: time.monotonic() > published[0] - GRACE_S + 0.05)
+        finished.append(True)
+
+    interrupts.enter(message, 30)
+    with pytest.raises(TimeLimitExceeded):
+        finish_and_go_on(interrupts, finish)
+    interrupts.leave()
+    assert finished == [True]
+    assert published == [published[0], float("inf"), published[0], float("inf")]
+    interrupts.close()
+
+
+def finish_and_go_on(interrupts: Interrupts, finish: Callable[[], None]) -> None:
+    """Finish something, and then run for longer than the limit."""
+    interrupts.finish(finish)
+    wait_long()
+
+
+def test_what_ends_in_time_is_finished_without_waking_the_watcher_and_a_thread_that_nobody_watches_too() -> None:
+    interrupts = Interrupts(lambda *_: None)
+    interrupts._wake = woken = CountedQueue()
+    finished: list[bool] = []
+    interrupts.enter(cast("Any", None), 60_000)
+    give_way(woken)
+    interrupts.finish(lambda: finished.append(interrupts.watches_caller()))
+    assert interrupts.watches_caller()
+    interrupts.leave()
+    interrupts.finish(lambda: finished.append(True))
+    assert not interrupts.watches_caller()
+    assert (finished, woken.puts) == ([False, True], 1)
     interrupts.close()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -135,6 +137,42 @@ def test_that_a_step_was_taken_is_noted_when_redis_is_back(
     monkeypatch.undo()
     with harness.events.once(event) as is_due:
         assert not is_due
+
+
+def test_a_limit_that_is_over_while_the_note_waits_for_redis_strikes_when_it_is_made(
+    harness: EventHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    charged: list[bool] = []
+    link = harness.events.broker.link
+
+    @harness.events.on("order.paid", name="charge", timeout="200ms", retry_delay="1s")
+    def handle(event: Event) -> None:
+        with harness.events.once(event, "charge") as is_due:
+            charged.append(is_due)
+            if is_due:
+                there, over_at = link.lead_to("redis://127.0.0.1:1/0"), time.monotonic() + 0.3
+                monkeypatch.setattr("eventsys.bus.once.time.sleep", lambda _: come_back(there, over_at))
+        if is_due:
+            wait_until(time.monotonic() + 60)
+
+    def come_back(there: str, over_at: float) -> None:
+        monkeypatch.undo()
+        try:
+            wait_until(over_at)
+        finally:
+            link.lead_to(there)
+
+    event = harness.events.publish("order.paid", {})
+    harness.advance(seconds=5)
+    [delivery] = harness.events.get_event(event.id).deliveries
+    assert (delivery.status, delivery.attempts) == (DeliveryStatus.SUCCEEDED, 2)
+    assert charged == [True, False]
+
+
+def wait_until(moment_s: float) -> None:
+    """Wait as a handler does that can be interrupted."""
+    while time.monotonic() < moment_s:
+        threading.Event().wait(0.005)
 
 
 @pytest.mark.parametrize("keep", [0, "0.5ms", 1e-7])
