@@ -101,7 +101,7 @@ class EventBus:
         )  # fmt: skip
         self.replays = Replays(
             ReplayStore(link, keys), store.history, self.subscriptions, self.drafter, broker.clock,
-            driver=lambda: broker.presence.name, prepare=self.prepare,
+            driver=lambda: broker.presence.name, prepare=self.prepare, when_blind=self._warn_of_blindness,
         )  # fmt: skip
         self._driver = ReplayDriver(
             self.replays, by_hand=lambda: work.by_hand,

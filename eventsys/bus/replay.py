@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -10,7 +11,13 @@ from typing import Any
 from eventsys.bus.drafting import Drafter
 from eventsys.bus.replay_scan import Part, ReplayScan
 from eventsys.clock import Clock, from_ms
-from eventsys.errors import NotFoundError
+from eventsys.errors import (
+    BackpressureError,
+    EventsysError,
+    NotFoundError,
+    PayloadEncryptedError,
+    RedisUnavailableError,
+)
 from eventsys.model.builtin_payloads import SystemReplay
 from eventsys.model.catalog import (
     SYSTEM_REPLAY_CANCELLED,
@@ -39,6 +46,9 @@ _MOST_GIVEN, _MOST_SCANNED = 200, 5_000
 #: How long a process may carry a replay on alone, after its last step.
 _DRIVING_MS = 3_000
 
+#: How long a process leaves a replay to others that it could not carry on.
+_LEFT_MS = 30_000
+
 #: The rate allows at most what a second of standing still would have given, or one event where that takes longer.
 _CATCH_UP_MS = 1_000
 
@@ -47,6 +57,8 @@ _TOLD = {
     ReplayState.CANCELLED: SYSTEM_REPLAY_CANCELLED,
     ReplayState.FAILED: SYSTEM_REPLAY_FAILED,
 }
+
+logger = logging.getLogger(__name__)
 
 
 class Replays:
@@ -64,6 +76,7 @@ class Replays:
         clock: The time.
         driver: The name of this process.
         prepare: Declares what this process subscribed and Redis does not know yet.
+        when_blind: Called when a filter has to look at a payload that no key of this process opens.
     """
 
     def __init__(
@@ -76,14 +89,17 @@ class Replays:
         *,
         driver: Callable[[], str],
         prepare: Callable[[], None],
+        when_blind: Callable[[], None] = lambda: None,
     ) -> None:
         self._prepare = prepare
+        self._when_blind = when_blind
         self._store = store
         self._history = history
         self._subscriptions = subscriptions
         self._drafter = drafter
         self._clock = clock
         self._driver = driver
+        self._left_until_ms: dict[str, int] = {}
 
     def replay(
         self,
@@ -199,8 +215,36 @@ class Replays:
         return bool(self._store.running())
 
     def step(self) -> int:
-        """Carry every running replay on as far as its rate allows now, and return how many events were given."""
-        return sum(self._step_of(replay_id) for replay_id in self._store.running())
+        """Carry every running replay on as far as its rate allows now, and return how many events were given.
+
+        One that this process cannot carry on is left to others for a while, and keeps no other one from going on.
+
+        Raises:
+            BackpressureError: If Redis is full.
+            RedisUnavailableError: If Redis does not answer.
+        """
+        running = self._store.running()
+        self._left_until_ms = {one: until_ms for one, until_ms in self._left_until_ms.items() if one in running}
+        return sum(self._step_or_leave(replay_id) for replay_id in running)
+
+    def _step_or_leave(self, replay_id: str) -> int:
+        now_ms = self._clock.now_ms()
+        if now_ms < self._left_until_ms.get(replay_id, 0) <= now_ms + _LEFT_MS:
+            return 0
+        try:
+            return self._step_of(replay_id)
+        except (BackpressureError, RedisUnavailableError):
+            raise
+        except EventsysError as error:
+            self._left_until_ms[replay_id] = now_ms + _LEFT_MS
+            if isinstance(error, PayloadEncryptedError):
+                self._when_blind()  # another process may have the key
+            logger.warning(
+                "replay %s cannot be carried on here, and is left to others for %d s: %s",
+                replay_id, _LEFT_MS // 1_000, error,
+                extra={"action": "replay_failed", "replay_id": replay_id},
+            )  # fmt: skip
+            return 0
 
     def _step_of(self, replay_id: str) -> int:
         now_ms, standing = self._clock.now_ms(), self._store.get_if_readable(replay_id)

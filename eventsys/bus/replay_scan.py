@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from eventsys.clock import from_ms
+from eventsys.errors import InvalidEventError
 from eventsys.model.envelope import EventHeader, header_fields
 from eventsys.model.patterns import PatternIndex
 from eventsys.model.queries import EventFilter
@@ -50,7 +51,11 @@ class ReplayScan:
         self._narrowed = wanted.model_copy(update=limits | _narrower_types(wanted, subscription))
 
     def parts(self, cursor: str | None) -> Iterator[Part]:
-        """Give the history behind a cursor, part by part; the last one has no cursor."""
+        """Give the history behind a cursor, part by part; the last one has no cursor.
+
+        Raises:
+            PayloadEncryptedError: If the subscription's filter asks for a payload that no key of this process opens.
+        """
         size = _FIRST_READ
         index, judge = self._history.plan(self._narrowed, cursor)
         while True:
@@ -68,7 +73,10 @@ class ReplayScan:
     def _is_wanted(self, header: EventHeader) -> bool:
         if not self._patterns.match(header.type):
             return False
-        return self._where is None or self._where.matches(header_fields(header))
+        try:
+            return self._where is None or self._where.matches(header_fields(header))
+        except InvalidEventError:
+            return False  # its payload is no JSON object, which a filter cannot want; new, it would be a dead letter
 
 
 def _earlier(wanted: EventFilter, until: Place) -> object:
