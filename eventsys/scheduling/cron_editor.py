@@ -97,7 +97,8 @@ class CronEditor:
             definition: What a task is to be.
             row: The task as it is; None: there is none.
             hands_on: Whether some of what the task hands over now is handed over from then on: what is secret in it
-                stays so, whatever the type or the actor is.
+                stays so, whatever the type or the actor is, and whatever else is named. Else whoever may change a task
+                could read its secrets.
 
         Raises:
             CronTaskError: If what its runs would hand over is too long, or does not fit the model of its type.
@@ -112,20 +113,18 @@ class CronEditor:
                 )
         if row is None or row.task.what_is_sent != sent or _target(row.task) != _target(definition):
             self._check_fits(definition)
-        event_type, names = definition.event_type, definition.secret_fields
+        event_type, named = definition.event_type, definition.secret_fields
         model = None if event_type is None else self._catalog.model_for(event_type)
-        if names is None and row is not None:
-            is_for_same = model is None and _target(row.task) == _target(definition)
-            names = row.task.secret_fields if hands_on or is_for_same else None
-        if model is not None:
-            names = tuple(dict.fromkeys((*secret_fields(model), *(names or ()))))
-            if len(",".join(names)) > LONGEST_HEADER:
-                raise CronTaskError(
-                    f"the secret fields of cron task {definition.name!r} and those of its type's model together have"
-                    f" more than {LONGEST_HEADER:,} characters; name fewer, or name them by their last part"
-                )
-            return definition.model_copy(update={"secret_fields": names})
-        return definition.model_copy(update={"secret_fields": names or None})
+        is_for_same = row is not None and model is None and _target(row.task) == _target(definition)
+        if row is not None and (hands_on or (named is None and is_for_same)):
+            named = (*(named or ()), *secrets_of(self._catalog, row.task))
+        names = tuple(dict.fromkeys((*(() if model is None else secret_fields(model)), *(named or ()))))
+        if len(",".join(names)) > LONGEST_HEADER:
+            raise CronTaskError(
+                f"the secret fields of cron task {definition.name!r}, with those of its type's model and those it had"
+                f" before, have more than {LONGEST_HEADER:,} characters; name fewer, or name them by their last part"
+            )
+        return definition.model_copy(update={"secret_fields": names if model is not None else names or None})
 
     def _check_fits(self, definition: CronDefinition) -> None:
         if definition.event_type is None:
@@ -150,6 +149,12 @@ def known(row: CronRow | None, name: str) -> CronRow:
     if row is None:
         raise NotFoundError(f"there is no cron task {name!r}; eventsys cron ls shows all")
     return row
+
+
+def secrets_of(catalog: Catalog, task: CronTask) -> tuple[str, ...]:
+    """Return the secret fields of what a task hands over: those that it, or the model of its type, names."""
+    model = None if task.event_type is None else catalog.model_for(task.event_type)
+    return (*(task.secret_fields or ()), *(() if model is None else secret_fields(model)))
 
 
 def _target(definition: CronDefinition) -> tuple[str | None, str | None]:

@@ -12,7 +12,7 @@ from eventsys.model.catalog import Catalog
 from eventsys.model.cron_task import CronTask
 from eventsys.model.masking import has_mask, masked_arguments, masked_payload, shown_model, unmasked
 from eventsys.scheduling.cron import CronService
-from eventsys.scheduling.cron_editor import HANDED_OVER
+from eventsys.scheduling.cron_editor import HANDED_OVER, secrets_of
 
 
 def shown_task(catalog: Catalog, task: CronTask) -> CronTask:
@@ -46,9 +46,9 @@ def whole_fields(catalog: Catalog, tasks: CronService, name: str, given: dict[st
         for field in masked:
             kept, seen = (_as_json(getattr(one, field)) for one in (task, shown))
             whole[field] = unmasked(given[field], kept, seen, field)
-        if names is None:
-            # Else a task that is to do something else would be shown with what the asterisks stand for.
-            names = whole["secret_fields"] = task.secret_fields
+        # Else a task that is to do something else, or to name other secrets, would be shown with what the asterisks
+        # stand for.
+        names = whole["secret_fields"] = tuple(dict.fromkeys((*(names or ()), *secrets_of(catalog, task))))
         event_type = task.event_type if event_type is None else event_type
     model = None if event_type is None else catalog.model_for(event_type)
     for field in masked:

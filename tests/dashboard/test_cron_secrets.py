@@ -12,7 +12,7 @@ from eventsys import EventService
 from tests.dashboard.browser import Browser, Elements
 from tests.dashboard.conftest import JSON
 from tests.dashboard.test_page_forms import _filled_in
-from tests.support.backups import ARGUMENTS, SECRETS, create_backup
+from tests.support.backups import ARGUMENTS, SECRETS, Backup, create_backup
 
 API = "/api/v1/cron"
 
@@ -183,3 +183,40 @@ def test_a_program_sends_back_the_arguments_that_it_was_shown(
     task = events.cron.get("backup")
     assert list(task.actor_args) == ARGUMENTS["actor_args"]
     assert task.actor_kwargs == {"door": {"code": SECRETS[1], "name": "back"}, "token": SECRETS[0]}
+
+
+def test_what_is_kept_stays_secret_whatever_names_are_sent(browser: Browser, events: EventService, sends: None) -> None:
+    """Whoever may change a task read its secrets by taking back their names, alone or with asterisks for them."""
+    text = browser.client.get("/cron-form?name=backup", headers={"accept": "text/html"}).text
+    form = {one["name"]: one.get("value") or "" for one in Elements(text).of("input") if one.get("name")}
+    shown = browser.client.get(f"{API}/backup").json()
+    sent = {part: shown[part] for part in ("actor_args", "actor_kwargs")}
+    whole = {"schedule": "@daily", "actor": "store", **sent, "secret_fields": []}
+    answers = [
+        browser.client.patch(f"{API}/backup", json={"secret_fields": []}),
+        browser.client.patch(f"{API}/backup", json={"secret_fields": ["door.name"], "actor": "print"}),
+        browser.client.put(f"{API}/backup", json=whole),
+        browser.send("/cron-form?name=backup", "/cron-form", **{**form, **_filled_in(text), "secret_fields": ""}),
+        browser.client.patch(f"{API}/backup", json={"secret_fields": [], "actor_args": []}),
+        browser.client.patch(f"{API}/backup", json={"secret_fields": [], **sent, "actor_args": []}),
+    ]
+    assert [one.status_code for one in answers] == [200, 200, 200, 303, 200, 200]
+    seen = "".join(one.text for one in (*answers, browser.client.get(f"{API}/backup")))
+    assert SECRETS[1] in str(events.cron.get("backup").actor_kwargs)
+    assert not any(secret in seen for secret in SECRETS)
+    anew = {"actor_args": [], "actor_kwargs": {"day": "monday"}, "secret_fields": []}
+    assert browser.client.patch(f"{API}/backup", json=anew).json()["actor_kwargs"] == {"day": "monday"}
+    assert events.cron.get("backup").secret_fields is None
+
+
+def test_what_a_model_calls_secret_stays_so_though_whoever_made_the_task_did_not_know_it(
+    client: TestClient, events: EventService
+) -> None:
+    """The row names nothing; the dashboard's process masked it by the model, until it was given another type."""
+    payload = {"target": "tape", "password": SECRETS[0]}
+    events.cron.create("backup", "@daily", "backup.due", payload)
+    events.type("backup.due", Backup)
+    assert client.get(f"{API}/backup").json()["payload"]["password"] == MASK
+    answer = client.patch(f"{API}/backup", json={"event_type": "unknown.due", "secret_fields": []})
+    assert answer.json()["payload"] == {"target": "tape", "password": MASK}
+    assert events.cron.get("backup").payload == payload
