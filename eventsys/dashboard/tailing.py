@@ -15,13 +15,16 @@ from typing import Any
 from eventsys.dashboard.live import away
 from eventsys.errors import EventsysError
 from eventsys.model.event import Event
-from eventsys.model.patterns import check_pattern, pattern_matches
+from eventsys.model.patterns import PatternIndex
 from eventsys.service import EventService
 
 logger = logging.getLogger(__name__)
 
 #: Who may watch at once.
 MOST_WATCHERS = 50
+
+#: Patterns that one of them may name.
+MOST_PATTERNS = 100
 
 #: Events that wait for one page; of more the oldest are left out, and their number is told.
 MOST_WAITING = 100
@@ -44,7 +47,8 @@ class Watcher:
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        self._patterns = [check_pattern(one) for one in patterns]
+        # The loop asks for every event and every page: by an index, so that many patterns cost no more than one.
+        self._patterns = PatternIndex([(one, True) for one in patterns])
         self._waiting: deque[dict[str, Any]] = deque()
         self._left_out = 0
         self._said = ""
@@ -54,7 +58,7 @@ class Watcher:
 
     def give(self, event: dict[str, Any]) -> None:
         """Take what is shown of an event, if it is wanted."""
-        if self._patterns and not any(pattern_matches(one, event["type"]) for one in self._patterns):
+        if len(self._patterns) and not self._patterns.match(event["type"]):
             return
         if len(self._waiting) == MOST_WAITING:
             self._waiting.popleft()

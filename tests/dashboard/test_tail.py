@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 import redis
+from starlette.testclient import TestClient
 
 from eventsys import EventService, InvalidPatternError
 from eventsys.dashboard import serving, tailing
 from eventsys.dashboard.access import Access
 from eventsys.dashboard.tailing import Tail, Watcher, _shown
+from eventsys.model import patterns
 from tests.support.connections import Newcomers
 from tests.support.waiting import eventually
 
@@ -50,6 +52,26 @@ def test_each_page_gets_the_events_it_wants(events: EventService, monkeypatch: p
     assert found == [["order.paid", "user.login", "order.sent"], ["order.paid", "order.sent"]]
     events.publish("user.login", {"user_id": "2"})  # what its follower waits for, to see that it is not wanted
     eventually(lambda: "eventsys-tail" not in {one.name for one in threading.enumerate()})
+
+
+def test_a_page_names_no_more_patterns_than_a_program_may(client: TestClient) -> None:
+    """Some thousand of them, compared with each event, stalled the dashboard for everybody."""
+    written = [f"order.a{number}" for number in range(tailing.MOST_PATTERNS)]
+    for path in ("/tail", "/tail/events"):
+        refused = client.get(path, params={"types": ",".join([*written, "one.more"])})
+        assert (refused.status_code, "101 patterns, and at most 100" in refused.text) == (422, True)
+    assert client.get("/tail", params={"types": ",".join(written * 2)}).status_code == 200
+
+
+def test_patterns_are_read_once_and_not_for_each_event(events: EventService, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def watch() -> list[str]:
+        watcher = Watcher(["order.*", "user.#"])
+        monkeypatch.setattr(patterns, "check_pattern", None)
+        for event_type in ("order.paid", "stock.low", "user.a.b"):
+            watcher.give(_shown(events.bus.drafter.draft(event_type, {}).event))
+        return [one["type"] for one in _read(watcher.message())[1]["events"]]
+
+    assert asyncio.run(watch()) == ["order.paid", "user.a.b"]
 
 
 def test_who_does_not_keep_up_is_told_how_much_was_left_out(

@@ -10,13 +10,10 @@ from starlette.responses import Response
 
 from eventsys.dashboard.live import Live
 from eventsys.dashboard.streaming import MEDIA_TYPE, streamed
-from eventsys.dashboard.tailing import Tail
+from eventsys.dashboard.tailing import MOST_PATTERNS, Tail
 from eventsys.model.patterns import check_pattern
 
 streams = APIRouter(tags=["streams"])
-
-#: Patterns that one who watches may name.
-MOST_PATTERNS = 100
 
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {
