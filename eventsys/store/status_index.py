@@ -106,10 +106,18 @@ class StatusIndex:
         replies = self._link.pipeline([place.command(self._keys) for place in places.values()]) if places else []
         envelopes: dict[int, Any] = {at: kept for at, (_, kept) in enumerate(records) if kept}
         envelopes |= {at: envelope_in(reply) for at, reply in zip(places, replies, strict=True)}
+        envelopes |= self._kept_since({at: found[at][1] for at in places if envelopes[at] is None})
         return [
             Logged(cursor_of_status(score, event_id), event_id, envelopes.get(at), text_of(records[at][0] or b""))
             for at, (score, event_id) in enumerate(found)
         ]
+
+    def _kept_since(self, missing: dict[int, str]) -> dict[int, bytes | None]:
+        """Return the envelopes that records keep of events whose entries left the log since the records were read."""
+        if not missing:
+            return {}
+        replies = self._link.pipeline([("HGET", self._keys.record(one), "envelope") for one in missing.values()])
+        return {at: reply if isinstance(reply, bytes) else None for at, reply in zip(missing, replies, strict=True)}
 
 
 def key_of_status(keys: Keys, status: EventStatus) -> str:
