@@ -166,7 +166,8 @@ class CronDefinition(BaseModel):
         try:
             task = cls.model_validate({**given, "schedule": schedule.expression})
         except ValidationError as error:
-            raise CronTaskError(f"cron task {given['name']!r} cannot be: {misfits(error)}") from error
+            # Pydantic's error shows what was given.
+            raise CronTaskError(f"cron task {given['name']!r} cannot be: {misfits(error)}") from None
         if (task.event_type is None) == (task.actor is None):
             raise CronTaskError(f"cron task {task.name!r} needs either event_type= or actor=, and not both")
         if task.run_timeout <= timedelta(0):

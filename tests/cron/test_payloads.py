@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from datetime import UTC, datetime
 from typing import Any
 
@@ -80,3 +81,10 @@ def test_a_model_that_does_not_read_back_is_refused(rig: Rig) -> None:
 
     with pytest.raises(CronTaskError, match="does not read back as what it writes"):
         rig.events.cron.create("reports", "@hourly", "report.due", Odd(number=float("nan")))
+
+
+@pytest.mark.parametrize("what", [{"event_type": "a.b", "payload": ["s3cret"]}, {"actor": "a", "actor_args": "s3cret"}])
+def test_what_a_task_may_not_hand_over_is_not_repeated(rig: Rig, what: dict[str, Any]) -> None:
+    with pytest.raises(CronTaskError, match="Input should be a valid") as raised:
+        rig.events.cron.create("reports", "@hourly", **what)
+    assert "s3cret" not in "".join(traceback.format_exception(raised.value))
