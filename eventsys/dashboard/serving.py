@@ -14,6 +14,7 @@ from eventsys.broker.allocator import give_back, settle_allocator
 from eventsys.broker.garbage import FullLooks, settle_garbage
 from eventsys.dashboard.access import Access
 from eventsys.dashboard.app import application
+from eventsys.dashboard.connection import Connection
 from eventsys.dashboard.gate import Gate
 from eventsys.dashboard.live import Live
 from eventsys.dashboard.origins import allowed_names
@@ -23,7 +24,7 @@ from eventsys.runtime.listening import listen
 from eventsys.runtime.stop_signals import stop_signals
 from eventsys.service import EventService
 
-#: Requests at once, over all callers; beyond, 503.
+#: Requests at once, over all callers; beyond, 503. So many connections too, of which those that wait make room.
 MOST_AT_ONCE = 250
 
 #: Seconds that open requests get at the end.
@@ -87,7 +88,7 @@ class Server(uvicorn.Server):
             # The address of whoever asks is that of the connection: what a header claims may be anybody's.
             gate, proxy_headers=False, server_header=False, access_log=False, log_level="warning", ws="none",
             lifespan="off", limit_concurrency=MOST_AT_ONCE, timeout_graceful_shutdown=_ENDS_WITHIN_S,
-            timeout_keep_alive=15,
+            timeout_keep_alive=15, http=Connection,
         )  # fmt: skip
         super().__init__(config)
 
