@@ -78,11 +78,11 @@ def main(arguments: Sequence[str] | None = None, beside: StartCompanion | None =
     development = read(given)
     _log(development)
     sys.setswitchinterval(_SWITCH_S)  # before the application is imported: its own choice holds
-    report = _Report(given.report)
+    report, loaded_at = _Report(given.report), time.time()
     try:
-        service, worker, assistant = _started(given, development, workers, report)
+        service, worker, assistant = _started(given, development, loaded_at, workers, report)
     except (Exception, SystemExit) as error:
-        return _start_failed(error, given, development, stop, report)
+        return _start_failed(error, given, development, loaded_at, stop, report)
     report.tell(started=True)
     companion = None if beside is None else beside(service)
     return _run(service, worker, [one for one in (companion, assistant) if one], stop, report, given.drain_ms)
@@ -103,19 +103,20 @@ def _start_failed(
     error: BaseException,
     given: argparse.Namespace,
     development: Development,
+    loaded_at: float,
     stop: threading.Event,
     report: _Report,
 ) -> int:
     from eventsys.runtime.readable_trace import readable_trace
 
     if development.reloads:
-        from eventsys.runtime.development.assistant import start_again_when_saved
+        from eventsys.runtime.development.second_start import start_again_when_saved
 
         # Told without the library's frames: whoever edits the application reads this.
         logger.critical(
             "the application cannot be loaded, and is tried again when it is saved:\n%s", readable_trace(error)
         )
-        start_again_when_saved(given.modules, stop, polls=development.polls)
+        start_again_when_saved(given.modules, error, stop, loaded_at=loaded_at)
         return 0
     report.tell(start_error="".join(traceback.format_exception_only(error)).strip())
     told = "".join(traceback.format_exception(error)) if development.whole_traces else readable_trace(error)
@@ -151,9 +152,8 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _started(
-    given: argparse.Namespace, development: Development, workers: list[Worker], report: _Report
+    given: argparse.Namespace, development: Development, loaded_at: float, workers: list[Worker], report: _Report
 ) -> tuple[Any, Worker, Assistant | None]:
-    loaded_at = time.time()
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     for name in given.modules:

@@ -118,11 +118,16 @@ def test_ctrl_c_does_not_wait_for_a_handler_that_goes_on_and_on(dev: Callable[..
 def test_an_application_that_cannot_be_loaded_starts_when_it_is_mended(
     dev: Callable[..., Terminal], directory: Path
 ) -> None:
-    edit(directory, "from pydantic import", "from pydantik import")
+    """Also in a module beside its own."""
+    models = directory / "shared" / "models.py"
+    models.parent.mkdir()
+    models.write_text("import pydantik\n")
+    edit(directory, "from pydantic import", "import shared.models\nfrom pydantic import")
     terminal = dev()
     terminal.sees("the application cannot be loaded")
     terminal.sees("No module named 'pydantik'")
-    edit(directory, "from pydantik import", "from pydantic import")
+    models.write_text("print('it is mended')\n")
+    terminal.sees("it is mended")
     publish(directory, "order.paid", ORDER)
     terminal.sees("order 7: 12.50 paid by Ada")
     assert_ctrl_c_ends_all(terminal)

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
 from collections.abc import Sequence
-from importlib.machinery import PathFinder
-from pathlib import Path
 from typing import Any
 
 from eventsys.middleware.witness import Witness
@@ -15,7 +10,6 @@ from eventsys.runtime.development.options import Development
 from eventsys.runtime.development.terminal_log import tell_attempt
 from eventsys.runtime.development.ticking import Ticking
 from eventsys.runtime.reload.reloader import Reload, Reloader
-from eventsys.runtime.reload.watching import Watcher
 
 
 class Assistant:
@@ -55,28 +49,3 @@ class Assistant:
     def _reloaded(self, reload: Reload) -> None:
         if self._ticking is not None and reload.replaced is not None:
             self._ticking.renew()
-
-
-def start_again_when_saved(modules: Sequence[str], stop: threading.Event, *, polls: bool) -> None:
-    """Wait until a file of an application that cannot be loaded is saved, then begin this process anew.
-
-    It keeps its id and its pipes: whoever started it sees a start that takes its time. Returns only if told to `stop`.
-    """
-    saved = threading.Event()
-    watcher = Watcher(saved, polls=polls)
-    watcher.watch(_directories_of(modules))
-    while not stop.is_set():
-        if saved.wait(0.2):
-            watcher.stop()
-            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - this very command
-    watcher.stop()
-
-
-def _directories_of(modules: Sequence[str]) -> set[Path]:
-    """Return where the modules lie, found without importing them; the working directory is among them."""
-    found = {Path.cwd()}
-    for module in modules:
-        spec = PathFinder.find_spec(module.partition(".")[0], [str(Path.cwd()), *sys.path])
-        for place in (spec.submodule_search_locations or ()) if spec is not None else ():
-            found |= {Path(place), *(one for one in Path(place).rglob("*") if one.is_dir())}
-    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -49,10 +50,14 @@ class Contents:
                 self._known[path] = content
 
     def keep_new(self, paths: Iterable[Path], *, loaded_at: float) -> None:
-        """Remember files that were loaded a moment ago, except those that were written since that time."""
+        """Remember files that were loaded a moment ago, except those that were written since that time.
+
+        A date that is yet to come says nothing of when a file was written: it would count as a change for ever.
+        """
         fresh = self.look(path for path in paths if path not in self._known)
-        written_ns = loaded_at * 1e9
-        self.keep({path: one for path, one in fresh.items() if one is not None and one.stamp[0] < written_ns})
+        since_ns, now_ns = loaded_at * 1e9, time.time_ns()
+        kept = {path: one for path, one in fresh.items() if one and not since_ns <= one.stamp[0] <= now_ns}
+        self.keep(kept)
 
     def _digest_of(self, path: Path) -> bytes:
         known = self._known.get(path)
