@@ -22,8 +22,9 @@ def open_batch(broker: EventBroker, batch: Batch, *, on_loop: bool = True) -> li
     """Leave in a batch what may be handled together now, and return what has to be looked at one by one.
 
     Those are all that cannot simply begin: the lease ended under which they were fetched, the subscription was paused,
-    they are too late, the handler was loaded again and takes fewer, or none at once, or runs elsewhere now. If the
-    process is about to end nothing begins, and whoever ends it hands everything back.
+    they are too late, the handler was loaded again and takes fewer, or none at once, or runs elsewhere now; where what
+    is stored is signed, all that were fetched for another one. If the process is about to end nothing begins, and
+    whoever ends it hands everything back.
 
     Args:
         broker: The broker.
@@ -44,7 +45,9 @@ def open_batch(broker: EventBroker, batch: Batch, *, on_loop: bool = True) -> li
     for one in waiting:
         is_late = one.expires_ms is not None and now_ms > one.expires_ms
         has_room = len(batch.deliveries) < batching.size
-        (batch.deliveries if has_room and not is_late and one.place.holder == holder else alone).append(one)
+        is_asked = work.seal is None or one.actor is actor
+        begins = has_room and is_asked and not is_late and one.place.holder == holder
+        (batch.deliveries if begins else alone).append(one)
     for one in batch.deliveries:
         one.started_ms = now_ms  # what it began at, should it be handed back before its end is known
     if batch.deliveries:

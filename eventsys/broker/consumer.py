@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
@@ -18,12 +17,12 @@ from eventsys.model.priority import LANES
 from eventsys.store.link import run_script
 
 from .commit_trip import Fetched
-from .endings import ending_of_junk
 from .lanes import Entry, LaneReader
 from .leftovers import BEGUN, SUSPECT, Found, Leftovers
 from .messages import ForgedError, Place, Received, UndecodableError, read_entry
 from .patience import Patience
 from .prefetch import Prefetch
+from .setting_aside import set_aside
 from .wanted import why_unwanted
 from .work import Work
 
@@ -32,8 +31,6 @@ SUSPECT_PAUSE_S = 0.02
 
 #: Seconds between two looks at whether a paused queue may be read again.
 PAUSED_S = 0.5
-
-logger = logging.getLogger(__name__)
 
 
 class EventConsumer(Consumer):
@@ -273,11 +270,11 @@ class EventConsumer(Consumer):
             try:
                 message = read_entry(fields or (), place, self._work.seal)
             except UndecodableError as error:
-                self._bury(place, error)
+                set_aside(self._work, place, error)
                 continue
             message.actor = self._work.actor_of(message)
-            if self._work.seal is not None and (why := why_unwanted(message)):
-                self._bury(place, ForgedError(why, fields))
+            if self._work.seal is not None and (why := why_unwanted(message, message.actor)):
+                set_aside(self._work, place, ForgedError(why, fields or ()))
                 continue
             self._work.in_flight.give(message)
             messages.append(message)
@@ -295,14 +292,3 @@ class EventConsumer(Consumer):
         if others:
             work.in_flight.hold_no_more([message.place for message in others])
         return begin
-
-    def _bury(self, place: Place, error: UndecodableError) -> None:
-        logger.error(
-            "an entry of a lane cannot be handled and was set aside: %s", error,
-            extra={"action": error.reason, "queue": place.queue, "entry": place.entry},
-        )  # fmt: skip
-        letter_id = f"{place.stream}|{place.entry}"
-        ending = ending_of_junk(letter_id, str(error), error.fields, reason=error.reason, place=place)
-        self._work.end_unread(place, ending, sum(map(len, error.fields)))
-        if isinstance(error, ForgedError):
-            self._work.when_forged(letter_id, str(error))

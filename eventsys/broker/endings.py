@@ -132,13 +132,17 @@ def ending_of_waiting(message: DeliveryMessage, *, is_hosted: bool) -> Ending:
         message: The delivery.
         is_hosted: Whether it waits for its state alone, and may go back as soon as that allows it.
     """
-    fields = ["s", message.subscription, "e", message.envelope, "o", json.dumps(message.options)]
-    if message.stored_ms:
-        fields += ["t", str(message.stored_ms)]
+    fields = entry_of(message)
     if message.expires_ms is not None and not is_hosted:
         # What its state holds back is never too late; what nobody can run may be.
         fields += ["x", str(message.expires_ms)]
     return ("waiting", message.subscription, message.place.lane, fields, is_hosted)
+
+
+def entry_of(message: DeliveryMessage) -> list[str]:
+    """Return a delivery as an entry of a lane, by which it can go there again."""
+    fields = ["s", message.subscription, "e", message.envelope, "o", json.dumps(message.options)]
+    return [*fields, "t", str(message.stored_ms)] if message.stored_ms else fields
 
 
 def ending_of_junk(

@@ -17,7 +17,9 @@ from .batch import Batch
 from .batch_ends import end_batch
 from .broker import EventBroker
 from .messages import DeliveryMessage, PlainMessage, Received
+from .setting_aside import set_aside_unwanted
 from .time_limits import name_limit
+from .wanted import give_actor, why_unwanted
 
 #: Seconds between tries to end an attempt while Redis is away: the first, and the longest.
 RETRY_S = (0.2, 2.0)
@@ -43,7 +45,16 @@ def attempt_and_end(broker: EventBroker, message: Received) -> None:
 
 
 def refuse(broker: EventBroker, message: Received) -> None:
-    """End a message whose actor this process does not have: it waits, or is given up, as the commit finds."""
+    """End a message whose actor this process does not have: it waits, or is given up, as the commit finds.
+
+    Where there is one, and it does not want the event, the delivery is set aside.
+    """
+    work = broker.work
+    if work.seal is not None and isinstance(message, DeliveryMessage):
+        why = why_unwanted(message, work.actor_of(message))
+        if why:
+            set_aside_unwanted(work, message, why)
+            return
     broker.logger.error("This process has no actor %r for %s.", message.actor_name, message)
     message.fail()
     message.stuff_exception(ActorNotFound(message.actor_name))
@@ -52,8 +63,8 @@ def refuse(broker: EventBroker, message: Received) -> None:
 
 def renew_actor(broker: EventBroker, message: Received) -> bool:
     """Let a message run the code that is declared now, should it have been loaded again since; say whether there is."""
-    message.actor = broker.work.actor_of(message)
-    return message.actor is not None
+    actor = broker.work.actor_of(message)
+    return actor is not None if actor is message.actor else give_actor(message, actor, broker.work.seal)
 
 
 def may_begin(broker: EventBroker, message: Received) -> bool:

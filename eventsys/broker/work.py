@@ -37,6 +37,7 @@ from .presence import Presence
 from .queue_names import QueueNames
 from .staging import OWN_ACTORS
 from .undispatched import end_undispatched, resolving_again
+from .wanted import give_actor
 
 #: Most messages handed back by one script.
 _RETURNED_AT_ONCE = 200
@@ -142,15 +143,14 @@ class Work:
 
         Raises:
             SkipMessage: If its subscription closed since it was fetched.
-            ActorNotFound: If it is a delivery, and what bears the name of its subscription is no handler.
+            ActorNotFound: If it is a delivery, and what bears the name of its subscription is no handler that wants it.
         """
         if self.gates.closed and isinstance(message, DeliveryMessage) and self.gates.holds_back(message):
             message.is_turned_away = True
             raise SkipMessage(f"{message.subscription} is closed; its deliveries wait")
-        if message.actor is None and isinstance(message, DeliveryMessage):
-            message.actor = self.actor_of(message)
-            if message.actor is None:
-                raise ActorNotFound(message.actor_name)
+        is_asked = isinstance(message, DeliveryMessage) and (message.actor is None or self.seal is not None)
+        if is_asked and not give_actor(message, self.actor_of(message), self.seal):
+            raise ActorNotFound(message.actor_name)
         actor = message.actor
         takes_sends = isinstance(actor, HandlerActor) or bool(actor and actor.options.get("transactional"))
         if self.begun_board is not None:
@@ -203,10 +203,10 @@ class Work:
         self.in_flight.handled(message.place)
         self.committer.put(Finished(message.place, ending, [], gate=gate, weight=message.weight))
 
-    def end_unread(self, place: Place, ending: Ending, weight: int) -> None:
+    def end_unread(self, place: Place, ending: Ending, weight: int, gate: tuple[str, str] | None = None) -> None:
         """End what could not be read as a message, of so many bytes."""
         self.in_flight.handled(place)
-        self.committer.put(Finished(place, ending, [], weight=weight))
+        self.committer.put(Finished(place, ending, [], gate=gate, weight=weight))
 
     def hand_back(self, messages: Sequence[Received]) -> None:
         """Return messages that were not started, for any process to take.
