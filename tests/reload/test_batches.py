@@ -105,13 +105,14 @@ def ship(event):
 @pytest.mark.parametrize(("before", "after"), [("def", "async def"), ("async def", "def")])
 def test_what_was_gathered_for_another_kind_of_function_runs_the_new(shop: Shop, before: str, after: str) -> None:
     gate.set()
-    shop.write("orders.py", HANDLER.format(said="old", size=3).replace("def ship", f"{before} ship"))
+    handler = HANDLER.replace('batch_wait="1m"', 'batch_wait="5s"')
+    shop.write("orders.py", handler.format(said="old", size=3).replace("def ship", f"{before} ship"))
     reloader = shop.load()
     worker = shop.work()
     made = _publish(shop, 2)
     collectings = [worker._handoff._collecting, worker._on_loop._collecting]
     eventually(lambda: sum(map(len, collectings)) == 2)
-    shop.write("orders.py", HANDLER.format(said="new", size=3).replace("def ship", f"{after} ship"))
+    shop.write("orders.py", handler.format(said="new", size=3).replace("def ship", f"{after} ship"))
     assert reloader.look() is not None
     made += _publish(shop, 3)
     for event_id in made:
