@@ -10,6 +10,16 @@ from pydantic import ValidationError
 #: Fields of a payload that are named.
 _FIELDS = 5
 
+#: Numbers on the way to a field that are places in a list: larger ones may be keys of a dictionary, which are given.
+_PLACES = 100_000
+
+#: What is said where pydantic's own sentence repeats something of the value.
+_SAID = {
+    "byte_size_unit": "Input should be a size with a unit that is known",
+    "timezone_offset": "Input should have another offset of its time zone",
+    "uuid_parsing": "Input should be a valid UUID",
+}
+
 
 def misfits(error: ValidationError) -> str:
     """Return each field that does not fit, and why: `page: Input should be ...; order: ...`."""
@@ -40,10 +50,15 @@ def _fault(one: Any) -> str:
 
 def _discreet(one: Any, declared: Container[str]) -> dict[str, Any]:
     """Return a fault without what was given, but for what a validator says."""
-    said = one["msg"]
-    if one["type"] == "union_tag_invalid":  # the one sentence of pydantic's own that repeats a value
+    said = _SAID.get(one["type"], one["msg"])
+    if one["type"] == "union_tag_invalid":  # it repeats the tag that came
         said = "{discriminator} should be one of {expected_tags}".format_map(one["ctx"])
-    return {"loc": [part if isinstance(part, int) or part in declared else "*" for part in one["loc"]], "msg": said}
+    way = [part if _is_place(part) or part in declared else "*" for part in one["loc"]]
+    return {"loc": way, "msg": said}
+
+
+def _is_place(part: Any) -> bool:
+    return isinstance(part, int) and part < _PLACES
 
 
 def _came(one: Any) -> str:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, SecretBytes, SecretStr, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
 from eventsys.errors import InvalidEventError
-from eventsys.model.misfits import misfits
+from eventsys.model.misfits import payload_misfits
 
 MAX_BYTES = 262_144
 """The longest payload by default: 256 KiB of JSON."""
@@ -187,7 +187,7 @@ def _encode_model(model: BaseModel, path: str) -> bytes:
             raise TypeError("it writes no JSON object")
         again = kind.__pydantic_validator__.validate_json(written)
     except _CANNOT_WRITE as error:
-        why = misfits(error) if isinstance(error, ValidationError) else error
+        why = payload_misfits(error, kind.model_fields) if isinstance(error, ValidationError) else error
         raise InvalidEventError(
             f"{path} is a {kind.__name__} that does not read back as what it writes: {why}; "
             "give it finite numbers, valid text, an object at the top, and serializers that its validators accept"

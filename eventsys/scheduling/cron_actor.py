@@ -81,7 +81,14 @@ class CronActor(Actor[..., None]):
 
     def _tick(self, name: str, armed: str, tick_ms: int) -> None:
         row, tick, now_ms = self._row(name), from_ms(tick_ms), self._bus_broker.clock.now_ms()
-        if row is None or row.armed != armed or row.task.state is not TaskState.ACTIVE or not row.task.has_tick(tick):
+        if row is None or row.armed != armed or row.task.state is not TaskState.ACTIVE:
+            return
+        if not row.task.has_tick(tick):
+            logger.warning(
+                "cron task %s: %s is no tick of its schedule, as when the rules of its time zone changed; it is not"
+                " run, and the next one is found within a minute", name, tick,
+                extra={"action": "cron_tick_dropped"},
+            )  # fmt: skip
             return
         if from_ms(now_ms) + LATE < tick + row.task.put_off(tick):
             # Redis was told to let it go, or its clock was set back. Each tick arms the next: whoever could have one

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError, field_validator
+from pydantic import BaseModel, ByteSize, Field, TypeAdapter, ValidationError, field_validator
 from typing_extensions import TypedDict
 
 from eventsys.model.masking import declared_names
@@ -110,3 +110,16 @@ def test_nothing_that_was_given_is_told_of_a_payload(given: Any, says: str) -> N
     with pytest.raises(ValidationError) as raised:
         TypeAdapter(Payment).validate_python(given)
     assert payload_misfits(raised.value, declared_names(Payment)) == says
+
+
+def test_what_pydantic_repeats_of_a_value_or_a_key_is_left_out() -> None:
+    class Limits(BaseModel):
+        by_number: dict[int, int] = {}
+        size: ByteSize = ByteSize(0)
+
+    with pytest.raises(ValidationError) as failed:
+        Limits.model_validate({"by_number": {4111111111111111: "x"}, "size": "5hunter2"})
+    told = payload_misfits(failed.value, {"by_number", "size"})
+    assert "4111" not in told
+    assert "hunter2" not in told
+    assert told.startswith("by_number.*: Input should be a valid integer")

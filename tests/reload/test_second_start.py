@@ -134,3 +134,18 @@ def test_what_is_no_change_begins_nothing(start: Start) -> None:
         init.touch,
         lambda: init.write_text("import no_such_module\n"),
     )
+
+
+def test_what_the_application_writes_whenever_it_is_loaded_begins_it_anew_once(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EVENTSYS_STARTED_AGAIN_FOR", "")
+    start.write("wares/made.py", "X = 0")
+    writes = "from pathlib import Path\nPath(__file__).with_name('made.py').write_text('X = 1')\nraise RuntimeError\n"
+    start.write("wares/__init__.py", writes)
+
+    def nothing() -> None: ...
+
+    assert start.begins_anew("wares", nothing)
+    assert not start.begins_anew("wares", nothing, nothing)
+    assert start.begins_anew("wares", lambda: start.write("wares/__init__.py", "X = 2", written_ago=0))

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
-from eventsys.runtime.reload.contents import Contents
+from eventsys.runtime.reload.contents import Contents, Look
 from eventsys.runtime.reload.modules import application_modules
+
+#: The variable that tells the process that is begun anew which contents were the cause.
+_CAUSE = "EVENTSYS_STARTED_AGAIN_FOR"
 
 #: Seconds between two looks at the files. They are looked at rather than watched: there is nothing else to do, and a
 #: change nobody tells of, as one made before anybody watched, is seen like any other.
@@ -36,8 +40,23 @@ def start_again_when_saved(
     contents.keep_new(files, loaded_at=loaded_at)
     while not stop.wait(_LOOK_S):
         files |= _files_of(modules, error)  # a new one may be what was missing
-        if contents.changed(contents.look(files)):
+        look = contents.look(files)
+        if not (changed := contents.changed(look)):
+            continue
+        cause = _digest_of(look, changed)
+        if os.environ.get(_CAUSE) != cause:
+            os.environ[_CAUSE] = cause
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - this very command
+        # It began anew for just that: the application writes it whenever it is loaded.
+        contents.keep({path: look[path] for path in changed})
+
+
+def _digest_of(look: Look, paths: Collection[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        content = look[path]
+        digest.update(f"{path}\n".encode(errors="surrogateescape") + (b"" if content is None else content.digest))
+    return digest.hexdigest()
 
 
 def _files_of(modules: Sequence[str], error: BaseException) -> set[Path]:
