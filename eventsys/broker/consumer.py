@@ -245,24 +245,28 @@ class EventConsumer(Consumer):
         work.presence.wake_by(self.queue, self.patience.wake)
         with work.in_flight.watch() as over:
             own = self._leftovers.but_suspects(self._reader.read_own(), self._holder)
-            self._take([(entry, None) for entry in own], over=over)
+            self._take([(entry, None) for entry in own], over=over, are_found=True)
 
-    def _take(self, entries: list[Found], *, over: Collection[tuple[str, str, str]] = ()) -> None:
+    def _take(
+        self, entries: list[Found], *, over: Collection[tuple[str, str, str]] = (), are_found: bool = False
+    ) -> None:
         if entries:
             few = (entries[0], entries[len(entries) // 2], entries[-1])
             self._prefetch.weigh([fields or () for (_, _, fields), _ in few])
-        messages = self._noted(entries, self._holder, over=over)
+        messages = self._noted(entries, self._holder, over=over, are_found=are_found)
         self._ready.extend(
             self._admitted(messages, partial(run_script, self._channel)) if self._work.gates.watched else messages
         )
 
-    def _noted(self, entries: list[Found], holder: str, *, over: Collection[tuple[str, str, str]]) -> list[Received]:
+    def _noted(
+        self, entries: list[Found], holder: str, *, over: Collection[tuple[str, str, str]], are_found: bool = False
+    ) -> list[Received]:
         """Note entries as held, and return those that are new and can be read as messages."""
         places = [
             Place(self.queue, lane, self._streams[lane], entry.decode(), holder, past is SUSPECT, past is BEGUN)
             for (lane, entry, _), past in entries
         ]
-        are_new = self._work.in_flight.add(places, over=over)
+        are_new = self._work.in_flight.add(places, over=over, are_found=are_found)
         messages: list[Received] = []
         for ((_, _, fields), _), place, is_new in zip(entries, places, are_new, strict=True):
             if not is_new:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ _Key = tuple[str, str, str]
 
 #: Seconds that a reader waits for another one's claim, which takes a round trip.
 CLAIM_S = 0.25
+
+#: Seconds within which a reader surely notes what a reply brought it.
+_NOTED_S = 60.0
 
 
 class InFlight:
@@ -35,6 +39,8 @@ class InFlight:
         self._watches: list[set[_Key]] = []
         self._returning: set[_Key] = set()
         self._given_again: set[_Key] = set()
+        self._found: set[_Key] = set()
+        self._found_until = 0.0
         self._running = 0
 
     @property
@@ -60,7 +66,7 @@ class InFlight:
                 # By identity: another queue's watch that has gathered the same is equal.
                 self._watches = [one for one in self._watches if one is not over]
 
-    def add(self, places: list[Place], *, over: Collection[_Key] = ()) -> list[bool]:
+    def add(self, places: list[Place], *, over: Collection[_Key] = (), are_found: bool = False) -> list[bool]:
         """Note fetched messages, and say of each whether it is new: what is held already must not run twice.
 
         What was held under an earlier name, before a lease ended, is new: that attempt cannot commit any more. So is
@@ -69,12 +75,17 @@ class InFlight:
         Args:
             places: Where they stand.
             over: Messages that are not new, though they are not held: what `watch` gathered.
+            are_found: Whether a new reader found them in the list of what this process holds. Where another one reads
+                the queue too, they may be on their way to that: it comes with them when they are over, perhaps.
         """
         are_new = []
         with self._lock:
+            if self._found and time.monotonic() > self._found_until:
+                self._found.clear()
             for place in places:
                 key = (place.stream, place.entry, place.holder)
-                are_new.append(key not in over and (key not in self._places or key in self._returning))
+                is_over = key in over or (key in self._found and not are_found)
+                are_new.append(not is_over and (key not in self._places or key in self._returning))
                 if place.is_suspect:
                     self._is_claiming = False
                     self._changed.notify_all()
@@ -87,6 +98,9 @@ class InFlight:
                     self._running += 1
                     if place.is_suspect:
                         self._suspect = place
+                    if are_found:
+                        self._found.add(key)
+                        self._found_until = time.monotonic() + _NOTED_S
         return are_new
 
     def begin_return(self, places: Iterable[Place]) -> None:
@@ -97,6 +111,7 @@ class InFlight:
         with self._lock:
             keys = [(place.stream, place.entry, place.holder) for place in places]
             keys = [key for key in keys if key in self._places]
+            self._found.difference_update(keys)
             self._returning.update(keys)
             for over in self._watches:
                 over.update(keys)

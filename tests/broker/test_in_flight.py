@@ -87,3 +87,23 @@ def test_what_a_reader_finds_in_its_own_list_while_it_is_handed_back_is_not_new(
         assert held.add([before, after], over=over) == [False, False]
     held.hold_no_more([before, after])
     assert len(held) == 0
+
+
+def test_what_a_new_reader_found_is_not_new_to_the_one_whose_reply_brings_it_late() -> None:
+    """Two read one queue, as a worker and `events.start()` may; it is handled before the other's thread goes on."""
+    held, place = InFlight(), _place("1")
+    assert held.add([place], are_found=True) == [True]
+    held.forget([place])
+    assert held.add([place]) == [False]
+    assert held.add([place], are_found=True) == [True], "its begin failed, and it is found again"
+    held.begin_return([place])
+    held.hold_no_more([place])
+    assert held.add([place]) == [True], "handed back and claimed again"
+
+
+def test_what_was_found_long_ago_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = InFlight()
+    held.add([_place("1")], are_found=True)
+    held.forget([_place("1")])
+    monkeypatch.setattr(in_flight.time, "monotonic", lambda: float("inf"))
+    assert held.add([_place("2"), _place("1")]) == [True, True]
