@@ -66,72 +66,62 @@ def test_a_child_that_comes_back_from_a_coroutine_ends_too(events: EventService,
     assert events.wait(published.id).deliveries[0].status is DeliveryStatus.SUCCEEDED
 
 
-def test_a_child_of_multiprocessing_runs_what_it_publishes_inline(
-    events: EventService, quick_work: Callable[..., Any], tmp_path: Path
-) -> None:
+def _publish_and_fork(
+    events: EventService, work: Callable[..., Any], in_child: Callable[[], object]
+) -> tuple[Event, int]:
+    """Return an event, and how the child ended that its handler forked."""
     codes: list[int] = []
     ended = threading.Event()
-
-    @events.on("from.child", name="inline", async_=False)
-    def note(event: Event) -> None:
-        (tmp_path / event.id).touch()
 
     @events.on("tick", name="forks")
     def handle(event: Event) -> None:
         child = os.fork()
         if not child:
-            events.publish("from.child", {}, id="childs")
-            os._exit(7 if (tmp_path / "childs").exists() else 8)
+            in_child()
+            return
         codes.append(exit_code_of(child))
         ended.set()
-
-    quick_work()
-    events.publish("tick", {})
-    assert ended.wait(60)
-    assert codes == [7]
-    assert events.wait("childs").status is EventStatus.DELIVERED
-
-
-def test_a_grandchild_that_comes_back_from_its_handler_ends_too(events: EventService, work: Callable[..., Any]) -> None:
-    codes: list[int] = []
-    ended = threading.Event()
-
-    @events.on("tick", name="forks")
-    def handle(event: Event) -> None:
-        child = os.fork()
-        if child:
-            codes.append(exit_code_of(child))
-            ended.set()
-            return
-        grandchild = os.fork()
-        if grandchild:
-            os._exit(exit_code_of(grandchild))
 
     work()
     published = events.publish("tick", {})
     assert ended.wait(60)
-    assert codes == [CAME_BACK]
+    return published, codes[0]
+
+
+def test_a_child_of_multiprocessing_runs_what_it_publishes_inline(
+    events: EventService, quick_work: Callable[..., Any], tmp_path: Path
+) -> None:
+    @events.on("from.child", name="inline", async_=False)
+    def note(event: Event) -> None:
+        (tmp_path / event.id).touch()
+
+    def publish() -> None:
+        events.publish("from.child", {}, id="childs")
+        os._exit(7 if (tmp_path / "childs").exists() else 8)
+
+    assert _publish_and_fork(events, quick_work, publish)[1] == 7
+    assert events.wait("childs").status is EventStatus.DELIVERED
+
+
+def test_a_grandchild_that_comes_back_from_its_handler_ends_too(events: EventService, work: Callable[..., Any]) -> None:
+    def fork_again() -> None:
+        grandchild = os.fork()
+        if grandchild:
+            os._exit(exit_code_of(grandchild))
+
+    published, code = _publish_and_fork(events, work, fork_again)
+    assert code == CAME_BACK
     [delivery] = events.wait(published.id).deliveries
     assert (delivery.status, delivery.attempts) == (DeliveryStatus.SUCCEEDED, 1)
 
 
 def test_a_child_of_multiprocessing_does_its_own_work(events: EventService, quick_work: Callable[..., Any]) -> None:
     """It never comes back, and publishes by itself: the attempt it was forked in is its parent's."""
-    codes: list[int] = []
-    ended = threading.Event()
 
-    @events.on("tick", name="forks")
-    def handle(event: Event) -> None:
-        child = os.fork()
-        if not child:
-            events.publish("from.child", {}, id="childs")
-            os._exit(7)
-        codes.append(exit_code_of(child))
-        ended.set()
+    def publish() -> None:
+        events.publish("from.child", {}, id="childs")
+        os._exit(7)
 
-    quick_work()
-    events.publish("tick", {})
-    assert ended.wait(60)
-    assert codes == [7]
+    assert _publish_and_fork(events, quick_work, publish)[1] == 7
     assert events.get_event_records().total == 2
     assert events.get_event("childs").causation_id is None

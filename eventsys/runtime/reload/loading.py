@@ -60,7 +60,7 @@ def _imports_held(names: Iterable[str]) -> Iterator[None]:
 def _forget_bytecode(path: Path | None) -> None:
     """Drop the compiled form: it is known by second and size, and a quick edit may keep both."""
     if path is not None:
-        with suppress(OSError, NotImplementedError):
+        with suppress(OSError, NotImplementedError):  # where it cannot be dropped, none was written either
             Path(cache_from_source(str(path))).unlink(missing_ok=True)
 
 
