@@ -180,7 +180,6 @@ def _piece(chosen: Chosen, peers: Sequence[Peer]) -> Piece:
 def _setting(chosen: Chosen) -> dict[str, str]:
     with private_redis(chosen.redis, aof=chosen.aof) as server:
         version = server.version
-    node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False) if _has_node() else None
     return {
         "Redis": version,
         "append-only file": "flushed every second" if chosen.aof else "off",
@@ -188,19 +187,12 @@ def _setting(chosen: Chosen) -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "system": platform.platform(),
         "Python": platform.python_version(),
-        "Node": node.stdout.strip() if node else "none",
     }
 
 
 def _processor() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "not told")
-
-
-def _has_node() -> bool:
-    from shutil import which
-
-    return which("node") is not None
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def prepare(peer: Peer, *, again: bool) -> None:
 def program(peer: Peer) -> list[str]:
     """Return the command that runs a peer's program in its environment."""
     if peer.is_javascript:
-        return ["node", str(FOLDER / peer.program)]
+        return [str(BUILD / peer.name / "node_modules/.bin/node"), str(FOLDER / peer.program)]
     # Not resolved: what the link in a virtual environment points to is outside of it.
     python = Path.cwd() / BUILD / peer.name / "bin/python" if peer.packages else Path(sys.executable)
     return [str(python), "-m", "benchmarks.peers", Path(peer.program).stem]

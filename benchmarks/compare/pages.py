@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from benchmarks.compare.results import Cell, Comparison, Table, shown
 
@@ -42,29 +42,32 @@ def results(comparison: Comparison) -> str:
 
 
 def _table(table: Table) -> Iterator[str]:
-    """Yield medians, the range of the first figure over the rounds, and its ratio to eventsys's first setting."""
+    """Yield medians, the range of the first figure and of all times, and the first beside eventsys's."""
     first = table.columns[0][0]
     ours = next((cell.medians[first] for cell in table.cells if cell.peer == "eventsys" and cell.runs), None)
+    ranged = [(name, heading) for name, heading in table.columns if name == first or name.endswith("_ms")]
     headings = [heading for _, heading in table.columns]
+    headings += [f"{heading}, lowest to highest" for _, heading in ranged]
     rounds = max((len(cell.runs) for cell in table.cells), default=0)
     yield f"Medians of {rounds} rounds." if rounds > 1 else "One round."
     yield ""
-    yield "| | " + " | ".join([*headings, "lowest to highest", "beside eventsys"]) + " |"
-    yield "|---" + "|---:" * (len(headings) + 2) + "|"
+    yield "| | " + " | ".join([*headings, "beside eventsys"]) + " |"
+    yield "|---" + "|---:" * (len(headings) + 1) + "|"
     for cell in table.cells:
         if cell.runs:
-            yield f"| {cell.contestant} | {' | '.join(_figures(cell, table, first, ours))} |"
+            yield f"| {cell.contestant} | {' | '.join(_figures(cell, table, [name for name, _ in ranged], ours))} |"
         else:
-            yield f"| {cell.contestant} | {cell.status} |" + " |" * (len(headings) + 1)
+            yield f"| {cell.contestant} | {cell.status} |" + " |" * len(headings)
     for cell in table.cells:
         if cell.reason:
             yield ""
             yield f"{cell.contestant}: {cell.status}: {cell.reason}"
 
 
-def _figures(cell: Cell, table: Table, first: str, ours: float | None) -> Iterator[str]:
+def _figures(cell: Cell, table: Table, ranged: Sequence[str], ours: float | None) -> Iterator[str]:
     for name, _ in table.columns:
         yield shown(cell.medians[name])
-    of_rounds = [run[first] for run in cell.runs]
-    yield f"{shown(min(of_rounds))} to {shown(max(of_rounds))}"
-    yield f"{cell.medians[first] / ours:.2f}" if ours else ""
+    for name in ranged:
+        of_rounds = [run[name] for run in cell.runs]
+        yield f"{shown(min(of_rounds))} to {shown(max(of_rounds))}"
+    yield f"{cell.medians[table.columns[0][0]] / ours:.2f}" if ours else ""

@@ -127,7 +127,7 @@ PEERS = (
     Peer(
         "bullmq",
         "bullmq_app.mjs",
-        ("bullmq", "ioredis"),
+        ("bullmq", "ioredis", "node"),
         (Setting("default", 5_000), Setting("tuned", 24_000)),
         forks=False,
     ),

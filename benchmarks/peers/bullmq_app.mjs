@@ -1,5 +1,5 @@
-// BullMQ on ioredis. `node bullmq_app.mjs worker PROCESSES`, `node bullmq_app.mjs send`; the orders and
-// answers of the sender are those of sending.py, and the counting is that of counting.py.
+// BullMQ on ioredis, and on the newest Node, from npm too. `node bullmq_app.mjs worker PROCESSES`, `node bullmq_app.mjs
+// send`; the orders and answers of the sender are those of sending.py, and the counting is that of counting.py.
 //
 // - `default`: a Worker as it comes: one job at a time, finished jobs kept.
 // - `tuned`: `concurrency: 100` (https://docs.bullmq.io/guide/workers/concurrency: 100 to 300 for jobs that wait for
@@ -100,9 +100,10 @@ async function send() {
   };
   console.log(JSON.stringify({ ready: true }));
   for await (const line of readline.createInterface({ input: process.stdin })) {
-    const order = JSON.parse(line), began = monotonicUs();
+    const order = JSON.parse(line), began = monotonicUs(), usedBefore = process.cpuUsage();
     const sent = await orders[order.do](order);
-    console.log(JSON.stringify({ sent, seconds: (monotonicUs() - began) / 1e6 }));
+    const seconds = (monotonicUs() - began) / 1e6, used = process.cpuUsage(usedBefore);
+    console.log(JSON.stringify({ sent, seconds, cpu_seconds: (used.user + used.system) / 1e6 }));
   }
   process.exit(0);
 }

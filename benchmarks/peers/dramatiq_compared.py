@@ -3,7 +3,7 @@
 - `default`: the `dramatiq` command with its defaults: 8 threads, two messages prefetched for each thread.
 - `tuned`: `dramatiq_queue_prefetch=1000` and `dramatiq_delay_queue_prefetch=20000`. The reference
   (https://dramatiq.io/reference.html, "Environment Variables") names them as what sets how many messages a worker
-  holds, and there is no other switch for throughput. Prometheus is in neither: its middleware is not a default one.
+  holds. Other numbers of threads are in `--others`. Prometheus is in neither: its middleware is not a default one.
 
 No call sends several messages: `group(...).run()` sends one by one. One event for three actors is three sends. Delays
 are Dramatiq's own (`send_with_options(delay=...)`): the worker keeps the messages in its memory until they are due.

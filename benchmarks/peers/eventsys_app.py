@@ -1,10 +1,12 @@
-"""eventsys under the same orders as its peers, with everything on: history, retries, timeouts, metrics, commits.
+"""eventsys under the same orders as its peers, with nothing switched off that it does for what is sent.
 
-- `worker`: `eventsys worker` with 8 threads. Messages are those of plain actors, as the peers' are; a fan-out is one
-  event for three subscriptions, published in batches.
+- `worker`: `eventsys worker` with 8 threads. Messages are those of plain actors, as the peers' are: with retries, time
+  limits, metrics and the transactional commit, and without a record. What is fanned out, timed or delayed is an event.
 - `dramatiq`: the same under the stock `dramatiq` command.
-- `events`: as `worker`, where each message is an event for one subscription, that the dispatcher gives out.
-- `batch`: as `events`, where each handler takes up to 100 events a call (`docs/batches.md`).
+- `events`: as `worker`, where each message is an event for one subscription, that the dispatcher gives out: recorded in
+  the history, with each of its deliveries. A fan-out is one event for three subscriptions, published in batches.
+- `batch`: as `events`, where each handler takes up to 100 events a call (`docs/batches.md`) and waits 50 ms for more of
+  them, as it does by default.
 
 Plain actors have no call for several messages; events have `publish_many`. Delays are `schedule(at=...)`, and many at
 once `delayed.schedule_many`.
@@ -27,10 +29,15 @@ events = EventService(redis_url=os.environ["REDIS_URL"], app="bench")
 counter = Counter()
 
 
-@events.on("bench.timed", name="timed")
 def timed(event: Event) -> None:
     """Note how late it is."""
     counter.time(event.payload)
+
+
+def timed_many(batch: list[Event]) -> None:
+    """Note how late they are."""
+    for event in batch:
+        counter.time(event.payload)
 
 
 def take(event: Event) -> None:
@@ -49,11 +56,12 @@ def noop(payload: Payload) -> None:
 
 
 setting = os.environ["PEER_SETTING"]
-for _type, _name in [("bench.noop", "noop"), *(("bench.fan", f"fan_{number}") for number in range(SUBSCRIBERS))]:
+names = {"timed": "bench.timed", "noop": "bench.noop", **{f"fan_{n}": "bench.fan" for n in range(SUBSCRIBERS)}}
+for _name, _type in names.items():
     if setting == "batch":
-        events.on(_type, name=_name, batch_size=BATCH)(take_many)
+        events.on(_type, name=_name, batch_size=BATCH)(timed_many if _name == "timed" else take_many)
     else:
-        events.on(_type, name=_name)(take)
+        events.on(_type, name=_name)(timed if _name == "timed" else take)
 actor = dramatiq.actor(actor_name="plain", queue_name="bench", broker=events.broker)(noop)
 
 #: Whether what has one handler is sent to an actor, and not published.

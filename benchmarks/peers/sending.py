@@ -10,7 +10,8 @@ measured, and what is measured is timed inside, next to the peer's own call. The
     {"do": "delayed", "count": 100, "lead_s": 5, "window_s": 10}   to be due evenly over a window that begins in lead_s
     {"do": "far", "count": 1000, "limit_s": 60}           to be due in an hour, until the time is up
 
-The answer is {"sent": n, "seconds": s}, or {"none": reason} where a peer has no such thing.
+The answer is {"sent": n, "seconds": s, "cpu_seconds": s}, the last of all threads of the sender, or {"none": reason}
+where a peer has no such thing.
 """
 
 from __future__ import annotations
@@ -101,10 +102,11 @@ async def _serve(sender: Sender) -> None:
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         order = json.loads(line)
-        began = time.perf_counter()
+        began, used = time.perf_counter(), time.process_time()
         try:
             sent = await _ORDERS[order.pop("do")](sender, **order)
-            answer: dict[str, object] = {"sent": sent, "seconds": time.perf_counter() - began}
+            seconds, cpu_seconds = time.perf_counter() - began, time.process_time() - used
+            answer: dict[str, object] = {"sent": sent, "seconds": seconds, "cpu_seconds": cpu_seconds}
         except AbsentError as absent:
             answer = {"none": str(absent)}
         print(json.dumps(answer), flush=True)

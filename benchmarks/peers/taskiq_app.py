@@ -1,7 +1,8 @@
 """Taskiq on Redis, by list and by stream.
 
 - `list`, `stream`: `taskiq worker --workers 1` with ListQueueBroker or RedisStreamBroker of taskiq-redis, its defaults:
-  100 tasks at once, messages as JSON, a message acknowledged when its result is saved (here none is kept).
+  100 tasks at once, messages as JSON. A stream acknowledges a message when its result is saved (here none is kept); a
+  list never does: what a worker has taken from it is lost with the worker.
 - `list tuned`, `stream tuned`: `--max-prefetch 100`, `--no-parse` (https://taskiq-python.github.io/guide/cli.html,
   "Other parameters": arguments are not converted to their annotations) and the ORJSON serializer
   (https://taskiq-python.github.io/extending-taskiq/, "Serializers"). uvloop is installed in both, as `taskiq[uv]` is.
