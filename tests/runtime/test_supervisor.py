@@ -293,12 +293,13 @@ def test_a_liveness_file_that_cannot_be_written_any_more_is_told_and_ends_nobody
 ) -> None:
     supervised = supervise(1)
     pid = supervised.pid_from("started")
-    (tmp_path / "alive").unlink()
-    (tmp_path / "alive").mkdir()  # nothing can be written to a directory, not by root either
+    (tmp_path / "folder").mkdir()  # nothing can be written to a directory, not by root either
+    (tmp_path / "link").symlink_to("folder")
+    (tmp_path / "link").replace(tmp_path / "alive")  # in one step: the supervisor would write a new file in between
     eventually(lambda: "alive cannot be written: Is a directory" in supervised.errors())
     events.publish("who", {})
     assert supervised.pid_from("answers") == pid
-    (tmp_path / "alive").rmdir()
+    (tmp_path / "alive").unlink()
     eventually((tmp_path / "alive").is_file)
     assert supervised.end() == 0
     assert supervised.errors().count("cannot be written") == 1
