@@ -8,22 +8,18 @@ of it is secret, and so does the message that it sends, in an option.
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
 import json
-import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import AliasChoices, AliasPath, BaseModel, RootModel, SecretBytes, SecretStr
-from pydantic.dataclasses import is_pydantic_dataclass, rebuild_dataclass
 from pydantic.fields import FieldInfo
 
 from eventsys.errors import InvalidPayloadError
 from eventsys.model.cron_task import CronDefinition
 from eventsys.model.dead_letter import DeadLetter
+from eventsys.model.declared_types import fields_of, parts_of, types_in
 from eventsys.model.event import Event
 from eventsys.model.texts import LONGEST_HEADER, SECRET_HEADER
 
@@ -203,25 +199,25 @@ def declared_names(payload_type: Any) -> frozenset[str]:
     """Return what the fields that a type declares, and the classes it is made of, are called, however deep they lie."""
     names: set[str] = set()
     seen: set[type] = set()
-    kinds = list(_types_in(payload_type))
+    kinds = list(types_in(payload_type))
     while kinds:
         kind = kinds.pop()
         if kind in seen:
             continue
         seen.add(kind)
         names.add(kind.__name__)
-        for name, field in _declared(kind).items():
+        for name, field in fields_of(kind).items():
             names.update(_names(name, field))
-            kinds += _types_in(field.annotation)
+            kinds += types_in(field.annotation)
     return frozenset(names)
 
 
 def _fields(model: type, seen: tuple[type, ...]) -> Iterable[_Path]:
-    for name, field in _declared(model).items():
+    for name, field in fields_of(model).items():
         # What a root model holds is stored in its place.
         ways: list[_Path] = [()] if issubclass(model, RootModel) else [(one,) for one in _names(name, field)]
         is_marked = _is_secret(field) or _holds_mark(field.annotation)
-        kinds = list(_types_in(field.annotation))
+        kinds = list(types_in(field.annotation))
         if is_marked or any(issubclass(kind, SecretStr | SecretBytes) for kind in kinds):
             yield from ways
             continue
@@ -233,50 +229,11 @@ def _fields(model: type, seen: tuple[type, ...]) -> Iterable[_Path]:
 def _last_parts(model: type, seen: set[type]) -> Iterable[_Path]:
     """Give the secret fields of a model and of those in it, each model once: where there are more ways than fit."""
     seen.add(model)
-    inner = [kind for field in _declared(model).values() for kind in _types_in(field.annotation)]
+    inner = [kind for field in fields_of(model).values() for kind in types_in(field.annotation)]
     yield from _fields(model, (model, *(kind for kind in inner if not issubclass(kind, RootModel))))
     for kind in inner:
         if kind not in seen:
             yield from _last_parts(kind, seen)
-
-
-def _declared(kind: type) -> Mapping[str, FieldInfo]:
-    """Return the fields of a class: a model, a dataclass, or a dictionary whose keys are typed; none of any other."""
-    if issubclass(kind, BaseModel):
-        kind.model_rebuild(raise_errors=False)  # it may name classes that were not known yet when it was made
-        return kind.model_fields
-    if is_pydantic_dataclass(kind):
-        rebuild_dataclass(kind, raise_errors=False)
-        return kind.__pydantic_fields__
-    if dataclasses.is_dataclass(kind):
-        hints = _hints_of(kind)
-        return {
-            one.name: FieldInfo.from_annotated_attribute(
-                hints.get(one.name, Any), one.default if isinstance(one.default, FieldInfo) else one
-            )
-            for one in dataclasses.fields(kind)
-        }
-    if _is_typed_dict(kind):
-        return {name: FieldInfo.from_annotation(hint) for name, hint in _hints_of(kind).items()}
-    return {}
-
-
-def _is_typed_dict(kind: type) -> bool:
-    return issubclass(kind, dict) and hasattr(kind, "__required_keys__")
-
-
-def _hints_of(kind: type) -> dict[str, Any]:
-    """Return the types of a class's fields, but for those that name a class within a function."""
-    try:
-        return typing.get_type_hints(kind, include_extras=True)
-    except NameError:
-        hints: dict[str, Any] = {}
-        for base in reversed(kind.__mro__):
-            for name, written in inspect.get_annotations(base).items():
-                alone = type(name, (), {"__annotations__": {name: written}, "__module__": base.__module__})
-                with suppress(NameError):
-                    hints |= typing.get_type_hints(alone, include_extras=True)
-        return hints
 
 
 def _is_secret(field: FieldInfo) -> bool:
@@ -286,10 +243,8 @@ def _is_secret(field: FieldInfo) -> bool:
 
 def _holds_mark(annotation: Any) -> bool:
     """Say whether a part of a type is marked: `Annotated[str, Field(json_schema_extra={"secret": True})] | None`."""
-    marks = getattr(annotation, "__metadata__", ())
-    return any(isinstance(one, FieldInfo) and _is_secret(one) for one in marks) or any(
-        _holds_mark(part) for part in typing.get_args(annotation)
-    )
+    marks = (mark for part in parts_of(annotation) for mark in getattr(part, "__metadata__", ()))
+    return any(isinstance(mark, FieldInfo) and _is_secret(mark) for mark in marks)
 
 
 def _names(name: str, field: FieldInfo) -> list[str]:
@@ -302,17 +257,6 @@ def _names(name: str, field: FieldInfo) -> list[str]:
     firsts = [str(one.path[0]) if isinstance(one, AliasPath) else one for one in choices]
     written = field.serialization_alias or field.alias or name
     return [one for one in dict.fromkeys((written, name, field.alias, *firsts)) if one]
-
-
-def _types_in(annotation: Any) -> Iterable[type]:
-    """Give the classes that an annotation is made of: those in a union, a list, a dictionary."""
-    made_of = typing.get_origin(annotation)
-    if isinstance(annotation, type) and not typing.get_args(annotation):
-        yield annotation
-    elif isinstance(made_of, type) and (dataclasses.is_dataclass(made_of) or _is_typed_dict(made_of)):
-        yield made_of  # of some type, which is among the parts
-    for part in typing.get_args(annotation):
-        yield from _types_in(part)
 
 
 def _masked(value: Any, paths: frozenset[_Path]) -> Any:

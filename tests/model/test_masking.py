@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, NewType, TypeVar
 
 import pydantic
 import pytest
 from pydantic import AliasChoices, AliasPath, BaseModel, ConfigDict, Field, RootModel, SecretStr, create_model
 from pydantic.alias_generators import to_camel
-from typing_extensions import TypedDict
+from typing_extensions import TypeAliasType, TypedDict
 
 from eventsys.errors import InvalidPayloadError
 from eventsys.model.catalog import Catalog
@@ -250,3 +250,21 @@ def test_what_is_said_by_a_default_and_what_is_of_some_type_counts_too() -> None
 
 def test_a_dataclass_that_names_a_class_behind_it_tells_the_secrets_of_that() -> None:
     assert secret_fields(create_model("Letter", early=(Early, ...))) == ("early.card.number", "early.lid")
+
+
+Pin = TypeAliasType("Pin", Marked)
+Token = NewType("Token", SecretStr)
+Wallet = TypeAliasType("Wallet", "dict[str, Wallet] | list[LaterCard]")
+
+
+class Pocket(BaseModel):
+    pin: Pin
+    token: Token
+    wallet: Wallet
+
+
+def test_what_stands_behind_the_name_of_a_type_counts_too() -> None:
+    """`TypeAliasType` is the `type` statement of newer Pythons, and may stand in itself."""
+    Pocket.model_validate({"pin": "1", "token": "t", "wallet": {"mine": [{"number": "n"}]}})
+    assert secret_fields(Pocket) == ("pin", "token", "wallet.number")
+    assert secret_fields(create_model("Coat", pockets=(dict[str, Token], ...))) == ("pockets",)
