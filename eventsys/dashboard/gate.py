@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -29,6 +30,9 @@ ARRIVES_WITHIN_S = 30.0
 #: Requests a second of one role at one address, and at once; wrong credentials a second of one address, and at once.
 USUAL_RATE, USUAL_BURST = 100.0, 400
 GUESS_RATE, GUESS_BURST = 0.1, 10
+
+#: Lines a second that the log has for the refusals of one status, and at once: whoever has no token must not fill it.
+TOLD_RATE, TOLD_BURST = 1.0, 30
 
 #: The key of a request's scope under which its `Caller` is found.
 CALLER = "eventsys.caller"
@@ -81,6 +85,8 @@ class Gate:
         # By what was proved, None for probes: as they prove nothing, anybody behind a proxy here could ask like one.
         self._rates = {proved: RateLimit(USUAL_RATE, USUAL_BURST, monotonic) for proved in (*Role, None)}
         self._guesses = RateLimit(GUESS_RATE, GUESS_BURST, monotonic)
+        self._told = RateLimit(TOLD_RATE, TOLD_BURST, monotonic)
+        self._untold: Counter[int] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -99,9 +105,20 @@ class Gate:
                 await self._app(scope, _replayed(body, receive), guarded)
                 return
             caller = body
-        logger.warning("a request was refused: %s", caller.detail, extra={"action": "refused", "status": caller.status})
+        self._tell(caller)
         response = problem_response(caller.status, caller.detail, headers=caller.headers)
         await response(scope, receive, guarded)
+
+    def _tell(self, refusal: _Refusal) -> None:
+        status = refusal.status
+        if not self._told.allows(str(status)):
+            self._untold[status] += 1
+            return
+        untold = self._untold.pop(status, 0)
+        before = f" (and before it {untold} more by {status})" if untold else ""
+        logger.warning(
+            "a request was refused: %s%s", refusal.detail, before, extra={"action": "refused", "status": status}
+        )
 
     def _judge(self, scope: Scope) -> Caller | _Refusal:
         if not scope["query_string"].isascii():

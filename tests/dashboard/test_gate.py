@@ -249,6 +249,23 @@ def test_who_guesses_tokens_is_told_to_wait_and_keeps_nobody_out(guarded: Any) -
     assert client_of(guarded, address="192.0.2.8", token="guess-guess-guess").get("/api/v1/metrics").status_code == 401
 
 
+def test_who_is_refused_cannot_fill_the_log(
+    events: EventService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    now_s = 5.0
+    monkeypatch.setattr(events.broker.clock, "monotonic", lambda: now_s)
+    app = dashboard(events, token=TOKEN)
+    stranger = client_of(app)
+    assert {stranger.get("/api/v1/metrics").status_code for _ in range(gate.TOLD_BURST + 7)} == {401}
+    assert client_of(app, token=TOKEN).post("/api/v1/events", headers={"origin": "http://x.test"}).status_code == 403
+    now_s += 1 / gate.TOLD_RATE
+    stranger.get("/api/v1/metrics")
+    told = [record.getMessage() for record in caplog.records if record.name == gate.__name__]
+    assert len(told) == gate.TOLD_BURST + 2
+    assert told[-2] == "a request was refused: the page that sent this is none of this server"
+    assert told[-1].endswith("or as a password (and before it 7 more by 401)")
+
+
 def test_requests_that_prove_nothing_keep_nobody_out(events: EventService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gate, "USUAL_BURST", 3)
     monkeypatch.setattr(events.broker.clock, "monotonic", lambda: 5.0)
