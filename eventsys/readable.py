@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+#: From here on three digits round to a thousand, which they would write as 1e+03.
+_ROUNDED_UP = 999.5
+
 
 def shown(value: object) -> str:
     """Return a value as people read it; nothing in it can move the cursor, colour the screen or begin a new line."""
@@ -14,7 +17,7 @@ def shown(value: object) -> str:
     if isinstance(value, timedelta):
         return span(value)
     if isinstance(value, float):
-        return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+        return f"{value:,.3g}" if abs(value) < _ROUNDED_UP else f"{value:,.0f}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     return visible(str(value))
@@ -40,7 +43,7 @@ def span(length: timedelta) -> str:
         return "0 s"
     if seconds < 0.001:
         return f"{sign}{seconds * 1e6:.0f} µs"
-    if seconds < 1:
+    if seconds * 1e3 < _ROUNDED_UP:
         return f"{sign}{seconds * 1e3:.3g} ms"
     if seconds < 60:
         return f"{sign}{seconds:.3g} s"

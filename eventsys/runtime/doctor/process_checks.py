@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from eventsys.clock import from_ms
 from eventsys.model.diagnosis import Finding, fine, problem, warning
-from eventsys.readable import many
+from eventsys.readable import many, span
 from eventsys.scheduling.sweeps import OVERDUE_MS
 from eventsys.store.keys import LOG_QUEUE
 from eventsys.store.oddities import moment_of, text_of, whole_number
@@ -109,7 +109,7 @@ def _slowest(patient: Patient, queue: str) -> str:
     if not measured:
         return ""
     name = max(measured, key=lambda name: measured[name])
-    return f"; the slowest handler is {name}: its p99 is {measured[name].total_seconds():,.3g} s"
+    return f"; the slowest handler is {name}: its p99 is {span(measured[name])}"
 
 
 def _poller(patient: Patient) -> Finding:
