@@ -138,6 +138,9 @@ class InvalidCursorError(EventsysError, ValueError):
 class RedisUnavailableError(EventsysError, ConnectionError):
     """Redis did not answer: refused, timed out, still loading, or the connection broke.
 
+    From `publish` and `schedule` it means that nothing was stored, unless it is its subclass `PublishUnknownError`:
+    then the event may be stored; publish again with its `event_id` as `id`.
+
     Attributes:
         at_connect: Whether no connection could be opened at all.
         may_have_run: Whether the command was sent, so that Redis may have carried it out.
@@ -177,7 +180,7 @@ class PartialPublishError(EventsysError):
 
     Attributes:
         published: The events that are stored.
-        refused: Those that are not.
+        refused: Those that are not. Where `__cause__` is `PublishUnknownError`, the first 500 of them may be.
     """
 
     def __init__(self, message: str, *, published: list[Any], refused: list[Any]) -> None:

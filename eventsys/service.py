@@ -203,9 +203,9 @@ class EventService(metaclass=Kept):
         Raises:
             InvalidEventError: If a part of the event breaks a rule; nothing was stored.
             EventConflictError: If another event of this id is stored.
-            RedisUnavailableError: If Redis does not answer; nothing was stored.
-            PublishUnknownError: If the reply was lost and the second try brought no other; the same call again, with
-                the error's `event_id` as `id`, is safe.
+            RedisUnavailableError: If Redis does not answer; nothing was stored, unless it is its subclass:
+            PublishUnknownError: If the reply was lost and the second try brought no other. The event may be stored; the
+                same call again, with the error's `event_id` as `id`, is safe.
             BackpressureError: If Redis is full; nothing was stored.
             InlineHandlerError: If a handler with `async_=False` failed; the event is stored.
         """
@@ -269,8 +269,9 @@ class EventService(metaclass=Kept):
             **fields: As for `publish`; `expire_after` is `scheduler.expire_after` unless it is given.
 
         Raises:
-            EventConflictError: If an event of this id, or of this key, is delayed already.
+            EventConflictError: If an event of this id is delayed or published already, or one waits under this key.
             InvalidEventError: If the time or a part of the event will not do.
+            RedisUnavailableError: As for `publish`.
         """
         self.bus.prepare()
         return self.delayed.schedule(

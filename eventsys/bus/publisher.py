@@ -53,8 +53,9 @@ class Publisher:
 
         Raises:
             EventConflictError: If another event of this id is stored.
-            PublishUnknownError: If the reply was lost and the second try brought no other; the same call again is safe.
-            RedisUnavailableError: If Redis does not answer. Nothing was stored.
+            RedisUnavailableError: If Redis does not answer. Nothing was stored, unless it is its subclass:
+            PublishUnknownError: If the reply was lost and the second try brought no other. The event may be stored; the
+                same call again, with the error's `event_id` as `id`, is safe.
             BackpressureError: If Redis is full. Nothing was stored.
         """
         attempt = attempt_of(self._broker)

@@ -112,9 +112,10 @@ class DelayedEventScheduler:
         Raises:
             InvalidEventError: If neither or both times are given, or the time or the key will not do.
             EventConflictError: If an event of this id waits already, or one of this key and it is refused.
-            PublishUnknownError: If the reply was lost and the second try brought no other; the same call again, with
-                this id, is safe.
-            RedisUnavailableError: If Redis does not answer. Nothing is kept.
+            RedisUnavailableError: If Redis does not answer. Nothing is kept, unless it is its subclass:
+            PublishUnknownError: If the reply was lost and the second try brought no other. The event may be kept; the
+                same call again, with the error's `event_id` as `id`, keeps no second one, and may raise
+                EventConflictError when this one is kept.
         """
         now_ms = self._broker.clock.now_ms()
         due_ms = due_ms_of(now_ms, at, delay)
@@ -142,7 +143,8 @@ class DelayedEventScheduler:
             EventConflictError: If the id or key of the only one is taken, or, in an attempt, of one; none is kept.
             BackpressureError: If they are more than an attempt may publish; none is kept.
             PartialPublishError: If that of one of several is taken, or a later chunk failed; it tells which are kept.
-            RedisUnavailableError: If Redis does not answer. Nothing is kept.
+            RedisUnavailableError: If Redis does not answer. Nothing is kept, unless it is its subclass
+                PublishUnknownError: then they may be.
         """
         now_ms = self._broker.clock.now_ms()
         drafts, steps, delayed = [], [], []
