@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from eventsys.errors import EventsysError, RedisUnavailableError
 from eventsys.process_end import before_process_ends, not_before_process_ends
 
-#: Most that waits to be sent; while Redis is away, what comes beyond is counted in `dropped`.
+#: Most that waits to be sent; of what comes beyond, while Redis is away, the number is logged once it is back.
 MOST_WAITING = 256
 
 #: Seconds between tries while Redis is away.
@@ -53,6 +53,7 @@ class Reporter(Generic[Said, Report]):
 
     def _begin(self) -> None:
         self._waiting: list[Said] = []
+        self._beyond = 0
         self._is_sending = False
         self._changed = threading.Condition()
         self._closing = threading.Event()
@@ -65,11 +66,14 @@ class Reporter(Generic[Said, Report]):
             Context().run(lambda: self._is_sent(self._made(said)))
             return
         with self._changed:
-            if len(self._waiting) >= MOST_WAITING or not self._has_thread():
+            if len(self._waiting) >= MOST_WAITING:
                 self.dropped += 1
-                return
-            self._waiting.append(said)
-            self._changed.notify_all()
+                self._beyond += 1
+            elif not self._has_thread():
+                self.dropped += 1
+            else:
+                self._waiting.append(said)
+                self._changed.notify_all()
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until everything taken so far is sent, and say whether it is."""
@@ -81,6 +85,7 @@ class Reporter(Generic[Said, Report]):
         not_before_process_ends(self.close)
         if not self.flush(timeout_s):
             logger.error("system events were not sent: Redis is away", extra={"action": "system_events_unsent"})
+        self._tell_beyond()
         with self._changed:
             self._closing.set()
             self._changed.notify_all()
@@ -116,10 +121,21 @@ class Reporter(Generic[Said, Report]):
             reports = [report for said in batch for report in self._made(said)]
             while not closing.is_set() and not self._is_sent(reports):
                 closing.wait(_RETRY_S)
+            self._tell_beyond()
             with changed:
                 if not closing.is_set():
                     self._is_sending = False
                 changed.notify_all()
+
+    def _tell_beyond(self) -> None:
+        """Log how much found no room, once: nobody else will hear of it."""
+        with self._changed:
+            beyond, self._beyond = self._beyond, 0
+        if beyond:
+            logger.error(
+                "%d system events were dropped: %d waited already for Redis", beyond, MOST_WAITING,
+                extra={"action": "system_events_dropped"},
+            )  # fmt: skip
 
     def _made(self, said: Said) -> list[Report]:
         try:

@@ -205,15 +205,34 @@ def test_what_is_over_by_itself_leaves_room_for_what_begins(
     assert [trouble.key for trouble in events.bus.system.troubles()] == ["disk:a", "process:4"]
 
 
-def test_what_waits_is_bounded(events: EventService, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(*_: object) -> None:
-        raise RedisUnavailableError("gone")
+def away(*_: object) -> None:
+    raise RedisUnavailableError("gone")
 
+
+def test_what_waits_is_bounded_and_how_much_is_lost_is_logged_at_the_end(
+    events: EventService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr("eventsys.store.troubles.TroubleStore.report", away)
     for number in range(2_000):
         events.bus.system.warn(f"disk:{number}", "full")
-    assert events.bus.system.dropped >= 2_000 - 2 * 256
+    dropped = events.bus.system.dropped
+    assert dropped >= 2_000 - 2 * 256
     events.bus.system.close(0.0)
+    assert f"{dropped} system events were dropped" in caplog.text
+
+
+def test_how_much_was_lost_is_logged_once_when_redis_is_back(
+    events: EventService, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("eventsys.bus.reporter._RETRY_S", 0.01)
+    with monkeypatch.context() as outage:
+        outage.setattr("eventsys.store.troubles.TroubleStore.report", away)
+        for number in range(600):
+            events.bus.system.warn(f"disk:{number}", "full")
+    assert events.bus.system.flush(60)
+    events.bus.system.warn("disk:last", "full")
+    assert events.bus.system.flush(60)
+    assert caplog.text.count(f"{events.bus.system.dropped} system events were dropped") == 1
 
 
 def _warn(events: EventService) -> None:
