@@ -225,3 +225,9 @@ def test_when_the_first_and_the_last_of_what_waits_are_due_is_told(services: Ser
     last = events.schedule("order.reminder", {}, delay="400d")
     due = [f"{one.delay_until:%Y-%m-%d %H:%M:%S} UTC" for one in (first, last)]
     assert f"the next is due at {due[0]}, the last at {due[1]}" in finding(events, "poller").said
+
+
+def test_a_bus_without_subscriptions_is_not_said_to_run_them(events: EventService) -> None:
+    """As after a loss of all data: there is nothing that runs."""
+    found = finding(events, "subscriptions")
+    assert (found.severity, found.said) == (Severity.OK, "there are no subscriptions")

@@ -92,5 +92,10 @@ def _subscriptions(patient: Patient) -> Iterator[Finding]:
             " succeeds closes it",
         )
     if not (unhosted or paused or opened):
-        count = len(patient.standings)
-        yield fine("subscriptions", "the only subscription runs" if count == 1 else f"all {count:,} subscriptions run")
+        yield fine("subscriptions", _all_run(len(patient.standings)))
+
+
+def _all_run(count: int) -> str:
+    if count == 0:
+        return "there are no subscriptions"
+    return "the only subscription runs" if count == 1 else f"all {count:,} subscriptions run"
