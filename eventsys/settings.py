@@ -62,7 +62,8 @@ class SchedulerSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     poll_interval: SomeTime = timedelta(seconds=30)
-    """The longest the poller sleeps before it examines the whole store again; never its precision."""
+    """How often the leading poller subscribes anew to wake-ups, in case that connection died without a word; it does
+    not change how promptly events fire."""
     batch_size: PositiveInt = Field(default=50, le=500)
     """Most due entries moved by one script."""
     max_retries: Annotated[int, Field(ge=0)] = 3
