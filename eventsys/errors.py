@@ -117,7 +117,13 @@ class AlreadyFiredError(EventsysError):
 
 
 class EventConflictError(EventsysError):
-    """An event with this id is stored already, with other content."""
+    """An id or a key that another event has.
+
+    One of this id is stored with other content, or delayed or published already; or one waits under this key.
+
+    Attributes:
+        event_id: This id; where a key is taken, the id of the event that has it.
+    """
 
     def __init__(self, message: str, *, event_id: str) -> None:
         super().__init__(message)

@@ -111,7 +111,8 @@ class DelayedEventScheduler:
 
         Raises:
             InvalidEventError: If neither or both times are given, or the time or the key will not do.
-            EventConflictError: If an event of this id waits already, or one of this key and it is refused.
+            EventConflictError: If an event of this id is delayed or published already, or one waits under this key and
+                `when_taken` is `refuse`.
             RedisUnavailableError: If Redis does not answer. Nothing is kept, unless it is its subclass:
             PublishUnknownError: If the reply was lost and the second try brought no other. The event may be kept; the
                 same call again, with the error's `event_id` as `id`, keeps no second one, and may raise
