@@ -122,7 +122,7 @@ def _of_time(gauges: Gauges, lateness: Histogram) -> Iterator[Metric]:
     yield _gauges("scheduled_events", "Delayed events that wait.", ("priority",), gauges.scheduled.items())
     yield _gauge("oldest_due_seconds", "How long the first of what is due has been.", gauges.oldest_due_s)
     if gauges.poller_lag_s is not None:
-        yield _gauge("poller_lag_seconds", "Since the leading poller last said so.", gauges.poller_lag_s)
+        yield _gauge("poller_lag_seconds", "How long nobody has led; 0 while a poller leads.", gauges.poller_lag_s)
 
 
 def _of_queues(queues: Sequence[QueueState]) -> Iterator[Metric]:
