@@ -304,7 +304,10 @@ def _window_ms(window: DurationLike | None, usual_ms: int) -> int:
         return usual_ms
     window_ms = kept_milliseconds(window, "window")
     if window_ms < 1:
-        raise InvalidEventError("the window of an idempotency key is at least a millisecond; give none to use 24 h")
+        raise InvalidEventError(
+            "the window of an idempotency key is at least a millisecond; give none to use the setting"
+            " idempotency_window"
+        )
     return window_ms
 
 

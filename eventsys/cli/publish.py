@@ -32,7 +32,10 @@ Delay = Annotated[str | None, typer.Option("--delay", metavar="DURATION", help="
 EventId = Annotated[str | None, typer.Option("--id", help="Its id; publishing it again under this id changes nothing.")]
 Key = Annotated[
     str | None,
-    typer.Option("--idempotency-key", help="A second publish with this key within 24 h returns the first event."),
+    typer.Option(
+        "--idempotency-key",
+        help="A second publish with this key within EVENTSYS_IDEMPOTENCY_WINDOW (24 h) returns the first event.",
+    ),
 ]
 Chain = Annotated[str | None, typer.Option("--correlation-id", help="The chain of events it belongs to.")]
 
