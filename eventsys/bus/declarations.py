@@ -139,7 +139,7 @@ class Declarations:
             self._undeclared += [actor for actor in self._mortal.values() if actor not in self._undeclared]
 
     def leave(self, actors: Iterable[HandlerActor]) -> None:
-        """Host these handlers no longer; what no other process hosts ends."""
+        """Host these handlers no longer; what no other process hosts ends, unless code made it persistent meanwhile."""
         for actor in actors:
             self.drop(actor.actor_name)
             clock, host = self._broker.clock, self._broker.presence.name

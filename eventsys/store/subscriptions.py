@@ -105,6 +105,8 @@ class SubscriptionStore:
     def leave(self, name: str, host: str, now_ms: int) -> bool:
         """Let a process host a subscription no longer, and say whether that ended it: no living process hosts it.
 
+        One that is persistent by now stays.
+
         Args:
             name: The subscription.
             host: The process; "-" for nobody, to see only whether any host lives.

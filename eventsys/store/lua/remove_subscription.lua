@@ -1,6 +1,9 @@
 --[[
 remove_subscription: end a subscription, or let one process leave it, which ends it when that was the last.
 
+One that is persistent ends only where nobody is said to leave it, though it was mortal when its hosts declared it: a
+deploy may have made it persistent meanwhile.
+
 Events dispatched from now on pass it by. Its open deliveries are cancelled by whoever settles what has ended; until
 that is done it is listed as ended, so a crash in between leaves it to the next process.
 
@@ -13,7 +16,7 @@ ARGV
   2  host      the process that leaves, "-" for nobody: it then ends if no host is alive; empty: it ends in any case
   3  now_ms    real time, which leases are measured in
 RETURNS
-  1 when it has ended, 0 when others host it or there was none
+  1 when it has ended, 0 when others host it, when it outlives its hosts, or when there was none
 ]]
 local prefix, name, host, now_ms = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
 local rows, hosts = prefix .. ":subscriptions", prefix .. ":subscriptions:hosts:" .. name
@@ -27,10 +30,12 @@ if host ~= "" then
   end
 end
 if not row then return 0 end
+local declared = cjson.decode(row)
+if host ~= "" and declared.persistent then return 0 end
 redis.call("DEL", hosts, prefix .. ":gate:" .. name, prefix .. ":slots:" .. name)
 for _, kept in ipairs({ "states", "open", "unhosted" }) do redis.call("HDEL", rows .. ":" .. kept, name) end
 redis.call("ZREM", prefix .. ":releases", name)
 redis.call("HDEL", rows, name)
 redis.call("INCR", rows .. ":version")
-redis.call("HSET", rows .. ":ended", name, cjson.decode(row).queue)
+redis.call("HSET", rows .. ":ended", name, declared.queue)
 return 1
