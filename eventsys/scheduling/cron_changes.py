@@ -17,6 +17,9 @@ UNDECLARED = "no process has declared it for an hour"
 
 _KEEP, _DISARM = ("keep",), ("disarm",)
 
+#: Why a task has ended that is due no more.
+_OVER = "its last tick has come"
+
 #: What decides when a task is due. Anything else can change without another next tick.
 _TIMING = ("schedule", "timezone", "jitter", "ends_at", "max_runs")
 
@@ -40,21 +43,22 @@ class Change(NamedTuple):
 
 
 def created(definition: CronDefinition, now: datetime, *, is_declared: bool) -> Change:
-    """Return what creates a task.
+    """Return what creates a task; one that code declares still after its end has ended, as it has where it ran.
 
     Raises:
-        CronTaskError: If it would never be due.
+        CronTaskError: If code does not declare it, and it would never be due.
     """
-    tick = first_tick(definition, now)
+    tick = definition.next_tick(now) if is_declared else first_tick(definition, now)
     row = {
         **_written(definition, now),
-        "state": str(TaskState.ACTIVE),
-        "reason": "",
+        "state": str(TaskState.ENDED if tick is None else TaskState.ACTIVE),
+        "reason": _OVER if tick is None else "",
         "created_ms": str(to_ms(now)),
         "declared": "1" if is_declared else "0",
         "declared_hash": definition.declaration_hash,
     }
-    return Change(CRON_TASK_CREATED, definition, False, row, ("arm", arming(definition, tick)))
+    how = _DISARM if tick is None else ("arm", arming(definition, tick))
+    return Change(CRON_TASK_CREATED, definition, False, row, how)
 
 
 def first_tick(definition: CronDefinition, now: datetime) -> datetime:
@@ -156,7 +160,7 @@ def _armed(row: CronRow, definition: CronDefinition, now: datetime) -> tuple[dic
         return {"state": str(TaskState.ENDED), "reason": f"its {definition.max_runs} runs are done"}, _DISARM
     tick = definition.next_tick(now)
     if tick is None:
-        return {"state": str(TaskState.ENDED), "reason": "its last tick has come"}, _DISARM
+        return {"state": str(TaskState.ENDED), "reason": _OVER}, _DISARM
     return {"state": str(TaskState.ACTIVE), "reason": ""}, ("arm", arming(definition, tick))
 
 

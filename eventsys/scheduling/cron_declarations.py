@@ -19,7 +19,7 @@ from eventsys.bus.event_bus import EventBus
 from eventsys.bus.handlers import STANDS_FOR, name_of, refuse_generator
 from eventsys.bus.system_events import SystemEvents
 from eventsys.clock import from_ms
-from eventsys.errors import EventsysError
+from eventsys.errors import EventsysError, RedisUnavailableError
 from eventsys.model.cron_task import CronDefinition, TaskState, check_task_name
 from eventsys.model.declared_options import Open, declared_options
 from eventsys.model.durations import DurationLike
@@ -64,6 +64,7 @@ class CronDeclarations:
         self._tasks = tasks
         self._editor = editor
         self._told: dict[str, CronDefinition] = {}
+        self._refused: dict[str, str] = {}
         self._said_ms = 0
         self._lock = threading.RLock()
         after_scan = broker.work.after_scan
@@ -84,14 +85,14 @@ class CronDeclarations:
     def complete(self) -> None:
         """Declare what Redis does not know yet; after a module was loaded again, what it now declares.
 
+        A task that is refused is tried again at the next use, and keeps none of the others waiting.
+
         Raises:
             RedisUnavailableError: If Redis does not answer; the next use tries again.
         """
         with self._lock:
             for name, definition in self._declared().items():
-                if self._told.get(name) is not definition:
-                    self._editor.declare(definition, is_declared=True)
-                    self._tasks.declare([name], self._broker.clock.real_ms())
+                if self._told.get(name) is not definition and self._is_declared(definition):
                     self._told[name] = definition
 
     def make_round(self) -> None:
@@ -124,7 +125,7 @@ class CronDeclarations:
         """Pause the declared tasks that no process has declared for an hour: a sweep. Return how many."""
         oldest_ms = self._broker.clock.real_ms() - UNDECLARED_MS
         old = [name for name, said_ms in self._tasks.declared().items() if said_ms < oldest_ms]
-        gone = [row.task.name for row in self._tasks.read(old) if row.task.state is TaskState.ACTIVE]
+        gone = [row.task.name for row in self._tasks.readable(old) if row.task.state is TaskState.ACTIVE]
         for name in gone:
             self._editor.edit(name, lambda row, now: None if row is None else paused(row, now, UNDECLARED))
             self._system.warn(
@@ -139,9 +140,25 @@ class CronDeclarations:
 
         Asked before, it may have been on its way, and the task be read with the next one that was armed meanwhile.
         """
-        rows = self._tasks.read(self._tasks.strays(names))
+        rows = self._tasks.readable(self._tasks.strays(names))
         strays = set(self._tasks.strays([row.task.name for row in rows]))
         return [row for row in rows if row.task.name in strays]
+
+    def _is_declared(self, definition: CronDefinition) -> bool:
+        """Declare a task, and say whether that could be done; why not is logged once, however often it is tried."""
+        name = definition.name
+        try:
+            self._editor.declare(definition, is_declared=True)
+            self._tasks.declare([name], self._broker.clock.real_ms())
+        except RedisUnavailableError:
+            raise
+        except EventsysError as error:
+            if self._refused.get(name) != str(error):
+                logger.warning("cron task %s is not declared: %s", name, error, extra={"action": "cron_undeclared"})
+            self._refused[name] = str(error)
+            return False
+        self._refused.pop(name, None)
+        return True
 
     def _declared(self) -> dict[str, CronDefinition]:
         """Return what this process declares now, by name."""
@@ -151,14 +168,14 @@ class CronDeclarations:
     def _forget(self) -> None:
         """Begin anew on another Redis, which knows nothing of what this process declares."""
         with self._lock:
-            self._told = {}
+            self._told, self._refused = {}, {}
             self._said_ms = 0
 
     def _declare_paused(self, declared: dict[str, CronDefinition]) -> None:
         """Declare again what was paused while Redis was away from this process for too long."""
-        for row in self._tasks.read(list(declared)):
+        for row in self._tasks.readable(list(declared)):
             if row.task.reason == UNDECLARED:
-                self._editor.declare(declared[row.task.name], is_declared=True)
+                self._is_declared(declared[row.task.name])
 
     @staticmethod
     def _mending(seen: CronRow) -> Callable[[CronRow | None, Any], Any]:

@@ -71,8 +71,8 @@ class CronEditor:
         """Create a task, or change it if this definition is not the one that was declared last.
 
         Raises:
-            CronTaskError: If it would never be due, or what is not declared by code would end at once; or its payload
-                is too long, or does not fit.
+            CronTaskError: If what is not declared by code would never be due, or would end at once; or its payload is
+                too long, or does not fit.
         """
 
         def decide(row: CronRow | None, now: datetime) -> Change | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import msgspec
 
 from eventsys.clock import from_ms
-from eventsys.errors import CronTaskError, EventsysError
+from eventsys.errors import CronTaskError, EventsysError, SettingsError
 from eventsys.model.cron_task import CronRun, CronTask, RunOutcome, TaskLine, TaskState
 from eventsys.model.seal import CRON_LINE, CRON_TASK, Seal, without_signature
 from eventsys.model.stored_format import check_format
@@ -78,6 +79,14 @@ class CronTaskStore:
             CronTaskError: If one of them cannot be read.
         """
         rows = [self._row_if_any(name, values) for name, values in zip(names, self._raw(names), strict=True)]
+        return [row for row in rows if row is not None]
+
+    def readable(self, names: Sequence[str]) -> list[CronRow]:
+        """Return those of these tasks that can be read: one that cannot keeps nobody from looking after the others."""
+        rows: list[CronRow | None] = []
+        for name, values in zip(names, self._raw(names), strict=True):
+            with suppress(SettingsError):  # what a newer eventsys wrote is looked after by that
+                rows.append(read_or_pass_over(self._keys.cron_task(name), self._row_if_any, name, values))
         return [row for row in rows if row is not None]
 
     def names(self) -> list[str]:

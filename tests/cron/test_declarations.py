@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -126,13 +127,13 @@ def test_a_task_that_gets_its_next_tick_while_it_is_looked_at_has_lost_none(
     rig.events.cron.create("reports", "*/10 * * * *", "report.due")
     rig.now_ms += 600_000
     rig._poller.let_go(rig.now_ms)
-    read = tasks.read
+    read = tasks.readable
 
     def read_later(names: list[str]) -> Any:
         rig.work()
         return read(names)
 
-    monkeypatch.setattr(tasks, "read", read_later)
+    monkeypatch.setattr(tasks, "readable", read_later)
     assert declarations.mend_ticks(rig.now_ms) == 0
     assert len(published(rig.events, "report.due")) == 1
 
@@ -151,6 +152,53 @@ def test_a_task_whose_tick_falls_due_while_it_is_looked_at_has_lost_none(
 
     monkeypatch.setattr(tasks, "names", names_later)
     assert declarations.mend_ticks(rig.now_ms) == 0
+
+
+def test_a_task_whose_end_has_passed_is_declared_as_ended_and_the_others_run(rig: Rig) -> None:
+    """It stands in the code for ever, and Redis may be a new one."""
+    ran: list[str] = []
+    rig.events.cron("0 9 * * *", name="advent", ends_at=rig.now - timedelta(days=1))(lambda: ran.append("advent"))
+    deploy(rig.events, "*/10 * * * *", ran)
+    rig.advance(minutes=10)
+    assert ran == ["*/10 * * * *"]
+    task = rig.events.cron.get("advent")
+    assert (task.state, task.reason, task.next_tick_at) == ("ended", "its last tick has come", None)
+
+
+@pytest.fixture
+def unreadable(rig: Rig) -> str:
+    """The row of a task that code declares and that a newer eventsys has written, in front of another one."""
+    rig.events.cron.create("advent", "0 9 * * *", "cron.run.advent")
+    key = rig.events.broker.keys.cron_task("advent")
+    definition = rig.events.broker.link.call("HGET", key, "definition").decode()
+    rig.events.broker.link.call("HSET", key, "definition", f'{definition[:-1]},"format":2}}')
+    rig.events.cron("0 9 * * *", name="advent")(lambda: None)
+    return key
+
+
+def test_a_task_that_cannot_be_declared_keeps_no_other_one_from_that(
+    rig: Rig, unreadable: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    deploy(rig.events, "0 * * * *")
+    rig.events.cron.prepare()
+    assert str(rig.events.cron.get("app.nightly").state) == "active"
+    assert caplog.text.count("cron task advent is not declared: a cron task is stored in format 2") == 1
+    rig.events.broker.link.call("DEL", unreadable)
+    rig.events.cron.prepare()
+    assert rig.events.cron.get("advent").is_declared
+
+
+def test_a_task_that_cannot_be_read_keeps_no_other_one_from_being_looked_after(rig: Rig, unreadable: str) -> None:
+    events, declarations = rig.events, rig.events.cron._declarations
+    deploy(events, "* * * * *")
+    events.broker.flush("eventsys.cron")
+    assert declarations.mend_ticks(rig.now_ms) == 1
+    clock: Any = events.broker.clock
+    real_ms = clock.real_ms()
+    clock.real_ms = lambda: real_ms + 2 * 3_600_000
+    assert declarations.pause_undeclared(rig.now_ms) == 1
+    events.cron.prepare()
+    assert str(events.cron.get("app.nightly").state) == "active"
 
 
 @pytest.mark.parametrize(
