@@ -139,12 +139,15 @@ class Sweeps:
 
     def run_overdue(self) -> dict[str, int]:
         """Run the sweeps that are three minutes late, and return what those that ran returned."""
-        late_ms = self._broker.clock.now_ms() - OVERDUE_MS
+        now_ms = self._broker.clock.now_ms()
+        late_ms = now_ms - OVERDUE_MS
         ran: dict[str, int] = {}
         for name, (ended_ms, _, _) in zip(self._sweeps, self._facts("ended_ms", "did", "error"), strict=True):
             sweep = self._sweeps[name]
             ended_at_ms = whole_number(ended_ms)
-            if ended_at_ms is not None and sweep.slot_at(ended_at_ms) >= sweep.slot_at(late_ms):
+            # What ended further ahead than clocks differ did so before the clock was set back.
+            newest_slot = sweep.slot_at(now_ms) + 1
+            if ended_at_ms is not None and sweep.slot_at(late_ms) <= sweep.slot_at(ended_at_ms) <= newest_slot:
                 continue
             did = self.run(name)
             if did is not None:

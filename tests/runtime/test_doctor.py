@@ -212,6 +212,12 @@ def test_periodic_actors_without_a_scheduler_are_a_problem_that_names_them(event
     assert finding(events, "scheduler").severity is Severity.OK
 
 
+def test_sweeps_that_ended_before_the_clock_was_set_back_are_not_on_time(events: EventService) -> None:
+    ahead_ms = events.broker.clock.now_ms() + 86_400_000
+    events.broker.link.call("HSET", events.broker.keys.sweep("cron-ticks"), "ended_ms", ahead_ms)
+    assert finding(events, "sweeps").said == "sweeps were not run for too long: cron-ticks"
+
+
 def test_sweeps_alone_do_not_miss_a_scheduler(events: EventService) -> None:
     tick(events, minutes_ago(events, 30))
     found = finding(events, "scheduler")

@@ -84,6 +84,18 @@ def test_a_clock_that_was_set_back_stops_no_sweep(clock) -> None:
     assert sweeps.run("look") == 7
 
 
+def test_after_a_clock_was_set_back_sweeps_run_without_a_tick_too(clock) -> None:
+    """Each was passed over for as long as the clock was set back."""
+    calls, sweeps = _Calls(), Sweeps(clock.broker)
+    sweeps.add("look", _MINUTE, calls)
+    sweeps.run("look")
+    clock.now_ms -= 60_000
+    assert sweeps.run_overdue() == {}  # clocks of processes differ
+    clock.now_ms -= 3_540_000
+    assert sweeps.run_overdue() == {"look": 7}
+    assert sweeps.run_overdue() == {}
+
+
 def test_an_hourly_sweep_runs_with_the_first_tick_of_the_hour(clock) -> None:
     calls, sweeps = _Calls(), Sweeps(clock.broker)
     sweeps.add("tidy", timedelta(hours=1), calls)

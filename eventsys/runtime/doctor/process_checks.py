@@ -141,7 +141,8 @@ def _sweeps(patient: Patient) -> Finding:
     late = [
         one["name"]
         for one in states
-        if one["ended_ms"] is not None and patient.now_ms - one["ended_ms"] > one["interval_ms"] + 2 * OVERDUE_MS
+        # One that lies ahead ended before the clock was set back, and was not run since.
+        if one["ended_ms"] is not None and abs(patient.now_ms - one["ended_ms"]) > one["interval_ms"] + 2 * OVERDUE_MS
     ]
     failed = [f"{one['name']} ({one['error']})" for one in states if one["error"]]
     if failed:
