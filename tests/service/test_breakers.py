@@ -105,6 +105,27 @@ def test_an_open_breaker_tries_though_a_worker_without_the_handler_turned_one_aw
     assert events.wait(waiting.id).status is EventStatus.DELIVERED
 
 
+@pytest.mark.usefixtures("rounds_by_hand")
+def test_an_open_breaker_tries_in_time_though_the_clock_was_set_back(
+    events: EventService, work: Work, provider: Provider
+) -> None:
+    """It stayed open for as long as the clock was set back, and its wait on top of that."""
+    clock = events.broker.clock
+    events.on("a.b", name="h", breaker=1, breaker_wait="1m", max_retries=0)(provider.call)
+    clock.turn_to(clock.now_ms())
+    work()
+    events.wait(events.publish("a.b", {}).id)
+    waiting = events.publish("a.b", {})
+    eventually(lambda: events.subscriptions.get("h").waiting == 1)
+    provider.is_down = False
+    clock.turn_to(clock.now_ms() - 3_600_000)
+    events.bus.tending.make_round()  # the wait begins anew, by the clock as it is now
+    assert len(provider.calls) == 1
+    clock.turn_to(clock.now_ms() + 60_000)
+    events.bus.tending.make_round()
+    assert events.wait(waiting.id, "10s").status is EventStatus.DELIVERED
+
+
 def test_what_was_too_late_to_begin_says_nothing_of_the_health_of_a_subscription(
     services: Services, events: EventService, provider: Provider
 ) -> None:

@@ -212,6 +212,11 @@ end
 -- Lets one delivery try whether an open breaker can be closed; where none waits, the next that comes will.
 local function probe(gate)
   if not gate.breaker then return close_breaker(gate, 0) end
+  if gate.opened_ms > now_ms + clocks_differ_ms then
+    -- It opened before the clock was set back: the wait begins anew.
+    gate.opened_ms = now_ms
+    redis.call("HSET", prefix .. ":subscriptions:open", gate.name, string.format("%.0f", now_ms))
+  end
   local due_ms = gate.opened_ms + gate.wait_ms
   local mark = redis.call("HGET", gate.key, "probe")
   local stream, entry = string.match(mark or "", "^(.*)|([^|]*)$")
