@@ -47,7 +47,7 @@ class BusSettings(BaseModel):
     batch_size: PositiveInt = Field(default=50, le=500)
     """Most events the flusher sends in one round trip."""
     flush_interval: SomeTime = timedelta(seconds=1)
-    """The longest a buffered event waits before it is tried: at once when Redis answers, so often while it does not."""
+    """A buffered event is sent at once; while Redis does not answer, this is the longest wait between two tries."""
     publish_timeout: Duration = timedelta(seconds=5)
     """How long `publish_async` waits for room before it raises `BufferFullError`."""
     flush_timeout: Duration = timedelta(seconds=10)
@@ -200,7 +200,8 @@ class Settings(BaseSettings):
     retention_count: PositiveInt = 1_000_000
     """How many events the history keeps; beyond, the oldest go, though they are younger than `retention`."""
     retention_bytes: PositiveInt | None = None
-    """The same for the bytes of stored events, None: no limit; so many that nobody dispatched refuse `publish`."""
+    """The most bytes of stored events the history keeps; None: no limit. When as many wait to be dispatched, `publish`
+    is refused."""
     announce: bool = True
     """Whether every worker process publishes `system.startup` and `system.shutdown`."""
     tracing: bool = False

@@ -12,7 +12,7 @@ from eventsys.bus.declarations import Declarations
 from eventsys.bus.system_events import SystemEvents
 from eventsys.middleware import Lifecycle
 
-#: How long a trouble counts that nobody can call over, such as a dead process.
+#: After how long a trouble is taken as ended that no process can report as ended, such as a dead process.
 _TOLD = timedelta(hours=1)
 
 #: Seconds that a process which is to be replaced takes to say so.
