@@ -61,6 +61,23 @@ def test_old_and_new_code_side_by_side_is_something_to_look_at(services: Service
     assert found.said.endswith(" declared mail with another max_retries than shop does now")
 
 
+@pytest.mark.usefixtures("rounds_by_hand")
+def test_the_remedy_is_right_where_the_processes_it_names_have_the_newer_code(services: Services) -> None:
+    """A worker with the old code that is replaced during a deploy puts its declaration back; then no deploy ends it."""
+    new = services.make(app="shop")
+    new.on("order.#", name="mail")(_handle)
+    services.work(new)
+    eventually(lambda: _is_hosted(new))
+    [address] = new.subscriptions.get("mail").hosts
+    replaced = services.make(app="shop", name=new.settings.name)
+    replaced.on("order.paid", name="mail")(_handle)
+    replaced.bus.prepare()
+    new.bus.tending.make_round()
+    found = finding(replaced, "declarations")
+    assert found.said == f"{address} declared mail with another pattern than shop does now"
+    assert "if the code of the processes named here is the newer one, start them anew" in (found.remedy or "")
+
+
 def test_processes_of_which_none_dispatches_are_a_problem(services: Services, events: EventService) -> None:
     assert findings(events, "dispatcher") == []
     events.subscribe("a.b", _handle, name="mine")

@@ -84,8 +84,9 @@ def _told(quarrel: _Quarrel, unread: list[str]) -> Finding:
         return told(
             _CHECK,
             f"{where} declared {what} than {quarrel.holder or 'another process'} does now{nobody}",
-            "a deploy that is under way ends this; else start the processes with older code or other variables anew, or"
-            " give one of two handlers that share a name another name=",
+            "a deploy that is under way may end this. It does not where a process with the older code started last, and"
+            " put its declaration back: if the code of the processes named here is the newer one, start them anew; else"
+            " those with older code or other variables. Or give one of two handlers that share a name another name=",
         )
     return problem(
         _CHECK,
