@@ -108,32 +108,56 @@ def read(path: Path) -> Comparison:
 
 
 def join(parts: Sequence[Comparison]) -> Comparison:
-    """Return one comparison of several in the same surroundings: of other workloads, or of more rounds of the same.
+    """Return one comparison of several: of other workloads, or of more rounds of the same.
 
     A run of all workloads takes hours, and a machine is not left alone for so long. In each piece all take their turns.
+    All rounds of a workload have the same surroundings. Those of another may differ; then both are named.
 
     Raises:
-        ValueError: If they differ in Redis, persistence, machine, interpreter or package, or in who took part.
+        ValueError: If rounds of one workload differ in Redis, persistence, machine, interpreter or package, or in who
+            took part.
     """
-    first = parts[0]
-    for part in parts[1:]:
-        for what in ("setting", "versions"):
-            here, there = getattr(first, what), getattr(part, what)
-            if here != there:
-                commands = (part.pieces[0].command, first.pieces[0].command)
-                raise ValueError(f"`{commands[0]}` ran with another {what} than `{commands[1]}`: {there}, not {here}")
     tables: dict[str, Table] = {}
-    for table in (table for part in parts for table in part.tables):
+    firsts: dict[str, Comparison] = {}
+    for part, table in [(one, table) for one in parts for table in one.tables]:
+        _check_same(firsts.setdefault(table.workload, part), part)
         before = tables.get(table.workload)
         tables[table.workload] = table if before is None else _with_rounds(before, table)
+    newest = max(parts, key=lambda part: part.pieces[-1].begun)
     return Comparison(
         pieces=[piece for part in parts for piece in part.pieces],
         smoke=any(part.smoke for part in parts),
-        setting=first.setting,
-        versions=first.versions,
-        explanations=first.explanations,
+        setting=_side_by_side({name: part.setting for name, part in firsts.items()}),
+        versions={
+            peer: _side_by_side({name: part.versions.get(peer, {}) for name, part in firsts.items()})
+            for peer in newest.versions
+        },
+        explanations=newest.explanations,
         tables=list(tables.values()),
     )
+
+
+def _check_same(first: Comparison, part: Comparison) -> None:
+    for what in ("setting", "versions"):
+        here, there = getattr(first, what), getattr(part, what)
+        if here != there:
+            commands = (part.pieces[0].command, first.pieces[0].command)
+            raise ValueError(f"`{commands[0]}` ran with another {what} than `{commands[1]}`: {there}, not {here}")
+
+
+def _side_by_side(by_workload: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return each value once, and one that is not that of all workloads with those that it is of."""
+    told: dict[str, dict[str, list[str]]] = {}
+    for workload, values in by_workload.items():
+        for name, value in values.items():
+            told.setdefault(name, {}).setdefault(value, []).append(workload)
+    return {
+        name: "; ".join(
+            value if len(workloads) == len(by_workload) else f"{value} ({', '.join(workloads)})"
+            for value, workloads in values.items()
+        )
+        for name, values in told.items()
+    }
 
 
 def _with_rounds(table: Table, more: Table) -> Table:

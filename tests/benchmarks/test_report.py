@@ -100,6 +100,19 @@ def test_what_was_measured_elsewhere_or_beside_others_is_not_joined() -> None:
         join([_comparison(), alone])
 
 
+def test_what_differs_between_workloads_is_told_with_those_it_is_of() -> None:
+    elsewhere = _comparison()
+    elsewhere.tables[0].workload = "latency"
+    elsewhere.setting = {"Redis": "8.0", "cores": "2"}
+    elsewhere.versions["slow"]["extra"] = "3.1"
+    elsewhere.pieces[0].begun = "2026-11-28 08:00"
+    elsewhere.explanations["slow"] = "As it comes now."
+    joined = join([elsewhere, _comparison()])
+    assert joined.setting == {"Redis": "8.0 (latency); 7.0 (drain)", "cores": "2 (latency)"}
+    assert joined.versions == {"slow": {"slow": "1.2", "extra": "3.1 (latency)"}}
+    assert joined.explanations == {"slow": "As it comes now."}
+
+
 def test_a_page_without_a_place_for_results_is_refused() -> None:
     with pytest.raises(ValueError, match="results: begin"):
         put_into("nothing", _comparison())
