@@ -300,6 +300,11 @@ class InlineHandlers:
                 await actor.run(message.envelope)
         except TimeoutError as error:
             return self._end(message, TimeLimitExceeded() if limit.expired() else error)
+        except TimeLimitExceeded as error:
+            failed = self._end(message, error)
+            if limit_s is not None and self._broker.clock.now_ms() - message.started_ms >= limit_s * 1000:
+                return failed
+            raise  # it struck the handler around this one
         except Exception as error:
             return self._end(message, error)
         except BaseException as error:

@@ -8,10 +8,11 @@ from typing import Literal
 from dramatiq import Broker, MessageProxy, Middleware
 from dramatiq.errors import ActorNotFound
 
-from eventsys.broker.messages import Received
+from eventsys.broker.messages import DeliveryMessage, Received
 
-Outcome = Literal["succeeded", "failed", "dead", "unhosted"]
-"""What became of an attempt: `failed` is tried again, `dead` is not, `unhosted` waits for a host of the handler."""
+Outcome = Literal["succeeded", "failed", "dead", "unhosted", "expired"]
+"""What became of an attempt: `failed` is tried again, `dead` is not, `unhosted` waits for a host of the handler, and
+`expired` was too late to begin."""
 
 Tell = Callable[[Received, Outcome, BaseException | None], None]
 
@@ -27,13 +28,18 @@ class Witness(Middleware):
         self._tell = tell
 
     def after_ack(self, broker: Broker, message: MessageProxy) -> None:  # noqa: ARG002
-        """Tell of an attempt that succeeded, or is followed by another one."""
+        """Tell of an attempt that succeeded, was not begun, or is followed by another one."""
         if isinstance(message, Received):
-            is_retried = message.attempt is not None and message.attempt.retry is not None
-            self._tell(message, "failed" if is_retried else "succeeded", message.error)
+            self._tell(message, _kept_outcome(message), message.error)
 
     def after_nack(self, broker: Broker, message: MessageProxy) -> None:  # noqa: ARG002
         """Tell of an attempt that is not followed by another one."""
         if isinstance(message, Received):
             is_unhosted = isinstance(message.error, ActorNotFound)
             self._tell(message, "unhosted" if is_unhosted else "dead", message.error)
+
+
+def _kept_outcome(message: Received) -> Outcome:
+    if isinstance(message, DeliveryMessage) and message.is_expired:
+        return "expired"
+    return "failed" if message.attempt is not None and message.attempt.retry is not None else "succeeded"

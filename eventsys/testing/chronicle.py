@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, overload
 
 from eventsys.broker.messages import DeliveryMessage, LogMessage, Received
+from eventsys.broker.staging import OWN_ACTORS
 from eventsys.clock import Clock
 from eventsys.errors import InvalidEventError, InvalidPatternError
 from eventsys.middleware.witness import Outcome
@@ -27,7 +28,7 @@ class Delivery:
     Attributes:
         subscription: The name of the subscription; of a plain actor's message the actor's.
         outcome: `succeeded`; `failed`, and tried again; `dead`, a dead letter; `unhosted`, waiting for a process that
-            has the handler.
+            has the handler; `expired`, too late to begin.
         attempt: Its number; 1 is the first.
         at: When it ended, by the clock of the harness.
         error: What the handler raised, None when it returned.
@@ -114,9 +115,11 @@ class Chronicle:
         self._published: Counter[str] = Counter()
 
     def take(self, message: Received, outcome: Outcome, error: BaseException | None) -> None:
-        """Note how an attempt ended."""
+        """Note how an attempt ended; not the work that eventsys does for itself, unless that failed."""
         if isinstance(message, LogMessage):
             self._take_dispatch(message)
+            return
+        if message.actor_name.startswith(OWN_ACTORS) and error is None:
             return
         delivery = Delivery(message, outcome, error, self._clock.now())
         self.attempts.append(delivery)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from eventsys.bus.handlers import STANDS_FOR
 from eventsys.errors import EventsysError
 from eventsys.model.dead_letter import DeadLetter
 from eventsys.service import EventService
@@ -88,6 +89,7 @@ class Findings:
         if isinstance(what, str):
             return what
         for name, actor in self.events.broker.actors.items():
-            if what in (getattr(actor, "handler", None), actor):
+            handler = getattr(actor, "handler", None)
+            if what in (handler, getattr(handler, STANDS_FOR, None), actor):
                 return name
         raise EventsysError(f"{what!r} handles nothing on this service; give a type, a subscription, or a handler")

@@ -167,7 +167,7 @@ class HandWorker:
 
     def _handle_batch(self, batch: Batch) -> None:
         if not belongs_on_loop(batch):
-            process_batch(self.broker, batch)
+            contextvars.Context().run(process_batch, self.broker, batch)
             return
         alone = open_batch(self.broker, batch)
         if batch.deliveries:
@@ -186,7 +186,7 @@ class HandWorker:
         elif belongs_on_loop(message):
             self._handle_on_loop(message)
         else:
-            process(self.broker, message)
+            contextvars.Context().run(process, self.broker, message)
         if isinstance(message, LogMessage) and message.targets is None:
             # It is handed back, and would come again for ever.
             raise EventsysError(f"an event could not be dispatched: {message.error}") from message.error
@@ -197,7 +197,7 @@ class HandWorker:
 
     def _handle_on_loop(self, message: Received) -> None:
         actor: Any = message.actor
-        context = contextvars.copy_context()
+        context = contextvars.Context()  # as a worker's: nothing of whoever published travels with a message
         if not context.run(begin, self.broker, message):
             return
         error: BaseException | None = None

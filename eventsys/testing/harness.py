@@ -12,6 +12,7 @@ from typing import Any, NoReturn, Self
 from eventsys.broker.attempt import attempt_of
 from eventsys.broker.interrupts import Interrupts, time_limit_error
 from eventsys.broker.messages import Received
+from eventsys.bus.inline import InlineMessage
 from eventsys.clock import first_ms
 from eventsys.errors import EventsysError, InvalidDurationError, InvalidEventError, WaitTimeoutError
 from eventsys.middleware.timeout import time_limit_ms
@@ -198,6 +199,8 @@ class EventHarness(Findings):
     def spend(self, duration: DurationLike) -> None:
         """In a handler: let it take this long, on the clock of the harness; beyond its time limit it is ended there.
 
+        A plain function that runs inside `publish` is never ended, as in production.
+
         Raises:
             EventsysError: If this is not called in a handler.
         """
@@ -205,7 +208,8 @@ class EventHarness(Findings):
         if attempt is None or not isinstance(attempt.message, Received):
             raise EventsysError("spend() is for handlers, to take as long as you say; elsewhere use advance()")
         message = attempt.message
-        limit_ms = time_limit_ms(message)
+        is_endless = isinstance(message, InlineMessage) and not getattr(message.actor, "is_async", False)
+        limit_ms = None if is_endless else time_limit_ms(message)
         end_ms = self._clock.now_ms() + to_milliseconds(duration)
         if limit_ms is not None and end_ms - message.started_ms >= limit_ms:
             self._clock.turn_to(max(self._clock.now_ms(), message.started_ms + int(limit_ms)))

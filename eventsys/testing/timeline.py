@@ -61,6 +61,7 @@ class Timeline:
         self._sweeps = sweeps
         self._replays = replays
         self._is_replaying = False
+        self._has_handled = False
         self._sweep_every_ms = sweep_every_ms
         self._swept_ms = clock.now_ms()
 
@@ -70,6 +71,7 @@ class Timeline:
         while True:
             moved, count = self._poller.let_go(now_ms).moved, self._worker.drain()
             handled += count
+            self._has_handled = handled > 0
             now_ms, next_ms = self._clock.now_ms(), self._worker.next_ms
             if next_ms is None or next_ms > now_ms:
                 return next_ms
@@ -109,6 +111,8 @@ class Timeline:
                 self._replays.step()
                 self._is_replaying = self._replays.running()
             next_ms = self.settle()
+            if self._has_handled:  # a handler may have begun one
+                self._is_replaying = self._replays.running()
 
     def _turn_to(self, moment_ms: int) -> None:
         """Turn the clock on, never back: a handler may have turned it beyond what comes next."""

@@ -15,6 +15,7 @@ from eventsys.model.status import DeliveryStatus
 from eventsys.model.subscription import Subscription
 from eventsys.service import EventService
 from eventsys.store.delayed_entries import Entry, read_delayed
+from eventsys.store.keys import CRON_QUEUE
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,12 @@ class Waiting:
 def what_waits(events: EventService) -> list[Waiting]:
     """Return what has not ended: the delayed by due time, then the events, by the time they were stored.
 
-    An event of which all that is left are retries is not named beside them.
+    An event of which all that is left are retries is not named beside them, nor is the next tick of a cron task.
     """
     link, keys = events.broker.link, events.broker.keys
     _, known = events.bus.subscriptions.all()
-    delayed = [_delayed(one, known) for one in events.store.delayed.entries()]
+    entries = [one for one in events.store.delayed.entries() if one.queue != CRON_QUEUE]
+    delayed = [_delayed(one, known) for one in entries]
     open_ids = [one.decode() for one in link.call("ZRANGE", keys.pending, 0, -1)]
     retried = {one.id.rpartition(":")[0] for one in delayed if one.kind == "retry"}
     stored = [(one, _still_for(one, known)) for one in events.store.get_events(open_ids)]

@@ -21,7 +21,13 @@ from eventsys.runtime.readable_trace import readable_trace
 from eventsys.settings import load_settings
 
 _LEVELS = {"DEBUG": "dim", "INFO": "", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "bold red"}
-_OUTCOMES = {"succeeded": ("✓", "green"), "failed": ("↻", "yellow"), "dead": ("✗", "red"), "unhosted": ("…", "yellow")}
+_OUTCOMES = {
+    "succeeded": ("✓", "green"),
+    "failed": ("↻", "yellow"),
+    "dead": ("✗", "red"),
+    "unhosted": ("…", "yellow"),
+    "expired": ("✗", "yellow"),
+}
 
 #: What other loggers say of an attempt, which has a line of its own here.
 _TOLD_TWICE = ("Failed to process message", "This process has no actor")
@@ -111,7 +117,9 @@ def tell_attempt(message: Received, outcome: Outcome, error: BaseException | Non
         what = f"{message.header.type} → {message.actor_name}"
     number = f", attempt {message.previous + 1}" if message.previous or outcome != "succeeded" else ""
     ending = {"failed": "failed, and is tried again", "dead": "failed for good: a dead letter"}.get(outcome, outcome)
-    if outcome == "unhosted":
+    if outcome == "expired":
+        attempts.warning("%s expired: it was too late to begin", what, extra={"outcome": outcome})
+    elif outcome == "unhosted":
         attempts.warning("%s waits: no handler of this name is here", what, extra={"outcome": outcome})
     elif error is None:
         attempts.info("%s  %s%s", what, took, number, extra={"outcome": outcome})
