@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any, Literal, TypeVar, Unpack, overload
+from typing import Any, Literal, Unpack, overload
 
 import dramatiq
 from dramatiq import Middleware
@@ -15,7 +15,7 @@ from eventsys.bus.arguments import Fields, ScheduledFields
 from eventsys.bus.buffer import OnError
 from eventsys.bus.carrier import broker_of, store_of
 from eventsys.bus.event_bus import EventBus
-from eventsys.bus.handlers import ExceptionTypes
+from eventsys.bus.handlers import ExceptionTypes, Handler
 from eventsys.bus.kept import Kept
 from eventsys.bus.once import Once
 from eventsys.bus.payload_types import ApplicationCatalog
@@ -40,8 +40,6 @@ from eventsys.scheduling.sweeps import Sweeps
 from eventsys.settings import Settings, load_settings
 from eventsys.store.machinery import Machinery
 from eventsys.store.steps import WhenTaken
-
-Handler = TypeVar("Handler", bound=Callable[..., Any])
 
 
 class EventService(metaclass=Kept):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from eventsys.broker.actor import Batching, HandlerActor, refuse_coroutine
 from eventsys.broker.attempt import current_attempt
@@ -18,6 +18,17 @@ from eventsys.model.event import Event
 from eventsys.model.subscription import Subscription
 
 ExceptionTypes = type[BaseException] | Collection[type[BaseException]]
+
+
+class HandlesEvents(Protocol):
+    """An object that is subscribed in place of a function."""
+
+    @property
+    def handle(self) -> Callable[..., Any]:
+        """A function or a coroutine function of one argument, the event."""
+
+
+Handler = TypeVar("Handler", bound=Callable[..., Any] | HandlesEvents)
 
 
 def callable_of(handler: Any) -> Callable[[Any], Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, computed_field, model_validator
 
@@ -44,6 +46,16 @@ class EventFilter(BaseModel):
     order: Literal["newest", "oldest"] = "newest"
     cursor: str | None = None
     """Where to go on: `next_cursor` of the page before. It takes the place of `page`."""
+
+    if TYPE_CHECKING:  # lists may be given too
+
+        def __init__(
+            self, *, ids: Iterable[str] = ..., types: Iterable[str] = ..., sources: Iterable[str] = ...,
+            status: EventStatus | None = ..., priority: Priority | None = ..., start_time: datetime | None = ...,
+            end_time: datetime | None = ..., correlation_id: str | None = ..., subscription: str | None = ...,
+            text: str | None = ..., page: int = ..., page_size: int = ..., order: Literal["newest", "oldest"] = ...,
+            cursor: str | None = ...,
+        ) -> None: ...  # fmt: skip
 
     @model_validator(mode="after")
     def _check_times(self) -> EventFilter:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from eventsys.errors import SubscriptionError
-from eventsys.model.durations import Duration, SomeTime, format_duration, to_milliseconds
+from eventsys.model.durations import Duration, DurationLike, SomeTime, format_duration, to_milliseconds
 from eventsys.model.filters import PayloadFilter, compile_filter
 from eventsys.model.identifiers import FOLDERS
 from eventsys.model.patterns import check_pattern
@@ -160,6 +161,17 @@ class SubscriptionOptions(BaseModel):
     """The longest a batch waits for more, from its first delivery on, at most a minute; None means 50 ms."""
     was: _Was = ()
     """Names it had before: what they left is taken over."""
+
+    if TYPE_CHECKING:  # more may be given than is held: durations as text, one name as text
+
+        def __init__(
+            self, *, async_: bool = ..., max_retries: int = ..., retry_delay: DurationLike = ...,
+            timeout: DurationLike | None = ..., persistent: bool | None = ..., backoff: Backoff = ...,
+            where: Mapping[str, Any] | None = ..., priority: Priority | None = ..., queue: str | None = ...,
+            rate: str | None = ..., concurrency: int | None = ..., breaker: int | None = ...,
+            breaker_wait: DurationLike = ..., batch_size: int | None = ..., batch_wait: DurationLike | None = ...,
+            was: str | Iterable[str] = ...,
+        ) -> None: ...  # fmt: skip
 
 
 class Subscription(BaseModel):

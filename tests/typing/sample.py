@@ -4,7 +4,17 @@ from typing import Any, assert_type
 
 from pydantic import BaseModel
 
-from eventsys import BatchError, DelayedEvent, Event, EventRecord, EventService, Page, Receipt
+from eventsys import (
+    BatchError,
+    DelayedEvent,
+    Event,
+    EventFilter,
+    EventRecord,
+    EventService,
+    Page,
+    Receipt,
+    SubscriptionOptions,
+)
 
 
 class Notification(BaseModel):
@@ -36,6 +46,18 @@ def count(batch: list[Event[Notification]]) -> int:
     raise BatchError({batch[0].id: ValueError()})
 
 
+class Mailer:
+    """Handles as an object."""
+
+    def handle(self, event: Event) -> None:
+        """Handle any."""
+
+
+assert_type(events.on("user.login", name="mail")(Mailer()), Mailer)
+OPTIONS = SubscriptionOptions(timeout="5s", retry_delay=2, was="old", where={"payload.n": [1]})
+events.subscribe("user.login", send, OPTIONS)
+
+
 def use(event: Event[Notification]) -> None:
     """Use what the service returns."""
     assert_type(send(event), int)
@@ -45,6 +67,7 @@ def use(event: Event[Notification]) -> None:
     assert_type(events.schedule("a.b", {}, delay="1h"), DelayedEvent[Any])
     assert_type(events.get_event("x"), EventRecord[Any])
     assert_type(events.get_event_records(), Page[EventRecord[Any]])
+    assert_type(events.get_event_records(EventFilter(types=["user.*"], ids=["x"], page=2)), Page[EventRecord[Any]])
 
 
 async def use_loop() -> None:

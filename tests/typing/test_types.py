@@ -11,8 +11,8 @@ SAMPLE = Path(__file__).parent / "sample.py"
 
 
 def check(path: Path) -> tuple[str, int]:
-    """Return what mypy says about a file in strict mode, and its exit code."""
-    said, error, code = api.run(["--strict", "--follow-imports=silent", "--config-file=pyproject.toml", str(path)])
+    """Return what mypy says about a file in strict mode, as one that knows no plugin, and its exit code."""
+    said, error, code = api.run(["--strict", "--follow-imports=silent", "--config-file=", str(path)])
     return said + error, code
 
 
