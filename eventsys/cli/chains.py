@@ -71,8 +71,8 @@ def export_events(
 
         wanted = fitting(
             EventFilter,
-            types=tuple(types or ()), start_time=moment_of(since), end_time=moment_of(until), order="oldest",
-            cursor=cursor,
+            types=tuple(types or ()), start_time=moment_of(since, service), end_time=moment_of(until, service),
+            order="oldest", cursor=cursor,
         )  # fmt: skip
         written, reached = 0, cursor
         out = sys.stdout.buffer if to is None else _opened(to)

@@ -88,7 +88,12 @@ _OPTIONS: dict[str, Any] = {
     ],
     "max_runs": Annotated[int | None, typer.Option("--max-runs", min=1, help="After how many runs it ends.")],
     "ends_at": Annotated[
-        str | None, typer.Option("--ends-at", metavar="TIME", help="The last moment a tick may be due.")
+        str | None,
+        typer.Option(
+            "--ends-at",
+            metavar="TIME",
+            help="The last moment a tick may be due: a date and time, in this machine's zone if it has none.",
+        ),
     ],
     "run_timeout": Annotated[
         str | None,

@@ -78,7 +78,7 @@ def list_letters(
 ) -> None:
     """List dead letters, the newest first."""
     with service_of(redis_url, debug=debug) as service:
-        wanted = _filter(subscription, actor, types, reason, since, until, page_size=limit, cursor=cursor)
+        wanted = _filter(service, subscription, actor, types, reason, since, until, page_size=limit, cursor=cursor)
         page = service.dead_letters.list(wanted)
         if not page.items:
             _note_unknown(service, subscription, reason)
@@ -135,7 +135,7 @@ def redrive_letters(
         if letter_ids:
             result = service.dead_letters.redrive_many(letter_ids, force=force, dry_run=dry_run)
         else:
-            wanted = _filter(*chosen)
+            wanted = _filter(service, *chosen)
             if not dry_run:
                 count = many(service.dead_letters.count(wanted), "dead letter", "dead letters")
                 confirm(f"Send {count} again?", yes=yes)
@@ -166,21 +166,20 @@ def purge_letters(
     _refuse_unsaid(letter_ids, any(chosen), everything=everything)
     with service_of(redis_url, debug=debug) as service:
         letters = service.dead_letters
-        if letter_ids:
-            count = letters.purge(*letter_ids, dry_run=True)
-        else:
-            count = letters.purge_all(_filter(*chosen), dry_run=True)
+        wanted = _filter(service, *chosen)  # once: what is dropped is no older, nor younger, than what was counted
+        count = letters.purge(*letter_ids, dry_run=True) if letter_ids else letters.purge_all(wanted, dry_run=True)
         if not count:
             _note_unknown(service, subscription, reason)
         if not dry_run:
             confirm(f"Drop {many(count, 'dead letter', 'dead letters')} for good?", yes=yes)
-            count = letters.purge(*letter_ids) if letter_ids else letters.purge_all(_filter(*chosen))
+            count = letters.purge(*letter_ids) if letter_ids else letters.purge_all(wanted)
         print_count(count, "dead letter", "dropped", dry_run=dry_run, as_json=as_json)
         if letter_ids and count < len(set(letter_ids)):
             refuse(f"{len(set(letter_ids)) - count:,} of these are not there; eventsys dead ls shows all", FAILED)
 
 
 def _filter(
+    service: EventService,
     subscription: str | None,
     actor: str | None,
     types: list[str] | None,
@@ -193,8 +192,8 @@ def _filter(
 
     return fitting(
         DeadLetterFilter,
-        subscription=subscription, actor=actor, types=tuple(types or ()), reason=reason, start_time=moment_of(since),
-        end_time=moment_of(until), **more,
+        subscription=subscription, actor=actor, types=tuple(types or ()), reason=reason,
+        start_time=moment_of(since, service), end_time=moment_of(until, service), **more,
     )  # fmt: skip
 
 

@@ -87,8 +87,9 @@ def list_events(
         wanted = fitting(
             EventFilter,
             types=tuple(types or ()), status=status and status.value, sources=(source,) if source else (),
-            subscription=subscription, correlation_id=correlation_id, text=text, start_time=moment_of(since),
-            end_time=moment_of(until), page_size=limit, cursor=cursor, order="oldest" if oldest_first else "newest",
+            subscription=subscription, correlation_id=correlation_id, text=text,
+            start_time=moment_of(since, service), end_time=moment_of(until, service), page_size=limit, cursor=cursor,
+            order="oldest" if oldest_first else "newest",
         )  # fmt: skip
         page = service.get_event_records(wanted)
         if not page.items:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from eventsys.cli.faults import MISUSED, refuse
+
+if TYPE_CHECKING:
+    from eventsys import EventService
 
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
@@ -29,9 +33,20 @@ Types = Annotated[
 Subscription = Annotated[str | None, typer.Option("--sub", metavar="NAME", help="Only those of this subscription.")]
 Since = Annotated[
     str | None,
-    typer.Option("--since", metavar="WHEN", help="From then on: so long before now (2h, 7d), or a date and time."),
+    typer.Option(
+        "--since",
+        metavar="WHEN",
+        help="From then on: so long before now (2h, 7d), or a date and time, in this machine's zone if it has none.",
+    ),
 ]
-Until = Annotated[str | None, typer.Option("--until", metavar="WHEN", help="Before then; written as for --since.")]
+Until = Annotated[
+    str | None,
+    typer.Option(
+        "--until",
+        metavar="WHEN",
+        help="Before then: so long before now (2h, 7d), or a date and time, in this machine's zone if it has none.",
+    ),
+]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, max=500, help="Most to show.")]
 Cursor = Annotated[str | None, typer.Option("--cursor", help="Go on where a page ended: its next_cursor.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
@@ -63,20 +78,29 @@ def use_redis(redis_url: str | None) -> None:
         os.environ["EVENTSYS_REDIS_URL"] = redis_url
 
 
-def moment_of(text: str | None) -> datetime | None:
-    """Return the moment that `--since` or `--until` names: an aware datetime, None where nothing was given."""
+def moment_of(text: str | None, events: EventService) -> datetime | None:
+    """Return the moment that `--since` or `--until` names: an aware datetime, None where nothing was given.
+
+    What is so long ago is counted from the time of the bus, as the times are that it is compared with. A number without
+    a unit is refused, though it is a duration elsewhere: 20261125 was meant as a date.
+    """
     if text is None:
         return None
     from eventsys.errors import InvalidDurationError
     from eventsys.model.durations import parse_duration
 
+    if re.fullmatch(r"[0-9.]+", text.strip()):
+        refuse(
+            f"{text!r} has no unit; give so long before now, as 90s, 2h or 7d, or a date such as 2026-11-25", MISUSED
+        )
     try:
-        return datetime.now(UTC) - parse_duration(text)
+        age = parse_duration(text)
     except InvalidDurationError:
-        pass
+        return date_of(text)
+    try:
+        return events.broker.clock.now() - age
     except OverflowError:
         refuse(f"{text!r} is longer ago than the first date there is; leave it out to begin with the oldest", MISUSED)
-    return date_of(text)
 
 
 def date_of(text: str) -> datetime:

@@ -95,11 +95,10 @@ def replay_events(
         refuse("say to which subscription: --sub NAME; eventsys subs ls lists them", MISUSED)
     wanted = {
         "types": tuple(types or ()), "sources": (source,) if source else (), "correlation_id": correlation_id,
-        "start_time": moment_of(since), "end_time": moment_of(until),
     }  # fmt: skip
     _begin(
-        subscription, wanted, rate, backfill=False, dry_run=dry_run, yes=yes, as_json=as_json, redis_url=redis_url,
-        debug=debug,
+        subscription, wanted, since, until, rate, backfill=False, dry_run=dry_run, yes=yes, as_json=as_json,
+        redis_url=redis_url, debug=debug,
     )  # fmt: skip
 
 
@@ -116,15 +115,18 @@ def backfill_subscription(
     debug: Debug = False,
 ) -> None:
     """Give a new subscription the history it was not there for."""
-    wanted = {"types": tuple(types or ()), "start_time": moment_of(since), "end_time": moment_of(until)}
+    wanted = {"types": tuple(types or ())}
     _begin(
-        name, wanted, rate, backfill=True, dry_run=dry_run, yes=yes, as_json=as_json, redis_url=redis_url, debug=debug
+        name, wanted, since, until, rate, backfill=True, dry_run=dry_run, yes=yes, as_json=as_json,
+        redis_url=redis_url, debug=debug,
     )  # fmt: skip
 
 
 def _begin(
     subscription: str,
     wanted: dict[str, Any],
+    since: str | None,
+    until: str | None,
     rate: str | None,
     *,
     backfill: bool,
@@ -137,7 +139,8 @@ def _begin(
     with service_of(redis_url, debug=debug) as service:
         from eventsys import EventFilter
 
-        chosen, rate = fitting(EventFilter, **wanted), rate or "100/s"
+        times = {"start_time": moment_of(since, service), "end_time": moment_of(until, service)}
+        chosen, rate = fitting(EventFilter, **wanted, **times), rate or "100/s"
         count = service.replays.count(subscription, chosen, rate=rate, backfill=backfill)
         if dry_run:
             if as_json:

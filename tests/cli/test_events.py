@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from eventsys import Event, EventRecord, EventService, Page
 from eventsys.cli.commands import app
 from eventsys.cli.options import confirm
+from eventsys.clock import Clock
 from eventsys.model.machinery import QueueState, WorkerProcess
 from eventsys.store.event_store import EventStore
 
@@ -36,6 +38,29 @@ def test_events_are_listed_by_what_is_asked_for(events: EventService, run: Run) 
     assert listed("--status", "failed") == []
     assert listed("--since", "1h") == ["three", "two", "one"]
     assert listed("--until", "2020-01-01") == []
+
+
+@pytest.fixture
+def slow_bus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bus whose clock is ten minutes behind that of this machine."""
+    now_ms, real_ms = Clock.now_ms, Clock.real_ms
+    monkeypatch.setattr(Clock, "now_ms", lambda clock: now_ms(clock) - 600_000)
+    monkeypatch.setattr(Clock, "real_ms", lambda clock: real_ms(clock) - 600_000)
+
+
+@pytest.mark.usefixtures("slow_bus")
+def test_what_is_asked_for_by_its_age_is_found_though_this_machine_is_ahead(events: EventService, run: Run) -> None:
+    event = events.publish("order.paid", {})
+    assert event.id in run("events", "ls", "--since", "5m")
+    assert event.id not in run("events", "ls", "--until", "5m")
+
+
+@pytest.mark.usefixtures("slow_bus")
+def test_how_long_a_worker_is_up_is_told_by_the_clock_of_the_bus(work: Callable[[], Any], run: Run) -> None:
+    work()
+    header, row = run("workers", "ls").splitlines()
+    up = row.split("\t")[header.split("\t").index("UP")]
+    assert re.fullmatch(r"[\d.]+ m?s", up), up
 
 
 @pytest.mark.parametrize("command", [("events", "ls"), ("dead", "ls"), ("delayed", "ls", "--retries")])
