@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from eventsys.model.assembly import assemble_event, event_class_for
 from eventsys.model.catalog import BUILTIN_TYPES, Catalog
-from eventsys.model.cloudevents import from_cloudevent, to_cloudevent, to_cloudevent_json
+from eventsys.model.cloudevents import from_cloudevent, to_cloudevent
 from eventsys.model.durations import Duration, DurationLike, format_duration, parse_duration, to_milliseconds
 from eventsys.model.envelope import (
     EventHeader,
@@ -60,7 +60,6 @@ __all__ = [  # noqa: RUF022 - grouped, as a table of contents
     "assemble_event",
     "event_class_for",
     "to_cloudevent",
-    "to_cloudevent_json",
     "from_cloudevent",
     # subscriptions
     "Subscription",

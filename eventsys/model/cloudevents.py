@@ -26,7 +26,7 @@ from urllib.parse import quote, unquote
 
 import msgspec
 from pydantic import ValidationError
-from pydantic_core import to_json, to_jsonable_python
+from pydantic_core import to_jsonable_python
 
 from eventsys.errors import InvalidEventError
 from eventsys.model.event import Event
@@ -99,11 +99,6 @@ def to_cloudevent(event: Event[Any]) -> dict[str, Any]:
         attributes[_EXTRA] = json.dumps(extra)  # escapes everything that is not ASCII
     attributes["data"] = to_jsonable_python(event.payload, by_alias=True)
     return attributes
-
-
-def to_cloudevent_json(event: Event[Any]) -> bytes:
-    """Return `event` as the JSON text of a structured CloudEvent."""
-    return to_json(to_cloudevent(event))
 
 
 def from_cloudevent(given: Mapping[str, Any] | str | bytes, *, now: datetime | None = None) -> Event:
