@@ -95,7 +95,11 @@ def _written_moment(moment: datetime | None) -> str:
 
 
 def changed(row: CronRow, definition: CronDefinition, now: datetime, *, declared_hash: str | None = None) -> Change:
-    """Return what gives a task another definition; `declared_hash` if that is what code declares."""
+    """Return what gives a task another definition; `declared_hash` if that is what code declares.
+
+    A tick that has come, and that nobody has taken yet, is the next one still where the new definition has it too: a
+    deploy declares before it works, and is not to cost the run that fell due meanwhile.
+    """
     fields = _written(definition, now)
     if declared_hash is not None:
         fields["declared_hash"] = declared_hash
@@ -103,7 +107,9 @@ def changed(row: CronRow, definition: CronDefinition, now: datetime, *, declared
     keeps = all(getattr(row.task, name) == getattr(definition, name) for name in _TIMING)
     if is_paused or keeps:
         return Change(CRON_TASK_UPDATED, definition, is_paused, fields, _KEEP)
-    state, how = _armed(row, definition, now)
+    due = row.task.next_tick_at
+    is_kept = due is not None and due <= now and definition.has_tick(due)
+    state, how = _armed(row, definition, due if is_kept else definition.next_tick(now))
     return Change(CRON_TASK_UPDATED, definition, False, fields | state, how)
 
 
@@ -119,7 +125,7 @@ def resumed(row: CronRow, now: datetime) -> Change | None:
     """Return what resumes a task with its next tick from now on; None where it is not paused."""
     if row.task.state is not TaskState.PAUSED:
         return None
-    state, how = _armed(row, row.task, now)
+    state, how = _armed(row, row.task, row.task.next_tick(now))
     fields = {"updated_ms": str(to_ms(now))} | state
     return Change(CRON_TASK_UPDATED, row.task, False, fields, how)
 
@@ -135,7 +141,7 @@ def repaired(row: CronRow, now: datetime) -> Change | None:
     tick = row.task.next_tick_at
     if tick is not None and row.task.has_tick(tick):
         return Change("", row.task, False, {}, ("arm", arming(row.task, tick)))
-    state, how = _armed(row, row.task, now)
+    state, how = _armed(row, row.task, row.task.next_tick(now))
     return Change("", row.task, False, state, how)
 
 
@@ -154,11 +160,10 @@ def deleted(row: CronRow) -> Change:
     return Change(CRON_TASK_DELETED, row.task, row.task.state is TaskState.PAUSED, None, _DISARM)
 
 
-def _armed(row: CronRow, definition: CronDefinition, now: datetime) -> tuple[dict[str, str], tuple[Any, ...]]:
-    """Return the state of a task that is to run by its definition from now on, and its next tick."""
+def _armed(row: CronRow, definition: CronDefinition, tick: datetime | None) -> tuple[dict[str, str], tuple[Any, ...]]:
+    """Return the state of a task that is to run by its definition from a tick on, and what arms it."""
     if definition.max_runs is not None and row.task.runs >= definition.max_runs:
         return {"state": str(TaskState.ENDED), "reason": f"its {definition.max_runs} runs are done"}, _DISARM
-    tick = definition.next_tick(now)
     if tick is None:
         return {"state": str(TaskState.ENDED), "reason": _OVER}, _DISARM
     return {"state": str(TaskState.ACTIVE), "reason": ""}, ("arm", arming(definition, tick))

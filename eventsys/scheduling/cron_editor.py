@@ -28,7 +28,7 @@ HANDED_OVER = ("payload", "actor_args", "actor_kwargs")
 class CronEditor:
     """Reads a task, decides, and writes if nobody changed it meanwhile; else it begins anew.
 
-    Each time round means that another change was made, so this ends.
+    Each time round means that another change was made, or a tick taken, so this ends.
 
     Args:
         clock: The time.
@@ -60,8 +60,8 @@ class CronEditor:
             if change is None:
                 return known(row, name).task
             is_changed = self._tasks.change(
-                now_ms, name, expected=None if row is None else row.task.revision, change_id=change_id,
-                row=change.row, arming=change.arming, told=_told(change, now_ms),
+                now_ms, name, expected=None if row is None else row.task.revision, armed=row and row.armed,
+                change_id=change_id, row=change.row, arming=change.arming, told=_told(change, now_ms),
             )  # fmt: skip
             if is_changed:
                 found = None if change.row is None else self.read(name)

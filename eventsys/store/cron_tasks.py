@@ -118,6 +118,7 @@ class CronTaskStore:
         name: str,
         *,
         expected: int | None,
+        armed: str | None,
         change_id: str,
         row: Mapping[str, str] | None,
         arming: tuple[Any, ...],
@@ -129,6 +130,7 @@ class CronTaskStore:
             now_ms: The clock's time.
             name: The task.
             expected: Its revision; None: there is none.
+            armed: What its next tick was called; None: it waited for none.
             change_id: By which the change is known again when its reply was lost.
             row: The fields to set; None deletes it.
             arming: What becomes of its next tick, as `lua/change_cron_task.lua` reads it.
@@ -142,7 +144,7 @@ class CronTaskStore:
         flat = False if row is None else [part for pair in row.items() for part in pair]
         (is_changed, _), is_repeated = self._link.run_telling(
             script("change_cron_task"), self._keys.prefix, now_ms, name, "" if expected is None else expected,
-            change_id, packed(flat), packed(arming), *map(packed, told),
+            armed or "", change_id, packed(flat), packed(arming), *map(packed, told),
         )  # fmt: skip
         # Of what was deleted nothing is left to tell by whom.
         return bool(is_changed) or (is_repeated and row is None)

@@ -7,7 +7,7 @@ from typing import Any
 
 from dramatiq.errors import ActorNotFound
 
-from eventsys import EventFilter, EventService
+from eventsys import Event, EventFilter, EventService
 from eventsys.broker.processing import end, process
 from eventsys.clock import from_ms, to_ms
 from eventsys.scheduling.poller import Poller
@@ -95,3 +95,17 @@ def told(events: EventService, *verbs: str) -> list[tuple[str, dict[str, Any]]]:
 def published(events: EventService, event_type: str) -> list[Any]:
     """Return the events of a type, in order."""
     return list(reversed(events.get_event_records(EventFilter(types=[event_type], page_size=500)).items))
+
+
+def hold_runs(rig: Rig, minutes: float) -> list[datetime]:
+    """Let runs take so long: the handler fails once, and its second attempt comes after that time."""
+    began: list[datetime] = []
+
+    @rig.events.on("report.due", name="reports", max_retries=1, retry_delay=f"{minutes}m")
+    def report(event: Event) -> None:
+        tick = datetime.fromisoformat(event.headers["cron-tick"])
+        if tick not in began:
+            began.append(tick)
+            raise RuntimeError("again later")
+
+    return began

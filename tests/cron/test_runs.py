@@ -11,7 +11,7 @@ import pytest
 
 from eventsys import Event, EventService
 from eventsys.clock import to_ms
-from tests.cron.rig import Rig, published, told
+from tests.cron.rig import Rig, hold_runs, published, told
 
 
 def outcomes(events: EventService, name: str) -> list[str]:
@@ -131,20 +131,6 @@ def test_an_event_that_can_no_longer_be_published_fails_its_run_and_not_the_task
     assert outcomes(events, "orders") == ["failed", "failed"]
     assert [verb for verb, _ in told(events, "executed", "failed")] == ["failed", "failed"]
     assert "amount" in events.cron.history("orders").items[0].error
-
-
-def hold_runs(rig: Rig, minutes: float) -> list[datetime]:
-    """Let runs take so long: the handler fails once, and its second attempt comes after that time."""
-    began: list[datetime] = []
-
-    @rig.events.on("report.due", name="reports", max_retries=1, retry_delay=f"{minutes}m")
-    def report(event: Event) -> None:
-        tick = datetime.fromisoformat(event.headers["cron-tick"])
-        if tick not in began:
-            began.append(tick)
-            raise RuntimeError("again later")
-
-    return began
 
 
 def minutes_of(ticks: list[datetime]) -> list[int]:

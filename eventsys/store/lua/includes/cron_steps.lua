@@ -17,7 +17,7 @@ for one that was superseded, or handled before, does nothing. Its claim, its run
   check             the delayed step that looks at the end of the run, at its time-out or as soon as it has ended
 `end` is {"cron_end", {name, run_id, outcome, error, told}}
 
-Each returns {what came of it, name}. `cron_steps` returns them by name, and what arms a task.
+Each returns {what came of it, name}. `cron_steps` returns them by name, what arms a task, and what records a run.
 
 Uses: prefix, now_ms, carry_out
 ]]
@@ -138,5 +138,5 @@ local function cron_steps()
     return { "ended", name }
   end
 
-  return { cron_tick = cron_tick, cron_start = cron_start, cron_end = cron_end }, arm_cron_task
+  return { cron_tick = cron_tick, cron_start = cron_start, cron_end = cron_end }, arm_cron_task, record_cron_run
 end
