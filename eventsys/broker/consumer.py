@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -16,13 +16,15 @@ from eventsys.errors import BackpressureError, EventsysError, RedisUnavailableEr
 from eventsys.model.priority import LANES
 from eventsys.store.link import run_script
 
+from .actor import HandlerActor
 from .commit_trip import Fetched
 from .lanes import Entry, LaneReader
 from .leftovers import BEGUN, SUSPECT, Found, Leftovers
-from .messages import ForgedError, Place, Received, UndecodableError, read_entry
+from .messages import DeliveryMessage, Place, Received, UndecodableError, read_entry
 from .patience import Patience
 from .prefetch import Prefetch
 from .setting_aside import set_aside
+from .turning_down import turn_down
 from .wanted import why_unwanted
 from .work import Work
 
@@ -277,12 +279,21 @@ class EventConsumer(Consumer):
                 set_aside(self._work, place, error)
                 continue
             message.actor = self._work.actor_of(message)
-            if self._work.seal is not None and (why := why_unwanted(message, message.actor)):
-                set_aside(self._work, place, ForgedError(why, fields or ()))
+            if self._work.seal is not None and not self._is_wanted(message, fields or ()):
                 continue
             self._work.in_flight.give(message)
             messages.append(message)
         return messages
+
+    def _is_wanted(self, message: Received, fields: Sequence[bytes]) -> bool:
+        """Say whether a message may run here; a delivery that its handler does not want is turned down."""
+        actor = message.actor
+        if not isinstance(message, DeliveryMessage) or not isinstance(actor, HandlerActor):
+            return True
+        why = why_unwanted(message, actor)
+        if why:
+            turn_down(self._work, message, actor, why, fields)
+        return not why
 
     def _admitted(self, messages: list[Received], run: Callable[..., Any]) -> list[Received]:
         """Return the messages that may begin now; the others are left to Redis."""

@@ -13,12 +13,13 @@ from dramatiq.results import Results
 import eventsys.errors
 from eventsys.errors import RedisUnavailableError
 
+from .actor import HandlerActor
 from .batch import Batch
 from .batch_ends import end_batch
 from .broker import EventBroker
 from .messages import DeliveryMessage, PlainMessage, Received
-from .setting_aside import set_aside_unwanted
 from .time_limits import name_limit
+from .turning_down import turn_down
 from .wanted import give_actor, why_unwanted
 
 #: Seconds between tries to end an attempt while Redis is away: the first, and the longest.
@@ -47,13 +48,13 @@ def attempt_and_end(broker: EventBroker, message: Received) -> None:
 def refuse(broker: EventBroker, message: Received) -> None:
     """End a message whose actor this process does not have: it waits, or is given up, as the commit finds.
 
-    Where there is one, and it does not want the event, the delivery is set aside.
+    Where there is one, and it does not want the event, the delivery is turned down.
     """
     work = broker.work
     if work.seal is not None and isinstance(message, DeliveryMessage):
-        why = why_unwanted(message, work.actor_of(message))
-        if why:
-            set_aside_unwanted(work, message, why)
+        actor = work.actor_of(message)
+        if isinstance(actor, HandlerActor) and (why := why_unwanted(message, actor)):
+            turn_down(work, message, actor, why)
             return
     broker.logger.error("This process has no actor %r for %s.", message.actor_name, message)
     message.fail()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from .endings import ending_of_junk, entry_of
-from .messages import DeliveryMessage, ForgedError, Place, UndecodableError
+from .endings import ending_of_junk
+from .messages import ForgedError, Place, UndecodableError
 from .work import Work
 
 logger = logging.getLogger(__name__)
@@ -29,10 +29,3 @@ def set_aside(work: Work, place: Place, error: UndecodableError, gate: tuple[str
     work.end_unread(place, ending, sum(map(len, error.fields)), gate)
     if isinstance(error, ForgedError):
         work.when_forged(letter_id, str(error))
-
-
-def set_aside_unwanted(work: Work, message: DeliveryMessage, why: str) -> None:
-    """End a delivery that was let in for another handler than the one that is here now, which does not want it."""
-    fields = [part.encode(errors="surrogatepass") for part in entry_of(message)]
-    gate = (message.subscription, "") if message.subscription in work.gates.kept else None
-    set_aside(work, message.place, ForgedError(why, fields), gate)
