@@ -20,6 +20,7 @@ from eventsys.errors import (
     BufferFullError,
     EventConflictError,
     EventsysError,
+    PublishUnknownError,
     RedisUnavailableError,
 )
 from eventsys.model.event import Event
@@ -49,7 +50,7 @@ class Buffer:
         publish: Stores drafts in one round trip and returns the event, or the conflict, of each; told whether they may
             be stored already, by a try of ours.
         settings: Sizes and times.
-        on_error: Called with an event that will never be stored, and the error.
+        on_error: Called with an event that is given up, and the error.
     """
 
     def __init__(self, publish: Publish, settings: BusSettings, on_error: OnError | None = None) -> None:
@@ -58,6 +59,7 @@ class Buffer:
         self._on_error = on_error
         self._waiting: deque[_Item] = deque()
         self._sending: list[_Item] = []
+        self._may_be_stored = False  # what is sent: a try is under way, or the reply to one was lost
         self._changed = threading.Condition()
         self._closing = False
         self._thread: threading.Thread | None = None
@@ -100,10 +102,11 @@ class Buffer:
             self._closing = True
             # A batch that was refused is sent one by one: its first events may be stored, or have failed.
             unsent = [one for one in (*self._sending, *self._waiting) if not one[1].is_done]
+            unknown = {draft.event.id for draft, _ in self._sending} if self._may_be_stored else set()
             self._waiting.clear()
             self._changed.notify_all()
         if unsent:
-            self._give_up(unsent)
+            self._give_up(unsent, unknown)
         return [draft.event for draft, _ in unsent]
 
     def _have_thread(self) -> None:
@@ -124,22 +127,23 @@ class Buffer:
                     return
                 size = min(len(self._waiting), self._settings.batch_size)
                 self._sending = [self._waiting.popleft() for _ in range(size)]
+                self._may_be_stored = True
             self._send(self._sending)
             with self._changed:
                 self._sending = []
                 self._changed.notify_all()
 
-    def _send(self, batch: list[_Item]) -> None:
+    def _send(self, batch: list[_Item], may_be_stored: bool = False) -> None:
         """Send a batch for as long as it takes; once this buffer is closed, what is unsent is given up."""
-        waits, may_be_stored = waits_s(self._settings.flush_interval.total_seconds()), False
+        waits = waits_s(self._settings.flush_interval.total_seconds())
         while not self._closing:
             try:
                 outcomes = self._publish([draft for draft, _ in batch], may_be_stored)
             except (RedisUnavailableError, BackpressureError) as error:
                 may_be_stored = may_be_stored or getattr(error, "may_have_run", False)
-                self._wait(error, next(waits))
+                self._wait(error, next(waits), may_be_stored)
             except Exception as error:
-                self._refused(batch, error)
+                self._refused(batch, error, may_be_stored)
                 return
             else:
                 self._outage.ends(len(batch), len(self._waiting), time.monotonic())
@@ -150,18 +154,20 @@ class Buffer:
                         receipt.resolve(outcome)
                 return
 
-    def _wait(self, error: EventsysError, wait_s: float) -> None:
+    def _wait(self, error: EventsysError, wait_s: float, may_be_stored: bool) -> None:
+        self._may_be_stored = may_be_stored
         self._outage.goes_on(self._held(), error, time.monotonic())
         with self._changed:
-            self._changed.wait_for(lambda: self._closing, wait_s)
+            is_closing = self._changed.wait_for(lambda: self._closing, wait_s)
+            self._may_be_stored = may_be_stored or not is_closing  # else the next try is under way from here on
 
-    def _refused(self, batch: list[_Item], error: Exception) -> None:
+    def _refused(self, batch: list[_Item], error: Exception, may_be_stored: bool) -> None:
         if len(batch) == 1:
             [(draft, receipt)] = batch
             return self._fail(draft, receipt, error)
         # One event of the batch is at fault; each is judged by itself.
         for one in batch:
-            self._send([one])
+            self._send([one], may_be_stored)
         return None
 
     def _fail(self, draft: Draft, receipt: Receipt, error: Exception) -> None:
@@ -177,7 +183,7 @@ class Buffer:
         if tell is not None:
             call_back(lambda: tell(draft.event, error), "on_publish_error")
 
-    def _give_up(self, unsent: list[_Item]) -> None:
+    def _give_up(self, unsent: list[_Item], unknown: set[str]) -> None:
         ids = [draft.event.id for draft, _ in unsent]
         logger.error(
             "%d events were not sent before this process ended: %s", len(ids), ", ".join(ids),
@@ -186,7 +192,17 @@ class Buffer:
         if self._settings.unsent_path is not None:
             _write_down(self._settings.unsent_path, unsent)
         for draft, receipt in unsent:
-            self._fail(draft, receipt, RedisUnavailableError(f"event {draft.event.id!r} was not sent: Redis is away"))
+            self._fail(draft, receipt, _given_up(draft.event.id, draft.event.id in unknown))
+
+
+def _given_up(event_id: str, may_be_stored: bool) -> RedisUnavailableError:
+    if not may_be_stored:
+        return RedisUnavailableError(f"event {event_id!r} was not sent: Redis is away")
+    return PublishUnknownError(
+        f"event {event_id!r} may or may not be stored: its publisher was closed before Redis answered; publishing it"
+        " again under this id is safe",
+        event_id=event_id,
+    )
 
 
 def _write_down(path: Path, unsent: list[_Item]) -> None:

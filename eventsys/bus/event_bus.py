@@ -67,7 +67,7 @@ class EventBus:
         store: What holds events.
         settings: Sizes, limits and times.
         catalog: The models of typed payloads.
-        on_publish_error: Called with an event of `publish_async` that will never be stored, and the error.
+        on_publish_error: Called with an event of `publish_async` that is given up, and the error.
     """
 
     def __init__(

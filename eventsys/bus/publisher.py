@@ -33,7 +33,7 @@ class Publisher:
         send: Carries out steps in one round trip and returns what came of each.
         broker: Whose attempts can carry what is published.
         settings: The sizes and times of the buffer.
-        on_error: Called with an event of `publish_async` that will never be stored, and the error.
+        on_error: Called with an event of `publish_async` that is given up, and the error.
     """
 
     def __init__(self, send: Send, broker: object, settings: Settings, on_error: OnError | None = None) -> None:

@@ -15,7 +15,16 @@ from typing import Any
 
 import pytest
 
-from eventsys import BufferFullError, Event, EventConflictError, EventService, NotCommittedError, WaitTimeoutError
+from eventsys import (
+    BufferFullError,
+    Event,
+    EventConflictError,
+    EventService,
+    NotCommittedError,
+    PublishUnknownError,
+    RedisUnavailableError,
+    WaitTimeoutError,
+)
 from eventsys.bus.buffer import waits_s
 from tests.support.proxy import CuttingProxy
 from tests.support.services import Services, commands_of, used_since
@@ -125,6 +134,35 @@ def test_what_a_refused_batch_has_stored_or_failed_is_not_reported_as_unsent(
     assert [failed.get(timeout=60) for _ in range(2)] == ["y", "z"]
     assert failed.empty()
     assert buffer.failed == 3
+
+
+@pytest.mark.parametrize("fate", ["refused", "lost", "under way"])
+def test_what_may_be_stored_when_the_process_ends_is_not_called_unsent(
+    services: Services, monkeypatch: pytest.MonkeyPatch, fate: str
+) -> None:
+    """Whoever is told that an event was not stored publishes it again, and under a new id it would be two."""
+    monkeypatch.setattr("eventsys.bus.buffer._FIRST_WAIT_S", 60.0)  # it is tried once
+    events = services.make(redis_url=NOWHERE, bus={"flush_timeout": "1ms", "flush_interval": "60s"})
+    tried, closed = threading.Event(), threading.Event()
+
+    def try_once(drafts: list[Any], may_be_stored: bool) -> Any:
+        if fate == "under way":
+            tried.set()
+            closed.wait(60)
+        error = RedisUnavailableError("Redis is away")
+        error.may_have_run = fate == "lost"
+        raise error
+
+    buffer = events.bus.publisher.buffer
+    buffer._publish = try_once
+    monkeypatch.setattr(buffer._outage, "goes_on", lambda *_: tried.set())
+    receipt = events.publish_async("a.b", {})
+    assert tried.wait(60)
+    buffer.close()
+    with pytest.raises(RedisUnavailableError) as told:
+        receipt.result(timeout=60)
+    closed.set()
+    assert isinstance(told.value, PublishUnknownError) is (fate != "refused")
 
 
 def test_what_cannot_be_written_down_either_is_told_to_who_published_it(
