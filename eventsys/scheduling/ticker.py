@@ -117,14 +117,22 @@ def repaired(actor: Actor[..., Any]) -> CronSpec:
             "%s is declared with %r, and all behind the fifth field is ignored; for seconds use @events.cron",
             actor.actor_name, written, extra={"action": "spec_ignored"},
         )  # fmt: skip
-    if 0 not in spec.dow or 7 in spec.dow:
+    meant = with_sundays(spec)
+    if meant is spec:
         return spec
     logger.warning(
         "%s is declared with %r, which the periodiq command never fires on Sundays; this one does. Write 7 for Sunday",
         actor.actor_name, written, extra={"action": "spec_repaired"},
     )  # fmt: skip
+    return meant
+
+
+def with_sundays(spec: CronSpec) -> CronSpec:
+    """Return cron fields that are due on Sundays also where these are called 0; the same ones where that is so."""
+    if 0 not in spec.dow or 7 in spec.dow:
+        return spec
     meant: CronSpec = spec.replace(dow=[*spec.dow, 7])
-    meant.parsed_from = written
+    meant.parsed_from = str(spec)
     return meant
 
 

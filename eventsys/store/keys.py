@@ -85,6 +85,7 @@ class Keys:
         self.cron_declared = f"{self.prefix}:cron:declared"
         self.periodic_last = f"{self.prefix}:periodic:last"
         self.periodic_doubled = f"{self.prefix}:periodic:doubled"
+        self.periodic_specs = f"{self.prefix}:periodic:specs"
         self.wake = f"{self.prefix}:wake"
 
     def effects(self, event_id: str) -> str:

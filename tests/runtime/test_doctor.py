@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import dramatiq
@@ -216,6 +217,45 @@ def test_sweeps_that_ended_before_the_clock_was_set_back_are_not_on_time(events:
     ahead_ms = events.broker.clock.now_ms() + 86_400_000
     events.broker.link.call("HSET", events.broker.keys.sweep("cron-ticks"), "ended_ms", ahead_ms)
     assert finding(events, "sweeps").said == "sweeps were not run for too long: cron-ticks"
+
+
+def test_a_periodic_actor_without_a_scheduler_is_named_though_another_application_has_one(
+    services: Services, events: EventService
+) -> None:
+    refreshing(events)
+    tick(events, minutes_ago(events, 30))
+    tick(services.make(name=events.settings.name), minutes_ago(events, 1))
+    found = finding(events, "scheduler")
+    assert found.severity is Severity.WARNING
+    assert re.search(r"when they were due: refresh \(the last 3[01] m( \d+ s)? ago\)", found.said)
+
+
+@pytest.mark.parametrize(
+    ("fields", "last", "now", "is_missed"),
+    [
+        ("* * * * *", "2026-11-27T12:00", "2026-11-27T12:03", False),
+        ("* * * * *", "2026-11-27T12:00", "2026-11-27T12:05", True),
+        ("* * * * *", "2026-11-19T11:59", "2026-11-27T12:00", False),  # the actor is gone from the code
+        ("0 9 * * *", "2026-11-26T07:00", "2026-11-27T06:59", False),  # two hours east of here
+        ("0 9 * * *", "2026-11-26T07:00", "2026-11-27T07:04", True),
+        ("30 9 * * mon-fri", "2026-11-27T04:00", "2026-11-30T03:59", False),  # in Mumbai
+        ("30 9 * * mon-fri", "2026-11-27T04:00", "2026-11-30T04:04", True),
+        ("*/5 9-17 * * *", "2026-11-26T22:55", "2026-11-27T13:59", False),  # in New York
+        ("*/5 9-17 * * *", "2026-11-26T22:55", "2026-11-27T14:04", True),
+        ("0 12 * * sun", "2026-11-22T12:00", "2026-11-27T12:00", False),
+        ("0 12 * * sun", "2026-11-22T12:00", "2026-11-29T12:04", True),
+        ("never", "2026-11-27T12:00", "2026-11-27T14:00", False),
+    ],
+)
+def test_a_periodic_actor_is_missed_by_its_own_fields_in_whichever_zone_its_scheduler_is(
+    events: EventService, fields: str, last: str, now: str, is_missed: bool
+) -> None:
+    last_ms, now_ms = (to_ms(datetime.fromisoformat(f"{one}+00:00")) for one in (last, now))
+    keys = events.broker.keys
+    events.broker.link.call("HSET", keys.periodic_last, "refresh", last_ms, "eventsys.sweep.alerts", now_ms)
+    events.broker.link.call("HSET", keys.periodic_specs, "refresh", fields)
+    events.broker.clock.turn_to(now_ms)
+    assert ("refresh" in finding(events, "scheduler").said) is is_missed
 
 
 def test_sweeps_alone_do_not_miss_a_scheduler(events: EventService) -> None:

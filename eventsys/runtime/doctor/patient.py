@@ -115,6 +115,7 @@ def _questions(keys: Keys) -> dict[str, Command]:
         "poller": ("GET", keys.poller),
         "last ticks": ("HGETALL", keys.periodic_last),
         "doubled ticks": ("HGETALL", keys.periodic_doubled),
+        "periodic fields": ("HGETALL", keys.periodic_specs),
         "delayed messages": ("HGETALL", keys.delayed_queues),
         "crashes": ("HGETALL", f"{keys.prefix}:crashes"),
         "dead letters": ("ZCARD", keys.dead),
