@@ -107,6 +107,11 @@ def _check_known(given: Mapping[str, Any], known: Collection[str]) -> None:
     raise CronTaskError(f"cron task {given['name']!r} has no option {unknown!r}; {advice}")
 
 
+def _whole_milliseconds(moment: datetime) -> datetime:
+    # As Redis and forms keep times; ticks are whole seconds, so what is cut off meant nothing.
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
 _Length = Annotated[Duration, AfterValidator(_check_length)]
 
 
@@ -141,8 +146,8 @@ class CronDefinition(BaseModel):
     """Whether of several missed ticks all run, one after another, and not only the latest."""
     jitter: _Length = timedelta(0)
     """The most that a tick may be put off, by chance that is the same in every process."""
-    ends_at: AwareDatetime | None = None
-    """The last moment at which a tick may be due."""
+    ends_at: Annotated[AwareDatetime, AfterValidator(_whole_milliseconds)] | None = None
+    """The last moment at which a tick may be due, in whole milliseconds."""
     max_runs: int | None = Field(default=None, ge=1)
     """After how many runs by schedule the task ends."""
     run_timeout: _Length = timedelta(hours=1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import pytest
@@ -134,6 +134,22 @@ def test_a_moment_keeps_its_seconds(browser: Browser, events: EventService) -> N
         events.cron.create("reports", "@daily", "report.due", ends_at=ends_at)
         assert _saved(browser).status_code == 303
         assert events.cron.get("reports").ends_at == ends_at
+
+
+@pytest.mark.parametrize("ends_in", [timedelta(days=9), timedelta(seconds=-3)], ids=["on", "ended"])
+def test_an_end_that_no_form_can_show_in_full_is_not_changed_by_it(
+    browser: Browser, events: EventService, monkeypatch: pytest.MonkeyPatch, ends_in: timedelta
+) -> None:
+    """It came back cut off: another time, which is past if the task has ended."""
+    now = events.broker.clock.now()
+    end = (now + ends_in).replace(microsecond=123_456)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(events.broker.clock, "now_ms", lambda: int(now.timestamp() - 60) * 1000)
+        events.cron.create("reports", "* * * * * *", "report.due", ends_at=end)
+    before = events.broker.link.call("HGET", events.broker.keys.cron_task("reports"), "armed")
+    assert _saved(browser, payload='{"text": "short"}').status_code == 303
+    assert events.cron.get("reports").payload == {"text": "short"}
+    assert events.broker.link.call("HGET", events.broker.keys.cron_task("reports"), "armed") == before
 
 
 def _wide(count: int, **said: Any) -> Any:
