@@ -48,7 +48,7 @@ def dev(
     """Run the application MODULE while you work on it: Redis, worker, scheduler and dashboard, until Ctrl-C.
 
     A module that is saved takes effect at once, without a restart: handlers that run end on the old code, what waits
-    runs on the new. One that cannot be loaded is told, and the old code goes on.
+    runs on the new. If one cannot be loaded, the log says so and the old code goes on.
 
     Without a configured Redis an embedded one keeps its data in .eventsys/ of this directory. The dashboard needs the
     extra named web.

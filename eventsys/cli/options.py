@@ -53,7 +53,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done,
 LivenessPath = Annotated[
     Path | None,
     typer.Option(
-        "--liveness-file", envvar="EVENTSYS_LIVENESS_FILE", help="A file that is touched every second: eventsys health."
+        "--liveness-file",
+        envvar="EVENTSYS_LIVENESS_FILE",
+        help="A file that the worker touches every second; eventsys health looks at it.",
     ),
 ]
 Rate = Annotated[
