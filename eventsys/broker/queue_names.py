@@ -8,6 +8,7 @@ from contextlib import suppress
 from eventsys.errors import EventsysError
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
+from eventsys.store.oddities import text_of
 
 
 class QueueNames:
@@ -45,6 +46,14 @@ class QueueNames:
         """
         with suppress(EventsysError):
             self.tell([name])
+
+    def known(self) -> set[str]:
+        """Return all that any process has told of.
+
+        Raises:
+            RedisUnavailableError: If Redis does not answer.
+        """
+        return {text_of(name) for name in self._link.call("SMEMBERS", self._keys.queues)}
 
     def forget(self) -> None:
         """Tell of all of them anew: it is another Redis."""

@@ -35,7 +35,13 @@ Threads = Annotated[
 ]
 Queues = Annotated[
     list[str] | None,
-    typer.Option("--queues", "-q", metavar="QUEUE", help="A queue to read; may be repeated.", show_default="all"),
+    typer.Option(
+        "--queues",
+        "-q",
+        metavar="QUEUE",
+        help="A queue to read, also one that handlers used before; may be repeated.",
+        show_default="all that handlers use",
+    ),
 ]
 
 Reload = Annotated[

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from eventsys.broker.begun_board import BegunBoard
+from eventsys.broker.broker import EventBroker
 from eventsys.broker.worker import Worker
+from eventsys.errors import EventsysError
 from eventsys.runtime.development.options import Development, add_arguments, read
 from eventsys.runtime.discovery import discover, find_service
 from eventsys.runtime.limit_board import LimitBoard
@@ -159,7 +161,6 @@ def _started(
     for name in given.modules:
         discover(name)
     service = find_service(given.modules)
-    _tell_unknown(given.queues or (), service.broker.get_declared_queues())
     worker = Worker(
         service.broker,
         queues=given.queues,
@@ -183,6 +184,7 @@ def _started(
     # Before anything begins: the first message may be one that kills this process.
     report.introduce(service)
     worker.start()
+    read_undeclared(service.broker, given.queues or ())
     if assistant is not None:
         assistant.start()
     return service, worker, assistant
@@ -195,14 +197,27 @@ def _beat(board: LimitBoard) -> None:
         time.sleep(_BEAT_S)
 
 
-def _tell_unknown(asked_for: Sequence[str], declared: set[str]) -> None:
-    """Warn of queues that nothing uses yet: run-time subscriptions may come, but most likely it is a slip."""
-    for queue in asked_for:
-        if queue not in declared:
-            known = ", ".join(sorted(declared))
+def read_undeclared(broker: EventBroker, asked_for: Sequence[str]) -> None:
+    """Read what is asked for and no handler uses now, where the bus has such a queue; warn of the others.
+
+    What was sent before a handler had another queue, and what is tried again of that, is on the former one; its handler
+    is found by name. Where the bus has none it is a slip, most likely, unless a subscription at run time is to come.
+    """
+    declared = broker.get_declared_queues()
+    undeclared = [queue for queue in asked_for if queue not in declared]
+    if not undeclared:
+        return
+    try:
+        known = broker.work.queue_names.known()
+    except EventsysError:
+        known = set(undeclared)  # nobody can say so now: to read one that is empty does no harm
+    for queue in undeclared:
+        if queue in known:
+            broker.declare_queue(queue)
+        else:
             logger.warning(
-                "queue %r is to be read and no handler uses it; those that are used: %s", queue, known,
-                extra={"action": "queue_unknown", "queue": queue},
+                "queue %r is to be read and no handler uses it; those that are used: %s", queue,
+                ", ".join(sorted(declared)), extra={"action": "queue_unknown", "queue": queue},
             )  # fmt: skip
 
 

@@ -8,10 +8,13 @@ import dramatiq
 import pytest
 from dramatiq import Message
 
-from eventsys import Event, EventService
+from eventsys import Event, EventService, EventStatus
+from eventsys.broker.worker import Worker
 from eventsys.model.diagnosis import Severity
 from eventsys.model.machinery import QueueState
+from eventsys.runtime.worker_process import read_undeclared
 from eventsys.store.channel import Channel
+from eventsys.store.keys import LOG_QUEUE
 from tests.runtime.findings import finding
 from tests.support.services import Services
 from tests.support.waiting import eventually
@@ -84,6 +87,23 @@ def test_a_queue_of_a_subscription_that_nobody_ever_hosted_is_seen_with_what_wai
     events.publish("order.paid", {})
     eventually(lambda: [one.waiting for one in events.machinery.queues() if one.name == "billing"] == [1])
     assert "1 message waits on queue billing and no process reads it" in finding(events, "queue.readers").said
+
+
+def test_what_waits_on_a_queue_that_a_handler_had_before_is_handled_where_that_is_asked_for(services: Services) -> None:
+    """A deploy with another `queue=`: what was dispatched before, and retries of it, come to the former one."""
+    before = services.make(app="slow")
+    before.on("order.paid", name="ship")(lambda event: None)
+    services.work(before, queues={LOG_QUEUE})
+    event = before.publish("order.paid", {})
+    eventually(lambda: [one.waiting for one in before.machinery.queues() if one.name == "slow"] == [1])
+    after = services.make(app="fast", name=before.settings.name)
+    after.on("order.paid", name="ship")(lambda event: None)
+    asked_for = ["slow", "misspelt"]
+    worker = services.work(after, Worker, queues=asked_for)
+    read_undeclared(after.broker, asked_for)
+    assert after.wait(event.id, "60s").status is EventStatus.DELIVERED
+    assert set(worker.consumers) == {"slow"}
+    assert "misspelt" not in {one.name for one in after.machinery.queues()}
 
 
 def test_a_queue_is_told_of_once_a_process(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,7 +95,8 @@ def _reader_of(queue: str) -> str:
     """Say how a queue gets somebody who reads it."""
     if queue == LOG_QUEUE:  # every worker reads it; one that was started for it alone would handle nothing
         return "start a worker, each dispatches: eventsys worker MODULE (if one runs, see its --queues)"
-    return f"start a worker for the modules whose handlers use it: eventsys worker MODULE --queues {queue}"
+    modules = "the modules whose handlers use it, or used it before"
+    return f"start a worker for {modules}: eventsys worker MODULE --queues {queue}"
 
 
 def _slowest(patient: Patient, queue: str) -> str:
