@@ -82,6 +82,16 @@ class Seal:
             raise BadSignatureError(f"this {kind} is not what was signed with the key {name!r}")
         return body
 
+    @property
+    def has_older_keys(self) -> bool:
+        """Whether there are keys that are believed, and do not sign any more."""
+        return len(self._secrets) > 1
+
+    def is_by_older_key(self, text: str) -> bool:
+        """Say whether a text names another key than the first as the one that signed it, rightly or not."""
+        name = _parts(text)[1]
+        return name is not None and name != self._signs.name
+
     def signed_step(self, step: T) -> T:
         """Return a step with every event and message in it signed, wherever they stand in it.
 

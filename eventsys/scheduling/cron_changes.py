@@ -155,6 +155,21 @@ def declared(row: CronRow, definition: CronDefinition, now: datetime) -> Change 
     return resumed(row, now) if row.task.reason == UNDECLARED else None
 
 
+def signed_anew(row: CronRow, now: datetime) -> Change | None:
+    """Return what has the first key sign what an older one signed: a task as it is, with the tick it waits for.
+
+    None where the first did. A tick that has come is on its way, and read while the older key is known still.
+    """
+    if row.older is None:
+        return None
+    task, tick = row.task, row.task.next_tick_at
+    fields = {"definition": row.older, "line": _line(task)}
+    is_to_come = tick is not None and tick + task.put_off(tick) > now and task.has_tick(tick)
+    if tick is None or not is_to_come or task.state is not TaskState.ACTIVE:
+        return Change("", task, task.state is TaskState.PAUSED, fields, _KEEP)
+    return Change("", task, False, fields, ("arm", arming(task, tick)))
+
+
 def deleted(row: CronRow) -> Change:
     """Return what deletes a task."""
     return Change(CRON_TASK_DELETED, row.task, row.task.state is TaskState.PAUSED, None, _DISARM)
@@ -170,9 +185,12 @@ def _armed(row: CronRow, definition: CronDefinition, tick: datetime | None) -> t
 
 
 def _written(definition: CronDefinition, now: datetime) -> dict[str, str]:
-    fields = set(CronDefinition.model_fields)
     return {
-        "definition": definition.model_dump_json(include=fields),
-        "line": definition.model_dump_json(include=fields & TaskLine.model_fields.keys()),
+        "definition": definition.model_dump_json(include=set(CronDefinition.model_fields)),
+        "line": _line(definition),
         "updated_ms": str(to_ms(now)),
     }
+
+
+def _line(definition: CronDefinition) -> str:
+    return definition.model_dump_json(include=CronDefinition.model_fields.keys() & TaskLine.model_fields.keys())

@@ -25,7 +25,7 @@ from eventsys.model.declared_options import Open, declared_options
 from eventsys.model.durations import DurationLike
 from eventsys.model.event import Event
 from eventsys.model.event_types import LONGEST_TYPE
-from eventsys.scheduling.cron_changes import UNDECLARED, paused, repaired
+from eventsys.scheduling.cron_changes import UNDECLARED, paused, repaired, signed_anew
 from eventsys.scheduling.cron_editor import CronEditor
 from eventsys.scheduling.sweeps import Sweeps
 from eventsys.store.cron_tasks import CronRow, CronTaskStore
@@ -81,6 +81,7 @@ class CronDeclarations:
         """Have what goes wrong with tasks noticed each minute."""
         sweeps.add("cron-ticks", timedelta(minutes=1), self.mend_ticks)
         sweeps.add("cron-declarations", timedelta(minutes=5), self.pause_undeclared)
+        sweeps.add("cron-signatures", timedelta(hours=1), self.sign_anew)
 
     def complete(self) -> None:
         """Declare what Redis does not know yet; after a module was loaded again, what it now declares.
@@ -134,6 +135,15 @@ class CronDeclarations:
                 lasts="1h",
             )
         return len(gone)
+
+    def sign_anew(self, now_ms: int) -> int:  # noqa: ARG002 - each is read once more
+        """Sign with the first key what an older one signed, while that is believed: a sweep. Return how many tasks."""
+        names, signed = self._tasks.names(), 0
+        for start in range(0, len(names), _AT_ONCE):
+            for row in self._tasks.signed_before(names[start : start + _AT_ONCE]):
+                self._editor.edit(row.task.name, lambda row, now: None if row is None else signed_anew(row, now))
+                signed += 1
+        return signed
 
     def _strays(self, names: Sequence[str]) -> list[CronRow]:
         """Return those of these tasks whose tick was not in the store after they were read.

@@ -38,12 +38,14 @@ class CronRow(NamedTuple):
         armed: What its next tick is called; None when it waits for none.
         waits: Whether something waits for its open run to end.
         declared_hash: Of the definition that code declared last.
+        older: The definition as it was before it was signed, if another key than the first did; else None.
     """
 
     task: CronTask
     armed: str | None
     waits: bool
     declared_hash: str
+    older: str | None = None
 
 
 class OpenRun(NamedTuple):
@@ -88,6 +90,12 @@ class CronTaskStore:
             with suppress(SettingsError):  # what a newer eventsys wrote is looked after by that
                 rows.append(read_or_pass_over(self._keys.cron_task(name), self._row_if_any, name, values))
         return [row for row in rows if row is not None]
+
+    def signed_before(self, names: Sequence[str]) -> list[CronRow]:
+        """Return those of these tasks that an older key signed; where only one is known, nothing is read."""
+        if self._seal is None or not self._seal.has_older_keys:
+            return []
+        return [row for row in self.readable(names) if row.older is not None]
 
     def names(self) -> list[str]:
         """Return the names of all tasks, in order."""
@@ -246,9 +254,11 @@ class CronTaskStore:
         return text
 
     def _row(self, values: Sequence[bytes | None]) -> CronRow:
-        definition = self._unsealed(CRON_TASK, values[0] or b"")
+        written = values[0] or b""
+        definition = self._unsealed(CRON_TASK, written)
+        is_older = self._seal is not None and self._seal.is_by_older_key(text_of(written))
         try:
-            return _row(values, definition)
+            return _row(values, definition)._replace(older=text_of(definition) if is_older else None)
         except (msgspec.MsgspecError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
             if isinstance(error, EventsysError):
                 raise

@@ -69,7 +69,7 @@ def test_its_log_tells_the_ticks_of_the_application_and_not_those_of_the_sweeps(
     assert [one.getMessage() for one in caplog.records if one.name.startswith("eventsys")] == [
         f"each gets its tick of {START:%Y-%m-%d %H:%M} UTC"
     ]
-    assert named(ticker.actors) == "each (* * * * *), 8 sweeps of eventsys"
+    assert named(ticker.actors) == "each (* * * * *), 9 sweeps of eventsys"
 
 
 def _pendulum(moment: datetime) -> Any:
