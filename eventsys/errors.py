@@ -14,7 +14,12 @@ _FEW = 3
 
 
 class EventsysError(Exception):
-    """The root of all errors of this package."""
+    """The root of all errors of this package; each can be copied, and sent to another process with its facts."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is made again from its message alone, and most of ours ask for their facts too: a pool of
+        # processes would break on the first.
+        return type(self).__new__, (type(self), *self.args), {**self.__dict__, "args": self.args}
 
 
 class BadSignatureError(EventsysError):
