@@ -298,19 +298,17 @@ class InlineHandlers:
                     return None
                 self._begin(message)
                 await actor.run(message.envelope)
-        except TimeoutError as error:
-            return self._end(message, TimeLimitExceeded() if limit.expired() else error)
         except TimeLimitExceeded as error:
             failed = self._end(message, error)
             if limit_s is not None and self._broker.clock.now_ms() - message.started_ms >= limit_s * 1000:
                 return failed
             raise  # it struck the handler around this one
         except Exception as error:
-            return self._end(message, error)
+            return self._end(message, TimeLimitExceeded() if limit.expired() else error)
         except BaseException as error:
             self._end(message, error)
             raise
-        return self._end(message, None)
+        return self._end(message, TimeLimitExceeded() if limit.expired() else None)  # it may have swallowed its end
 
     def _begin(self, message: InlineMessage) -> None:
         message.is_on_loop = True  # an interrupt must not strike the publisher's own code
