@@ -93,7 +93,7 @@ class EventBus:
         self.declarations = Declarations(broker, self.subscriptions)
         self.dead_letters = DeadLetters(link, keys, broker.clock, retention_ms=work.retention_ms, seal=work.seal)
         self.hosts = hosts = HostStore(link, keys)
-        vigil = Vigil(hosts, self.system, broker.clock)
+        vigil = Vigil(hosts, self.subscriptions, self.system, broker.clock)
         self.tending = Tending(broker, self.subscriptions, self.declarations, self.inline, hosts, vigil)
         self.housekeeping = Housekeeping(
             link, Retention(link, keys, _limits_of(settings)), self.system, broker.clock,

@@ -92,7 +92,7 @@ class Tending:
         goes_on = self.settle_ended()
         self._inline.give_away_strays()
         goes_on = self.release() or goes_on
-        self._vigil.watch_hosts(self._known)
+        self._vigil.look(self._known)
         for duty in self.duties:
             goes_on = duty() or goes_on
         if goes_on:

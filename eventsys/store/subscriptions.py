@@ -201,6 +201,10 @@ class SubscriptionStore:
             if hosting is not None and alive.isdisjoint(hosting)
         ]
 
+    def opened(self) -> set[str]:
+        """Return the subscriptions whose breaker is open, paused ones too."""
+        return {text_of(name) for name in self._link.call("HKEYS", self._keys.open_breakers)}
+
     def ended(self) -> dict[str, str]:
         """Return the subscriptions that have ended and may have open deliveries, each with its queue."""
         flat = self._link.call("HGETALL", self._keys.subscriptions_ended)
