@@ -161,6 +161,7 @@ class Drafter:
             "correlation_id": chain.correlation_id if begins and chain.correlation_id else event.correlation_id,
             "causation_id": event.causation_id or chain.causation_id,
             "depth": max(event.depth, chain.depth + 1),
+            "headers": _headers(event.headers, chain, ()) or {},
         }
         return event.model_copy(update=said)
 
@@ -238,7 +239,7 @@ class Drafter:
         if secrets := self._secrets_of(event.type, event.payload):
             named = _with_secrets(event.headers, secrets)
             event = event.model_copy(update={"headers": {**event.headers, SECRET_HEADER: named}})
-        event = self._placed(event)
+        event = self._adjusted(self._placed(event), None)
         written = encode_payload(event.payload, max_bytes=self._max_bytes, max_depth=self._max_levels)
         return self._draft(event, encode_event(event, written, cipher=self._cipher), self._window_ms)
 

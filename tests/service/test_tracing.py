@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import dramatiq
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -18,6 +19,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from eventsys import BatchError, Event, EventService, SettingsError
 from eventsys.broker.worker import Worker
 from eventsys.middleware import Tracing
+from eventsys.model.new_events import new_event
 from tests.support.services import Services
 from tests.support.waiting import eventually
 
@@ -175,6 +177,49 @@ def test_a_trace_that_comes_in_a_header_goes_on(traced: EventService, exporter: 
     assert span.parent is not None
     assert (span.context.trace_id, span.parent.span_id) == (int(trace_id, 16), int(span_id, 16))
     assert event.headers["traceparent"] == f"00-{trace_id}-{span.context.span_id:016x}-01"
+
+
+def test_an_event_that_was_made_elsewhere_has_a_span_of_its_own_as_any_other(
+    traced: EventService, services: Services, exporter: InMemorySpanExporter
+) -> None:
+    """One that was copied from another was handled in the trace of that, and one that was read in none."""
+    traced.on("first.one", name="h")(lambda event: None)
+    services.work(traced)
+    old = traced.publish("old.one", {})
+    with trace.get_tracer("application").start_as_current_span("request"):
+        traced.publish_many([old.model_copy(update={"id": "copy", "type": "first.one"})])
+    found = spans(exporter, 4)
+    published = found["publish first.one"]
+    assert is_child(published, found["request"])
+    assert published.attributes["messaging.message.id"] == "copy"  # type: ignore[index]
+    assert is_child(found["process first.one"], published)
+
+
+def test_an_event_that_was_made_elsewhere_goes_on_with_the_trace_it_brings(
+    traced: EventService, exporter: InMemorySpanExporter
+) -> None:
+    old = traced.publish("first.one", {})
+    made = traced.publish(old.model_copy(update={"id": "copy"}))
+    first, second = exporter.get_finished_spans()
+    assert is_child(second, first)
+    assert made.headers["traceparent"].split("-")[2] == f"{second.context.span_id:016x}"
+
+
+def test_an_event_that_was_made_elsewhere_goes_on_with_the_trace_of_the_plain_actor_that_publishes_it(
+    traced: EventService, services: Services, exporter: InMemorySpanExporter
+) -> None:
+    """A plain actor has no span of its own, and carries the trace of the handler that sent to it."""
+
+    @dramatiq.actor(broker=traced.broker, queue_name="tests")
+    def relay() -> None:
+        traced.publish(Event.model_validate({**bare, "id": "made", "type": "second.one"}))
+
+    bare = new_event("second.one", {}, now_ms=traced.broker.clock.now_ms()).model_dump()
+    traced.on("first.one", name="h")(lambda event: relay.send())
+    services.work(traced)
+    traced.publish("first.one", {})
+    found = spans(exporter, 3)
+    assert is_child(found["publish second.one"], found["publish first.one"])
 
 
 def test_a_trace_makes_no_event_too_large(traced: EventService) -> None:
