@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -110,7 +111,7 @@ def test_a_terminal_wide_enough_gets_a_table_without_empty_columns(
     [
         (dead._COLUMNS, "ID"), (queues._COLUMNS, "QUEUE"), (events._COLUMNS, "ID"), (delayed._EVENTS, "ID"),
         (delayed._RETRIES, "EVENT"), (cron._TASKS, "NAME"), (subs._COLUMNS, "NAME"), (replays._COLUMNS, "ID"),
-        (workers._COLUMNS, "NAME"),
+        (workers._columns(datetime.now(UTC)), "NAME"),
     ],
 )  # fmt: skip
 def test_what_the_next_command_is_given_is_never_broken_into_lines(table: tuple[Column, ...], copied: str) -> None:
