@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import uvicorn
 from starlette.applications import Starlette
 
 from eventsys import Event, EventService
-from eventsys.dashboard import dashboard
+from eventsys.dashboard import dashboard, streaming
 from tests.dashboard.browser import HTML, Browser, Elements
 from tests.dashboard.conftest import HOME, client_of
 
@@ -99,3 +102,26 @@ def test_the_gate_guards_it_there_too(mounted: Any, events: EventService) -> Non
     assert client_of(mounted, address="192.0.2.7").get(f"{BELOW}/").status_code == 403
     assert client.get(f"{BELOW}/api/v1/about", headers={"origin": HOME}).json()["bus"] == events.settings.name
     assert "default-src 'none'" in client.get(f"{BELOW}/").headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("path", ["/live", "/tail/events", "/api/v1/tail"])
+def test_a_server_that_ends_does_not_wait_for_who_watches(
+    events: EventService, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """It ended with the browser's window: uvicorn waits for open answers, and tells the application afterwards."""
+    monkeypatch.setattr(streaming, "_LOOK_S", 0.01)
+    outer = Starlette()
+    outer.mount(BELOW, dashboard(events))
+
+    async def end_while_one_watches() -> None:
+        server = uvicorn.Server(uvicorn.Config(outer, lifespan="off", log_level="error"))
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            serving = asyncio.create_task(server.serve([listener]))
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            writer.write(f"GET {BELOW}{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            await reader.readuntil(b"event: ")
+            server.should_exit = True  # as a signal does
+            await serving
+            writer.close()
+
+    asyncio.run(asyncio.wait_for(end_while_one_watches(), 60))
