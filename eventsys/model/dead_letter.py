@@ -28,8 +28,8 @@ class DeadLetter(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: str
-    """`<event id>:<subscription>` of a delivery, the message id of a plain actor's message, the id of an event that did
-    not fire; for all else the place where it stood."""
+    """`<event id>:<subscription>` of a delivery, the message id of a plain actor's message (with `#` and its place
+    where a copy of it has a letter), the id of an event that did not fire; for all else the place where it stood."""
     reason: str
     """One of `REASONS`."""
     subscription: str | None = None

@@ -81,7 +81,8 @@ local function give_up(member, body, due_ms, problem)
   local is_read, entry = pcall(unpack_entry, body)
   is_read = is_read and type(entry) == "table" and type(entry[3]) == "table"
   local facts = { "reason", is_read and "unfired" or "undecodable", "error", problem, "attempts", max_retries + 1 }
-  local letter_id = prefix .. ":delayed|" .. string.gsub(member, ".", function(c) return string.format("%02x", string.byte(c)) end)
+  local place = string.gsub(member, ".", function(c) return string.format("%02x", string.byte(c)) end)
+  local letter_id = prefix .. ":delayed|" .. place
   if is_read then
     letter_id = entry[1]
     remove_delayed(entry, member, near_due, near_bodies)
@@ -96,7 +97,7 @@ local function give_up(member, body, due_ms, problem)
     redis.call("SREM", prefix .. ":delayed:messages", member)
     append(facts, { "owner", "junk" })
   end
-  bury(letter_id, facts)
+  bury(letter_id, facts, nil, place)
 end
 
 local function put_off(member, body, due_ms, problem)

@@ -108,7 +108,7 @@ local function bury_crasher(stream, id, fields, crashes)
     add_fact("redrives", type(said) == "table" and said.redrives)
   end
   add_fact("owner", owner)
-  bury(letter_id, facts, subscription and read and header.id)
+  bury(letter_id, facts, subscription and read and header.id, id)
   if number and read then
     local said = cjson.encode({ "the process died " .. crashes .. " times while it handled this message", "" })
     end_delivery(header.id, number, string.format("d%.0f,0,0,%s", now_ms, said), false, header.type)

@@ -9,6 +9,7 @@ time moved.
 `step` is {"delayed", id, due ms, priority, queue or "", body, key or false, "replace" or "refuse", retention ms}; the
 last three are absent where there is no key. The body is {id, queue, step to carry out, facts to show}; see delayed_body.
 Returns {"delayed", id}, {"exists", id} when an entry of that id waits already, or {"taken", id} when one of that key does.
+Copies of a message, as Dramatiq makes them, have its id and each wait by themselves: the next goes by `<id>#<sequence>`.
 
 Uses: prefix, now_ms, count, forget_cancelled
 ]]
@@ -117,6 +118,11 @@ local function take_key(id, key, conduct, retention_ms)
   redis.call("HSET", delayed_bucket("keys", key), key, id)
 end
 
+-- What has cron tasks looked at goes by names that the scripts know, of which one at most waits.
+local function may_be_copy(queue, step)
+  return step[1] == "message" and step[4][1] == "m" and queue ~= "eventsys.cron"
+end
+
 local function add_delayed(step)
   local id, due_ms, priority, queue, body, key = step[2], step[3], step[4], step[5], step[6], step[7]
   local ids = delayed_bucket("ids", id)
@@ -130,8 +136,14 @@ local function add_delayed(step)
   local refusal = key and take_key(id, key, step[8], step[9])
   if refusal then return refusal end
 
-  local member = string.char(10 - priority) .. struct.pack(">I8", next_sequence())
-  if redis.call("HSETNX", ids, id, member) == 0 then return { "exists", id } end
+  local sequence = next_sequence()
+  local member = string.char(10 - priority) .. struct.pack(">I8", sequence)
+  if redis.call("HSETNX", ids, id, member) == 0 then
+    if not may_be_copy(queue, body[3]) then return { "exists", id } end
+    id = id .. "#" .. string.format("%.0f", sequence)
+    body[1] = id
+    redis.call("HSET", delayed_bucket("ids", id), id, member)
+  end
   join_chain(body[3])
   count_waiting(queue, priority, 1)
   if queue ~= "" then redis.call("SADD", prefix .. ":delayed:messages", member) end

@@ -5,6 +5,9 @@ bury: keep a dead letter until a person decides.
 `junk`, in whose index the letter is found. A subscription's letter says and keeps its present name and its number, which
 tells whose it is after the next rename too. A delivery's letter keeps where its event stands in the log.
 
+Copies of a plain actor's message, as Dramatiq makes them, have its id: where a letter of that id is kept already, this one
+goes by `<id>#<place>`, where `place` is something that no other message has.
+
 Uses: prefix, now_ms, count
 ]]
 -- include: cron_waits
@@ -17,19 +20,21 @@ local function present_owner(owner)
   return "subscription:" .. present, number
 end
 
-local function bury(letter_id, facts, event_id)
+local function bury(message_id, facts, event_id, place)
+  local letter_id, owner, number = message_id, present_owner(facts[#facts])
+  local is_plain = string.sub(owner, 1, 6) == "actor:"
+  if is_plain and redis.call("EXISTS", prefix .. ":dead:" .. letter_id) == 1 then letter_id = letter_id .. "#" .. place end
   local letter = prefix .. ":dead:" .. letter_id
-  local owner, number = present_owner(facts[#facts])
   redis.call("DEL", letter)
   redis.call("HSET", letter, "died_ms", string.format("%.0f", now_ms), unpack(facts))
   if number then redis.call("HSET", letter, "owner", owner, "number", number) end
-  local place = event_id and redis.call("HGET", prefix .. ":event:" .. event_id, "log")
-  if place then redis.call("HSET", letter, "log", place) end
+  local logged = event_id and redis.call("HGET", prefix .. ":event:" .. event_id, "log")
+  if logged then redis.call("HSET", letter, "log", logged) end
   redis.call("ZADD", prefix .. ":dead", now_ms, letter_id)
   redis.call("ZADD", prefix .. ":letters:" .. owner, now_ms, letter_id)
   count("dead_letters", 1)
   for at = 1, #facts, 2 do
     if facts[at] == "reason" then count("dead_letters_" .. facts[at + 1], 1) end
   end
-  notice_run_end(letter_id)
+  notice_run_end(message_id)
 end

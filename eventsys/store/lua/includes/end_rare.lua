@@ -26,8 +26,8 @@ local endings = {
     end
     carry_out(ending[6])
   end,
-  dead = function(ending)
-    bury(ending[6], ending[7], ending[2])
+  dead = function(ending, entry)
+    bury(ending[6], ending[7], ending[2], entry)
     if ending[2] then
       end_delivery(ending[2], ending[3], ending[4], ending[5], ending[8], ending[9], ending[10])
     end
