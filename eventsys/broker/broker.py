@@ -26,7 +26,7 @@ from eventsys.store.scripts import script
 from eventsys.store.steps import Step, packed, packed_steps, results_of
 
 from .allocator import settle_allocator
-from .attempt import FOLLOWING, attempt_of
+from .attempt import attempt_of
 from .consumer import EventConsumer
 from .endings import PARKED_MS
 from .forks import end_forked_child
@@ -38,7 +38,7 @@ from .lease import Lease
 from .messages import Received
 from .presence import Presence
 from .recycling import recycle
-from .sending import step_of
+from .sending import leaves_with, step_of
 from .staging import ActorTable
 from .work import Work
 from .work_queue import hand_out_by_turns
@@ -179,10 +179,7 @@ class EventBroker(Broker):
         self.emit_before("enqueue", message, delay)
         step = self._step_of(message)
         attempt = attempt_of(self)
-        if attempt is not None and attempt.phase == FOLLOWING and message.message_id == attempt.message_id:
-            attempt.retry = step
-        elif attempt is not None and (attempt.phase == FOLLOWING or attempt.takes_sends):
-            attempt.add(step, len(packed(step)))
+        if attempt is not None and leaves_with(attempt, message, step):
             self.work.queue_names.mention(message.queue_name)
         else:
             self._send(step, message.queue_name)

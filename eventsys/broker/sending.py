@@ -9,11 +9,11 @@ from dramatiq import Message
 from dramatiq.encoder import JSONEncoder
 from dramatiq.message import get_encoder
 
-from eventsys.errors import InvalidDurationError
+from eventsys.errors import BackpressureError, InvalidDurationError
 from eventsys.model.seal import MESSAGE, Seal
-from eventsys.store.steps import Step, delayed_step, message_step, tick_step
+from eventsys.store.steps import Step, delayed_step, message_step, packed, tick_step
 
-from .attempt import Attempt
+from .attempt import FOLLOWING, Attempt
 from .messages import DeliveryMessage
 
 #: The lanes of plain actors, by the name their `lane` option gives.
@@ -61,6 +61,36 @@ def step_of(
         return step
     step = tick_step(message.actor_name, step=step, **claim)
     return step if seal is None else seal.signed_step(step)
+
+
+def leaves_with(attempt: Attempt, message: Message[Any], step: Step) -> bool:
+    """Keep a message until an attempt commits, if that takes it; say whether it does, else it has to be sent at once.
+
+    The message under attempt, enqueued again by a hook, is its retry. What else hooks enqueue leaves at once where the
+    commit has no room for it any more: whatever they raise is passed over, and the attempt would end without it.
+
+    Args:
+        attempt: The attempt that the message is sent from.
+        message: The message.
+        step: What sends it.
+
+    Raises:
+        AttemptEndedError: If the attempt is over.
+        BackpressureError: If its handler has published as much as one commit may carry.
+    """
+    is_following = attempt.phase == FOLLOWING
+    if is_following and message.message_id == attempt.message_id:
+        attempt.retry = step
+        return True
+    if not (is_following or attempt.takes_sends):
+        return False
+    try:
+        attempt.add(step, len(packed(step)))
+    except BackpressureError:
+        if not is_following:
+            raise
+        return False
+    return True
 
 
 def _moment(due_ms: Any, message: Message[Any]) -> int:
