@@ -181,7 +181,8 @@ def _of_times(pairs: Iterable[Pair]) -> Iterator[Metric]:
 def _of_letters(totals: Mapping[str, int], gauges: Gauges) -> Iterator[Metric]:
     stem = "dead_letters_"
     reasons = {name.removeprefix(stem): count for name, count in totals.items() if name.startswith(stem)}
-    yield _counter("dead_letters", "Deliveries and messages given up.", ("reason",), reasons.items())
+    # Not `dead_letters`: in the OpenMetrics form a counter and a gauge of one name clash.
+    yield _counter("given_up", "Deliveries and messages that became dead letters.", ("reason",), reasons.items())
     yield _gauge("dead_letters", "Dead letters there now.", gauges.dead_letters)
 
 

@@ -6,7 +6,7 @@ import contextlib
 import struct
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -62,6 +62,12 @@ class Pair:
         opened = self.counts.get("opened", 0) + self.counts.get("redriven", 0)
         return opened - sum(self.counts.get(name, 0) for name in ("succeeded", "dead", "expired", "cancelled"))
 
+    def __add__(self, other: Pair) -> Pair:
+        """Return what was counted of both, which have the same names."""
+        names = {**self.counts, **other.counts}
+        counts = {name: self.counts.get(name, 0) + other.counts.get(name, 0) for name in names}
+        return replace(self, counts=counts, waits=self.waits + other.waits, durations=self.durations + other.durations)
+
 
 class _Heads(NamedTuple):
     """What is read first: the totals, and what else there are counters of."""
@@ -113,14 +119,19 @@ class Measurements:
 
     @cached_property
     def pairs(self) -> list[Pair]:
-        """What was counted of deliveries, by type and subscription."""
+        """What was counted of deliveries, by type and subscription: each once.
+
+        A name may have several numbers, where another subscription was renamed to it after one of that name had ended.
+        """
         names, pairs, keys = {"0": OTHER, **self._heads.names}, self._heads.pairs, self._keys
         commands = [(("HGETALL", keys.delivery_metrics(pair)), ("GET", keys.delivery_times(pair))) for pair in pairs]
         replies = self._read([command for both in commands for command in both])
-        return [
-            _pair(pair, names, numbers_of(keys.delivery_metrics(pair), flat), stored or b"")
-            for pair, flat, stored in zip(pairs, replies[::2], replies[1::2], strict=True)
-        ]
+        found: dict[tuple[str, str], Pair] = {}
+        for pair, flat, stored in zip(pairs, replies[::2], replies[1::2], strict=True):
+            one = _pair(pair, names, numbers_of(keys.delivery_metrics(pair), flat), stored or b"")
+            same = found.get((one.event_type, one.subscription))
+            found[one.event_type, one.subscription] = one if same is None else same + one
+        return list(found.values())
 
     def minutes(self, back: int = MINUTES) -> list[dict[str, int]]:
         """Return what happened in each minute, this one first, then as many before it."""

@@ -136,18 +136,22 @@ class MetricsLook:
     def by_subscription(self) -> dict[str, SubscriptionMetrics]:
         """Return the figures of each subscription, by name; those too that have ended, and that have none yet."""
         pairs, attempts = _grouped(self.measurements.pairs, "subscription"), self._attempts()
-        # By the number, since a renamed subscription is found under its former names too.
-        numbers = {name: number for number, name in self.measurements.names.items()}
-        wanted = {numbers[name] for name, own in pairs.items() if name in numbers and _backlog(own)}
+        # By the numbers, since a renamed subscription is found under its former names too; a name may have several.
+        numbers: dict[str, list[str]] = {}
+        for number, name in self.measurements.names.items():
+            numbers.setdefault(name, []).append(number)
+        wanted = {number for name, own in pairs.items() if _backlog(own) for number in numbers.get(name, ())}
         oldest = self.oldest(wanted).numbers if wanted else {}
-        return {
-            name: SubscriptionMetrics(
-                **_figures(pairs.get(name, ()), oldest.get(numbers.get(name, "")), self._now_ms),
+        found: dict[str, SubscriptionMetrics] = {}
+        for name in dict.fromkeys([*numbers, *pairs]):
+            own = numbers.get(name, ["0"])
+            oldest_ms = min((oldest[number] for number in own if number in oldest), default=None)
+            found[name] = SubscriptionMetrics(
+                **_figures(pairs.get(name, ()), oldest_ms, self._now_ms),
                 subscription=name,
-                rate=_rates([minute.get(numbers.get(name, "0"), 0) for minute in attempts], self._now_ms),
+                rate=_rates([sum(minute.get(number, 0) for number in own) for minute in attempts], self._now_ms),
             )
-            for name in dict.fromkeys([*numbers, *pairs])
-        }
+        return found
 
     def backlogs(self) -> dict[str, int]:
         """Return how many deliveries of each subscription are open: on a queue, running, or waiting for anything."""

@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
 from prometheus_client.parser import text_string_to_metric_families
 
 from eventsys import Event, EventService, Reject, Retry
 from eventsys.clock import to_ms
-from eventsys.runtime.exposition import prometheus_text
+from eventsys.runtime.exposition import metrics_registry, prometheus_text
 from eventsys.testing import EventHarness, SessionRedis
 from tests.conftest import NOWHERE
 from tests.support.services import Services
@@ -67,7 +69,7 @@ def test_counters_are_there_under_their_names(busy: EventService) -> None:
     assert of(found, "eventsys_deliveries_total", **gone, outcome="dead") == 3
     assert of(found, "eventsys_delivery_attempts_total", **seen) == 4
     assert of(found, "eventsys_retries_total", **seen) == 2
-    assert of(found, "eventsys_dead_letters_total", reason="rejected") == 3
+    assert of(found, "eventsys_given_up_total", reason="rejected") == 3
     assert of(found, "eventsys_dead_letters") == 3
     assert of(found, "eventsys_workers") == 1
     assert of(found, "eventsys_pending_events") == 0
@@ -99,6 +101,33 @@ def test_histograms_are_in_seconds_and_hold_every_attempt(busy: EventService) ->
     )
     assert [value for _, value in buckets] == sorted(value for _, value in buckets)
     assert buckets[0][0] == 0.000128
+
+
+def test_the_answer_can_be_read_as_openmetrics_too(busy: EventService) -> None:
+    """There a family is known without the `_total` of its counter, so a gauge must not have that name."""
+    families = list(open_families(openmetrics.generate_latest(metrics_registry(busy)).decode()))
+    assert {"eventsys_given_up", "eventsys_dead_letters"} <= {one.name for one in families}
+
+
+def test_a_name_that_was_used_before_has_each_series_once(services: Services) -> None:
+    """Renamed to that of one that had ended, a subscription had two numbers, and so had its figures."""
+    events = services.make()
+    for name in ("old", "new"):
+        events.on("client.seen", name=name)(lambda event: None)
+    services.work(events)
+    events.wait(events.publish("client.seen", {}).id)
+    events.subscriptions.delete("new")
+    eventually(lambda: not events.bus.subscriptions.ended())
+    later = services.make(name=events.settings.name)
+    later.on("client.seen", name="new", was="old")(lambda event: None)
+    later.bus.prepare()
+    found = scraped(later)
+    both = {"event_type": "client.seen", "subscription": "new"}
+    assert of(found, "eventsys_deliveries_total", **both, outcome="succeeded") == 2
+    assert of(found, "eventsys_delivery_attempts_total", **both) == 2
+    assert of(found, "eventsys_delivery_duration_seconds_count", subscription="new") == 2
+    figures = later.get_metrics(by="subscription")["new"]
+    assert (figures.attempts, round(figures.rate.one_hour * 3600)) == (2, 2)
 
 
 def test_any_process_answers_for_all_of_them(busy: EventService, services: Services) -> None:
@@ -175,7 +204,7 @@ PROMISED = {
     "eventsys_delivery_latency_seconds_bucket": {"subscription", "le"},
     "eventsys_deliveries_in_progress": {"queue"},
     "eventsys_retries_total": {"event_type", "subscription"},
-    "eventsys_dead_letters_total": {"reason"},
+    "eventsys_given_up_total": {"reason"},
     "eventsys_dead_letters": set(),
     "eventsys_scheduled_events": {"priority"},
     "eventsys_schedule_lateness_seconds_bucket": {"le"},
