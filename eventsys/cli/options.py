@@ -126,4 +126,4 @@ def confirm(question: str, *, yes: bool, or_see: bool = True) -> None:
     if sys.stdin is None or not sys.stdin.isatty():
         see = ", or --dry-run to see" if or_see else ""
         refuse(f"{question} There is nobody to ask here; say --yes to do it{see}", MISUSED)
-    typer.confirm(question, abort=True)
+    typer.confirm(question, abort=True, err=True)  # what a program reads of --json is the answer alone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -84,3 +85,21 @@ def test_nobody_can_be_asked_where_standard_input_is_closed(
     assert ended.value.exit_code == 2
     assert "There is nobody to ask here; say --yes to do it, or --dry-run to see" in capsys.readouterr().err
     confirm("Drop it?", yes=True)
+
+
+class Terminal(io.StringIO):
+    """Standard input at which somebody sits."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_question_is_no_part_of_what_a_program_reads(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It stood before the JSON on standard output, where the person at the terminal had that go elsewhere."""
+    monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
+    confirm("Drop it?", yes=False)
+    said = capsys.readouterr()
+    assert said.out.strip() == ""
+    assert said.err == "Drop it? [y/N]:"
