@@ -6,7 +6,7 @@ import io
 import re
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from eventsys.cli.top.fitting import shares
 from eventsys.cli.top.samples import LONGEST, History, Sample
 from eventsys.cli.top.screen import draw, sparkline
 from eventsys.model.histogram import Histogram
-from eventsys.model.machinery import InHand, QueueState
+from eventsys.model.machinery import InHand, QueueState, WorkerProcess
 from eventsys.model.metrics import Rates, SubscriptionMetrics
 from eventsys.model.standing import SubscriptionStanding
 from eventsys.model.subscription import Subscription
@@ -52,6 +52,23 @@ def test_the_curve_of_latency_is_of_what_ended_between_two_looks_and_not_of_all_
     Console(width=72, file=lines, legacy_windows=False).print(draw(history, 72))
     [line] = [one for one in lines.getvalue().splitlines() if one.startswith("latency")]
     assert line.rstrip().endswith("▁█▁▁")
+
+
+def test_a_process_whose_lease_has_ended_is_no_worker() -> None:
+    """After all were killed they were shown as if they worked, until others took over from them."""
+    started = datetime(2026, 11, 25, tzinfo=UTC)
+    processes = [
+        WorkerProcess(
+            name=f"p{number}", host="a", pid=number, number=number, queues=[], started_at=started,
+            lease_ends_in=timedelta(seconds=ends_in_s),
+        )
+        for number, ends_in_s in enumerate((8, -1, -1))
+    ]  # fmt: skip
+    history, lines = History(), io.StringIO()
+    history.add(sample(1.0)._replace(processes=processes))
+    Console(width=72, file=lines, legacy_windows=False).print(draw(history, 72))
+    [line] = [one for one in lines.getvalue().splitlines() if one.startswith("workers")]
+    assert line.split()[1] == "1"
 
 
 def test_no_more_is_kept_than_the_curves_show() -> None:

@@ -115,7 +115,7 @@ def _facts(history: History, room: int) -> Iterable[tuple[Text, Text, Text]]:
         said = f"seen {history.age_s():.0f} s ago; {history.missed}"
         yield Text("Redis", style="bold"), Text("no answer", style=STYLES["problem"]), Text(said, no_wrap=True)
         return
-    workers = len(now.processes)
+    workers = sum(one.is_alive for one in now.processes)
     yield (
         Text("workers", style="bold"),
         Text(shown(workers), style="" if workers else STYLES["problem"]),
