@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 from eventsys.broker.actor import HandlerActor
 from eventsys.broker.broker import EventBroker
 from eventsys.broker.staging import current_staging
-from eventsys.bus.displacing import tell_of_replaced
+from eventsys.bus.displacing import tell_of_both, tell_of_renamed, tell_of_replaced
 from eventsys.bus.settling import settle
 from eventsys.errors import SubscriptionConflictError, SubscriptionError
 from eventsys.model.subscription import Subscription
 from eventsys.store.bus_format import check_bus_format
 from eventsys.store.keys import FORMAT
-from eventsys.store.subscriptions import Saved, SubscriptionStore, UnsettledError
+from eventsys.store.subscriptions import RenamedError, Saved, SubscriptionStore, UnsettledError
 
 #: Handlers that Redis is told of in one round trip.
 _AT_ONCE = 100
@@ -38,7 +38,9 @@ class Declarations:
         self._undeclared: list[HandlerActor] = []
         self._unhosted: list[HandlerActor] = []
         self._mortal: dict[str, HandlerActor] = {}
+        self._renamed: dict[str, HandlerActor] = {}
         self._successors: dict[str, str] = {}
+        self._works = False
         self._is_checked = False
         self._lock = threading.RLock()
 
@@ -89,6 +91,7 @@ class Declarations:
                 return
             self._broker.actors.pop(name, None)
             self._mortal.pop(name, None)
+            self._renamed.pop(name, None)
             self._undeclared = [actor for actor in self._undeclared if actor.actor_name != name]
             self._unhosted = [actor for actor in self._unhosted if actor.actor_name != name]
 
@@ -123,13 +126,14 @@ class Declarations:
         """Know of nothing that Redis was told: it is another one from now on."""
         with self._lock:
             actors, self._is_checked = self.hosted(), False
-            self._undeclared, self._unhosted, self._mortal = [], [], {}
+            self._undeclared, self._unhosted, self._mortal, self._renamed = [], [], {}, {}
             for actor in actors:
                 self.add(actor)
 
     def host_all(self) -> None:
         """Host the subscriptions that are not persistent too: this process runs a worker."""
         with self._lock:
+            self._works = True
             self._undeclared += self._unhosted
             self._unhosted = []
 
@@ -137,6 +141,16 @@ class Declarations:
         """Declare again what lives as long as its hosts: while this process was away it counted as dead."""
         with self._lock:
             self._undeclared += [actor for actor in self._mortal.values() if actor not in self._undeclared]
+
+    def try_again(self) -> None:
+        """Declare what newer code had given another name, should nobody have hosted that for a while.
+
+        Raises:
+            RedisUnavailableError: If Redis does not answer; the next round tries again.
+        """
+        with self._lock:
+            for actor in list(self._renamed.values()):
+                self._save(actor)
 
     def leave(self, actors: Iterable[HandlerActor]) -> None:
         """Host these handlers no longer; what no other process hosts ends, unless code made it persistent meanwhile."""
@@ -155,9 +169,10 @@ class Declarations:
             return list(self._mortal.values())
 
     def is_declared(self, actor: HandlerActor) -> bool:
-        """Say whether Redis was told of a handler of this process."""
+        """Say whether Redis was told of a handler of this process, and knows its subscription by that name."""
         with self._lock:
-            return actor not in self._undeclared and actor not in self._unhosted
+            is_renamed = self._renamed.get(actor.actor_name) is actor
+            return not is_renamed and actor not in self._undeclared and actor not in self._unhosted
 
     def _save_some(self, actors: Sequence[HandlerActor]) -> Sequence[Saved | None]:
         """Declare handlers in one round trip, and return what came of each; None where it has to be tried by itself."""
@@ -167,35 +182,63 @@ class Declarations:
         return self._subscriptions.save_some(declared, self._broker.clock.real_ms())
 
     def _host_of(self, actor: HandlerActor) -> str:
-        """Return the process that the subscription of a handler lives as long as: this one, or none."""
+        """Return the process that is noted as a host of a handler's subscription: this one, or none.
+
+        Else that is said in the next round only. A subscription that is not persistent must not end before that, nor
+        may older code that starts meanwhile find a renamed one without a host.
+        """
         subscription = actor.subscription
+        is_noted = not subscription.persistent or (self._works and bool(subscription.was))
         # The lease comes first: a host without one counts as dead, as does whoever subscribed something at run time.
-        if subscription.owner is not None or not subscription.persistent:
+        if subscription.owner is not None or is_noted:
             self._broker.presence.appear()
-        if subscription.persistent:
-            return ""
-        self._mortal[actor.actor_name] = actor
-        return self._broker.presence.name
+        if not subscription.persistent:
+            self._mortal[actor.actor_name] = actor
+        return self._broker.presence.name if is_noted else ""
 
     def _save(self, actor: HandlerActor, saved: Saved | None = None) -> None:
         subscription = actor.subscription
-        saved = self._declared(subscription, self._host_of(actor)) if saved is None else saved
+        if saved is None:
+            try:
+                saved = self._declared(subscription, self._host_of(actor))
+            except RenamedError as renamed:
+                self._stand_back(actor, renamed)
+                return
+        self._renamed.pop(actor.actor_name, None)
         self._broker.work.successors.update(dict.fromkeys(saved.former, actor))
         self._broker.work.queue_names.mention(subscription.queue)
         actor.subscription = subscription.model_copy(update={"number": saved.number})
         if saved.replaced is not None:
             tell_of_replaced(saved.replaced, subscription)
+        if saved.led_to and saved.led_to not in self._broker.actors:
+            tell_of_both(subscription.name, saved.led_to)
+
+    def _stand_back(self, actor: HandlerActor, renamed: RenamedError) -> None:
+        """Host nothing of a subscription that newer code has renamed, but what comes under the former name still."""
+        name = actor.actor_name
+        actor.subscription = actor.subscription.model_copy(update={"number": renamed.number})
+        self._mortal.pop(name, None)
+        if name not in self._renamed:
+            tell_of_renamed(name, renamed.successor)
+        self._renamed[name] = actor
 
     def _declared(self, subscription: Subscription, host: str) -> Saved:
         """Declare a subscription; where one of this name has ended and is not settled, that comes first.
 
         What still runs of that one is the new one's where it has the same queue, and is cancelled where it has not.
+
+        Raises:
+            RenamedError: If its name leads to another, which living processes host and this one does not know.
         """
-        taken_over = ""
+        taken_over, how = "", "again" if subscription.name in self._renamed else ""
         while True:
             now_ms = self._broker.clock.real_ms()
             try:
-                return self._subscriptions.save(subscription, now_ms, host=host, taken_over=taken_over)
+                return self._subscriptions.save(subscription, now_ms, host=host, taken_over=taken_over, how=how)
+            except RenamedError as renamed:
+                if renamed.successor not in self._broker.actors:
+                    raise
+                how = "apart"
             except UnsettledError as ended:
                 is_same = ended.queue == subscription.queue
                 name = subscription.name

@@ -32,6 +32,37 @@ def tell_of_replaced(before: Subscription, declared: Subscription) -> None:
     )  # fmt: skip
 
 
+def tell_of_renamed(name: str, successor: str) -> None:
+    """Warn that older code, as this process has it, declared a name which newer code has given up for another.
+
+    Args:
+        name: The name in this code.
+        successor: What the subscription is called now.
+    """
+    logger.warning(
+        "%s is called %s now, and a living process hosts it, so this process, whose code is older, hosts nothing of it;"
+        " to go back to the older code stop what has the new name, and some two minutes later %s is subscribed anew; a"
+        " handler that is another one needs another name=",
+        name, successor, name,
+        extra={"action": "subscription_renamed", "subscription": name},
+    )  # fmt: skip
+
+
+def tell_of_both(name: str, successor: str) -> None:
+    """Warn that a former name has become a subscription of its own, beside the one that it had led to.
+
+    Args:
+        name: The former name, which this process declares.
+        successor: The one that was renamed, and that stays.
+    """
+    logger.warning(
+        "%s was renamed to %s, which no living process hosts, and is a subscription of its own from now on: what both"
+        " want goes to both; delete the one that is not wanted (eventsys subs delete), or rename %s back with was=",
+        name, successor, successor,
+        extra={"action": "subscription_doubled", "subscription": name},
+    )  # fmt: skip
+
+
 class Displacements:
     """What of the declarations of this process does not hold, because others came after them."""
 

@@ -87,6 +87,7 @@ class Tending:
         """
         self._renew()
         self._complete()
+        self._declarations.try_again()
         self.look()
         self._end_unhosted()
         goes_on = self.settle_ended()
@@ -169,9 +170,14 @@ class Tending:
         if (whole_number(version) or 0) < (whole_number(self._version) or 0):
             gates.forget()  # Redis was emptied: what was known of it is of no use
         # Before the set is read: what another thread declares meanwhile may not be in what was read.
+        successors = self._broker.work.successors
+        formers = list(successors)
         declared = [actor for actor in self._declarations.hosted() if self._declarations.is_declared(actor)]
         self._version, self._known = self._subscriptions.all()
         self._rows = {one.name: one for one in self._known}
+        for former in formers:
+            if former in self._rows:  # a subscription of its own again, whose deliveries are not this process's
+                successors.pop(former, None)
         gates.learn(self._version, self._known)
         self._vigil.watch_breakers(self._known)
         gone, known = [actor for actor in declared if actor.actor_name not in self._rows], self._version

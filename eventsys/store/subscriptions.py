@@ -29,6 +29,20 @@ class UnsettledError(EventsysError):
         self.queue = queue
 
 
+class RenamedError(EventsysError):
+    """Newer code has given a subscription another name, and a living process hosts it: older code declares no more.
+
+    Attributes:
+        successor: The name that it has now.
+        number: Its number.
+    """
+
+    def __init__(self, name: str, successor: str, number: int) -> None:
+        super().__init__(f"subscription {name!r} is called {successor!r} now; declare it by that name")
+        self.successor = successor
+        self.number = number
+
+
 class Saved(NamedTuple):
     """What came of a declaration.
 
@@ -36,11 +50,13 @@ class Saved(NamedTuple):
         number: The subscription's number.
         former: The former names that lead to it.
         replaced: The declaration that gave way to this one; None where there was none, or it was the same.
+        led_to: The subscription that its name led to until now, and that stays; empty where there is none.
     """
 
     number: int
     former: list[str]
     replaced: Subscription | None = None
+    led_to: str = ""
 
 
 class SubscriptionStore:
@@ -56,7 +72,9 @@ class SubscriptionStore:
         self._keys = keys
         self._rows: dict[bytes, Subscription] = {}
 
-    def save(self, subscription: Subscription, now_ms: int, *, host: str = "", taken_over: str = "") -> Saved:
+    def save(
+        self, subscription: Subscription, now_ms: int, *, host: str = "", taken_over: str = "", how: str = ""
+    ) -> Saved:
         """Declare a subscription, and return what came of it.
 
         Nothing is written when the declaration is known already.
@@ -66,13 +84,16 @@ class SubscriptionStore:
             now_ms: Real time, which leases are measured in.
             host: The process it lives as long as, one of perhaps several; empty when it outlives them all.
             taken_over: The queue of one of this name that has ended, if what runs of it may be the new one's.
+            how: How a name that leads to another is declared: `again`, after a `RenamedError`, which is raised until
+                nobody has hosted that other one for a while; `apart`, as one of its own whoever hosts that one.
 
         Raises:
+            RenamedError: If the name leads to one that a living process hosts; nothing is written.
             UnsettledError: If one of this name has ended and may have open deliveries; nothing is written.
             SubscriptionConflictError: If it is made at run time, and is another one already; nothing is written.
         """
-        told = self._link.run(script("save_subscription"), *self._declaring(subscription, now_ms, host, taken_over))
-        return _saved(subscription, told)
+        declaring = self._declaring(subscription, now_ms, host, taken_over, how)
+        return _saved(subscription, self._link.run(script("save_subscription"), *declaring))
 
     def save_some(self, declared: Sequence[tuple[Subscription, str]], now_ms: int) -> list[Saved | None]:
         """Declare subscriptions, each with its host, in one round trip, and return what `save` does of each.
@@ -92,11 +113,11 @@ class SubscriptionStore:
         ]
 
     def _declaring(
-        self, subscription: Subscription, now_ms: int, host: str, taken_over: str = ""
+        self, subscription: Subscription, now_ms: int, host: str, taken_over: str = "", how: str = ""
     ) -> tuple[str | int, ...]:
         row = subscription.model_dump_json(exclude={"number", "revision", "state"}).removesuffix("}")
         name, declaration_hash = subscription.name, subscription.declaration_hash
-        return (self._keys.prefix, name, declaration_hash, row, host, now_ms, taken_over, *subscription.was)
+        return (self._keys.prefix, name, declaration_hash, row, host, now_ms, taken_over, how, *subscription.was)
 
     def remove(self, name: str) -> bool:
         """End a subscription, and say whether there was one. `settle_ended` cancels what is open."""
@@ -289,10 +310,12 @@ def _saved(subscription: Subscription, outcome: Sequence[Any]) -> Saved:
         raise UnsettledError(subscription.name, outcome[1].decode())
     if outcome[0] == b"conflict":
         raise _conflict(subscription, Subscription.from_row(outcome[1]))
-    number, _version, _changed, former, row = outcome
+    if outcome[0] == b"renamed":
+        raise RenamedError(subscription.name, outcome[1].decode(), int(outcome[2]))
+    number, _version, _changed, former, row, led_to = outcome
     place = f"the former row of {subscription.name}"
     replaced = read_or_pass_over(place, Subscription.from_row, row) if row else None
-    return Saved(int(number), [name.decode() for name in former], replaced)
+    return Saved(int(number), [name.decode() for name in former], replaced, led_to.decode())
 
 
 def differing(one: Subscription, other: Subscription) -> list[str]:

@@ -53,7 +53,16 @@ def _declarations(patient: Patient) -> Iterator[Finding]:
     alive = [one for one in patient.processes if one.is_alive]
     displaced = [(process, one) for process in alive for one in process.displaced if one.subscription in rows]
     read = {queue for process in alive for queue in process.queues}
-    if not displaced:
+    doubled = [(one.name, former) for one in rows.values() for former in one.was if former in rows]
+    for name, former in doubled:
+        yield warning(
+            _CHECK,
+            f"{name} says that it was {former}, and there is a subscription of that name too: what both want goes to"
+            " both",
+            f"if one of them is not wanted, take its handler out and delete it, with what it has open: eventsys subs"
+            f" delete {former}",
+        )
+    if not displaced and not doubled:
         yield fine(_CHECK, "no two living processes declare a subscription differently")
     for quarrel in _quarrels(displaced, rows):
         yield _told(quarrel, [queue for queue in quarrel.queues if queue not in read])

@@ -13,6 +13,9 @@ name one by one. What is on a queue or waits for its next attempt keeps the form
 the new one: whoever comes to it goes by that. Where both names exist already nothing is taken over: the two have
 numbers of their own.
 
+Older code does not know of the renaming, and declares the former name when it starts during a deploy. As long as a
+process lives that hosts what the name leads to, nothing is written: one more subscription would double every event.
+
 KEYS
   1  prefix of the bus
      Reads and writes below it: queue:<queue>:<lane>, subscriptions, subscriptions:names, subscriptions:numbers, subscriptions:newest,
@@ -28,11 +31,15 @@ ARGV
   5    now_ms  real time, which leases are measured in
   6    taken_over  the queue of one of this name that has ended, where what living processes hold of it, if nothing else
        is left, goes on as this one's; empty: it is to be settled first
-  7..  was: names it had before
+  7    how a name that leads to another is declared: empty for the first time, unless a process lives that hosts that
+       one; "again" where that was so before, and only once it was noted too that nobody does; "apart" in any case,
+       since this process declares both
+  8..  was: names it had before
 RETURNS
   {number, version of the set, 1 when it changed, those of the former names that lead to it, the row that gave way to
-  this one or ""}; {"unsettled", queue} when one of this name has ended, had that queue, and may have open deliveries;
-  {"conflict", row} when this one, made at run time, is refused: nothing is written
+  this one or "", the subscription that the name led to until now or ""}; {"unsettled", queue} when one of this name has
+  ended, had that queue, and may have open deliveries; {"conflict", row} when this one, made at run time, is refused, and
+  {"renamed", name, number} when its name leads to that one, which is hosted: nothing is written
 ]]
 local prefix, name = KEYS[1], ARGV[1]
 local rows, renamed = prefix .. ":subscriptions", prefix .. ":subscriptions:renamed"
@@ -107,7 +114,7 @@ end
 
 local function former_names()
   local found = {}
-  for at = 7, #ARGV do
+  for at = 8, #ARGV do
     if redis.call("HGET", renamed, ARGV[at]) == name then found[#found + 1] = ARGV[at] end
   end
   return found
@@ -124,11 +131,11 @@ local function new_number()
 end
 
 -- Whether a process lives that hosts a subscription and is not the one of this name: it made it at run time, has noted
--- itself as one of the hosts it lives as long as, or says so where processes tell what they host.
+-- itself as one of its hosts, or says so where processes tell what they host.
 local function is_hosted_by_another(before, own)
   local processes = prefix .. ":processes"
-  local noted = redis.call("SMEMBERS", prefix .. ":subscriptions:hosts:" .. name)
-  noted[#noted + 1] = before.owner
+  local noted = redis.call("SMEMBERS", prefix .. ":subscriptions:hosts:" .. before.name)
+  if (before.owner or cjson.null) ~= cjson.null then noted[#noted + 1] = before.owner end
   for _, process in ipairs(noted) do
     local lease_end = process ~= own and redis.call("ZSCORE", processes, process)
     if lease_end and tonumber(lease_end) > tonumber(ARGV[5]) then return true end
@@ -143,6 +150,20 @@ end
 
 local function is_taken(before, own)
   return not before.owner or before.owner == cjson.null or is_hosted_by_another(before, own)
+end
+
+-- The subscription that this name leads to, if it is hosted, and nothing is to be taken over, as in renaming it back.
+local function living_successor()
+  local led_to = ARGV[7] ~= "apart" and redis.call("HGET", renamed, name)
+  local row = led_to and redis.call("HGET", rows, led_to)
+  if not row then return end
+  for at = 8, #ARGV do
+    if redis.call("HEXISTS", rows, ARGV[at]) == 1 then return end
+  end
+  row = cjson.decode(row)
+  -- A process that is replaced is back sooner than anybody notes that it is gone.
+  local may_be_back = ARGV[7] == "again" and redis.call("HEXISTS", rows .. ":unhosted", led_to) == 0
+  return (may_be_back or is_hosted_by_another(row)) and row
 end
 
 -- A process that was taken over from never comes back under its name: it is a host no more.
@@ -168,32 +189,39 @@ local function is_anything_left(queue)
 end
 
 local stored = redis.call("HGET", rows, name)
+local before = stored and cjson.decode(stored)
+local is_known = before and before.declaration_hash == ARGV[2]
+local declared = not is_known and cjson.decode(ARGV[3] .. "}")
+-- What is subscribed at run time ends with its process; older code would be there for good.
+local is_code = declared and (declared.owner or cjson.null) == cjson.null
+local successor = is_code and not stored and living_successor()
+if successor then return { "renamed", successor.name, successor.number } end
+
 local ended = not stored and redis.call("HGET", rows .. ":ended", name)
 if ended then
   if ARGV[6] == "" or ARGV[6] ~= ended or is_anything_left(ended) then return { "unsettled", ended } end
   redis.call("HDEL", rows .. ":ended", name)
 end
 
-local before = stored and cjson.decode(stored)
-local is_known = before and before.declaration_hash == ARGV[2]
-local declared = not is_known and cjson.decode(ARGV[3] .. "}")
 local owner = declared and before and declared.owner
 if owner and owner ~= cjson.null and is_taken(before, owner) then return { "conflict", stored } end
 
 if ARGV[4] ~= "" then add_host(ARGV[4]) end
 
 if is_known then
-  return { before.number, redis.call("GET", version_key) or "0", 0, former_names(), "" }
+  return { before.number, redis.call("GET", version_key) or "0", 0, former_names(), "", "" }
 end
 
 local is_new = not before
-for at = 7, #ARGV do
+for at = 8, #ARGV do
   if is_new and redis.call("HEXISTS", rows, ARGV[at]) == 1 then
     take_over(ARGV[at])
     is_new = false
   end
 end
 -- Declared again under a name that led elsewhere, it is another one.
+local led_to = redis.call("HGET", renamed, name)
+led_to = led_to and redis.call("HEXISTS", rows, led_to) == 1 and led_to or ""
 local number = redis.call("HDEL", renamed, name) == 0 and redis.call("HGET", numbers, name)
 number = tonumber(number or new_number())
 local revision = (before and before.revision or 0) + 1
@@ -203,4 +231,4 @@ if (declared.rate or cjson.null) == cjson.null and (declared.concurrency or cjso
   -- Nobody gives a slot up where there are no limits; they would stand in the way of the next ones.
   redis.call("DEL", prefix .. ":slots:" .. name)
 end
-return { number, tostring(redis.call("INCR", version_key)), 1, former_names(), stored or "" }
+return { number, tostring(redis.call("INCR", version_key)), 1, former_names(), stored or "", led_to }
