@@ -13,7 +13,7 @@ from dramatiq.middleware.time_limit import TimeLimitExceeded
 
 from eventsys.errors import InvalidPayloadError, Reject, Retry
 from eventsys.model.seal import Seal
-from eventsys.store.steps import delayed_step, message_step
+from eventsys.store.steps import Step, delayed_step, message_step
 
 from .actor import HandlerActor
 from .messages import DeliveryMessage, LogMessage, Place, PlainMessage, Received
@@ -111,6 +111,16 @@ def ending_of_failure(
         return ("dead", message.event_id, _number(message), line, is_first, letter_id, facts, *_measures(message))
     facts += ["m", plain_text(message, seal), "owner", f"actor:{message.actor_name}"]
     return ("dead", False, 0, "", True, message.message_id, facts)
+
+
+def steps_of_failure(message: Received) -> list[Step]:
+    """Return what a rejected message leaves behind: a plain one goes out too that a middleware enqueued by itself."""
+    attempt = message.attempt
+    if attempt is None:
+        return []
+    if attempt.retry is None or isinstance(message, DeliveryMessage):
+        return attempt.steps
+    return [*attempt.steps, attempt.retry]
 
 
 def verdict_of(message: Received) -> str:

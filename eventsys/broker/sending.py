@@ -66,7 +66,8 @@ def step_of(
 def leaves_with(attempt: Attempt, message: Message[Any], step: Step) -> bool:
     """Keep a message until an attempt commits, if that takes it; say whether it does, else it has to be sent at once.
 
-    The message under attempt, enqueued again by a hook, is its retry. What else hooks enqueue leaves at once where the
+    The message under attempt, enqueued again by a hook, is its retry; a plain one that several enqueue, as a middleware
+    does that sends it elsewhere, is sent as often. What else hooks enqueue leaves at once where the
     commit has no room for it any more: whatever they raise is passed over, and the attempt would end without it.
 
     Args:
@@ -80,6 +81,8 @@ def leaves_with(attempt: Attempt, message: Message[Any], step: Step) -> bool:
     """
     is_following = attempt.phase == FOLLOWING
     if is_following and message.message_id == attempt.message_id:
+        if attempt.retry is not None and not isinstance(attempt.message, DeliveryMessage):
+            attempt.steps.append(attempt.retry)
         attempt.retry = step
         return True
     if not (is_following or attempt.takes_sends):

@@ -25,7 +25,15 @@ from .actor import HandlerActor
 from .attempt import Attempt, enter_attempt, leave_attempt
 from .begun_board import BegunBoard
 from .committer import Committer
-from .endings import Ending, ending_of_failure, ending_of_success, ending_of_waiting, is_undecided, verdict_of
+from .endings import (
+    Ending,
+    ending_of_failure,
+    ending_of_success,
+    ending_of_waiting,
+    is_undecided,
+    steps_of_failure,
+    verdict_of,
+)
 from .finished import Finished
 from .gates import Gates
 from .hooks import Hooks
@@ -189,7 +197,7 @@ class Work:
         return Finished(
             message.place,
             self._ending_of(message, succeeded=succeeded),
-            attempt.steps if attempt is not None else [],
+            attempt.steps if succeeded and attempt is not None else steps_of_failure(message),
             self.when_committed(message, "after_ack" if succeeded else "after_nack", attempt),
             resolving_again(self, message) if isinstance(message, LogMessage) else None,
             self._gate_of(message) if self.gates.kept else None,
@@ -325,26 +333,15 @@ class Work:
             with self._lock:
                 if self._threads is None:
                     presence = Presence(
-                        self.link,
-                        self.keys,
-                        self.clock,
-                        self.lease,
-                        after_scan=lambda: self.after_scan(),
-                        look=lambda: self.look(),
+                        self.link, self.keys, self.clock, self.lease, by_hand=self.by_hand,
+                        after_scan=lambda: self.after_scan(), look=lambda: self.look(),
                         when_lost=lambda process, moved: self.when_lost(process, moved),
                         activity=lambda: self.in_flight.handled_in_all(),
-                        by_hand=self.by_hand,
-                    )
+                    )  # fmt: skip
                     committer = Committer(
-                        self.link,
-                        self.keys.prefix,
-                        self.clock,
-                        retention_ms=self.retention_ms,
-                        forget=self.in_flight.forget,
-                        lease_ended=presence.beat,
-                        more_is_coming=lambda: self.in_flight.is_busy,
-                        subscriptions_changed=presence.look_now,
-                        by_hand=self.by_hand,
-                    )
+                        self.link, self.keys.prefix, self.clock, retention_ms=self.retention_ms, by_hand=self.by_hand,
+                        forget=self.in_flight.forget, lease_ended=presence.beat,
+                        more_is_coming=lambda: self.in_flight.is_busy, subscriptions_changed=presence.look_now,
+                    )  # fmt: skip
                     self._threads = (presence, committer)
         return self._threads
