@@ -243,6 +243,8 @@ class EventBroker(Broker):
             with self._declaring:  # a thread it is about to start for a queue has been started then
                 let_go_of(self, args[0])
             self._hooks.forget()
+        elif signal == "nack" and isinstance(args[0], Received) and self.work.parks(args[0]):
+            return
         if self._is_inner(signal):
             return
         self.work.last_commits.hear(signal)

@@ -89,12 +89,10 @@ def ending_of_failure(
         known: The number of a subscription, 0 if there never was one of that name, and whether it still exists.
         seal: What signs a message that goes on; None: it is not signed.
     """
-    if isinstance(message.error, ActorNotFound):
-        if isinstance(message, DeliveryMessage):
-            return _unhosted(message, worker, *known(message.subscription))
-        since_ms = _said(message, "parked_ms", now_ms)
-        if now_ms - since_ms < parked_ms:
-            return _parked(message, since_ms, now_ms, seal)
+    if isinstance(message, DeliveryMessage) and isinstance(message.error, ActorNotFound):
+        return _unhosted(message, worker, *known(message.subscription))
+    if is_to_be_parked(message, now_ms=now_ms, parked_ms=parked_ms):
+        return _parked(message, now_ms, seal)
     error, trace = message.described or described(message.error)
     facts = ["reason", _reason(message), "error", error, "traceback", trace, "attempts", str(_attempts(message))]
     facts += ["queue", message.queue_name, "lane", str(message.place.lane), "actor", message.actor_name]
@@ -121,6 +119,11 @@ def steps_of_failure(message: Received) -> list[Step]:
     if attempt.retry is None or isinstance(message, DeliveryMessage):
         return attempt.steps
     return [*attempt.steps, attempt.retry]
+
+
+def hook_of_failure(ending: Ending) -> str:
+    """Return the hook that is told of the end of a rejected message; no middleware has the one for what is parked."""
+    return "after_parking" if ending[0] == "retry" else "after_nack"
 
 
 def verdict_of(message: Received) -> str:
@@ -177,6 +180,13 @@ def ending_of_junk(
     return ("dead", False, 0, "", True, letter_id, facts)
 
 
+def is_to_be_parked(message: Received, *, now_ms: int, parked_ms: int) -> bool:
+    """Say whether a rejected message of a plain actor waits for a process that knows it, and is not given up yet."""
+    if isinstance(message, DeliveryMessage) or not isinstance(message.error, ActorNotFound):
+        return False
+    return now_ms - _said(message, "parked_ms", now_ms) < parked_ms
+
+
 def is_undecided(message: Received) -> bool:
     """Say whether a delivery failed and nobody said what then, because the hook that decides it broke."""
     attempt = message.attempt
@@ -199,8 +209,8 @@ def _unhosted(message: DeliveryMessage, worker: int, number: int, exists: bool) 
     return ending_of_waiting(message, is_hosted=False)
 
 
-def _parked(message: Received, since_ms: int, now_ms: int, seal: Seal | None) -> Ending:
-    copy = message.copy(options={"parked_ms": since_ms})
+def _parked(message: Received, now_ms: int, seal: Seal | None) -> Ending:
+    copy = message.copy(options={"parked_ms": _said(message, "parked_ms", now_ms)})
     step = message_step(message.queue_name, message.place.lane, {"m": plain_text(copy, seal)})
     later = delayed_step(message.message_id, now_ms + PARKING_MS, 5, step, queue=message.queue_name)
     return ("retry", False, 0, "", True, later)

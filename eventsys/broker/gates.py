@@ -8,6 +8,7 @@ from typing import Any
 from eventsys.model.subscription import Subscription
 from eventsys.store.scripts import script
 
+from .endings import verdict_of
 from .messages import DeliveryMessage, Place, Received
 
 #: Most deliveries that one script decides about: it may have to move each of them.
@@ -54,6 +55,12 @@ class Gates:
         if message.actor_name not in self.closed:
             return False
         return isinstance(message, DeliveryMessage) and not (message.is_inline or message.is_probe)
+
+    def told_of(self, message: Received) -> tuple[str, str] | None:
+        """Return what the limits and the breaker of its subscription have to be told of its end, if it has any."""
+        if not isinstance(message, DeliveryMessage) or message.subscription not in self.kept:
+            return None
+        return message.subscription, verdict_of(message)
 
     def admit(
         self, run: Callable[..., Any], prefix: str, now_ms: int, messages: Sequence[Received]

@@ -181,7 +181,7 @@ def _end_once(broker: EventBroker, message: Received) -> None:
     # What Dramatiq's worker does by `Consumer.ack` and `nack`; the hooks after it follow the commit.
     work = broker.work
     hook = "before_nack" if message.failed else "before_ack"
-    if work.hooks.any_for(hook):
+    if work.hooks.any_for(hook) and not (message.failed and work.parks(message)):
         work.hooks.call_before(hook, message)
     work.end(message, succeeded=not message.failed)
 

@@ -30,9 +30,10 @@ from .endings import (
     ending_of_failure,
     ending_of_success,
     ending_of_waiting,
+    hook_of_failure,
+    is_to_be_parked,
     is_undecided,
     steps_of_failure,
-    verdict_of,
 )
 from .finished import Finished
 from .gates import Gates
@@ -194,15 +195,20 @@ class Work:
         attempt = message.attempt
         if message.error is not None:
             succeeded = succeeded and not is_undecided(message)
+        ending = self._ending_of(message, succeeded=succeeded)
         return Finished(
             message.place,
-            self._ending_of(message, succeeded=succeeded),
+            ending,
             attempt.steps if succeeded and attempt is not None else steps_of_failure(message),
-            self.when_committed(message, "after_ack" if succeeded else "after_nack", attempt),
+            self.when_committed(message, "after_ack" if succeeded else hook_of_failure(ending), attempt),
             resolving_again(self, message) if isinstance(message, LogMessage) else None,
-            self._gate_of(message) if self.gates.kept else None,
+            self.gates.told_of(message) if self.gates.kept else None,
             message.weight if attempt is None else message.weight + attempt.weight,
         )
+
+    def parks(self, message: Received) -> bool:
+        """Say whether a rejected message is not given up, since a process may come that knows its actor."""
+        return is_to_be_parked(message, now_ms=self.clock.now_ms(), parked_ms=self._parked_ms)
 
     def turn_away(self, message: DeliveryMessage) -> None:
         """Let a delivery wait whose subscription closed after it was fetched; no attempt is used."""
@@ -284,12 +290,6 @@ class Work:
             message, number, now_ms=self.clock.now_ms(), parked_ms=self._parked_ms, known=self._known_subscription,
             seal=self.seal,
         )  # fmt: skip
-
-    def _gate_of(self, message: Received) -> tuple[str, str] | None:
-        """Return what the limits and the breaker of its subscription have to be told, if it has any."""
-        if not isinstance(message, DeliveryMessage) or message.subscription not in self.gates.kept:
-            return None
-        return message.subscription, verdict_of(message)
 
     def dispatched(self, message: LogMessage) -> Finished:
         """Return the end of an event that was resolved, as the committer takes it."""

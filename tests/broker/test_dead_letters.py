@@ -9,6 +9,7 @@ from dramatiq import Message
 from eventsys.store.keys import GROUP
 from tests.broker.letters import letters_of
 from tests.support.waiting import eventually
+from tests.support.workers import worker_classes
 
 _MESSAGE = (
     b'{"queue_name":"default","actor_name":"note","args":[],"kwargs":{},"options":{},'
@@ -166,3 +167,30 @@ def test_an_ending_that_fails_is_a_dead_letter_and_takes_no_other_with_it(broker
     assert letter["reason"] == "commit_failed"
     assert "WRONGTYPE" in letter["error"]
     broker.link.call("DEL", broker.keys.delayed_due)
+
+
+@pytest.mark.parametrize("worker_class", worker_classes(), ids=lambda one: one.__module__)
+@pytest.mark.parametrize(("parked_ms", "expected"), [(60_000, []), (0, ["before", "after"])])
+def test_hooks_are_told_that_a_message_is_rejected_when_it_is_given_up(
+    make_broker, worker_class, parked_ms, expected
+) -> None:
+    told = []
+
+    class Telling(dramatiq.Middleware):
+        def before_nack(self, broker, message) -> None:
+            told.append("before")
+
+        def after_nack(self, broker, message) -> None:
+            told.append("after")
+
+    broker = make_broker(more=[Telling()], parked_ms=parked_ms)
+    broker.declare_queue("default")
+    broker.enqueue(_unknown())
+    worker = worker_class(broker, worker_threads=1, worker_timeout=50)
+    worker.start()
+    try:
+        eventually(lambda: letters_of(broker) or broker.link.call("ZCARD", broker.keys.delayed_due))
+    finally:
+        worker.stop()
+    broker.work.committer.join()
+    assert told == expected
