@@ -31,7 +31,7 @@ from .consumer import EventConsumer
 from .endings import PARKED_MS
 from .forks import end_forked_child
 from .garbage import settle_garbage
-from .hooks import Hooks, added_for_worker, let_go_of
+from .hooks import Hooks, added_for_worker, let_go_of, let_go_of_all
 from .interrupts import Interrupts
 from .joining import flush, is_idle, wait_until
 from .lease import Lease
@@ -329,6 +329,9 @@ class EventBroker(Broker):
         self.clock.forget_process()
         self.work.forget_process()
         self.interrupts, self._declaring = Interrupts(partial(recycle, self)), threading.RLock()
+        self._booted = 0
+        let_go_of_all(self)
+        self._hooks.forget()
 
 
 _brokers: weakref.WeakSet[EventBroker] = weakref.WeakSet()

@@ -175,6 +175,11 @@ def let_go_of(broker: Broker, worker: Any) -> None:
     broker.middleware = [one for one in broker.middleware if not is_part_of(one, worker)]
 
 
+def let_go_of_all(broker: Broker) -> None:
+    """Tell no worker of queues: in a forked child they are the parent's, and a queue would be read for nobody."""
+    broker.middleware = [one for one in broker.middleware if not is_part_of(one, getattr(one, "worker", None))]
+
+
 def _must_be_asked(middleware: Middleware) -> bool:
     """Say whether middleware does nothing for a message unless one of the options it reads is there."""
     kind = type(middleware)

@@ -11,6 +11,7 @@ from eventsys.broker.staging import current_staging
 from eventsys.bus.displacing import tell_of_both, tell_of_renamed, tell_of_replaced
 from eventsys.bus.settling import settle
 from eventsys.errors import SubscriptionConflictError, SubscriptionError
+from eventsys.forking import begins_anew_in_children
 from eventsys.model.subscription import Subscription
 from eventsys.store.bus_format import check_bus_format
 from eventsys.store.keys import FORMAT
@@ -42,7 +43,8 @@ class Declarations:
         self._successors: dict[str, str] = {}
         self._works = False
         self._is_checked = False
-        self._lock = threading.RLock()
+        self.forget_process()
+        begins_anew_in_children(self)
 
     def add(self, actor: HandlerActor) -> None:
         """Note a handler that Redis has to be told of; not one that is only staged.
@@ -129,6 +131,10 @@ class Declarations:
             self._undeclared, self._unhosted, self._mortal, self._renamed = [], [], {}, {}
             for actor in actors:
                 self.add(actor)
+
+    def forget_process(self) -> None:
+        """In a forked child: whoever declares just now does so in the parent."""
+        self._lock = threading.RLock()
 
     def host_all(self) -> None:
         """Host the subscriptions that are not persistent too: this process runs a worker."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -30,11 +28,12 @@ from eventsys.bus.receipt import Receipt
 from eventsys.bus.replay import Replays
 from eventsys.bus.replay_driver import ReplayDriver
 from eventsys.bus.router import Router
-from eventsys.bus.settling import OWN_QUEUE
+from eventsys.bus.settling import own_queue_of
 from eventsys.bus.system_events import SystemEvents
 from eventsys.bus.tending import Tending, TendingMiddleware
 from eventsys.bus.vigil import Vigil
 from eventsys.errors import SubscriptionError
+from eventsys.forking import begins_anew_in_children
 from eventsys.middleware import Tracing
 from eventsys.model.catalog import Catalog
 from eventsys.model.durations import to_milliseconds
@@ -110,8 +109,9 @@ class EventBus:
         self._memory = MemoryWatch(work.room, self.system)
         watch = DispatchWatch(self.hosts, broker.clock, lambda: bool(self._workers) and not work.by_hand)
         self.tending.duties += [one.make_round for one in (self.housekeeping, self._driver, self._memory, watch)]
-        self._workers, self._at_run_time = dict[str, Any](), list[HandlerActor]()
-        self._ending, self._lock = list[threading.Thread](), threading.RLock()
+        self._at_run_time = list[HandlerActor]()
+        self.forget_process()
+        begins_anew_in_children(self)
         work.after_scan, work.look = self.tending.make_round, self.tending.look
         for part in (self.router, self.declarations, self.tending, self.system, self.housekeeping, self._memory):
             work.when_rebound(part.forget)
@@ -190,7 +190,7 @@ class EventBus:
             own_name,
             pattern,
             self.settings.subscription.complete(options),
-            queue=_own_queue(own_name),
+            queue=own_queue_of(own_name),
             persistent=False,
             created_ms=self.broker.clock.now_ms(),
             owner=self.broker.presence.name,
@@ -239,6 +239,12 @@ class EventBus:
         return put_back
 
     # Running
+
+    def forget_process(self) -> None:
+        """In a forked child: the workers are the parent's; `start` runs the handlers here too."""
+        self._workers: dict[str, Any] = {}
+        self._ending: list[threading.Thread] = []
+        self._lock = threading.RLock()
 
     def prepare(self) -> None:
         """Declare what this process subscribed and Redis does not know yet; the first time, check the stored format.
@@ -342,9 +348,3 @@ class EventBus:
 
 def _limits_of(settings: Settings) -> RetentionLimits:
     return RetentionLimits(to_milliseconds(settings.retention), settings.retention_count, settings.retention_bytes)
-
-
-def _own_queue(name: str) -> str:
-    """Return the queue of a subscription made at run time: the same in every process that hosts it."""
-    plain = re.sub(r"[^a-zA-Z0-9._-]+", "-", name)[-80:]
-    return f"{OWN_QUEUE}{plain}.{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -6,6 +6,7 @@ import threading
 from typing import Any, NamedTuple
 
 from eventsys.broker.gates import Gates
+from eventsys.forking import begins_anew_in_children
 from eventsys.model.envelope import decode_header, header_fields, header_target
 from eventsys.model.filters import PayloadFilter
 from eventsys.model.patterns import PatternIndex
@@ -63,11 +64,16 @@ class Router:
         self._subscriptions = subscriptions
         self._gates = gates
         self._compiled: _Compiled | None = None
-        self._lock = threading.Lock()
+        self.forget_process()
+        begins_anew_in_children(self)
 
     def forget(self) -> None:
         """Know nothing of the set: it is another bus's from now on."""
         self._compiled = None
+
+    def forget_process(self) -> None:
+        """In a forked child: whoever reads the set just now does so in the parent."""
+        self._lock = threading.Lock()
 
     def refresh(self, *, older_than: str | None = None) -> None:
         """Read the set again, unless that has happened since version `older_than`."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+
 from eventsys.broker.broker import EventBroker
 from eventsys.store.subscriptions import SubscriptionStore
 
@@ -48,3 +51,9 @@ def settle(
 def is_own_queue(queue: str) -> bool:
     """Say whether a queue belongs to one subscription alone, made at run time."""
     return queue.startswith(OWN_QUEUE)
+
+
+def own_queue_of(name: str) -> str:
+    """Return the queue of a subscription made at run time: the same in every process that hosts it."""
+    plain = re.sub(r"[^a-zA-Z0-9._-]+", "-", name)[-80:]
+    return f"{OWN_QUEUE}{plain}.{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -17,6 +17,7 @@ from eventsys.broker.messages import DeliveryMessage
 from eventsys.bus.drafting import Drafter
 from eventsys.bus.reporter import LAST_S, Reporter
 from eventsys.clock import Clock, to_ms
+from eventsys.forking import begins_anew_in_children
 from eventsys.model.builtin_payloads import SystemTrouble
 from eventsys.model.catalog import SYSTEM_ERROR, SYSTEM_WARNING
 from eventsys.model.durations import DurationLike, to_milliseconds
@@ -70,7 +71,8 @@ class SystemEvents:
             self._report_of, lambda reports: store.report(clock.now_ms(), reports), at_once=at_once
         )
         self._said: OrderedDict[str, float] = OrderedDict()
-        self._lock = threading.Lock()
+        self.forget_process()
+        begins_anew_in_children(self)
 
     def warn(
         self,
@@ -174,6 +176,10 @@ class SystemEvents:
         """Say anew what was said: it was said on another bus."""
         with self._lock:
             self._said.clear()
+
+    def forget_process(self) -> None:
+        """In a forked child: whoever says something just now does so in the parent."""
+        self._lock = threading.Lock()
 
     def _begins(
         self,

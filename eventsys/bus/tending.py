@@ -17,6 +17,7 @@ from eventsys.bus.inline import InlineHandlers
 from eventsys.bus.settling import settle
 from eventsys.bus.vigil import Vigil
 from eventsys.errors import EventsysError, SettingsError, SubscriptionConflictError
+from eventsys.forking import begins_anew_in_children
 from eventsys.model.subscription import Subscription
 from eventsys.store.hosts import HostStore
 from eventsys.store.oddities import whole_number
@@ -64,9 +65,10 @@ class Tending:
         self._inline = inline
         self._hosts = hosts
         self._vigil = vigil
-        self._looking = threading.RLock()
         self.duties: list[Callable[[], bool]] = []
         self.forget()
+        self.forget_process()
+        begins_anew_in_children(self)
 
     def forget(self) -> None:
         """Begin anew, on a bus that this process has not seen."""
@@ -78,6 +80,10 @@ class Tending:
         self._displacements = Displacements()
         self._said: tuple[Any, ...] | None = None
         self._vigil.forget()
+
+    def forget_process(self) -> None:
+        """In a forked child: whoever looks just now does so in the parent."""
+        self._looking = threading.RLock()
 
     def make_round(self) -> None:
         """Do what there is to do.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
@@ -46,3 +47,14 @@ class EventLoop(AsyncIO):
 
 _users = 0
 _lock = threading.Lock()
+
+
+def _forget() -> None:
+    """In a forked child: the loop runs in the parent, and what is given to it here would be waited for in vain."""
+    global _users, _lock
+    if _users:
+        set_event_loop_thread(None)
+    _users, _lock = 0, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget)

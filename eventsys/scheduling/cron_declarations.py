@@ -20,6 +20,7 @@ from eventsys.bus.handlers import STANDS_FOR, name_of, refuse_generator
 from eventsys.bus.system_events import SystemEvents
 from eventsys.clock import from_ms
 from eventsys.errors import EventsysError, RedisUnavailableError
+from eventsys.forking import begins_anew_in_children
 from eventsys.model.cron_task import CronDefinition, TaskState, check_task_name
 from eventsys.model.declared_options import Open, declared_options
 from eventsys.model.durations import DurationLike
@@ -66,7 +67,8 @@ class CronDeclarations:
         self._told: dict[str, CronDefinition] = {}
         self._refused: dict[str, str] = {}
         self._said_ms = 0
-        self._lock = threading.RLock()
+        self.forget_process()
+        begins_anew_in_children(self)
         after_scan = broker.work.after_scan
 
         def make_round() -> None:
@@ -76,6 +78,10 @@ class CronDeclarations:
         broker.work.after_scan = make_round
         broker.work.when_rebound(self._forget)
         broker.add_middleware(_Boot(self))
+
+    def forget_process(self) -> None:
+        """In a forked child: whoever declares just now does so in the parent."""
+        self._lock = threading.RLock()
 
     def tend(self, sweeps: Sweeps) -> None:
         """Have what goes wrong with tasks noticed each minute."""

@@ -16,6 +16,7 @@ from eventsys.broker.broker import EventBroker
 from eventsys.broker.lease import Lease
 from eventsys.clock import Clock
 from eventsys.errors import EventsysError
+from eventsys.forking import begins_anew_in_children
 from eventsys.scheduling.sweeper import Sweeper
 from eventsys.scheduling.sweeps import Sweeps
 from eventsys.store.keys import Keys
@@ -267,16 +268,21 @@ class PollerMiddleware(Middleware):
         max_retries: int = 3,
         retry_interval_ms: int = 300_000,
     ) -> None:
-        self.poller: Poller | None = None
         self._sweeps = sweeps
-        self._sweeper: Sweeper | None = None
-        self._lock = threading.Lock()
+        self.forget_process()
+        begins_anew_in_children(self)
         self._figures: dict[str, Any] = {
             "batch_size": batch_size,
             "poll_interval_s": poll_interval_s,
             "max_retries": max_retries,
             "retry_interval_ms": retry_interval_ms,
         }
+
+    def forget_process(self) -> None:
+        """In a forked child: the poller is the parent's, and so are its connections and its lead."""
+        self.poller: Poller | None = None
+        self._sweeper: Sweeper | None = None
+        self._lock = threading.Lock()
 
     def after_worker_boot(self, broker: Broker, worker: Any) -> None:  # noqa: ARG002
         """Start it."""
