@@ -312,7 +312,7 @@ def _saved(subscription: Subscription, outcome: Sequence[Any]) -> Saved:
         raise _conflict(subscription, Subscription.from_row(outcome[1]))
     if outcome[0] == b"renamed":
         raise RenamedError(subscription.name, outcome[1].decode(), int(outcome[2]))
-    number, _version, _changed, former, row, led_to = outcome
+    number, former, row, led_to = outcome
     place = f"the former row of {subscription.name}"
     replaced = read_or_pass_over(place, Subscription.from_row, row) if row else None
     return Saved(int(number), [name.decode() for name in former], replaced, led_to.decode())
