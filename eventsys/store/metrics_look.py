@@ -29,7 +29,10 @@ _TOTALS = ("total", "delivered", "failed", "expired", "cancelled", "unrouted")
 
 @dataclass(frozen=True)
 class Oldest:
-    """When the oldest event was stored that has not ended, in ms, by type and by number of the subscription."""
+    """Since when the oldest waits, in ms, by type and by number of the subscription.
+
+    Of types it is when the event was stored, of subscriptions the same, or when the delivery was last redriven.
+    """
 
     types: Mapping[str, int] = field(default_factory=dict)
     numbers: Mapping[str, int] = field(default_factory=dict)
@@ -188,9 +191,9 @@ class MetricsLook:
         """
         found = Oldest({}, {})
         for place in range(0, MOST_LOOKED_AT, _AT_ONCE):
-            looked_at, types, numbers = self._link.run(script("find_oldest"), self._keys.prefix, place, _AT_ONCE)
-            found = Oldest({**_stored(types), **found.types}, {**_stored(numbers), **found.numbers})
-            if looked_at < _AT_ONCE or (wanted is not None and found.numbers.keys() >= set(wanted)):
+            looked_at, types, numbers, last = self._link.run(script("find_oldest"), self._keys.prefix, place, _AT_ONCE)
+            found = Oldest({**_stored(types), **found.types}, _earliest(found.numbers, _stored(numbers)))
+            if looked_at < _AT_ONCE or (wanted is not None and _are_found(wanted, found.numbers, moment_of(last))):
                 break
         return found
 
@@ -285,6 +288,15 @@ def _sum(minute: Mapping[str, int], is_wanted: Callable[[str], bool]) -> int:
 
 def _is_published_by_application(name: str) -> bool:
     return ":" not in name and name.partition(".")[0] not in GUARDED
+
+
+def _earliest(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {name: min(each[name] for each in (one, other) if name in each) for name in {**one, **other}}
+
+
+def _are_found(wanted: Iterable[str], found: Mapping[str, int], last_ms: int) -> bool:
+    """Say whether nothing older can follow: a delivery that was redriven comes before what was stored since."""
+    return all(number in found and found[number] <= last_ms for number in wanted)
 
 
 def _stored(flat: Sequence[bytes]) -> dict[str, int]:

@@ -128,6 +128,36 @@ def test_what_waits_for_longer_than_the_history_lasts_is_the_oldest_still(
     assert events.get_metrics().oldest_waiting == timedelta(days=3)
 
 
+@pytest.mark.redis62
+def test_what_was_redriven_is_as_old_as_that_and_hides_nothing_older(harness: EventHarness) -> None:
+    """Letters of last month set off the alert for an old backlog the moment they were sent again."""
+    events = harness.events
+
+    def handle(event: Event) -> None:
+        raise Reject("no")
+
+    events.subscribe("a.b", handle, name="h")
+    for _ in range(120):  # more than one look goes through
+        harness.publish("a.b", {})
+    harness.run()
+    events.subscriptions.pause("h")
+    harness.advance(hours=2)
+    assert events.dead_letters.redrive_all().redriven == 120
+    harness.advance(minutes=30)
+    assert events.get_metrics(by="subscription")["h"].oldest_waiting == timedelta(minutes=30)
+    assert events.get_metrics(by="type")["a.b"].oldest_waiting == timedelta(hours=2, minutes=30)
+    events.subscriptions.resume("h")
+    harness.run()
+
+    events.subscriptions.pause("h")
+    harness.publish("a.b", {})
+    harness.run()
+    harness.advance(minutes=5)
+    assert events.dead_letters.redrive_all().redriven == 120
+    harness.advance(minutes=1)
+    assert events.get_metrics(by="subscription")["h"].oldest_waiting == timedelta(minutes=6)
+
+
 def test_what_the_system_says_of_itself_is_not_the_oldest_that_waits(
     events: EventService, monkeypatch: pytest.MonkeyPatch
 ) -> None:

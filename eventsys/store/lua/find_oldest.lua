@@ -1,7 +1,9 @@
 --[[
 find_oldest: look through events that have not ended, oldest first, for the first of each type and of each subscription.
 
-It changes nothing. Call again with the next place until everything that waits is found, or enough has been looked at.
+A delivery that was redriven is as old as its last redrive, however long it had been a letter. It changes nothing. Call
+again with the next place until everything that waits is found, or enough has been looked at. What is found for a
+subscription is its oldest once it is no later than the last event looked at: those behind were stored after that.
 
 KEYS
   1  prefix of the bus
@@ -10,7 +12,8 @@ ARGV
   1  place   of the first event to look at, from 0
   2  limit   most events to look at
 RETURNS
-  {events looked at, {type, stored ms, ...}, {number of the subscription, stored ms, ...}}
+  {events looked at, {type, stored ms, ...}, {number of the subscription, open since ms, ...}, when the last event looked
+  at was stored, in ms, or 0}
 ]]
 local prefix = KEYS[1]
 local place, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
@@ -19,11 +22,25 @@ local place, limit = tonumber(ARGV[1]), tonumber(ARGV[2])
 
 local types, numbers = {}, {}
 
-local function note(found, name, stored_ms)
-  if found[name] then return end
-  found[name] = true
-  found[#found + 1] = name
-  found[#found + 1] = stored_ms
+local function note(found, name, since_ms)
+  local at = found[name]
+  if not at then
+    at = #found + 2
+    found[name], found[at - 1] = at, name
+  elseif tonumber(found[at]) <= tonumber(since_ms) then
+    return
+  end
+  found[at] = since_ms
+end
+
+-- Looked for as plain text: lines hold tracebacks.
+local function redriven_ms(lines)
+  local found, at = string.match(lines, "^r(%d+),"), string.find(lines, "\nr", 1, true)
+  while at do
+    found = string.match(lines, "^r(%d+),", at + 1) or found
+    at = string.find(lines, "\nr", at + 1, true)
+  end
+  return found
 end
 
 local function is_open(lines)
@@ -52,10 +69,10 @@ for at = 1, #waiting, 2 do
     elseif name == "envelope" then
       envelope = value
     elseif string.match(name, "^%d+$") and is_open(value) then
-      note(numbers, name, stored_ms)
+      note(numbers, name, redriven_ms(value) or stored_ms)
     end
   end
   local event_type = type_of(log, envelope)
   if event_type then note(types, event_type, stored_ms) end
 end
-return { #waiting / 2, types, numbers }
+return { #waiting / 2, types, numbers, waiting[#waiting] or 0 }
