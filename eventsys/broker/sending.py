@@ -44,6 +44,7 @@ def step_of(
     lane = LANE_NAMES.get(message.options.get("lane") or usual_lane or "normal", 5)
     options = dict(message.options)
     due_ms, eta, claim = options.pop("due_ms", None), options.pop("eta", None), options.pop("claim", None)
+    options.pop("parked_ms", None)  # a process knew its actor since
     if due_ms is None and isinstance(eta, (int, float)):
         due_ms = eta
     under_attempt = attempt.message if attempt is not None else None

@@ -6,6 +6,7 @@ import dramatiq
 import pytest
 from dramatiq import Message
 
+from eventsys.broker.attempt import current_attempt
 from eventsys.store.keys import GROUP
 from tests.broker.letters import letters_of
 from tests.support.waiting import eventually
@@ -194,3 +195,18 @@ def test_hooks_are_told_that_a_message_is_rejected_when_it_is_given_up(
         worker.stop()
     broker.work.committer.join()
     assert told == expected
+
+
+def test_a_message_that_was_parked_before_an_attempt_is_parked_anew_after_it(broker, start_worker) -> None:
+    seen = []
+
+    @dramatiq.actor(max_retries=1, min_backoff=1, max_backoff=1)
+    def fail() -> None:
+        seen.append(current_attempt().message.options)
+        raise ValueError
+
+    parked = fail.message_with_options(parked_ms=1).encode()
+    broker.link.call("XADD", broker.keys.lane("default", 5), "1-1", b"m", parked)
+    start_worker(broker)
+    broker.join("default", timeout=60_000)
+    assert [options.get("parked_ms") for options in seen] == [1, None]
