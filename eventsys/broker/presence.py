@@ -180,6 +180,16 @@ class Presence:
         """Note that there were none, so that fetching does not ask again before the next scan."""
         self._leftovers.discard(queue)
 
+    def say_again(self) -> None:
+        """Say anew that this process is alive and what it reads: Redis has lost data, and may not know.
+
+        Raises:
+            RedisUnavailableError: If Redis cannot be told.
+        """
+        self.appear()
+        with self._lock:
+            self._say_so()
+
     def beat(self) -> None:
         """Renew the lease and read Redis's clock; go on under another name where the lease was taken over.
 

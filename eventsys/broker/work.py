@@ -36,6 +36,7 @@ from .endings import (
     steps_of_failure,
 )
 from .finished import Finished
+from .forgetful import Forgetful
 from .gates import Gates
 from .hooks import Hooks
 from .in_flight import InFlight
@@ -108,7 +109,7 @@ class Work:
         self.when_lost: Callable[[str, int], None] = lambda *_: None
         self.when_forged: Callable[[str, str], None] = lambda *_: None
         self.queue_names = QueueNames(link, keys)
-        self._forgetful: list[Callable[[], None]] = [self.queue_names.forget, self.room.forget]
+        self.forgetful = Forgetful(self.gates.forget, self.queue_names.forget, self.room.forget)
         self.hooks = hooks
         self._parked_ms = parked_ms
         self.lease = lease
@@ -253,10 +254,6 @@ class Work:
             logger.warning("this process could not say that it ends: %s", error, extra={"action": "no_leave"})
         self._threads = None
 
-    def when_rebound(self, forget: Callable[[], None]) -> None:
-        """Have `forget` called whenever another Redis is used: it drops what its owner read from the one before."""
-        self._forgetful.append(forget)
-
     def rebind(self, url: str | Callable[[], str], *, by_hand: bool) -> str | Callable[[], str]:
         """End what this process has in its Redis, and go on with another, where nothing is known of it.
 
@@ -270,9 +267,7 @@ class Work:
         self.close()
         before = self.link.lead_to(url)
         self.in_flight, self.by_hand = InFlight(), by_hand
-        self.gates.forget()
-        for forget in self._forgetful:
-            forget()
+        self.forgetful.forget_all()
         return before
 
     def forget_process(self) -> None:

@@ -31,6 +31,9 @@ class Declarations:
     Args:
         broker: What the handlers are declared on.
         subscriptions: Where the set is stored.
+
+    Attributes:
+        version: The version of the set that the last declaration was answered with; empty: there was none.
     """
 
     def __init__(self, broker: EventBroker, subscriptions: SubscriptionStore) -> None:
@@ -42,7 +45,7 @@ class Declarations:
         self._renamed: dict[str, HandlerActor] = {}
         self._successors: dict[str, str] = {}
         self._works = False
-        self._is_checked = False
+        self._is_checked, self.version = False, ""
         self.forget_process()
         begins_anew_in_children(self)
 
@@ -127,7 +130,7 @@ class Declarations:
     def forget(self) -> None:
         """Know of nothing that Redis was told: it is another one from now on."""
         with self._lock:
-            actors, self._is_checked = self.hosted(), False
+            actors, self._is_checked, self.version = self.hosted(), False, ""
             self._undeclared, self._unhosted, self._mortal, self._renamed = [], [], {}, {}
             for actor in actors:
                 self.add(actor)
@@ -157,6 +160,13 @@ class Declarations:
         with self._lock:
             for actor in list(self._renamed.values()):
                 self._save(actor)
+
+    def declare_again(self, actors: Iterable[HandlerActor]) -> None:
+        """Have the next use declare these handlers again, as far as this process has them still: Redis lost data."""
+        with self._lock:
+            self._is_checked, self.version, present = False, "", self._broker.actors
+            hosted = [actor for actor in actors if present.get(actor.actor_name) is actor]
+            self._undeclared += [actor for actor in hosted if actor not in self._undeclared]
 
     def leave(self, actors: Iterable[HandlerActor]) -> None:
         """Host these handlers no longer; what no other process hosts ends, unless code made it persistent meanwhile."""
@@ -211,6 +221,7 @@ class Declarations:
                 self._stand_back(actor, renamed)
                 return
         self._renamed.pop(actor.actor_name, None)
+        self.version = saved.version
         self._broker.work.successors.update(dict.fromkeys(saved.former, actor))
         self._broker.work.queue_names.mention(subscription.queue)
         actor.subscription = subscription.model_copy(update={"number": saved.number})

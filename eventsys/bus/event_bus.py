@@ -83,7 +83,7 @@ class EventBus:
         self.settings = settings
         link, keys, work = broker.link, broker.keys, broker.work
         self.subscriptions = SubscriptionStore(link, keys)
-        self.router = Router(self.subscriptions, work.gates)
+        self.router = Router(self.subscriptions, work.gates, lambda: work.look())
         self.dispatcher = Dispatcher(broker, self.router, self._warn_of_blindness)
         self.drafter = Drafter(settings, broker.clock, catalog, work.seal, work.cipher)
         self.system = SystemEvents(TroubleStore(link, keys), self.drafter, broker.clock, at_once=lambda: work.by_hand)
@@ -113,8 +113,8 @@ class EventBus:
         self.forget_process()
         begins_anew_in_children(self)
         work.after_scan, work.look = self.tending.make_round, self.tending.look
-        for part in (self.router, self.declarations, self.tending, self.system, self.housekeeping, self._memory):
-            work.when_rebound(part.forget)
+        work.forgetful.when_rebound += [self.router.forget, self.declarations.forget, self.tending.forget]
+        work.forgetful.when_lost += [self.system.forget, self.housekeeping.forget, self._memory.forget]
         broker.add_middleware(TendingMiddleware(self.declarations, self.tending))
         if settings.tracing:
             self._trace()

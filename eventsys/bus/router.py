@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from eventsys.broker.gates import Gates
@@ -11,7 +12,11 @@ from eventsys.model.envelope import decode_header, header_fields, header_target
 from eventsys.model.filters import PayloadFilter
 from eventsys.model.patterns import PatternIndex
 from eventsys.model.subscription import Subscription
+from eventsys.store.set_version import has_lost_data
 from eventsys.store.subscriptions import SubscriptionStore
+
+#: Seconds until every living process has seen that Redis has lost data, and declared its subscriptions again.
+OTHERS_S = 1.5
 
 #: Types remembered with where their events go. The names come from publishers, so the memory must have an end.
 _MOST_REMEMBERED = 8192
@@ -58,9 +63,11 @@ class Router:
     Args:
         subscriptions: Where the set is stored.
         gates: Where the process keeps what it knows of their states and limits.
+        look: Has this process declare again what it hosts, where Redis has lost data.
     """
 
-    def __init__(self, subscriptions: SubscriptionStore, gates: Gates) -> None:
+    def __init__(self, subscriptions: SubscriptionStore, gates: Gates, look: Callable[[], None] = lambda: None) -> None:
+        self._look, self._never = look, threading.Event()
         self._subscriptions = subscriptions
         self._gates = gates
         self._compiled: _Compiled | None = None
@@ -81,6 +88,11 @@ class Router:
             if older_than is not None and self._compiled is not None and self._compiled.version != older_than:
                 return
             version, subscriptions = self._subscriptions.all()
+            if self._compiled is not None and has_lost_data(version, self._compiled.version):
+                # An event that is dispatched before its handlers are declared again passes them by for good.
+                self._look()
+                self._never.wait(OTHERS_S)
+                version, subscriptions = self._subscriptions.all()
             self._gates.learn(version, subscriptions)
             patterns = PatternIndex([(one.pattern, _target(one)) for one in subscriptions])
             self._compiled = _Compiled(version, patterns, {}, {})

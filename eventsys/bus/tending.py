@@ -10,6 +10,7 @@ from typing import Any
 from dramatiq import Broker, Middleware
 from dramatiq.middleware import MiddlewareError
 
+from eventsys.broker.actor import HandlerActor
 from eventsys.broker.broker import EventBroker
 from eventsys.bus.declarations import Declarations
 from eventsys.bus.displacing import Displacements
@@ -20,7 +21,7 @@ from eventsys.errors import EventsysError, SettingsError, SubscriptionConflictEr
 from eventsys.forking import begins_anew_in_children
 from eventsys.model.subscription import Subscription
 from eventsys.store.hosts import HostStore
-from eventsys.store.oddities import whole_number
+from eventsys.store.set_version import begin_era, has_lost_data, newest_of
 from eventsys.store.subscriptions import SubscriptionStore
 
 #: Seconds between tries to declare subscriptions while Redis is away and a worker starts.
@@ -112,7 +113,7 @@ class Tending:
         not handled here unless its queue is read, whatever queue it has in the declaration of this process.
         """
         presence, rows = self._broker.presence, self._rows
-        own = [actor.subscription for actor in self._declarations.hosted() if self._declarations.is_declared(actor)]
+        own = [actor.subscription for actor in self._declared()]
         hosted = {one.name: one.number for one in own if presence.reads(rows.get(one.name, one).queue)}
         displaced = self._displacements.among([one for one in own if presence.reads(one.queue)], rows)
         said = (presence.name, frozenset(hosted.values()), displaced)
@@ -163,39 +164,67 @@ class Tending:
         Where that changed, or anything else that a round looks after, the next round is made at once.
         """
         with self._looking:
+            # Before Redis is asked: another thread may declare something at any moment.
+            newest = newest_of(self._declarations.version, self._version or "")
             version, news = self._subscriptions.version_and_news()
             if (version, news) != (self._version, self._news):
                 self._news = news
                 self._broker.presence.stir()
-            self._look(version)
+            self._look(version, newest)
 
-    def _look(self, version: str) -> None:
-        if version == self._version:
+    def _look(self, version: str, newest: str) -> None:
+        """Look at the set where its version is another one, or where data was lost since the `newest` known."""
+        if version == self._version and not has_lost_data(version, newest):
             return
-        gates = self._broker.work.gates
-        if (whole_number(version) or 0) < (whole_number(self._version) or 0):
-            gates.forget()  # Redis was emptied: what was known of it is of no use
         # Before the set is read: what another thread declares meanwhile may not be in what was read.
         successors = self._broker.work.successors
         formers = list(successors)
-        declared = [actor for actor in self._declarations.hosted() if self._declarations.is_declared(actor)]
-        self._version, self._known = self._subscriptions.all()
+        declared, (version, rows) = self._declared(), self._subscriptions.all()
+        if has_lost_data(version, newest):
+            self._declare_again(declared, {one.name for one in rows}, newest)
+            declared, (version, rows), newest = self._declared(), self._subscriptions.all(), ""
+        self._version, self._known = version, rows
         self._rows = {one.name: one for one in self._known}
         for former in formers:
             if former in self._rows:  # a subscription of its own again, whose deliveries are not this process's
                 successors.pop(former, None)
-        gates.learn(self._version, self._known)
+        self._broker.work.gates.learn(self._version, self._known)
         self._vigil.watch_breakers(self._known)
         gone, known = [actor for actor in declared if actor.actor_name not in self._rows], self._version
         self._version = None if gone else known  # where Redis does not answer now, the next look sees to them
         if gone and self._renew():  # they ended because this process was away for longer than its lease
             self._complete()
-            self._look(self._subscriptions.version())
+            self._look(self._subscriptions.version(), newest)
             return
         self._version = known
         for actor in gone:
             logger.info("%s was unsubscribed elsewhere", actor.actor_name, extra={"action": "subscription_ended"})
             self._declarations.drop(actor.actor_name, only=actor)  # meanwhile it may have been declared anew
+
+    def _declare_again(self, declared: list[HandlerActor], left: set[str], newest: str) -> None:
+        """Declare again what this process hosts: Redis has lost data since that version of the set, the newest known.
+
+        What had given way to the declaration of another process stays so, unless that one is not among what is left.
+        """
+        logger.warning(
+            "Redis has lost data, as after a failover or when a backup is restored; this process declares again what it"
+            " hosts", extra={"action": "data_lost"},
+        )  # fmt: skip
+        # What was declared since the set was read had given way to nothing yet.
+        before = self._rows if newest == self._version else {}
+        begin_era(self._broker.link, self._broker.keys, newest)
+        self._broker.presence.say_again()  # what lives as long as its hosts needs one that lives
+        self._broker.work.forgetful.forget_lost()
+        self._vigil.forget()
+        self._said = None
+        gave_way = {actor.actor_name for actor in declared if _differs(before.get(actor.actor_name), actor)} & left
+        self._declarations.declare_again(actor for actor in declared if actor.actor_name not in gave_way)
+        self._version = None  # from here on the next round makes up for what fails
+        self._complete()
+
+    def _declared(self) -> list[HandlerActor]:
+        """Return the handlers of this process that Redis was told of."""
+        return [actor for actor in self._declarations.hosted() if self._declarations.is_declared(actor)]
 
     def _end_unhosted(self) -> None:
         mortal = [one.name for one in self._known if not one.persistent]
@@ -205,6 +234,10 @@ class Tending:
         for name in self._subscriptions.unhosted(mortal, now_ms):
             if self._subscriptions.leave(name, "-", now_ms):
                 logger.warning("%s ended with its last host", name, extra={"action": "subscription_ended"})
+
+
+def _differs(row: Subscription | None, actor: HandlerActor) -> bool:
+    return row is not None and row.declaration_hash != actor.subscription.declaration_hash
 
 
 class TendingMiddleware(Middleware):

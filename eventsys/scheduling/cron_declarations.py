@@ -76,7 +76,7 @@ class CronDeclarations:
             self.make_round()
 
         broker.work.after_scan = make_round
-        broker.work.when_rebound(self._forget)
+        broker.work.forgetful.when_lost.append(self._forget)
         broker.add_middleware(_Boot(self))
 
     def forget_process(self) -> None:
@@ -182,7 +182,7 @@ class CronDeclarations:
         return {one.actor_name: one.cron for one in actors if isinstance(one, HandlerActor) and one.cron is not None}
 
     def _forget(self) -> None:
-        """Begin anew on another Redis, which knows nothing of what this process declares."""
+        """Begin anew on a Redis that knows nothing of what this process declares, or may have lost it."""
         with self._lock:
             self._told, self._refused = {}, {}
             self._said_ms = 0

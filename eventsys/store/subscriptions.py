@@ -48,12 +48,14 @@ class Saved(NamedTuple):
 
     Attributes:
         number: The subscription's number.
+        version: The version of the set since then.
         former: The former names that lead to it.
         replaced: The declaration that gave way to this one; None where there was none, or it was the same.
         led_to: The subscription that its name led to until now, and that stays; empty where there is none.
     """
 
     number: int
+    version: str
     former: list[str]
     replaced: Subscription | None = None
     led_to: str = ""
@@ -312,10 +314,10 @@ def _saved(subscription: Subscription, outcome: Sequence[Any]) -> Saved:
         raise _conflict(subscription, Subscription.from_row(outcome[1]))
     if outcome[0] == b"renamed":
         raise RenamedError(subscription.name, outcome[1].decode(), int(outcome[2]))
-    number, former, row, led_to = outcome
+    number, version, former, row, led_to = outcome
     place = f"the former row of {subscription.name}"
     replaced = read_or_pass_over(place, Subscription.from_row, row) if row else None
-    return Saved(int(number), [name.decode() for name in former], replaced, led_to.decode())
+    return Saved(int(number), text_of(version), [name.decode() for name in former], replaced, led_to.decode())
 
 
 def differing(one: Subscription, other: Subscription) -> list[str]:

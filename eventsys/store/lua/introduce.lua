@@ -33,10 +33,17 @@ spare_living(tonumber(ARGV[6]) - tonumber(ARGV[7]), tonumber(ARGV[7]))
 
 if ARGV[8] == "1" and tonumber(redis.call("ZSCORE", prefix .. ":processes", name) or "0") == 0 then return 0 end
 
-if number == 0 then
-  number = tonumber(redis.call("HGET", process, "number") or redis.call("HINCRBY", prefix .. ":workers", "next", 1))
+-- Where Redis has lost data the last number lies behind those of the living, and others may have been given theirs.
+local workers, own = prefix .. ":workers", ARGV[2] .. ":" .. ARGV[3]
+local function new_number()
+  local given
+  repeat given = redis.call("HINCRBY", workers, "next", 1) until redis.call("HEXISTS", workers, given) == 0
+  return given
 end
-redis.call("HSET", prefix .. ":workers", number, ARGV[2] .. ":" .. ARGV[3])
+
+if number == 0 then number = tonumber(redis.call("HGET", process, "number") or new_number()) end
+if (redis.call("HGET", workers, number) or own) ~= own then number = new_number() end
+redis.call("HSET", workers, number, own)
 redis.call("HSET", process, "host", ARGV[2], "pid", ARGV[3], "number", number, "lease_ms", ARGV[7], "queues", ARGV[9])
 redis.call("HSETNX", process, "started_ms", ARGV[5])
 redis.call("ZADD", prefix .. ":processes", ARGV[6], name)

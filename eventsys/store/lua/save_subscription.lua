@@ -36,9 +36,9 @@ ARGV
        since this process declares both
   8..  was: names it had before
 RETURNS
-  {number, those of the former names that lead to it, the row that gave way to this one or "", the subscription that the
-  name led to until now or ""}; {"unsettled", queue} when one of this name has ended, had that queue, and may have open
-  deliveries; {"conflict", row} when this one, made at run time, is refused, and {"renamed", name, number} when its name
+  {number, version of the set, those of the former names that lead to it, the row that gave way to this one or "", the
+  subscription that the name led to until now or ""}; {"unsettled", queue} when one of this name has ended, had that
+  queue, and may have open deliveries; {"conflict", row} when this one, made at run time, is refused, and {"renamed", name, number} when its name
   leads to that one, which is hosted: nothing is written
 ]]
 local prefix, name = KEYS[1], ARGV[1]
@@ -209,7 +209,7 @@ if owner and owner ~= cjson.null and is_taken(before, owner) then return { "conf
 if ARGV[4] ~= "" then add_host(ARGV[4]) end
 
 if is_known then
-  return { before.number, former_names(), "", "" }
+  return { before.number, redis.call("GET", rows .. ":version") or "0", former_names(), "", "" }
 end
 
 local is_new = not before
@@ -231,5 +231,5 @@ if (declared.rate or cjson.null) == cjson.null and (declared.concurrency or cjso
   -- Nobody gives a slot up where there are no limits; they would stand in the way of the next ones.
   redis.call("DEL", prefix .. ":slots:" .. name)
 end
-redis.call("INCR", rows .. ":version")
-return { number, former_names(), stored or "", led_to }
+local version = string.format("%.0f", redis.call("INCR", rows .. ":version"))
+return { number, version, former_names(), stored or "", led_to }
