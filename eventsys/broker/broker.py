@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from dramatiq import Actor, Broker, Message, MessageProxy, Middleware
+from dramatiq import Actor, Broker, Message, MessageProxy, Middleware, Worker
 from dramatiq.encoder import PickleEncoder
 from dramatiq.errors import ActorNotFound, ConnectionClosed, QueueJoinTimeout
 from dramatiq.message import get_encoder
@@ -94,6 +94,7 @@ class EventBroker(Broker):
         self.has_batches = False
         self.when_stuck: Callable[[str], None] = lambda *_: None
         self._booted = 0
+        self._threads = 0  # those of Dramatiq's own worker that booted last
         _brokers.add(self)
 
     @property
@@ -224,11 +225,11 @@ class EventBroker(Broker):
 
         Args:
             queue_name: The queue.
-            prefetch: Dramatiq's figure, two for each thread; the consumer finds its own between the number of threads
-                and 2048.
+            prefetch: Dramatiq's figure, two for each thread unless its environment says another; the consumer finds
+                its own between the number of threads and 2048.
             timeout: Milliseconds an empty queue is waited for at a time.
         """
-        return EventConsumer(self.work, queue_name, threads=max(1, prefetch // 2), timeout_ms=timeout)
+        return EventConsumer(self.work, queue_name, threads=self._threads or max(1, prefetch // 2), timeout_ms=timeout)
 
     def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
         """Call the hooks before something, as Dramatiq does; before a message is processed, begin its attempt."""
@@ -239,6 +240,8 @@ class EventBroker(Broker):
         if signal == "worker_boot":
             self._booted += 1
             hand_out_by_turns(args[0])
+            if isinstance(args[0], Worker):
+                self._threads = args[0].worker_threads
         elif signal == "worker_shutdown":
             with self._declaring:  # a thread it is about to start for a queue has been started then
                 let_go_of(self, args[0])

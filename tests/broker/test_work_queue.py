@@ -149,3 +149,21 @@ def test_dramatiqs_worker_hands_back_what_its_threads_have_not_begun(broker: Eve
     start_worker(broker, threads=2)
     broker.join("default", timeout=60_000)
     assert sorted(done) == list(range(40))
+
+
+def test_all_threads_work_where_as_many_messages_are_to_be_fetched(
+    broker: EventBroker, start_worker: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with `dramatiq_queue_prefetch=4`, of which two for each thread would be two threads."""
+    monkeypatch.setattr(dramatiq.worker, "QUEUE_PREFETCH", 4)
+    together = threading.Barrier(4)
+
+    @dramatiq.actor(max_retries=0)
+    def wait() -> None:
+        together.wait(20)
+
+    for _ in range(4):
+        wait.send()
+    start_worker(broker, threads=4)
+    broker.join("default", timeout=60_000)
+    assert not together.broken
