@@ -66,6 +66,8 @@ def worker(
     """Run the handlers of MODULE in worker processes, until Ctrl-C or SIGTERM.
 
     A process that dies is replaced, and what it held is handled by another. At the end running handlers may finish.
+
+    Dramatiq middleware with processes of its own, as Prometheus has one, needs the dramatiq command: none are run here.
     """
     with told_in_a_sentence(debug=debug):
         use_redis(redis_url)

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -161,6 +161,7 @@ def _started(
     for name in given.modules:
         discover(name)
     service = find_service(given.modules)
+    tell_of_unrun(service.broker.middleware)
     worker = Worker(
         service.broker,
         queues=given.queues,
@@ -218,6 +219,17 @@ def read_undeclared(broker: EventBroker, asked_for: Sequence[str]) -> None:
             logger.warning(
                 "queue %r is to be read and no handler uses it; those that are used: %s", queue,
                 ", ".join(sorted(declared)), extra={"action": "queue_unknown", "queue": queue},
+            )  # fmt: skip
+
+
+def tell_of_unrun(middleware: Iterable[Any]) -> None:
+    """Warn of middleware that wants processes beside the workers, which Dramatiq's own command alone runs."""
+    for one in middleware:
+        if getattr(one, "forks", None):
+            logger.warning(
+                "%s has functions for processes of their own (forks), and this command runs none, so nobody serves what"
+                " they would; start the workers by the dramatiq command, or use eventsys' own metrics: docs/metrics.md",
+                type(one).__name__, extra={"action": "processes_not_run", "middleware": type(one).__name__},
             )  # fmt: skip
 
 
