@@ -50,7 +50,7 @@ class EventService(metaclass=Kept):
 
     Args:
         settings: All settings at once; None: from the keywords, the environment, and the defaults, in this order.
-        middleware: Added to the default middleware.
+        middleware: Added to the default middleware; its `after_ack` and `after_nack` must not wait.
         on_publish_error: Called with an event of `publish_async` that is given up, and the error. What it
             raises is logged, and ends nothing: `sys.exit` does nothing there.
         **given: Single settings, see `eventsys.Settings`: `redis_url=`, `name=`, `bus={"worker_count": 4}` ...

@@ -58,7 +58,8 @@ class EventBroker(Broker):
         url: Where Redis is. Give this, or `link`.
         link: The way to Redis, if there is one already.
         name: The name of the bus.
-        middleware: As for every Dramatiq broker; None: Dramatiq's default.
+        middleware: As for every Dramatiq broker; None: Dramatiq's default. Its `after_ack` and `after_nack` must not
+            wait: the thread that commits for the whole process calls them.
         clock: The time; None: Redis's own.
         retention_ms: How long the record of a finished event is kept.
         parked_ms: How long a message of an unknown actor is tried again before it is a dead letter.
