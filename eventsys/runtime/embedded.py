@@ -39,8 +39,8 @@ class EmbeddedRedis:
     When every user was killed with SIGKILL, or ended by a signal nobody handled, the server stays. It holds the data
     and nothing else, and the next start adopts it.
 
-    A forked child starts without a hold on the server. Call `start` in it if it uses the server longer than its
-    parent does.
+    A forked child starts without a hold on the server, and takes one with the first connection of a service, or by
+    `start`: from then on it is a user as its parent is, and starts it again where it died.
 
     Args:
         directory: The server's own directory; made if missing, and private to the user (0700).
@@ -151,6 +151,7 @@ class EmbeddedRedis:
         self._users.forget()
         self._server = None
         self._has_let_go = True
+        self._kept_url = None
 
     def __enter__(self) -> Self:
         self.start()

@@ -101,6 +101,7 @@ class Link:
         """Drop all connections without a word to Redis: in a forked child they belong to the parent."""
         self._own = threading.local()
         self._channels = weakref.WeakSet()
+        self._maker = None  # a Redis of our own is asked anew where it listens
 
     def _make_connection(self) -> Any:
         if self._maker is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,8 @@ from tests.runtime.users import kill_server, put, read
 from tests.runtime.users import server_binary as server_binary
 from tests.support.waiting import eventually
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+
 
 def test_a_service_starts_a_killed_server_again(embedded):
     events = EventService(redis_url="redis://127.0.0.1:1/0", app="tests", announce=False)
@@ -30,6 +33,45 @@ def test_a_service_starts_a_killed_server_again(embedded):
     assert [receipt.result("60s").payload["n"] for receipt in receipts] == list(range(20))
     assert events.get_event(first.id).payload == {"n": 1}
     events.stop()
+
+
+def test_a_forked_child_starts_a_killed_server_again_and_leaves_it_to_its_parent(embedded):
+    """A child never did: whatever it published, for hours, was refused."""
+    embedded.keep()
+    kill_server(embedded)
+    child = os.fork()
+    if child == 0:
+        try:
+            embedded.keep()
+            put(embedded, "from", "child")
+            embedded.stop()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    assert ServerLink(embedded.directory / "redis.sock").ask() is Answer.READY
+    embedded.keep()
+    assert read(embedded, "from") == "child"
+
+
+def test_a_forked_child_that_connects_keeps_the_server_until_it_ends(embedded):
+    embedded.keep()
+    go_on, parent_stopped = os.pipe()
+    child_connected, connected = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(parent_stopped)
+        embedded.keep()
+        os.write(connected, b".")
+        os.read(go_on, 1)
+        embedded.stop()
+        os._exit(0)
+    os.read(child_connected, 1)
+    embedded.stop()
+    link = ServerLink(embedded.directory / "redis.sock")
+    assert link.ask() is Answer.READY
+    os.close(parent_stopped)
+    assert os.waitpid(child, 0)[1] == 0
+    assert link.ask() is Answer.REFUSED
 
 
 def test_nothing_is_started_again_for_a_user_that_has_let_go(embedded):
