@@ -212,6 +212,8 @@ class EventService(metaclass=Kept):
     def publish_async(self, event_type: str | BaseModel, payload: Any = None, **fields: Unpack[Fields]) -> Receipt:
         """Take an event to be stored soon, and return a receipt at once.
 
+        Leaving the process sends what is buffered, unless a signal ends it: there `stop` has to be called before.
+
         Raises:
             InvalidEventError: If a part of the event breaks a rule.
             BufferFullError: If the buffer has no room within `bus.publish_timeout`.

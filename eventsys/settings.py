@@ -51,7 +51,8 @@ class BusSettings(BaseModel):
     publish_timeout: Duration = timedelta(seconds=5)
     """How long `publish_async` waits for room before it raises `BufferFullError`."""
     flush_timeout: Duration = timedelta(seconds=10)
-    """How long leaving the process may take to send what is buffered."""
+    """How long leaving the process may take to send what is buffered. A signal that ends the process skips this, which
+    the SIGTERM of uvicorn does: call `events.stop()` first."""
     unsent_path: Path | None = None
     """Where events that could not be sent by then are written, as JSON Lines; None: only their ids are logged."""
 
