@@ -126,9 +126,15 @@ def test_going_back_step_by_step_subscribes_it_anew_when_nobody_has_hosted_the_n
     old = _code(services, new, "old", seen_by_old)
     services.work(old)
     _stop(services, new)
-    old.bus.declarations.try_again()
+    link, keys, now_ms = old.broker.link, old.broker.keys, old.broker.clock.real_ms()
+    link.call("HDEL", keys.unhosted, "new")
+    for _ in range(2):  # the second time it was noted, and not for long enough
+        old.bus.tending.make_round()
+        assert _names(old) == ["new"]
+        link.call("HSET", keys.unhosted, "new", now_ms - 50_000)
+    old.bus.tending.make_round()
     assert _names(old) == ["new"]
-    old.bus.hosts.note_unhosted(old.broker.clock.now_ms(), [], ["new"])
+    link.call("HSET", keys.unhosted, "new", now_ms - 61_000)
     old.bus.tending.make_round()
     assert _names(old) == ["new", "old"]
     eventually(lambda: _is_hosted(old, "old"))

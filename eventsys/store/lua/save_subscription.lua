@@ -32,8 +32,8 @@ ARGV
   6    taken_over  the queue of one of this name that has ended, where what living processes hold of it, if nothing else
        is left, goes on as this one's; empty: it is to be settled first
   7    how a name that leads to another is declared: empty for the first time, unless a process lives that hosts that
-       one; "again" where that was so before, and only once it was noted too that nobody does; "apart" in any case,
-       since this process declares both
+       one; "again" where that was so before, and only once it was noted too, over a minute ago, that nobody does;
+       "apart" in any case, since this process declares both
   8..  was: names it had before
 RETURNS
   {number, version of the set, those of the former names that lead to it, the row that gave way to this one or "", the
@@ -161,8 +161,9 @@ local function living_successor()
     if redis.call("HEXISTS", rows, ARGV[at]) == 1 then return end
   end
   row = cjson.decode(row)
-  -- A process that is replaced is back sooner than anybody notes that it is gone.
-  local may_be_back = ARGV[7] == "again" and redis.call("HEXISTS", rows .. ":unhosted", led_to) == 0
+  -- A process that is replaced is back sooner. A note is looked at each minute: an older one was still true then.
+  local since_ms = ARGV[7] == "again" and tonumber(redis.call("HGET", rows .. ":unhosted", led_to) or ARGV[5])
+  local may_be_back = since_ms and tonumber(ARGV[5]) - since_ms <= 60000
   return (may_be_back or is_hosted_by_another(row)) and row
 end
 
