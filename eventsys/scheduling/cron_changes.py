@@ -158,15 +158,14 @@ def declared(row: CronRow, definition: CronDefinition, now: datetime) -> Change 
 def signed_anew(row: CronRow, now: datetime) -> Change | None:
     """Return what has the first key sign what an older one signed: a task as it is, with the tick it waits for.
 
-    None where the first did. A tick that has come is on its way, and read while the older key is known still.
+    None where the first signed the task, and its tick has come: that is on its way, and read while the older key is
+    known still. The tick may be by an older key where the task is not, since any process arms it.
     """
-    if row.older is None:
-        return None
     task, tick = row.task, row.task.next_tick_at
-    fields = {"definition": row.older, "line": _line(task)}
+    fields = {} if row.older is None else {"definition": row.older, "line": _line(task)}
     is_to_come = tick is not None and tick + task.put_off(tick) > now and task.has_tick(tick)
     if tick is None or not is_to_come or task.state is not TaskState.ACTIVE:
-        return Change("", task, task.state is TaskState.PAUSED, fields, _KEEP)
+        return Change("", task, task.state is TaskState.PAUSED, fields, _KEEP) if fields else None
     return Change("", task, False, fields, ("arm", arming(task, tick)))
 
 

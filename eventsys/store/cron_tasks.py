@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from eventsys.errors import CronTaskError, EventsysError, SettingsError
 from eventsys.model.cron_task import CronRun, CronTask, RunOutcome, TaskLine, TaskState
 from eventsys.model.seal import CRON_LINE, CRON_TASK, Seal, without_signature
 from eventsys.model.stored_format import check_format
+from eventsys.store.delayed_entries import Entry, bucket_of, readable_entries
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.oddities import numbers_of, read_or_pass_over, reading, reply_of, text_of
@@ -92,10 +92,17 @@ class CronTaskStore:
         return [row for row in rows if row is not None]
 
     def signed_before(self, names: Sequence[str]) -> list[CronRow]:
-        """Return those of these tasks that an older key signed; where only one is known, nothing is read."""
+        """Return those of these tasks that an older key signed, or the tick that they wait for.
+
+        Where only one key is known, nothing is read.
+        """
         if self._seal is None or not self._seal.has_older_keys:
             return []
-        return [row for row in self.readable(names) if row.older is not None]
+        rows = self.readable(names)
+        ids = [_tick_id(row.task.name) for row in rows]
+        ticks = [one for one in readable_entries(self._link, self._keys, ids) if one is not None]
+        older = {one.id for one in ticks if read_or_pass_over(f"the delayed store, id {one.id}", self._is_older, one)}
+        return [row for row, tick_id in zip(rows, ids, strict=True) if row.older is not None or tick_id in older]
 
     def names(self) -> list[str]:
         """Return the names of all tasks, in order."""
@@ -201,9 +208,9 @@ class CronTaskStore:
 
     def strays(self, names: Sequence[str]) -> list[str]:
         """Return those of these tasks whose tick is not in the delayed store."""
-        ids = [f"cron-tick:{name}" for name in names]
-        prefix = f"{self._keys.prefix}:delayed:ids:"
-        found = self._link.pipeline([("HEXISTS", f"{prefix}{_bucket(one)}", one) for one in ids]) if ids else []
+        ids = [_tick_id(name) for name in names]
+        commands = [("HEXISTS", self._keys.delayed_ids(bucket_of(one)), one) for one in ids]
+        found = self._link.pipeline(commands) if ids else []
         return [name for name, exists in zip(names, found, strict=True) if not exists]
 
     def declare(self, names: Sequence[str], real_ms: int) -> None:
@@ -253,6 +260,10 @@ class CronTaskStore:
         check_format(text, "a cron task")
         return text
 
+    def _is_older(self, tick: Entry) -> bool:
+        """Say whether another key than the first signed the message of a tick."""
+        return self._seal is not None and self._seal.is_by_older_key(tick.step[3][1])
+
     def _row(self, values: Sequence[bytes | None]) -> CronRow:
         written = values[0] or b""
         definition = self._unsealed(CRON_TASK, written)
@@ -275,8 +286,8 @@ def _check_name(name: str, written: str) -> None:
         raise CronTaskError(f"the row of cron task {name!r} holds what was written for {written!r}; delete it")
 
 
-def _bucket(entry_id: str) -> str:
-    return hashlib.sha1(entry_id.encode(), usedforsecurity=False).hexdigest()[:4]
+def _tick_id(name: str) -> str:
+    return f"cron-tick:{name}"
 
 
 def _row(values: Sequence[bytes | None], definition: bytes) -> CronRow:

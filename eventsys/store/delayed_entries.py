@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -142,11 +142,13 @@ def bucket_of(name: str) -> str:
 
 
 def find_entries(link: Link, keys: Keys, entry_ids: list[str]) -> list[Entry | None]:
-    """Return the entries of these ids, None for each of which none waits, in two round trips."""
-    members = link.read([("HGET", keys.delayed_ids(bucket_of(one)), one) for one in entry_ids])
-    known = [member for member in members if member is not None]
-    found = dict(zip(known, _read_members(link, keys, known), strict=True))
-    return [None if member is None else found[member] for member in members]
+    """Return the entries of these ids, None for each of which none waits, in three round trips."""
+    return _found(link, keys, entry_ids, read_strictly)
+
+
+def readable_entries(link: Link, keys: Keys, entry_ids: list[str]) -> list[Entry | None]:
+    """Return the entries of these ids, None too for each that cannot be read: it does not hide the others."""
+    return _found(link, keys, entry_ids, read_or_pass_over)
 
 
 def positions(
@@ -168,7 +170,8 @@ def positions(
 
 def entries_at(link: Link, keys: Keys, wanted: list[Position]) -> list[tuple[Position, Entry]]:
     """Return the entries at these positions; those that left meanwhile, or cannot be read, are left out."""
-    found = _read_members(link, keys, [one.member for one in wanted], [one.due_ms for one in wanted])
+    members, due_times = [one.member for one in wanted], [one.due_ms for one in wanted]
+    found = _read_members(link, keys, members, read_or_pass_over, due_times)
     return [(position, entry) for position, entry in zip(wanted, found, strict=True) if entry is not None]
 
 
@@ -198,8 +201,19 @@ def _tier_positions(
         is_whole = not flat
 
 
+def _found(link: Link, keys: Keys, entry_ids: list[str], read: Callable[..., Entry | None]) -> list[Entry | None]:
+    members = link.read([("HGET", keys.delayed_ids(bucket_of(one)), one) for one in entry_ids])
+    known = [member for member in members if member is not None]
+    found = dict(zip(known, _read_members(link, keys, known, read), strict=True))
+    return [None if member is None else found[member] for member in members]
+
+
 def _read_members(
-    link: Link, keys: Keys, members: list[bytes], due_times: list[int] | None = None
+    link: Link,
+    keys: Keys,
+    members: list[bytes],
+    read: Callable[..., Entry | None],
+    due_times: list[int] | None = None,
 ) -> list[Entry | None]:
     if not members:
         return []
@@ -213,7 +227,6 @@ def _read_members(
         due = [first if first is not None else second for first, second in pairs]
     else:
         due = list(due_times)
-    read = read_strictly if due_times is None else read_or_pass_over
     return [
         None
         if body is None or moment is None

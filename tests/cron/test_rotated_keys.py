@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 import pytest
 
 from eventsys import EventService
+from eventsys.store.delayed_entries import bucket_of
+from eventsys.store.steps import packed
 from tests.cron.rig import Rig, published
 from tests.support.services import Services
 
@@ -42,6 +44,35 @@ def test_a_task_runs_at_its_tick_after_the_key_that_signed_it_was_dropped(rig: R
     ticks = [event.headers["cron-tick"] for event in published(after.events, "report.due")]
     assert ticks == [datetime(2026, 11, 25, 12, minute, tzinfo=UTC).isoformat() for minute in (10, 20)]
     assert after.events.dead_letters.list().items == []
+
+
+def test_a_tick_is_signed_anew_that_an_older_key_signed_after_its_task_was(rig: Rig, services: Services) -> None:
+    """While the new key is put first in one process after the other, the next tick is armed by any of them."""
+    rig.events.cron.create("reports", "0 * * * *", "report.due")
+    rig.work()
+    rotate(rig, services)
+    late = _process(rig, services, f"{OLD},{NEW}")
+    late.advance(hours=1)
+    after = rotate(late, services)
+    after.advance(hours=2)
+    assert len(published(after.events, "report.due")) == 3
+    assert after.events.dead_letters.list().items == []
+
+
+def test_a_tick_that_cannot_be_read_keeps_no_other_from_being_signed(rig: Rig, services: Services) -> None:
+    for name in ("damaged", "odd", "reports"):
+        rig.events.cron.create(name, "0 * * * *", "report.due")
+    rig.work()
+    rotate(rig, services)
+    late = _process(rig, services, f"{OLD},{NEW}")
+    late.advance(hours=1)
+    link, keys = late.events.broker.link, late.events.broker.keys
+    for name, body in (("damaged", b"?"), ("odd", packed(("cron-tick:odd", "", ["event", 1], {})))):
+        [member] = link.read([("HGET", keys.delayed_ids(bucket_of(f"cron-tick:{name}")), f"cron-tick:{name}")])
+        link.call("HSET", keys.delayed_bodies, member, body)
+    before = _armed(late.events)
+    rotate(late, services)
+    assert _armed(late.events) != before
 
 
 def test_a_paused_task_is_signed_anew_too_and_stays_paused(rig: Rig, services: Services) -> None:
