@@ -41,12 +41,8 @@ class Publisher:
         self._broker = broker
         self._settings = settings
         self._on_error = on_error
-        self._begin()
+        self._trips, self.buffer = SharedTrips(send), self._new_buffer()
         _publishers.add(self)
-
-    def _begin(self) -> None:
-        self._trips = SharedTrips(self._send)
-        self.buffer = Buffer(self._store_each, self._settings.bus, self._on_error)
 
     def publish(self, draft: Draft, *, immediately: bool = False) -> Event[Any]:
         """Store an event: with the attempt this code runs in, else at once.
@@ -123,12 +119,15 @@ class Publisher:
     def close(self) -> list[Event[Any]]:
         """Send what is buffered and return what could not be sent."""
         unsent = self.buffer.close()
-        self._begin()
+        self.buffer = self._new_buffer()  # the trips go on: the thread of theirs is kept for who comes next
         return unsent
 
     def forget(self) -> None:
         """Begin anew: in a forked child, what is buffered is the parent's to send."""
-        self._begin()
+        self._trips, self.buffer = SharedTrips(self._send), self._new_buffer()
+
+    def _new_buffer(self) -> Buffer:
+        return Buffer(self._store_each, self._settings.bus, self._on_error)
 
     def _store_each(self, drafts: list[Draft], is_repeated: bool) -> list[Event[Any] | EventConflictError]:
         results = self._carry_out(drafts)

@@ -318,3 +318,11 @@ def test_the_bus_takes_events_as_the_service_does(events: EventService) -> None:
     assert [events.get_event(one.id).payload for one in made] == [one.payload for one in made]
     with pytest.raises(TypeError, match=r"Event\(\.\.\.\) is wanted here, not str"):
         events.bus.publish("a.b")  # type: ignore[arg-type]
+
+
+def test_a_service_that_is_stopped_and_used_again_leaves_no_threads_behind(services: Services) -> None:
+    events, before = services.make(), set(threading.enumerate())
+    for _ in range(3):
+        asyncio.run(events.apublish("a.b", {}))
+        events.stop()
+    assert [one.name for one in threading.enumerate() if one not in before].count("eventsys-courier") == 1
