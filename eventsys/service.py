@@ -339,10 +339,11 @@ class EventService(metaclass=Kept):
         self.bus.start()
 
     def stop(self) -> None:
-        """Send what is buffered, let running handlers finish, and end what ends with this process."""
+        """Send what is buffered, let running handlers finish, and end what ends with this process, until used again."""
         self.delayed.stop()
         self.bus.stop()
         self.broker.close()
+        self.bus.declarations.come_back()
 
     def attempt_context(self) -> AbstractContextManager[None]:
         """Return what carries the current attempt into another thread: `with context: events.publish(...)` there."""

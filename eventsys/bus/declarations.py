@@ -45,6 +45,7 @@ class Declarations:
         self._renamed: dict[str, HandlerActor] = {}
         self._successors: dict[str, str] = {}
         self._works = False
+        self._left: list[HandlerActor] = []
         self._is_checked, self.version = False, ""
         self.forget_process()
         begins_anew_in_children(self)
@@ -174,6 +175,16 @@ class Declarations:
             self.drop(actor.actor_name)
             clock, host = self._broker.clock, self._broker.presence.name
             self._subscriptions.leave(actor.actor_name, host, clock.real_ms())
+            if actor.subscription.owner is None:
+                self._left.append(actor)
+
+    def come_back(self) -> None:
+        """Have what code declares, and this process left, declared by the next use; after its lease has ended."""
+        with self._lock:
+            left, self._left = self._left, []
+            for actor in left:
+                if self._broker.actors.setdefault(actor.actor_name, actor) is actor:
+                    self.add(actor)
 
     def hosted(self) -> list[HandlerActor]:
         """Return the handlers of this process."""

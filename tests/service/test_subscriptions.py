@@ -140,6 +140,22 @@ def test_stop_ends_run_time_subscriptions_and_cancels_what_is_open(services: Ser
     assert later.wait(event.id).status is EventStatus.DELIVERED
 
 
+@pytest.mark.parametrize("async_", [False, True], ids=["inside publish", "in a worker"])
+def test_what_code_declares_runs_again_after_a_stop(services: Services, async_: bool) -> None:
+    """The first test of a file ran it, and none of the others: `stop` had dropped it for good."""
+    events, seen = services.make(), list[str]()
+    twin = services.make(name=events.settings.name)
+    events.on("a.b", name="mortal", async_=async_, persistent=False)(lambda event: seen.append(event.id))
+    for number in range(2):
+        worker = services.work(events)
+        event = events.publish("a.b", {})
+        events.wait(event.id)
+        assert seen[number:] == [event.id]
+        worker.stop()
+        events.stop()
+        assert twin.subscriptions.list() == []
+
+
 @pytest.mark.parametrize("batch_size", [None, 10])
 def test_each_of_several_run_time_subscriptions_has_a_worker_and_nobody_is_warned_of_that(
     events: EventService, quick_work: Work, caplog: pytest.LogCaptureFixture, batch_size: int | None
