@@ -21,6 +21,7 @@ from eventsys.errors import (
     EventConflictError,
     EventsysError,
     PublishUnknownError,
+    RedisRefusedError,
     RedisUnavailableError,
 )
 from eventsys.model.event import Event
@@ -164,6 +165,15 @@ class Buffer:
     def _refused(self, batch: list[_Item], error: Exception, may_be_stored: bool) -> None:
         if len(batch) == 1:
             [(draft, receipt)] = batch
+            if may_be_stored and isinstance(error, RedisRefusedError):
+                # Of this try; the one before it may have stored the event.
+                unknown = PublishUnknownError(
+                    f"event {draft.event.id!r} may or may not be stored: a reply was lost, and Redis refused the next"
+                    f" try ({error}); publishing it again under this id is safe",
+                    event_id=draft.event.id,
+                )
+                unknown.__cause__ = error
+                return self._fail(draft, receipt, unknown)
             return self._fail(draft, receipt, error)
         # One event of the batch is at fault; each is judged by itself.
         for one in batch:
@@ -186,7 +196,8 @@ class Buffer:
     def _give_up(self, unsent: list[_Item], unknown: set[str]) -> None:
         ids = [draft.event.id for draft, _ in unsent]
         logger.error(
-            "%d events were not sent before this process ended: %s", len(ids), ", ".join(ids),
+            "%d events were given up before this process ended, of which %d may be stored all the same; publishing them"
+            " again under their ids is safe: %s", len(ids), len(unknown & set(ids)), ", ".join(ids),
             extra={"action": "events_unsent", "count": len(ids)},
         )  # fmt: skip
         if self._settings.unsent_path is not None:

@@ -16,14 +16,16 @@ from eventsys import (
     EventConflictError,
     EventService,
     EventStatus,
+    EventsysError,
     PublishUnknownError,
+    RedisRefusedError,
     RedisUnavailableError,
     SettingsError,
 )
 from eventsys.store import link
 from eventsys.store.channel import REPLY_TIMEOUT_S
 from eventsys.store.urls import connection_maker, greet
-from tests.conftest import FreshRedis
+from tests.conftest import NOWHERE, FreshRedis
 from tests.support.proxy import CuttingProxy
 from tests.support.services import Services
 
@@ -193,3 +195,21 @@ def test_a_bus_of_a_newer_format_is_refused(services: Services) -> None:
     with pytest.raises(SettingsError, match="format 99"):
         services.work(events)
     services._workers.pop()
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_refusal_after_a_lost_reply_does_not_say_that_nothing_is_stored(services: Services, is_lost: bool) -> None:
+    events = services.make(redis_url=NOWHERE)
+    lost = RedisUnavailableError("Redis is away")
+    lost.may_have_run = is_lost
+    fates = iter([lost, RedisRefusedError("no permission")])
+
+    def refuse(drafts: list[Any], may_be_stored: bool) -> Any:
+        raise next(fates)
+
+    events.bus.publisher.buffer._publish = refuse
+    receipt = events.publish_async("a.b", {})
+    with pytest.raises(EventsysError, match="no permission") as told:
+        receipt.result(timeout=60)
+    assert isinstance(told.value, PublishUnknownError if is_lost else RedisRefusedError)
+    assert getattr(told.value, "event_id", receipt.event.id) == receipt.event.id
