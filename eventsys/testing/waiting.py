@@ -46,12 +46,17 @@ def what_waits(events: EventService) -> list[Waiting]:
     """
     link, keys = events.broker.link, events.broker.keys
     _, known = events.bus.subscriptions.all()
-    entries = [one for one in events.store.delayed.entries() if one.queue != CRON_QUEUE]
+    entries = [one for one in events.store.delayed.entries() if not _is_own(one)]
     delayed = [_delayed(one, known) for one in entries]
     open_ids = [one.decode() for one in link.call("ZRANGE", keys.pending, 0, -1)]
     retried = {one.id.rpartition(":")[0] for one in delayed if one.kind == "retry"}
     stored = [(one, _still_for(one, known)) for one in events.store.get_events(open_ids)]
     return [*delayed, *(_event(one, left) for one, left in stored if left or one.id not in retried)]
+
+
+def _is_own(entry: Entry) -> bool:
+    """Say whether eventsys waits for itself: for the next tick of a cron task, or for the end of a run."""
+    return entry.queue == CRON_QUEUE and entry.id.startswith(("cron-tick:", "cron-end:"))
 
 
 def _event(record: EventRecord[Any], subscriptions: tuple[str, ...]) -> Waiting:

@@ -75,6 +75,10 @@ def test_the_ticks_of_cron_tasks_are_nobody_elses_business(harness: EventHarness
     assert len(harness.advance("2h").events) == len(runs) == 2
     assert harness.pending() == []
     assert "eventsys.cron" not in harness.story()
+    events.cron.run_later("hourly", delay="1m")
+    assert [one.kind for one in harness.pending()] == ["delayed message"]
+    harness.advance("1m")
+    assert (len(runs), harness.pending()) == (3, [])
 
 
 @pytest.mark.parametrize("options", [{}, {"batch_size": 2}])
