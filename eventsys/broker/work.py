@@ -43,6 +43,7 @@ from .in_flight import InFlight
 from .last_commits import LAST_COMMIT_S, LastCommits
 from .lease import Lease
 from .messages import DeliveryMessage, LogMessage, Place, Received
+from .overruled import Overruled
 from .presence import Presence
 from .queue_names import QueueNames
 from .staging import OWN_ACTORS
@@ -110,6 +111,7 @@ class Work:
         self.when_forged: Callable[[str, str], None] = lambda *_: None
         self.queue_names = QueueNames(link, keys)
         self.forgetful = Forgetful(self.gates.forget, self.queue_names.forget, self.room.forget)
+        self.overruled = Overruled(link, keys, clock, parked_ms)
         self.hooks = hooks
         self._parked_ms = parked_ms
         self.lease = lease

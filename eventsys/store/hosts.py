@@ -64,6 +64,22 @@ class HostStore:
         replies = self._link.pipeline(commands) if commands else []
         return any(queue in text_of(reply_of(reply) or b"").split(",") for reply in replies)
 
+    def is_hosted_as_declared(self, name: str, now_ms: int) -> bool:
+        """Say whether a living process hosts a subscription by the declaration that holds.
+
+        Args:
+            name: The subscription.
+            now_ms: Real time, which leases are measured in.
+        """
+        living = ("ZRANGEBYSCORE", self._keys.processes, f"({now_ms}", "+inf")
+        number, processes = self._link.read([("HGET", self._keys.subscription_numbers, name), living])
+        keys = [self._keys.process(text_of(process)) for process in processes] if number is not None else []
+        replies = self._link.pipeline([("HMGET", key, "subscriptions", "displaced") for key in keys]) if keys else []
+        return any(
+            read_or_pass_over(key, _hosts_as_declared, name, number, reply)
+            for key, reply in zip(keys, replies, strict=True)
+        )
+
     def hosts(self, now_ms: int) -> dict[int, list[Host]]:
         """Return the hosts of every subscription that has any, by its number.
 
@@ -114,3 +130,10 @@ def _hosted(process: str, reply: Any) -> list[tuple[int, Host]]:
     host, pid, numbers = reply_of(reply)
     own = Host(process, f"{text_of(host or b'')}:{text_of(pid or b'')}")
     return [(int(number), own) for number in numbers.split(b",")] if numbers else []
+
+
+def _hosts_as_declared(name: str, number: bytes, reply: Any) -> bool:
+    numbers, displaced = reply_of(reply)
+    if number not in (numbers or b"").split(b","):
+        return False
+    return all(one["subscription"] != name for one in msgspec.json.decode(displaced or b"[]"))

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from eventsys import Event, EventFilter, EventService, EventStatus
+from eventsys.broker.overruled import Overruled
+from eventsys.store.hosts import HostStore
 from tests.support.entries import add_entry
 from tests.support.fixtures import SEALED
 from tests.support.services import Services
@@ -62,6 +64,30 @@ def test_what_the_new_code_wants_waits_for_it(services: Services, narrow: dict[s
     assert new.wait(event.id).status is EventStatus.DELIVERED
     assert (seen_by_old, seen_by_new) == ([], [event.id])
     assert new.dead_letters.list().items == _alarms(new) == []
+
+
+def test_what_no_living_process_wants_does_not_wait_for_ever(services: Services) -> None:
+    """An old process put its wider pattern back and ended: what only that wants would come by again and again."""
+    got = list[str]()
+    new = _declare(services, None, {"pattern": "order.placed"}, got)
+    old = _declare(services, new, {"pattern": "order.*"}, [])
+    overruled = Overruled(new.broker.link, new.broker.keys, new.broker.clock, patience_ms=0)
+    new.broker.work.overruled = overruled
+    worker = services.work(old)
+    declared = new.broker.actors["mail"].subscription
+    hosts = HostStore(new.broker.link, new.broker.keys)
+    eventually(lambda: old.bus.tending.make_round() or hosts.is_hosted_as_declared("mail", new.broker.clock.real_ms()))
+    assert overruled.may_wait(declared)
+    worker.stop()
+    services._workers.clear()
+    old.stop()
+    services.work(new)
+    eventually(lambda: new.bus.tending.make_round() or not overruled.may_wait(declared))
+    new.publish("order.paid", {"n": 7})
+    wanted = new.publish("order.placed", {"n": 7})
+    assert new.wait(wanted.id).status is EventStatus.DELIVERED
+    eventually(lambda: [one.reason for one in new.dead_letters.list().items] == ["bad_signature"])
+    assert got == [wanted.id]
 
 
 @pytest.mark.parametrize(
