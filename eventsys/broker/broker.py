@@ -230,7 +230,7 @@ class EventBroker(Broker):
                 its own between the number of threads and 2048.
             timeout: Milliseconds an empty queue is waited for at a time.
         """
-        return EventConsumer(self.work, queue_name, threads=self._threads or max(1, prefetch // 2), timeout_ms=timeout)
+        return EventConsumer(self.work, queue_name, threads=max(1, self._threads, prefetch // 2), timeout_ms=timeout)
 
     def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
         """Call the hooks before something, as Dramatiq does; before a message is processed, begin its attempt."""
