@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from eventsys import Event, EventFilter, EventService, EventStatus
 from eventsys.broker.overruled import Overruled
+from eventsys.clock import Clock
 from eventsys.store.hosts import HostStore
 from tests.support.entries import add_entry
 from tests.support.fixtures import SEALED
@@ -88,6 +90,37 @@ def test_what_no_living_process_wants_does_not_wait_for_ever(services: Services)
     assert new.wait(wanted.id).status is EventStatus.DELIVERED
     eventually(lambda: [one.reason for one in new.dead_letters.list().items] == ["bad_signature"])
     assert got == [wanted.id]
+
+
+def test_the_wait_for_newer_code_begins_when_there_is_none(events: EventService) -> None:
+    """Not when this process first turned something down, maybe a day ago, beside newer code that lived then."""
+    events.on("order.placed", name="mail")(lambda event: None)
+    events.bus.prepare()
+    work, declared = events.broker.work, events.broker.actors["mail"].subscription
+    now_s, hosted = [0.0], [False]
+
+    def hold(declaration_hash: str) -> None:
+        row = json.dumps({"declaration_hash": declaration_hash})
+        work.link.call("HSET", work.keys.subscriptions, "mail", row)
+
+    clock = SimpleNamespace(monotonic=lambda: now_s[0], real_ms=work.clock.real_ms)
+    overruled = Overruled(work.link, work.keys, cast("Clock", clock), patience_ms=900_000)
+    overruled._hosts = cast("HostStore", SimpleNamespace(is_hosted_as_declared=lambda *_: hosted[0]))
+
+    def may_wait_at(moment_s: float) -> bool:
+        now_s[0] = moment_s
+        return overruled.may_wait(declared)
+
+    assert not may_wait_at(0)
+    hold("newer")
+    assert [may_wait_at(moment_s) for moment_s in (10, 500, 909, 911)] == [True, True, True, False]
+    hosted[0] = True
+    assert may_wait_at(920)
+    hosted[0] = False
+    assert [may_wait_at(moment_s) for moment_s in (1_000, 1_800, 1_901)] == [True, True, False]
+    hold("newer still")
+    assert may_wait_at(1_910)
+    assert [may_wait_at(moment_s) for moment_s in (90_000, 90_800, 90_901)] == [True, True, False]
 
 
 @pytest.mark.parametrize(
