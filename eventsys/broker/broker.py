@@ -95,7 +95,7 @@ class EventBroker(Broker):
         self.has_batches = False
         self.when_stuck: Callable[[str], None] = lambda *_: None
         self._booted = 0
-        self._threads = 0  # those of Dramatiq's own worker that booted last
+        self._threads: dict[int, int] = {}  # of Dramatiq's own workers, by how much each has fetched at once
         _brokers.add(self)
 
     @property
@@ -226,11 +226,11 @@ class EventBroker(Broker):
 
         Args:
             queue_name: The queue.
-            prefetch: Dramatiq's figure, two for each thread unless its environment says another; the consumer finds
-                its own between the number of threads and 2048.
+            prefetch: Dramatiq's figure; the consumer finds its own between the number of threads and 2048.
             timeout: Milliseconds an empty queue is waited for at a time.
         """
-        return EventConsumer(self.work, queue_name, threads=max(1, self._threads, prefetch // 2), timeout_ms=timeout)
+        threads = max(1, self._threads.get(prefetch, 0), prefetch // 2)
+        return EventConsumer(self.work, queue_name, threads=threads, timeout_ms=timeout)
 
     def emit_before(self, signal: str, *args: Any, **kwargs: Any) -> None:
         """Call the hooks before something, as Dramatiq does; before a message is processed, begin its attempt."""
@@ -242,7 +242,7 @@ class EventBroker(Broker):
             self._booted += 1
             hand_out_by_turns(args[0])
             if isinstance(args[0], Worker):
-                self._threads = args[0].worker_threads
+                self._threads[args[0].queue_prefetch] = args[0].worker_threads
         elif signal == "worker_shutdown":
             with self._declaring:  # a thread it is about to start for a queue has been started then
                 let_go_of(self, args[0])

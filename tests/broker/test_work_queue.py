@@ -167,3 +167,10 @@ def test_all_threads_work_where_as_many_messages_are_to_be_fetched(
     start_worker(broker, threads=4)
     broker.join("default", timeout=60_000)
     assert not together.broken
+
+
+def test_each_worker_fetches_for_its_own_threads(broker: EventBroker, start_worker: Start) -> None:
+    """As where `events.start()` in a handler boots another one, for what was subscribed at run time."""
+    workers = [start_worker(broker, threads=threads) for threads in (2, 8)]
+    bounds = [broker.consume("default", prefetch=one.queue_prefetch)._prefetch.threads for one in workers]
+    assert bounds == [2, 8]
