@@ -64,6 +64,7 @@ class EmbeddedRedis:
         self._server: ServerProcess | None = None
         self._has_let_go = False
         self._kept_url: str | None = None
+        self._was_kept = False
         _embedded.add(self)
 
     @property
@@ -116,18 +117,20 @@ class EmbeddedRedis:
         Once this user has let go of it nothing is started: what still runs while a process ends would leave it behind.
 
         Raises:
-            EmbeddedRedisError: The first time, as `start`.
+            EmbeddedRedisError: The first time, as `start`; not in a child of a process that used it already.
             RedisUnavailableError: If it died and does not start again; the next connection tries once more.
         """
         with self._calls:
-            if self._kept_url is None:
+            if self._kept_url is None and not self._was_kept:
                 self._kept_url = self.ensure()
-            elif self._has_died():
+            elif self._kept_url is None or self._has_died():
+                is_again = self._kept_url is not None
                 try:
-                    self.ensure()
+                    self._kept_url = self.ensure()
                 except EmbeddedRedisError as error:
                     raise RedisUnavailableError(str(error)) from error
-                logger.warning("the embedded Redis had died and runs again", extra={"action": "redis_restarted"})
+                if is_again:
+                    logger.warning("the embedded Redis had died and runs again", extra={"action": "redis_restarted"})
             return self._kept_url
 
     def stop(self) -> None:
@@ -151,6 +154,7 @@ class EmbeddedRedis:
         self._users.forget()
         self._server = None
         self._has_let_go = True
+        self._was_kept = self._was_kept or self._kept_url is not None
         self._kept_url = None
 
     def __enter__(self) -> Self:

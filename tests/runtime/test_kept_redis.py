@@ -124,6 +124,19 @@ def test_nothing_is_started_again_for_a_user_that_lets_go_of_a_server_that_did_n
     assert ServerLink(embedded.directory / "redis.sock").ask() is Answer.REFUSED
 
 
+def test_a_child_whose_server_does_not_start_is_told_what_its_parent_would_be(embedded, server_binary, tmp_path):
+    """So that what it buffers waits."""
+    embedded.keep()
+    kill_server(embedded)
+    binary, embedded._binary = embedded._binary, replace(server_binary, path=tmp_path / "missing")
+    for _ in range(2):  # a child may have children
+        embedded.forget()
+        with pytest.raises(RedisUnavailableError, match="could not be started"):
+            embedded.keep()
+    embedded._binary = binary
+    assert embedded.keep() == embedded.url
+
+
 def test_a_server_that_is_kept_is_tried_again_until_it_starts(embedded, server_binary, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(embedded_keeper, "_LOOK_S", 0.01)
     monkeypatch.setattr(embedded_keeper, "_RETRY_S", 0.01)
