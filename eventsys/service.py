@@ -340,10 +340,10 @@ class EventService(metaclass=Kept):
 
     def stop(self) -> None:
         """Send what is buffered, let running handlers finish, and end what ends with this process, until used again."""
-        self.delayed.stop()
-        self.bus.stop()
-        self.broker.close()
-        self.bus.declarations.come_back()
+        try:
+            self.delayed.stop()
+        finally:
+            self.bus.stop()
 
     def attempt_context(self) -> AbstractContextManager[None]:
         """Return what carries the current attempt into another thread: `with context: events.publish(...)` there."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from eventsys.broker.actor import HandlerActor
 from eventsys.broker.broker import EventBroker
@@ -31,13 +31,17 @@ class Declarations:
     Args:
         broker: What the handlers are declared on.
         subscriptions: Where the set is stored.
+        when_changed: Called after a handler has come or gone.
 
     Attributes:
         version: The version of the set that the last declaration was answered with; empty: there was none.
     """
 
-    def __init__(self, broker: EventBroker, subscriptions: SubscriptionStore) -> None:
+    def __init__(
+        self, broker: EventBroker, subscriptions: SubscriptionStore, when_changed: Callable[[], None] = lambda: None
+    ) -> None:
         self._broker = broker
+        self._when_changed = when_changed
         self._subscriptions = subscriptions
         self._undeclared: list[HandlerActor] = []
         self._unhosted: list[HandlerActor] = []
@@ -62,6 +66,7 @@ class Declarations:
         with self._lock:
             is_hosted = actor.subscription.persistent or not actor.subscription.is_async
             (self._undeclared if is_hosted or actor.subscription.owner else self._unhosted).append(actor)
+        self._when_changed()
 
     def _check_former_names(self, actor: HandlerActor) -> None:
         name, actors = actor.actor_name, self._broker.actors
@@ -100,6 +105,7 @@ class Declarations:
             self._renamed.pop(name, None)
             self._undeclared = [actor for actor in self._undeclared if actor.actor_name != name]
             self._unhosted = [actor for actor in self._unhosted if actor.actor_name != name]
+        self._when_changed()
 
     @property
     def is_complete(self) -> bool:
@@ -174,9 +180,9 @@ class Declarations:
         for actor in actors:
             self.drop(actor.actor_name)
             clock, host = self._broker.clock, self._broker.presence.name
-            self._subscriptions.leave(actor.actor_name, host, clock.real_ms())
             if actor.subscription.owner is None:
                 self._left.append(actor)
+            self._subscriptions.leave(actor.actor_name, host, clock.real_ms())
 
     def come_back(self) -> None:
         """Have what code declares, and this process left, declared by the next use; after its lease has ended."""

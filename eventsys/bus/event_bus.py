@@ -78,9 +78,7 @@ class EventBus:
         *,
         on_publish_error: OnError | None = None,
     ) -> None:
-        self.broker = broker
-        self.store = store
-        self.settings = settings
+        self.broker, self.store, self.settings = broker, store, settings
         link, keys, work = broker.link, broker.keys, broker.work
         self.subscriptions = SubscriptionStore(link, keys)
         self.router = Router(self.subscriptions, work.gates, lambda: work.look())
@@ -89,7 +87,7 @@ class EventBus:
         self.system = SystemEvents(TroubleStore(link, keys), self.drafter, broker.clock, at_once=lambda: work.by_hand)
         self.publisher = Publisher(self._carry_out, broker, settings, on_publish_error)
         self.inline = InlineHandlers(broker, self.router)
-        self.declarations = Declarations(broker, self.subscriptions)
+        self.declarations = Declarations(broker, self.subscriptions, self.inline.look_again)
         self.dead_letters = DeadLetters(link, keys, broker.clock, retention_ms=work.retention_ms, seal=work.seal)
         self.hosts = hosts = HostStore(link, keys)
         vigil = Vigil(hosts, self.subscriptions, self.system, broker.clock)
@@ -163,13 +161,9 @@ class EventBus:
             InvalidPatternError: If the pattern or the filter is not in the language.
         """
         subscription = Subscription.declare(
-            name_of(handler) if name is None else name,
-            pattern,
-            self.settings.subscription.complete(options),
-            queue=self.settings.app or home_of(handler),
-            persistent=persistent,
-            created_ms=self.broker.clock.known_ms(),
-        )
+            name_of(handler) if name is None else name, pattern, self.settings.subscription.complete(options),
+            queue=self.settings.app or home_of(handler), persistent=persistent, created_ms=self.broker.clock.known_ms(),
+        )  # fmt: skip
         return self._declare(handler, subscription, retry_on=retry_on, give_up_on=give_up_on)
 
     def subscribe(
@@ -222,7 +216,6 @@ class EventBus:
             what = "no subscription has this name" if known is None else f"it subscribes to {known.pattern!r}"
             raise SubscriptionError(f"{name!r} cannot be unsubscribed from {pattern!r}: {what}")
         self.declarations.drop(name)
-        self.inline.look_again()
         self._stop_worker_of(known.queue)
         self.subscriptions.remove(name)
         self.tending.settle(name, known.queue)
@@ -275,7 +268,14 @@ class EventBus:
         return self.publisher.buffer.flush(timeout_s) and self.system.flush(timeout_s)
 
     def stop(self) -> None:
-        """Send what is buffered, let running handlers finish, and end the subscriptions that end with this process."""
+        """Send what is buffered, let running handlers finish, and end what ends with this process."""
+        try:
+            self._finish()
+        finally:
+            self.broker.close()
+            self.declarations.come_back()
+
+    def _finish(self) -> None:
         self.publisher.close()
         self._driver.stop()
         with self._lock:
@@ -291,7 +291,6 @@ class EventBus:
         self.declarations.leave(mortal)
         for actor in at_run_time:
             self.declarations.drop(actor.actor_name)
-        self.inline.look_again()
         if mortal or ending:
             self.tending.settle_ended()
         self.system.close()
@@ -306,7 +305,6 @@ class EventBus:
     def _declare(self, handler: Any, subscription: Subscription, **rules: ExceptionTypes) -> HandlerActor:
         actor = make_actor(handler, subscription, self.broker, **rules)
         self.declarations.add(actor)
-        self.inline.look_again()
         return actor
 
     def _stop_worker_of(self, queue: str) -> None:

@@ -9,9 +9,18 @@ from typing import Any
 
 import pytest
 
-from eventsys import DeliveryStatus, Event, EventService, EventStatus, SubscriptionError, SubscriptionOptions
+from eventsys import (
+    DeliveryStatus,
+    Event,
+    EventService,
+    EventStatus,
+    RedisUnavailableError,
+    SubscriptionError,
+    SubscriptionOptions,
+)
 from eventsys.bus import tending
 from eventsys.store.keys import LOG_QUEUE
+from tests.conftest import FreshRedis
 from tests.support.services import Services
 from tests.support.waiting import eventually
 
@@ -154,6 +163,27 @@ def test_what_code_declares_runs_again_after_a_stop(services: Services, async_: 
         worker.stop()
         events.stop()
         assert twin.subscriptions.list() == []
+
+
+@pytest.mark.parametrize("is_away", [True, False], ids=["Redis is away", "somebody publishes meanwhile"])
+def test_what_code_declares_runs_again_whatever_happens_while_the_service_stops(
+    fresh_redis: Callable[[], FreshRedis], services: Services, monkeypatch: pytest.MonkeyPatch, is_away: bool
+) -> None:
+    server, seen = fresh_redis(), list[str]()
+    events = services.make(redis_url=server.url)
+    events.on("a.b", name="mortal", async_=False, persistent=False)(lambda event: seen.append(event.id))
+    events.publish("a.b", {})
+    if is_away:
+        server.kill()
+        with pytest.raises(RedisUnavailableError):
+            events.stop()
+        server.start()
+    else:
+        close = events.broker.close
+        monkeypatch.setattr(events.broker, "close", lambda: events.bus.inline._look() or close())
+        events.stop()
+    again = events.publish("a.b", {})
+    assert seen[1:] == [again.id]
 
 
 @pytest.mark.parametrize("batch_size", [None, 10])
