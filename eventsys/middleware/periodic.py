@@ -10,6 +10,7 @@ from dramatiq import Broker, Message, MessageProxy, Middleware
 from eventsys.broker.broker import EventBroker
 from eventsys.broker.endings import described
 from eventsys.broker.messages import PlainMessage
+from eventsys.broker.staging import OWN_ACTORS
 from eventsys.clock import from_ms, to_ms
 from eventsys.model.builtin_payloads import CronTaskChanged, CronTaskCompleted, CronTaskExecuted, CronTaskFailed
 from eventsys.model.catalog import (
@@ -28,9 +29,6 @@ MINUTE_MS = 60_000
 
 #: How wrong a scheduler's clock may be. What it says beyond is not believed, and the bus's own minute counts instead.
 MOST_WRONG_MS = 6 * 3600 * 1000
-
-#: Names that begin so are eventsys's own actors, whose runs are not told of.
-OWN_ACTORS = "eventsys."
 
 
 class Periodic(Middleware):

@@ -13,9 +13,10 @@ from dramatiq.errors import ConnectionClosed
 from periodiq import CronSpec, Scheduler
 
 from eventsys.broker.broker import EventBroker
+from eventsys.broker.staging import OWN_ACTORS
 from eventsys.clock import from_ms
 from eventsys.errors import EventsysError
-from eventsys.middleware.periodic import MINUTE_MS, OWN_ACTORS
+from eventsys.middleware.periodic import MINUTE_MS
 from eventsys.store.oddities import numbers_of
 from eventsys.store.redis_time import read_clock
 

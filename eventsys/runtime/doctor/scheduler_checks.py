@@ -7,8 +7,9 @@ from datetime import timedelta, timezone
 
 from periodiq import CronSpec, cron
 
+from eventsys.broker.staging import OWN_ACTORS
 from eventsys.clock import from_ms
-from eventsys.middleware.periodic import MINUTE_MS, OWN_ACTORS
+from eventsys.middleware.periodic import MINUTE_MS
 from eventsys.model.diagnosis import Finding, fine, problem, warning
 from eventsys.readable import span
 from eventsys.scheduling.ticker import with_sundays
