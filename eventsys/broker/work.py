@@ -110,7 +110,9 @@ class Work:
         self.when_lost: Callable[[str, int], None] = lambda *_: None
         self.when_forged: Callable[[str, str], None] = lambda *_: None
         self.queue_names = QueueNames(link, keys)
-        self.forgetful = Forgetful(self.gates.forget, self.queue_names.forget, self.room.forget)
+        self.forgetful = Forgetful(self.queue_names.forget, self.room.forget)
+        # Not on a loss: until the set is read again a pause holds, and what is read then is newer.
+        self.forgetful.when_rebound.append(self.gates.forget)
         self.overruled = Overruled(link, keys, clock, parked_ms)
         self.hooks = hooks
         self._parked_ms = parked_ms

@@ -228,6 +228,35 @@ def test_no_two_processes_have_a_number_after_a_loss(events: EventService) -> No
     assert [_introduce(events, host) for host in ("new", "newest")] == [1, 4]
 
 
+def test_what_is_paused_stays_closed_while_a_loss_is_made_up_for(
+    by_hand: ByHand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pause was forgotten before it could be read again, and whoever read a queue then asked nobody."""
+    events = by_hand()
+    events.on("a.b", name="h", rate="1/h", breaker=1)(_handle)
+    events.bus.prepare()
+    events.subscriptions.pause("h")
+    restore = backup_of(events)
+    events.on("a.b", name="new")(_handle)
+    events.bus.prepare()
+    events.bus.tending.look()
+    restore()
+    gates, complete = events.broker.work.gates, events.bus.declarations.complete
+    during = []
+
+    def noting() -> None:
+        during.append((gates.watched, gates.closed, gates.kept))
+        complete()
+
+    monkeypatch.setattr(events.bus.declarations, "complete", noting)
+    events.bus.tending.look()
+    assert during == [({"h"}, {"h"}, {"h"})]
+    assert gates.closed == {"h"}
+    events.subscriptions.resume("h")
+    events.bus.tending.look()
+    assert gates.closed == frozenset(), "what is said of the new version is taken"
+
+
 def test_a_queue_is_told_of_again(services: Services) -> None:
     events = services.make()
     events.on("a.b", name="h", queue="far")(_handle)
