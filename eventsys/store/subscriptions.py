@@ -51,7 +51,7 @@ class Saved(NamedTuple):
         version: The version of the set since then.
         former: The former names that lead to it.
         replaced: The declaration that gave way to this one; None where there was none, or it was the same.
-        led_to: The subscription that its name led to until now, and that stays; empty where there is none.
+        led_to: What the name of one that code declares led to until now, and that stays; empty where there is none.
     """
 
     number: int

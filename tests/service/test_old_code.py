@@ -168,6 +168,16 @@ def test_code_that_gives_a_former_name_to_another_handler_has_both(
     assert _told(caplog, RENAMED) == _told(caplog, DOUBLED) == []
 
 
+def test_what_is_subscribed_at_run_time_by_a_former_name_is_not_said_to_have_taken_it_from_nobody(
+    services: Services, new: EventService, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It ends with its process, so it is declared whoever hosts the other; that no living process does was not true."""
+    other = services.make(name=new.settings.name)
+    other.subscribe("a.b", lambda event: None, name="old")
+    assert _names(new) == ["new", "old"]
+    assert _told(caplog, DOUBLED) == []
+
+
 def test_who_has_renamed_it_leaves_the_deliveries_of_a_former_name_that_is_declared_anew(
     services: Services, new: EventService, got: list[str]
 ) -> None:

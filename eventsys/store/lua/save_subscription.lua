@@ -37,9 +37,9 @@ ARGV
   8..  was: names it had before
 RETURNS
   {number, version of the set, those of the former names that lead to it, the row that gave way to this one or "", the
-  subscription that the name led to until now or ""}; {"unsettled", queue} when one of this name has ended, had that
-  queue, and may have open deliveries; {"conflict", row} when this one, made at run time, is refused, and {"renamed", name, number} when its name
-  leads to that one, which is hosted: nothing is written
+  subscription that the name, if code declares it, led to until now or ""}; {"unsettled", queue} when one of this name has
+  ended, had that queue, and may have open deliveries; {"conflict", row} when this one, made at run time, is refused, and
+  {"renamed", name, number} when its name leads to that one, which is hosted: nothing is written
 ]]
 local prefix, name = KEYS[1], ARGV[1]
 local rows, renamed = prefix .. ":subscriptions", prefix .. ":subscriptions:renamed"
@@ -220,9 +220,9 @@ for at = 8, #ARGV do
     is_new = false
   end
 end
--- Declared again under a name that led elsewhere, it is another one.
+-- Declared again under a name that led elsewhere, it is another one; what is made at run time did not ask who hosts that.
 local led_to = redis.call("HGET", renamed, name)
-led_to = led_to and redis.call("HEXISTS", rows, led_to) == 1 and led_to or ""
+led_to = is_code and led_to and redis.call("HEXISTS", rows, led_to) == 1 and led_to or ""
 local number = redis.call("HDEL", renamed, name) == 0 and redis.call("HGET", numbers, name)
 number = tonumber(number or new_number())
 local revision = (before and before.revision or 0) + 1
