@@ -212,7 +212,7 @@ class Tending:
         )  # fmt: skip
         # What was declared since the set was read had given way to nothing yet.
         before = self._rows if newest == self._version else {}
-        begin_era(self._broker.link, self._broker.keys, newest)
+        begin_era(self._broker.link, self._broker.keys, newest, self._broker.clock.real_ms())
         self._broker.presence.say_again()  # what lives as long as its hosts needs one that lives
         self._broker.work.forgetful.forget_lost()
         self._vigil.forget()

@@ -7,8 +7,8 @@ from eventsys.store.link import Link
 from eventsys.store.oddities import whole_number
 from eventsys.store.scripts import script
 
-#: Versions of an era of the set; the next one begins where somebody sees that Redis has lost data.
-_ERA = 1_000_000_000
+#: What the version goes on by, at least, where a new era begins; no process misses so many changes between two looks.
+_LEAP = 100_000
 
 
 def has_lost_data(version: str, known: str) -> bool:
@@ -17,10 +17,9 @@ def has_lost_data(version: str, known: str) -> bool:
     Where `known` is empty, nothing is known to be lost.
 
     A version only grows, so a lower one is that of a restored backup, of a replica that was behind, or of an emptied
-    Redis. By one of another era it was somebody else who saw that.
+    Redis. By one that is far ahead it was somebody else who saw that.
     """
-    is_older = _number_of(version) < _number_of(known)
-    return bool(known) and (is_older or _number_of(version) // _ERA != _number_of(known) // _ERA)
+    return bool(known) and not 0 <= _number_of(version) - _number_of(known) < _LEAP
 
 
 def newest_of(*versions: str) -> str:
@@ -28,9 +27,18 @@ def newest_of(*versions: str) -> str:
     return max(versions, key=_number_of)
 
 
-def begin_era(link: Link, keys: Keys, known: str) -> None:
-    """Let all that know the version `known`, or a later one of its era, see that Redis has lost data since."""
-    link.run(script("begin_era"), keys.prefix, (_number_of(known) // _ERA + 1) * _ERA)
+def begin_era(link: Link, keys: Keys, known: str, now_ms: int) -> None:
+    """Let all that know the version `known`, or one near it, see that Redis has lost data since.
+
+    An era begins at the time in microseconds: no two of them at the same version, whoever begins them.
+
+    Args:
+        link: The way to Redis.
+        keys: The keys of the bus.
+        known: The newest version that this process knows.
+        now_ms: Real time.
+    """
+    link.run(script("begin_era"), keys.prefix, _number_of(known), _LEAP, now_ms * 1000)
 
 
 def _number_of(version: str) -> int:

@@ -184,6 +184,35 @@ def test_who_looks_when_others_have_changed_as_much_as_was_lost_sees_that_it_was
     assert _known(events) == {"own", "others", "newest"}
 
 
+def test_a_second_loss_is_seen_though_the_first_was_not_seen_by_all(
+    by_hand: ByHand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both began the same era, the one on what the other had known: as many changes later nothing was to be seen."""
+    events = by_hand()
+    events.bus.prepare()
+    other = by_hand(name=events.settings.name)
+    restore = backup_of(events)
+    for one, name in ((events, "own"), (other, "others")):
+        one.on("a.b", name=name)(_handle)
+        one.bus.prepare()
+    for one in (events, other):
+        one.bus.tending.look()
+    restore()
+    events.bus.tending.look()
+    restore()
+    real_ms = other.broker.clock.real_ms
+    monkeypatch.setattr(other.broker.clock, "real_ms", lambda: real_ms() + 1_000)
+    other.bus.tending.look()
+    other.on("a.b", name="newest")(_handle)
+    other.bus.prepare()
+    events.bus.tending.look()
+    assert _known(events) == {"own", "others", "newest"}
+    version = events.bus.subscriptions.version()
+    for one in (events, other, events):
+        one.bus.tending.look()
+    assert events.bus.subscriptions.version() == version, "all have seen it, and nothing is begun again"
+
+
 def test_what_is_unsubscribed_after_a_loss_was_seen_stays_so(services: Services) -> None:
     events = services.make()
     events.on("a.b", name="h")(_handle)
