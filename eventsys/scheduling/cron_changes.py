@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -42,8 +43,10 @@ class Change(NamedTuple):
     arming: tuple[Any, ...]
 
 
-def created(definition: CronDefinition, now: datetime, *, is_declared: bool) -> Change:
+def created(definition: CronDefinition, now: datetime, *, is_declared: bool, since_ms: int | None = None) -> Change:
     """Return what creates a task; one that code declares still after its end has ended, as it has where it ran.
+
+    Where Redis has lost data, `since_ms` says since when code declares it.
 
     Raises:
         CronTaskError: If code does not declare it, and it would never be due.
@@ -55,7 +58,7 @@ def created(definition: CronDefinition, now: datetime, *, is_declared: bool) -> 
         "reason": _OVER if tick is None else "",
         "created_ms": str(to_ms(now)),
         "declared": "1" if is_declared else "0",
-        "declared_hash": definition.declaration_hash,
+        **_declaration(definition, now, since_ms),
     }
     how = _DISARM if tick is None else ("arm", arming(definition, tick))
     return Change(CRON_TASK_CREATED, definition, False, row, how)
@@ -94,15 +97,15 @@ def _written_moment(moment: datetime | None) -> str:
     return "" if moment is None else moment.isoformat()
 
 
-def changed(row: CronRow, definition: CronDefinition, now: datetime, *, declared_hash: str | None = None) -> Change:
-    """Return what gives a task another definition; `declared_hash` if that is what code declares.
+def changed(
+    row: CronRow, definition: CronDefinition, now: datetime, *, declaration: Mapping[str, str] | None = None
+) -> Change:
+    """Return what gives a task another definition; `declaration` are the fields that tell of it, if code declares it.
 
     A tick that has come, and that nobody has taken yet, is the next one still where the new definition has it too: a
     deploy declares before it works, and is not to cost the run that fell due meanwhile.
     """
-    fields = _written(definition, now)
-    if declared_hash is not None:
-        fields["declared_hash"] = declared_hash
+    fields = {**_written(definition, now), **(declaration or {})}
     is_paused = row.task.state is TaskState.PAUSED
     keeps = all(getattr(row.task, name) == getattr(definition, name) for name in _TIMING)
     if is_paused or keeps:
@@ -145,13 +148,15 @@ def repaired(row: CronRow, now: datetime) -> Change | None:
     return Change("", row.task, False, state, how)
 
 
-def declared(row: CronRow, definition: CronDefinition, now: datetime) -> Change | None:
+def declared(row: CronRow, definition: CronDefinition, now: datetime, *, since_ms: int | None = None) -> Change | None:
     """Return what a declaration changes about a task; None where it was applied before.
 
-    What an operator has edited since stays until the declaration itself changes.
+    What an operator has edited since stays until the declaration itself changes. Where Redis has lost data, `since_ms`
+    says since when code declares it: what is declared since later was not lost, or is there again, and stays.
     """
-    if row.declared_hash != definition.declaration_hash:
-        return changed(row, definition, now, declared_hash=definition.declaration_hash)
+    gives_way = since_ms is not None and row.declared_ms > since_ms
+    if row.declared_hash != definition.declaration_hash and not gives_way:
+        return changed(row, definition, now, declaration=_declaration(definition, now, since_ms))
     return resumed(row, now) if row.task.reason == UNDECLARED else None
 
 
@@ -188,6 +193,13 @@ def _written(definition: CronDefinition, now: datetime) -> dict[str, str]:
         "definition": definition.model_dump_json(include=set(CronDefinition.model_fields)),
         "line": _line(definition),
         "updated_ms": str(to_ms(now)),
+    }
+
+
+def _declaration(definition: CronDefinition, now: datetime, since_ms: int | None) -> dict[str, str]:
+    return {
+        "declared_hash": definition.declaration_hash,
+        "declared_ms": str(to_ms(now) if since_ms is None else since_ms),
     }
 
 

@@ -9,7 +9,7 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from dramatiq import Broker, Middleware
 
@@ -49,6 +49,13 @@ RUN_TYPE = "cron.run."
 logger = logging.getLogger(__name__)
 
 
+class _Told(NamedTuple):
+    """What Redis was told of a task first by this process, at a moment on the clock of the bus, in milliseconds."""
+
+    definition: CronDefinition
+    since_ms: int
+
+
 class CronDeclarations:
     """The tasks that this process declares, and what has to be seen to about all tasks.
 
@@ -64,10 +71,9 @@ class CronDeclarations:
         self._system = system
         self._tasks = tasks
         self._editor = editor
-        self._told: dict[str, CronDefinition] = {}
-        self._refused: dict[str, str] = {}
         self._said_ms = 0
         self.forget_process()
+        self._forget_all()
         begins_anew_in_children(self)
         after_scan = broker.work.after_scan
 
@@ -76,7 +82,8 @@ class CronDeclarations:
             self.make_round()
 
         broker.work.after_scan = make_round
-        broker.work.forgetful.when_lost.append(self._forget)
+        broker.work.forgetful.when_rebound.append(self._forget_all)
+        broker.work.forgetful.when_lost.append(self._forget_lost)
         broker.add_middleware(_Boot(self))
 
     def forget_process(self) -> None:
@@ -99,18 +106,18 @@ class CronDeclarations:
         """
         with self._lock:
             for name, definition in self._declared().items():
-                if self._told.get(name) is not definition and self._is_declared(definition):
-                    self._told[name] = definition
+                if self._known.get(name) is not definition and self._is_declared(definition):
+                    self._known[name] = definition
 
     def make_round(self) -> None:
         """Declare what is new, and say now and then what is declared still; cheap when there is nothing to do."""
         self.complete()
         real_ms = self._broker.clock.real_ms()
-        if self._told and real_ms - self._said_ms >= _DECLARED_AGAIN_MS:
+        if self._known and real_ms - self._said_ms >= _DECLARED_AGAIN_MS:
             declared = self._declared()
             self._tasks.declare(list(declared), real_ms)
             self._said_ms = real_ms
-            self._declare_paused(declared)
+            self._look_at(declared)
 
     def mend_ticks(self, now_ms: int) -> int:  # noqa: ARG002 - it may be over by when the store was read
         """Give active tasks a tick that wait for none: a sweep. Return how many did.
@@ -162,9 +169,13 @@ class CronDeclarations:
 
     def _is_declared(self, definition: CronDefinition) -> bool:
         """Declare a task, and say whether that could be done; why not is logged once, however often it is tried."""
-        name = definition.name
+        name, now_ms = definition.name, self._broker.clock.now_ms()
+        told = self._told.get(name)
+        since_ms = told.since_ms if told is not None and told.definition is definition else None
         try:
-            self._editor.declare(definition, is_declared=True)
+            if since_ms is not None and name in self._deleted and self._editor.read(name) is None:
+                return True
+            self._editor.declare(definition, is_declared=True, since_ms=since_ms)
             self._tasks.declare([name], self._broker.clock.real_ms())
         except RedisUnavailableError:
             raise
@@ -174,6 +185,8 @@ class CronDeclarations:
             self._refused[name] = str(error)
             return False
         self._refused.pop(name, None)
+        if since_ms is None:
+            self._told[name] = _Told(definition, now_ms)
         return True
 
     def _declared(self) -> dict[str, CronDefinition]:
@@ -181,15 +194,30 @@ class CronDeclarations:
         actors = list(self._broker.actors.values())
         return {one.actor_name: one.cron for one in actors if isinstance(one, HandlerActor) and one.cron is not None}
 
-    def _forget(self) -> None:
-        """Begin anew on a Redis that knows nothing of what this process declares, or may have lost it."""
+    def _forget_all(self) -> None:
+        """Begin anew, on a Redis that was told of nothing yet."""
         with self._lock:
-            self._told, self._refused = {}, {}
+            self._told: dict[str, _Told] = {}
+            self._missing: set[str] = set()
+            self._deleted: set[str] = set()
+            self._forget_lost()
+
+    def _forget_lost(self) -> None:
+        """Declare everything again: Redis may have lost it. What gave way to a later declaration does so again."""
+        with self._lock:
+            self._known: dict[str, CronDefinition] = {}
+            self._refused: dict[str, str] = {}
             self._said_ms = 0
 
-    def _declare_paused(self, declared: dict[str, CronDefinition]) -> None:
-        """Declare again what was paused while Redis was away from this process for too long."""
-        for row in self._tasks.readable(list(declared)):
+    def _look_at(self, declared: dict[str, CronDefinition]) -> None:
+        """Declare again what was paused while Redis was away from this process for too long; note what was deleted.
+
+        What is missing may just have been lost, which is seen within seconds: only by the next time it was deleted.
+        """
+        rows = self._tasks.readable(list(declared))
+        missing = set(self._known) - {row.task.name for row in rows}
+        self._missing, self._deleted = missing, missing & self._missing
+        for row in rows:
             if row.task.reason == UNDECLARED:
                 self._is_declared(declared[row.task.name])
 

@@ -67,8 +67,16 @@ class CronEditor:
                 found = None if change.row is None else self.read(name)
                 return known(found or row, name).task
 
-    def declare(self, definition: CronDefinition, *, is_declared: bool = False) -> CronTask:
+    def declare(
+        self, definition: CronDefinition, *, is_declared: bool = False, since_ms: int | None = None
+    ) -> CronTask:
         """Create a task, or change it if this definition is not the one that was declared last.
+
+        Args:
+            definition: What it is to be.
+            is_declared: Whether code declares it.
+            since_ms: Since when, by the clock of the bus, where Redis was told of it before and may have lost that;
+                what was declared later stays. None: from now on.
 
         Raises:
             CronTaskError: If what is not declared by code would never be due, or would end at once; or its payload is
@@ -78,10 +86,10 @@ class CronEditor:
         def decide(row: CronRow | None, now: datetime) -> Change | None:
             accepted = self.accepted(definition, row)
             if row is None:
-                return created(accepted, now, is_declared=is_declared)
+                return created(accepted, now, is_declared=is_declared, since_ms=since_ms)
             if not is_declared and row.declared_hash != accepted.declaration_hash:
                 check_end(row, accepted, now)
-            return declared(row, accepted, now)
+            return declared(row, accepted, now, since_ms=since_ms)
 
         return self.edit(definition.name, decide)
 

@@ -22,7 +22,7 @@ from eventsys.store.steps import Step, packed
 
 _FIELDS = (
     "definition", "state", "reason", "revision", "armed", "tick_ms", "due_ms", "runs", "waiting", "held",
-    "declared", "declared_hash", "created_ms", "updated_ms",
+    "declared", "declared_hash", "declared_ms", "created_ms", "updated_ms",
 )  # fmt: skip
 _LINE = ("line", "state", "due_ms")
 
@@ -38,6 +38,7 @@ class CronRow(NamedTuple):
         armed: What its next tick is called; None when it waits for none.
         waits: Whether something waits for its open run to end.
         declared_hash: Of the definition that code declared last.
+        declared_ms: Since when code declares that, by the clock of the bus; 0: it was not noted.
         older: The definition as it was before it was signed, if another key than the first did; else None.
     """
 
@@ -45,6 +46,7 @@ class CronRow(NamedTuple):
     armed: str | None
     waits: bool
     declared_hash: str
+    declared_ms: int
     older: str | None = None
 
 
@@ -308,7 +310,7 @@ def _row(values: Sequence[bytes | None], definition: bytes) -> CronRow:
     )
     armed = texts["armed"].decode() if "armed" in texts else None
     waits = "waiting" in texts or "held" in texts
-    return CronRow(task, armed, waits, texts.get("declared_hash", b"").decode())
+    return CronRow(task, armed, waits, texts.get("declared_hash", b"").decode(), int(texts.get("declared_ms", b"0")))
 
 
 def _opened(key: str, name: str, texts: Any) -> list[OpenRun]:
