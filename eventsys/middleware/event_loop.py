@@ -50,10 +50,9 @@ _lock = threading.Lock()
 
 
 def _forget() -> None:
-    """In a forked child: the loop runs in the parent, and what is given to it here would be waited for in vain."""
+    """In a forked child: whoever began the loop, it runs in the parent, and does nothing that is given to it here."""
     global _users, _lock
-    if _users:
-        set_event_loop_thread(None)
+    set_event_loop_thread(None)
     _users, _lock = 0, threading.Lock()
 
 
