@@ -108,7 +108,7 @@ def _delayed(data: bytes) -> None:
 
 def _cron_row(data: bytes) -> None:
     parts: list[bytes | None] = [part or None for part in data.split(b"\x00")]
-    CronTaskStore(None, None)._row((parts + [None] * 14)[:14])  # type: ignore[arg-type]
+    CronTaskStore(None, None)._row((parts + [None] * 15)[:15])  # type: ignore[arg-type]
 
 
 def _pattern(data: bytes) -> None:
@@ -198,7 +198,7 @@ DECODERS: dict[str, Decoder] = {
         (CronTaskError, SettingsError, InvalidScheduleError),
         (
             b'{"name":"t","schedule":"* * * * *","event_type":"a.b"}'
-            + b"|active||1|x|1|1|0|||0|h|1|1".replace(b"|", b"\x00"),
+            + b"|active||1|x|1|1|0|||0|h|1|1|1".replace(b"|", b"\x00"),
         ),
     ),
     "cloudevent": Decoder(
