@@ -47,6 +47,7 @@ class Declarations:
         self._unhosted: list[HandlerActor] = []
         self._mortal: dict[str, HandlerActor] = {}
         self._renamed: dict[str, HandlerActor] = {}
+        self._yielding: set[HandlerActor] = set()
         self._successors: dict[str, str] = {}
         self._works = False
         self._left: list[HandlerActor] = []
@@ -103,6 +104,7 @@ class Declarations:
             self._broker.actors.pop(name, None)
             self._mortal.pop(name, None)
             self._renamed.pop(name, None)
+            self._yielding = {actor for actor in self._yielding if actor.actor_name != name}
             self._undeclared = [actor for actor in self._undeclared if actor.actor_name != name]
             self._unhosted = [actor for actor in self._unhosted if actor.actor_name != name]
         self._when_changed()
@@ -138,7 +140,7 @@ class Declarations:
         """Know of nothing that Redis was told: it is another one from now on."""
         with self._lock:
             actors, self._is_checked, self.version = self.hosted(), False, ""
-            self._undeclared, self._unhosted, self._mortal, self._renamed = [], [], {}, {}
+            self._undeclared, self._unhosted, self._mortal, self._renamed, self._yielding = [], [], {}, {}, set()
             for actor in actors:
                 self.add(actor)
 
@@ -168,11 +170,17 @@ class Declarations:
             for actor in list(self._renamed.values()):
                 self._save(actor)
 
-    def declare_again(self, actors: Iterable[HandlerActor]) -> None:
-        """Have the next use declare these handlers again, as far as this process has them still: Redis lost data."""
+    def declare_again(self, actors: Iterable[HandlerActor], gave_way: Iterable[HandlerActor] = ()) -> None:
+        """Have the next use declare these handlers again, as far as this process has them still: Redis lost data.
+
+        Args:
+            actors: What Redis was told of.
+            gave_way: Those of them which others had declared otherwise since: what is there stays so.
+        """
         with self._lock:
             self._is_checked, self.version, present = False, "", self._broker.actors
             hosted = [actor for actor in actors if present.get(actor.actor_name) is actor]
+            self._yielding.update(set(gave_way) & set(hosted))
             self._undeclared += [actor for actor in hosted if actor not in self._undeclared]
 
     def leave(self, actors: Iterable[HandlerActor]) -> None:
@@ -211,7 +219,7 @@ class Declarations:
         """Declare handlers in one round trip, and return what came of each; None where it has to be tried by itself."""
         if len(actors) == 1:
             return [None]
-        declared = [(actor.subscription, self._host_of(actor)) for actor in actors]
+        declared = [(actor.subscription, self._host_of(actor), self._how(actor)) for actor in actors]
         return self._subscriptions.save_some(declared, self._broker.clock.real_ms())
 
     def _host_of(self, actor: HandlerActor) -> str:
@@ -233,11 +241,12 @@ class Declarations:
         subscription = actor.subscription
         if saved is None:
             try:
-                saved = self._declared(subscription, self._host_of(actor))
+                saved = self._declared(subscription, self._host_of(actor), self._how(actor))
             except RenamedError as renamed:
                 self._stand_back(actor, renamed)
                 return
         self._renamed.pop(actor.actor_name, None)
+        self._yielding.discard(actor)
         self.version = saved.version
         self._broker.work.successors.update(dict.fromkeys(saved.former, actor))
         self._broker.work.queue_names.mention(subscription.queue)
@@ -256,7 +265,12 @@ class Declarations:
             tell_of_renamed(name, renamed.successor)
         self._renamed[name] = actor
 
-    def _declared(self, subscription: Subscription, host: str) -> Saved:
+    def _how(self, actor: HandlerActor) -> str:
+        if actor.actor_name in self._renamed:
+            return "again"
+        return "absent" if actor in self._yielding else ""
+
+    def _declared(self, subscription: Subscription, host: str, how: str) -> Saved:
         """Declare a subscription; where one of this name has ended and is not settled, that comes first.
 
         What still runs of that one is the new one's where it has the same queue, and is cancelled where it has not.
@@ -264,7 +278,7 @@ class Declarations:
         Raises:
             RenamedError: If its name leads to another, which living processes host and this one does not know.
         """
-        taken_over, how = "", "again" if subscription.name in self._renamed else ""
+        taken_over = ""
         while True:
             now_ms = self._broker.clock.real_ms()
             try:

@@ -78,6 +78,7 @@ class Tending:
         self._news = b""
         self._known: list[Subscription] = []
         self._rows: dict[str, Subscription] = {}
+        self._gave_way: list[HandlerActor] = []
         self._displacements = Displacements()
         self._said: tuple[Any, ...] | None = None
         self._vigil.forget()
@@ -181,10 +182,11 @@ class Tending:
         formers = list(successors)
         declared, (version, rows) = self._declared(), self._subscriptions.all()
         if has_lost_data(version, newest):
-            self._declare_again(declared, {one.name for one in rows}, newest)
+            self._declare_again(declared, newest)
             declared, (version, rows), newest = self._declared(), self._subscriptions.all(), ""
         self._version, self._known = version, rows
         self._rows = {one.name: one for one in self._known}
+        self._gave_way = [actor for actor in declared if _differs(self._rows.get(actor.actor_name), actor)]
         for former in formers:
             if former in self._rows:  # a subscription of its own again, whose deliveries are not this process's
                 successors.pop(former, None)
@@ -201,24 +203,22 @@ class Tending:
             logger.info("%s was unsubscribed elsewhere", actor.actor_name, extra={"action": "subscription_ended"})
             self._declarations.drop(actor.actor_name, only=actor)  # meanwhile it may have been declared anew
 
-    def _declare_again(self, declared: list[HandlerActor], left: set[str], newest: str) -> None:
+    def _declare_again(self, declared: list[HandlerActor], newest: str) -> None:
         """Declare again what this process hosts: Redis has lost data since that version of the set, the newest known.
 
-        What had given way to the declaration of another process stays so, unless that one is not among what is left.
+        What had given way to the declaration of another process stays so, unless that one is lost as well. It is Redis
+        that tells then: others may declare theirs at this moment.
         """
         logger.warning(
             "Redis has lost data, as after a failover or when a backup is restored; this process declares again what it"
             " hosts", extra={"action": "data_lost"},
         )  # fmt: skip
-        # What was declared since the set was read had given way to nothing yet.
-        before = self._rows if newest == self._version else {}
         begin_era(self._broker.link, self._broker.keys, newest, self._broker.clock.real_ms())
         self._broker.presence.say_again()  # what lives as long as its hosts needs one that lives
         self._broker.work.forgetful.forget_lost()
         self._vigil.forget()
         self._said = None
-        gave_way = {actor.actor_name for actor in declared if _differs(before.get(actor.actor_name), actor)} & left
-        self._declarations.declare_again(actor for actor in declared if actor.actor_name not in gave_way)
+        self._declarations.declare_again(declared, self._gave_way)
         self._version = None  # from here on the next round makes up for what fails
         self._complete()
 

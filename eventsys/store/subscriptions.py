@@ -87,7 +87,8 @@ class SubscriptionStore:
             host: The process it lives as long as, one of perhaps several; empty when it outlives them all.
             taken_over: The queue of one of this name that has ended, if what runs of it may be the new one's.
             how: How a name that leads to another is declared: `again`, after a `RenamedError`, which is raised until
-                nobody has hosted that other one for a while; `apart`, as one of its own whoever hosts that one.
+                nobody has hosted that other one for a while; `apart`, as one of its own whoever hosts that one. Or
+                `absent`: only where nothing has its name, since it had given way to what may be there still.
 
         Raises:
             RenamedError: If the name leads to one that a living process hosts; nothing is written.
@@ -97,21 +98,21 @@ class SubscriptionStore:
         declaring = self._declaring(subscription, now_ms, host, taken_over, how)
         return _saved(subscription, self._link.run(script("save_subscription"), *declaring))
 
-    def save_some(self, declared: Sequence[tuple[Subscription, str]], now_ms: int) -> list[Saved | None]:
-        """Declare subscriptions, each with its host, in one round trip, and return what `save` does of each.
+    def save_some(self, declared: Sequence[tuple[Subscription, str, str]], now_ms: int) -> list[Saved | None]:
+        """Declare subscriptions, each with its host and how, in one round trip, and return what `save` does of each.
 
         None stands where one is not declared, for whatever reason: `save` tells it.
         """
         sha = script("save_subscription").sha
         try:
             outcomes = self._link.pipeline(
-                [("EVALSHA", sha, 1, *self._declaring(one, now_ms, host)) for one, host in declared]
+                [("EVALSHA", sha, 1, *self._declaring(one, now_ms, host, how=how)) for one, host, how in declared]
             )
         except RedisUnavailableError:
             return [None] * len(declared)
         return [
             None if isinstance(outcome, Exception) or isinstance(outcome[0], bytes) else _saved(subscription, outcome)
-            for (subscription, _), outcome in zip(declared, outcomes, strict=True)
+            for (subscription, *_), outcome in zip(declared, outcomes, strict=True)
         ]
 
     def _declaring(

@@ -144,8 +144,8 @@ def test_a_loss_in_the_middle_of_a_look_is_seen_by_it(by_hand: ByHand, monkeypat
     assert _known(events) == {"h"}
 
 
-def test_a_declaration_that_had_given_way_takes_nothing_back(by_hand: ByHand) -> None:
-    """In a deploy a worker of the version before may still have work to end when the backup is restored."""
+def _version_before_and_new(by_hand: ByHand) -> tuple[EventService, EventService]:
+    """Return a process of the version before, whose declaration of `h` has given way, and one of the new version."""
     former = by_hand()
     former.on("a.b", name="h")(_handle)
     former.bus.prepare()
@@ -154,6 +154,12 @@ def test_a_declaration_that_had_given_way_takes_nothing_back(by_hand: ByHand) ->
     new.bus.prepare()
     for one in (former, new):
         one.bus.tending.look()
+    return former, new
+
+
+def test_a_declaration_that_had_given_way_takes_nothing_back(by_hand: ByHand) -> None:
+    """In a deploy a worker of the version before may still have work to end when the backup is restored."""
+    former, new = _version_before_and_new(by_hand)
     empty(former)
     for one in (new, former, new):
         one.bus.tending.look()
@@ -163,6 +169,42 @@ def test_a_declaration_that_had_given_way_takes_nothing_back(by_hand: ByHand) ->
     assert former.bus.subscriptions.get("h").pattern == "a.b", "nobody else had declared it by then"
     new.bus.tending.look()
     assert new.bus.subscriptions.get("h").pattern == "a.*"
+
+
+def test_a_declaration_that_had_given_way_takes_nothing_back_where_all_look_at_once(
+    by_hand: ByHand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was read that the newer one is lost, and by the time that the older one was declared it was there again."""
+    former, new = _version_before_and_new(by_hand)
+    empty(former)
+    declare_again = former.bus.declarations.declare_again
+
+    def meanwhile(*arguments: Any) -> None:
+        new.bus.tending.look()
+        declare_again(*arguments)
+
+    monkeypatch.setattr(former.bus.declarations, "declare_again", meanwhile)
+    former.bus.tending.look()
+    assert new.bus.subscriptions.get("h").pattern == "a.*"
+
+
+def test_a_declaration_that_had_given_way_takes_nothing_back_where_its_process_has_declared_another_since(
+    by_hand: ByHand,
+) -> None:
+    """As with one that was reloaded: what it knew of the set was thrown away with what was declared since."""
+    former, new = _version_before_and_new(by_hand)
+    restore = backup_of(former)
+    for name in ("more", "most"):
+        former.on("a.b", name=name)(_handle)
+    former.bus.prepare()
+    restore()
+    former.bus.tending.look()
+    holding = {one.name: one.pattern for one in new.bus.subscriptions.all()[1]}
+    assert holding == {"h": "a.*", "more": "a.b", "most": "a.b"}
+    former.broker.actors.pop("h")
+    former.on("b.*", name="h")(_handle)
+    former.bus.prepare()
+    assert new.bus.subscriptions.get("h").pattern == "b.*", "one that is new takes its place, as ever"
 
 
 def test_who_looks_when_others_have_changed_as_much_as_was_lost_sees_that_it_was(services: Services) -> None:

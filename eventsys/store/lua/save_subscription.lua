@@ -33,7 +33,8 @@ ARGV
        is left, goes on as this one's; empty: it is to be settled first
   7    how a name that leads to another is declared: empty for the first time, unless a process lives that hosts that
        one; "again" where that was so before, and only once it was noted too, over a minute ago, that nobody does;
-       "apart" in any case, since this process declares both
+       "apart" in any case, since this process declares both. "absent": only where nothing has this name, since it
+       had given way to another declaration; what is there stays, as if it were this one
   8..  was: names it had before
 RETURNS
   {number, version of the set, those of the former names that lead to it, the row that gave way to this one or "", the
@@ -191,7 +192,7 @@ end
 
 local stored = redis.call("HGET", rows, name)
 local before = stored and cjson.decode(stored)
-local is_known = before and before.declaration_hash == ARGV[2]
+local is_known = before and (before.declaration_hash == ARGV[2] or ARGV[7] == "absent")
 local declared = not is_known and cjson.decode(ARGV[3] .. "}")
 -- What is subscribed at run time ends with its process; older code would be there for good.
 local is_code = declared and (declared.owner or cjson.null) == cjson.null
