@@ -126,7 +126,7 @@ def test_what_came_under_a_name_that_ended_since_is_not_begun_under_the_next(
         lane = work.keys.lane("shop", Priority.NORMAL)
         entries = [one["message_id"] for one in redis_client.xpending_range(lane, "workers", "-", "+", 10)]
         redis_client.xclaim(lane, "workers", "another", 0, entries, justid=True)
-        redis_client.zadd(work.keys.processes, {former: 0})
+        redis_client.zadd(work.keys.processes, {former: 0, "another": 2**50})  # else a scan takes it for dead
         work.presence.beat()
         eventually(lambda: reader.consumer is not None and reader.consumer._holder == work.presence.name != former)
 
