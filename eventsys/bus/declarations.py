@@ -187,10 +187,9 @@ class Declarations:
         """Host these handlers no longer; what no other process hosts ends, unless code made it persistent meanwhile."""
         for actor in actors:
             self.drop(actor.actor_name)
-            clock, host = self._broker.clock, self._broker.presence.name
             if actor.subscription.owner is None:
                 self._left.append(actor)
-            self._subscriptions.leave(actor.actor_name, host, clock.real_ms())
+            self._subscriptions.leave(actor.actor_name, self._broker.presence.name)
 
     def come_back(self) -> None:
         """Have what code declares, and this process left, declared by the next use; after its lease has ended."""

@@ -230,9 +230,8 @@ class Tending:
         mortal = [one.name for one in self._known if not one.persistent]
         if not mortal:
             return
-        now_ms = self._broker.clock.real_ms()
-        for name in self._subscriptions.unhosted(mortal, now_ms):
-            if self._subscriptions.leave(name, "-", now_ms):
+        for name in self._subscriptions.unhosted(mortal):
+            if self._subscriptions.leave(name, "-"):
                 logger.warning("%s ended with its last host", name, extra={"action": "subscription_ended"})
 
 

@@ -124,9 +124,9 @@ class SubscriptionStore:
 
     def remove(self, name: str) -> bool:
         """End a subscription, and say whether there was one. `settle_ended` cancels what is open."""
-        return bool(self._link.run(script("remove_subscription"), self._keys.prefix, name, "", 0))
+        return bool(self._link.run(script("remove_subscription"), self._keys.prefix, name, ""))
 
-    def leave(self, name: str, host: str, now_ms: int) -> bool:
+    def leave(self, name: str, host: str) -> bool:
         """Let a process host a subscription no longer, and say whether that ended it: no living process hosts it.
 
         One that is persistent by now stays.
@@ -134,9 +134,8 @@ class SubscriptionStore:
         Args:
             name: The subscription.
             host: The process; "-" for nobody, to see only whether any host lives.
-            now_ms: Real time, which leases are measured in.
         """
-        return bool(self._link.run(script("remove_subscription"), self._keys.prefix, name, host, now_ms))
+        return bool(self._link.run(script("remove_subscription"), self._keys.prefix, name, host))
 
     def get(self, name: str) -> Subscription | None:
         """Return the subscription of this name, or None."""
@@ -206,11 +205,11 @@ class SubscriptionStore:
         version, news = self._link.call("MGET", self._keys.subscriptions_version, self._keys.news)
         return text_of(version or b"0"), news or b""
 
-    def unhosted(self, names: Sequence[str], now_ms: int) -> list[str]:
-        """Return those of these subscriptions that no living process hosts; not one whose hosts cannot be read."""
+    def unhosted(self, names: Sequence[str]) -> list[str]:
+        """Return those that no process hosts whose lease was not ended; not one whose hosts cannot be read."""
         living, *replies = self._link.pipeline(
             [
-                ("ZRANGEBYSCORE", self._keys.processes, f"({now_ms}", "+inf"),
+                ("ZRANGEBYSCORE", self._keys.processes, "(0", "+inf"),
                 *(("SMEMBERS", self._keys.hosts(name)) for name in names),
             ]
         )

@@ -91,3 +91,22 @@ def test_what_ended_while_its_process_was_away_is_hosted_again(
     event = other.publish("a.b", {})
     assert other.wait(event.id).status is EventStatus.DELIVERED
     assert seen == [event.id]
+
+
+def test_what_lives_as_long_as_its_process_does_not_end_before_the_lease_of_that(services: Services) -> None:
+    """A lease that is overdue may be renewed, and nothing would tell that process to declare anew."""
+    other = services.make()
+    away = _host(services, other.settings.name)
+    other.broker.work.lease = _STILL
+    services.work(other)
+    keys = other.broker.keys
+    other.broker.link.call("ZADD", keys.processes, 1, away.broker.presence.name)
+    other.bus.tending.make_round()
+    assert other.bus.subscriptions.get("shared") is not None
+    away.broker.presence.beat()
+    other.broker.presence.scan()
+    other.bus.tending.make_round()
+    assert other.bus.subscriptions.get("shared") is not None
+    _take_over(away, other)
+    other.bus.tending.make_round()
+    assert other.bus.subscriptions.get("shared") is None

@@ -13,12 +13,13 @@ KEYS
      subscriptions:states, subscriptions:open, subscriptions:unhosted, gate:<name>, slots:<name>, releases, processes
 ARGV
   1  name
-  2  host      the process that leaves, "-" for nobody: it then ends if no host is alive; empty: it ends in any case
-  3  now_ms    real time, which leases are measured in
+  2  host      the process that leaves, "-" for nobody: it then ends if no host is alive; empty: it ends in any case.
+               A host is alive until its lease was ended, as beat.lua has it: one that is merely overdue may be renewed,
+               and whose it is would never learn that it has to declare anew
 RETURNS
   1 when it has ended, 0 when others host it, when it outlives its hosts, or when there was none
 ]]
-local prefix, name, host, now_ms = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
+local prefix, name, host = KEYS[1], ARGV[1], ARGV[2]
 local rows, hosts = prefix .. ":subscriptions", prefix .. ":subscriptions:hosts:" .. name
 
 local row = redis.call("HGET", rows, name)
@@ -26,7 +27,7 @@ if host ~= "" then
   redis.call("SREM", hosts, host)
   for _, process in ipairs(redis.call("SMEMBERS", hosts)) do
     local lease_end = redis.call("ZSCORE", prefix .. ":processes", process)
-    if lease_end and tonumber(lease_end) > now_ms then return 0 end
+    if lease_end and tonumber(lease_end) > 0 then return 0 end
   end
 end
 if not row then return 0 end
