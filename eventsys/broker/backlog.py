@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 
 from .finished import Finished
 
-#: Most ends that wait before nothing more is fetched: ten commits, or four of what was made in calls, so that Redis is
-#: never idle for want of them. What is fetched already is handled, and comes on top: `prefetch.MOST` of each queue at
-#: most.
-MOST_ENDS = 2_048
+#: Most ends that wait, or are under way, before nothing more is fetched; when half of them are gone fetching goes on.
+#: Two commits, of 700 each or so, are left then, so that Redis is never idle for want of them. What is fetched
+#: already is handled, and comes on top: `prefetch.MOST` of each queue at most.
+MOST_ENDS = 3_072
 
 #: Bytes of their messages and of what these leave behind, after which it is the same.
 MOST_BYTES = 32 * 1024 * 1024

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import groupby
@@ -15,28 +14,14 @@ from eventsys.clock import Clock
 from eventsys.errors import EventsysError, RedisUnavailableError
 from eventsys.store.link import Link
 
-from .backlog import Backlog
 from .callbacks import call_back
-from .commit_trip import CommitTrip, Fetched
+from .commit_trip import CommitTrip, Fetched, Sent
 from .finished import Finished
 from .messages import Place
-
-#: Most attempts one script ends: it blocks Redis for about 10 µs each.
-MOST_AT_ONCE = 200
-
-#: With so many gathered, a batch costs little more than its attempts; it is sent without waiting for more.
-ENOUGH = 64
-
-#: As many of those that were made in one call. The deliveries of an event cost Redis little more than one of them if
-#: they end in one script, and the calls for its subscriptions come one after another: so these ends wait for others.
-MOST_BATCHED = 512
-ENOUGH_BATCHED = 256
+from .waiting_ends import GATHER_S, WaitingEnds
 
 #: The least time between two commits, so that a process that drains in spurts does not commit one by one.
 LEAST_GAP_S = 0.002
-
-#: How long an attempt waits for others to end, while others run; the price of a round trip shared by them.
-GATHER_S = 0.010
 
 #: Seconds between tries while Redis refuses, and while it is away.
 _REFUSED_S, _RETRY_S = 2.0, 0.25
@@ -48,8 +33,9 @@ class Committer:
     """Ends attempts in the order they come, in batches.
 
     An attempt that ends while nothing else runs is committed at once. Under load a batch is what has gathered in a few
-    milliseconds, so the busier the process, the fewer the round trips. While Redis is away everything waits here, until
-    the `backlog` is full: nothing more is fetched then.
+    milliseconds, so the busier the process, the fewer the round trips; and where enough waits behind a batch, that is
+    sent before the one before is answered, so that Redis need not wait for this thread to write the next one down.
+    While Redis is away everything waits here, until the `backlog` is full: nothing more is fetched then.
 
     Args:
         link: The way to Redis.
@@ -81,11 +67,11 @@ class Committer:
             for _ in range(2)
         )
         self._forget = forget
-        self._committed_at = self._batched_at = 0.0
+        self._committed_at = 0.0
         self._more_is_coming = more_is_coming
-        self._waiting, self._batched = deque[Finished](), deque[Finished]()
-        self._committing = 0
-        self.backlog = Backlog(lambda: len(self._waiting) + len(self._batched) + self._committing)
+        self._ends = WaitingEnds(more_is_coming)
+        self._sent: Sent | None = None
+        self.backlog = self._ends.backlog
         self._is_closing, self._is_asleep = False, True
         self._wake, self._urgent = threading.Event(), threading.Event()
         self._settled, self._starting = threading.Condition(), threading.Lock()
@@ -94,23 +80,17 @@ class Committer:
 
     def put(self, finished: Finished) -> None:
         """Take an attempt that is over; it is committed within a few milliseconds, at once when nothing else runs."""
-        if finished.weight:
-            self.backlog.weigh_all([finished])
-        self._waiting.append(finished)
+        self._ends.add(finished)
         self._taken(is_suspect=finished.place.is_suspect)
 
     def put_all(self, finished: Sequence[Finished]) -> None:
         """Take many attempts that are over."""
-        self.backlog.weigh_all(finished)
-        self._waiting.extend(finished)
+        self._ends.add_all(finished)
         self._taken()
 
     def put_batch(self, finished: Sequence[Finished]) -> None:
         """Take attempts that were made in one call; they wait some milliseconds for other calls for their events."""
-        if not self._batched:
-            self._batched_at = time.monotonic()
-        self.backlog.weigh_all(finished)
-        self._batched.extend(finished)
+        self._ends.add_batch(finished)
         self._taken()
 
     def commit_here(self, one: Finished, wanted: Sequence[str | int]) -> list[Fetched] | None:
@@ -127,24 +107,24 @@ class Committer:
         try:
             results = self._aside.make([one], wanted=wanted)
         except Exception:
-            self._waiting.append(one)
+            self._ends.add_again(one)
             self._taken()
             return None
         self._settle([one], results)
-        if self._waiting:
+        if self._ends.is_alone:
             self._taken()
         return self._aside.fetched
 
     def _taken(self, *, is_suspect: bool = False) -> None:
         if self._by_hand is not None:
             with self._by_hand:
-                while self._waiting or self._batched:
+                while self._ends:
                     self._commit_next()
         elif is_suspect:
             # The next suspect waits for the end of this one: there is one in a process at a time.
             self._start()
             self.hurry()
-        elif self._is_asleep or self._has_enough() or not self._more_is_coming():
+        elif self._is_asleep or self._ends.are_enough or not self._more_is_coming():
             self._start()
             if not self._wake.is_set():
                 self._wake.set()
@@ -190,7 +170,7 @@ class Committer:
         while not self._is_closing:
             self._sleep()
             self._gather()
-            while self._waiting or self._batched:
+            while self._ends or self._sent is not None:
                 self._commit_next()
                 self._committed_at = time.monotonic()
                 self._gather()
@@ -198,50 +178,53 @@ class Committer:
                 self._settled.notify_all()
 
     def _commit_next(self) -> None:
-        self._committing = min(len(self._waiting), MOST_AT_ONCE)
-        batch = self.backlog.take(self._waiting, self._committing)
-        if self._batched and self._is_ripe():
-            self._committing += len(self._batched)  # for who looks meanwhile: rather twice than not at all
-            batch += self._ripe()
-        if batch:
-            self._committing = len(batch)
+        """Commit what is next; where more waits, it is only sent, so that Redis goes on to it after the one before."""
+        before, self._sent = self._sent, None
+        batch: list[Finished] = []
+        if before is None or self._ends.are_enough:
+            batch = self._ends.take(at_once=self._by_hand is not None)
+        if batch and (before is not None or self._ends.are_enough):
+            self._sent = self._send(batch, before)
+        if before is not None:
+            self._await_answer(before)
+        if batch and self._sent is None:
+            self._ends.committing = len(batch)
             self._commit_or_wait(batch)
-            self._committing = 0
-            self.backlog.has_shrunk()
+        self._ends.committing = 0 if self._sent is None else len(batch)
+        self.backlog.has_shrunk()
 
-    def _has_enough(self) -> bool:
-        return len(self._waiting) >= ENOUGH or len(self._batched) >= ENOUGH_BATCHED
+    def _send(self, batch: list[Finished], behind: Sent | None) -> Sent | None:
+        if self._is_closing or self._by_hand is not None:
+            return None
+        try:
+            return self._trip.send(batch, behind)
+        except Exception:
+            return None  # it is made by itself when its turn has come, and meets the same again
 
-    def _is_ripe(self) -> bool:
-        """Say whether what was made in calls is to wait for other calls no longer."""
-        if len(self._batched) >= ENOUGH_BATCHED or self._by_hand is not None or not self._more_is_coming():
-            return True
-        return time.monotonic() - self._batched_at >= GATHER_S
-
-    def _ripe(self) -> list[Finished]:
-        """Return ends of calls; those that share something are together."""
-        taken = [self._batched.popleft() for _ in range(min(len(self._batched), MOST_BATCHED))]
-        while (shared := taken[-1].shared) is not None and self._batched and self._batched[0].shared is shared:
-            taken.append(self._batched.popleft())
-        self._batched_at = time.monotonic()
-        return taken
+    def _await_answer(self, sent: Sent) -> None:
+        try:
+            results = self._trip.answer(sent)
+        except Exception:
+            self._commit_or_wait(sent.batch)
+        else:
+            self._settle(sent.batch, results)
 
     def _sleep(self) -> None:
         """Wait until there is something to commit."""
         self._is_asleep = True
-        if not self._waiting and not self._batched:
+        if not self._ends:
             self._wake.wait()
         self._is_asleep = False
 
     def _gather(self) -> None:
         """Give others a moment to end too, unless enough have, or nothing is going on."""
         self._wake.clear()
-        if self._is_closing or self._has_enough():
+        if self._is_closing or self._ends.are_enough or self._sent is not None:
             return
         if not self._urgent.is_set():
             if self._more_is_coming():
                 self._wake.wait(GATHER_S)
-            elif self._waiting and (left_s := self._committed_at + LEAST_GAP_S - time.monotonic()) > 0:
+            elif self._ends.is_alone and (left_s := self._committed_at + LEAST_GAP_S - time.monotonic()) > 0:
                 self._urgent.wait(left_s)
         self._urgent.clear()
 
@@ -319,8 +302,8 @@ class Committer:
             self._forget([one.place])
             self.backlog.lighten([one])
         else:
-            one.ending, one.may_have_run = ending, False  # it did not run
-            self._waiting.append(one)
+            one.ending = ending
+            self._ends.add_again(one)
 
     @staticmethod
     def _tell(done: Callable[[str], Any], result: str) -> None:

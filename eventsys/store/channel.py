@@ -87,6 +87,44 @@ class Channel:
         except BaseException as error:
             self._raise_ours(error)
 
+    def post(self, *command: Any, behind: Any = None) -> Any:
+        """Send one command and wait for nothing; `collect` returns its reply, for what this returns.
+
+        Args:
+            command: The command.
+            behind: What another `post` returned whose reply is not collected yet: Redis is to come to this one after
+                that, so it goes over the same connection, or not at all. It runs even where that one is refused.
+
+        Raises:
+            RedisUnavailableError: If Redis cannot be reached, or that connection is gone. It was not sent.
+        """
+        if behind is not None and behind is not self._connection:
+            self._stage = _CONNECTED
+            raise self._unavailable("the connection is gone on which it would have followed")
+        try:
+            if behind is None:
+                return self._send(self._open(), [pack_command(command)])
+            self._stage = _CONNECTED
+            behind.send_packed_command([pack_command(command)])
+            return behind
+        except BaseException as error:
+            self._raise_ours(error)
+
+    def collect(self, posted: Any) -> Any:
+        """Return the reply to the earliest command that was posted and whose reply is not collected yet.
+
+        Raises:
+            RedisUnavailableError: If no reply came, or the connection is gone on which it would.
+            RedisRefusedError: If Redis refused the command.
+        """
+        self._stage = _SENT
+        if posted is not self._connection:
+            raise self._unavailable("the connection is gone, and with it the reply")
+        try:
+            return posted.read_response()
+        except BaseException as error:
+            self._raise_ours(error)
+
     def pipeline(self, commands: Sequence[Command], *, timeout_s: Any = SENTINEL) -> list[Any]:
         """Send several commands in one round trip; a refused one leaves its error in the list."""
         try:

@@ -7,12 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from eventsys.broker.broker import EventBroker
-from eventsys.broker.committer import Committer
 from eventsys.broker.endings import DONE
 from eventsys.broker.finished import Finished
 from eventsys.broker.last_commits import LAST_COMMIT_S, LastCommits
 from eventsys.broker.messages import Place
+from eventsys.broker.waiting_ends import WaitingEnds
 
 
 class AwayCommitter:
@@ -50,23 +49,19 @@ def test_a_queue_that_is_closed_while_the_process_goes_on_waits_for_nothing(comm
     assert committer.now_s == 0
 
 
-class WatchedCommitter(Committer):
-    """Notes how much waits while it takes what was made in one call."""
-
-    seen = -1
-
-    def _ripe(self) -> list[Finished]:
-        taken = super()._ripe()
-        self.seen = len(self.backlog)
-        return taken
-
-
-def test_the_ends_of_a_batch_are_waited_for_while_they_are_taken(broker: EventBroker) -> None:
+def test_the_ends_of_a_batch_are_waited_for_while_they_are_taken() -> None:
     """Who came just then took them for committed, and a process that closed its committer left them to others."""
-    committer = WatchedCommitter(
-        broker.link, broker.keys.prefix, broker.clock, retention_ms=1_000, forget=lambda _: None,
-        lease_ended=lambda: None, more_is_coming=lambda: False, by_hand=True,
-    )  # fmt: skip
-    committer.put_batch([Finished(Place("q", 5, "lane", f"{number}-1", "me"), DONE, []) for number in range(3)])
-    assert committer.seen >= 3
-    assert len(committer.backlog) == 0
+    seen: list[int] = []
+
+    class WatchedEnds(WaitingEnds):
+        def _take_batched(self) -> list[Finished]:
+            taken = super()._take_batched()
+            seen.append(len(self.backlog))
+            return taken
+
+    ends = WatchedEnds(lambda: False)
+    ends.add_batch([Finished(Place("q", 5, "lane", f"{number}-1", "me"), DONE, []) for number in range(3)])
+    assert len(ends.take()) == 3
+    assert seen[0] >= 3
+    ends.committing = 0
+    assert len(ends.backlog) == 0

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from redis.exceptions import NoScriptError
 
 from eventsys.broker.commit_trip import CommitTrip
 from eventsys.broker.finished import Finished
@@ -15,6 +16,7 @@ from eventsys.errors import RedisUnavailableError
 from eventsys.store import link
 from tests.store.commit_bench import Bench, ended
 from tests.support.histories import PROCESS
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
@@ -71,3 +73,89 @@ def test_what_one_holder_ended_is_ended_though_the_next_has_to_wait(
         with pytest.raises(RedisUnavailableError):
             trip.make(all_three)
     assert trip.make(all_three) == ["ok", "lost", "lost"], "another ended e2; the lease of the former name is over"
+
+
+def test_one_is_sent_before_the_last_is_answered_and_the_answers_come_in_turn(bench: Bench, trip: CommitTrip) -> None:
+    held = bench.deliver("e1", "e2", "e3")
+    assert bench.commit((*held["e2", 1], ended("e2", 1))) == []
+    first = trip.send([_end(held, "e1")], None)
+    assert first is not None
+    second = trip.send([_end(held, "e2"), _end(held, "e3")], first)
+    assert second is not None
+    assert trip.answer(first) == ["ok"]
+    assert trip.answer(second) == ["lost", "ok"], "another ended e2"
+    assert trip.make([_end(held, "e3")]) == ["lost"]
+
+
+def test_what_two_holders_had_is_not_sent_ahead(bench: Bench, trip: CommitTrip) -> None:
+    """It takes two scripts, and the second one may fail where the first has ended what it is about."""
+    held = bench.deliver("e1", "e2")
+    assert trip.send([_end(held, "e1"), _end(held, "e2", holder="former")], None) is None
+
+
+def test_with_the_connection_every_answer_is_lost_that_was_to_come_on_it(bench: Bench, trip: CommitTrip) -> None:
+    """Both have run, and what each of them ended counts as ended when it is made again."""
+    held = bench.deliver("e1", "e2")
+    batches = [[_end(held, "e1")], [_end(held, "e2")]]
+    first = trip.send(batches[0], None)
+    assert first is not None
+    second = trip.send(batches[1], first)
+    assert second is not None
+    eventually(lambda: bench.left() == 4)  # of six: both scripts have run
+    trip.close()
+    for sent in (first, second):
+        with pytest.raises(RedisUnavailableError) as caught:
+            trip.answer(sent)
+        assert caught.value.may_have_run
+        assert trip.make(sent.batch) == ["ok"]
+    assert bench.left() == 4
+
+
+def test_nothing_is_sent_behind_what_was_lost(bench: Bench, trip: CommitTrip) -> None:
+    """On another connection it could come before that, and it has not run."""
+    held = bench.deliver("e1", "e2")
+    first = trip.send([_end(held, "e1")], None)
+    trip.close()
+    with pytest.raises(RedisUnavailableError) as caught:
+        trip.send([_end(held, "e2")], first)
+    assert not caught.value.may_have_run
+    assert trip.make([_end(held, "e2")]) == ["ok"]
+
+
+def test_what_was_refused_takes_no_answer_for_its_own(bench: Bench, trip: CommitTrip) -> None:
+    """The scripts are gone from Redis: neither has run, and the second answer is not waited for on that connection."""
+    held = bench.deliver("e1", "e2")
+    bench.link.call("SCRIPT", "FLUSH")
+    first = trip.send([_end(held, "e1")], None)
+    assert first is not None
+    second = trip.send([_end(held, "e2")], first)
+    assert second is not None
+    with pytest.raises(NoScriptError):
+        trip.answer(first)
+    assert trip.make(first.batch) == ["ok"]
+    with pytest.raises(RedisUnavailableError):
+        trip.answer(second)
+    assert trip.make(second.batch) == ["ok"]
+    assert bench.left() == 4
+
+
+def test_a_beat_that_fails_where_a_lease_was_over_leaves_no_answer_to_others(bench: Bench) -> None:
+    """The first of two was held under a name whose lease is over; to say so asks Redis, which is away just then."""
+
+    def beat() -> None:
+        raise RedisUnavailableError("no connection is left")
+
+    trip = CommitTrip(bench.link.channel(), bench.keys.prefix, Clock(), 60_000, beat, lambda: None)
+    held = bench.deliver("e1", "e2")
+    first = trip.send([_end(held, "e1", holder="former")], None)
+    assert first is not None
+    second = trip.send([_end(held, "e2")], first)
+    assert second is not None
+    eventually(lambda: bench.left() == 5)
+    with pytest.raises(RedisUnavailableError):
+        trip.answer(first)
+    with pytest.raises(RedisUnavailableError) as caught:
+        trip.answer(second)
+    assert caught.value.may_have_run
+    assert trip.make(second.batch) == ["ok"]
+    trip.close()

@@ -21,7 +21,7 @@ def test_a_committer_that_ended_before_anybody_looked_is_reported(
     committer = events.broker.work.committer
 
     def end(batch: Any) -> None:
-        committer._committing = 0  # or the worker waits at its end
+        committer._ends.committing = 0  # or the worker waits at its end
         raise SystemExit
 
     events.on("a.b", name="h")(lambda event: None)
