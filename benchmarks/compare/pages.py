@@ -1,4 +1,4 @@
-"""The results of a comparison as the part of docs/benchmarks.md that is made from them."""
+"""The results of a comparison as the part of a page that is made from them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from benchmarks.compare.results import Cell, Comparison, Table, shown
 #: Between these lines of the page stands what is made; everything else of it is written by hand.
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 
-#: Where the plots lie, seen from the page.
-PLOTS = "benchmarks"
 
-
-def put_into(page: str, comparison: Comparison) -> str:
+def put_into(page: str, comparison: Comparison, plots: str) -> str:
     """Return the page with these results in the place of those before.
+
+    Args:
+        page: What it says so far.
+        comparison: The results.
+        plots: Where the plots lie, seen from the page.
 
     Raises:
         ValueError: If the page has no place for results.
@@ -23,10 +25,10 @@ def put_into(page: str, comparison: Comparison) -> str:
         raise ValueError(f"the page has no lines {BEGIN} and {END}; put them where the results belong")
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n\n{results(comparison)}\n{END}{after}"
+    return f"{before}{BEGIN}\n\n{results(comparison, plots)}\n{END}{after}"
 
 
-def results(comparison: Comparison) -> str:
+def results(comparison: Comparison, plots: str) -> str:
     """Return all tables, with what they depend on before them, and each peer's settings behind."""
     lines = ["| measured by | begun, UTC | code | order |", "|---|---|---|---|"]
     lines += [f"| `{one.command}` | {one.begun} | {one.commit} | {one.order} |" for one in comparison.pieces]
@@ -34,7 +36,7 @@ def results(comparison: Comparison) -> str:
     for peer, versions in comparison.versions.items():
         lines.append(f"| {peer} | {', '.join(f'{name} {version}' for name, version in versions.items())} |")
     for table in comparison.tables:
-        lines += ["", f"### {table.title}", "", f"![{table.title}]({PLOTS}/{table.workload}.svg)", "", *_table(table)]
+        lines += ["", f"### {table.title}", "", f"![{table.title}]({plots}/{table.workload}.svg)", "", *_table(table)]
     lines += ["", "### The settings, as each program states them"]
     for peer, text in comparison.explanations.items():
         lines += ["", f"#### {peer}", "", text]

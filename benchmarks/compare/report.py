@@ -1,6 +1,7 @@
-"""Write the results of a comparison into docs/benchmarks.md, with a plot for each workload.
+"""Write the results of a comparison into docs/benchmarks.md, or another page, with a plot for each workload.
 
 python -m benchmarks.compare.report results.json...    several files are joined: workloads, and rounds of the same
+python -m benchmarks.compare.report --page docs/benchmarks/slower.md docs/benchmarks/slower/*.json
 python -m benchmarks.compare.report --smoke            see that it works, in a directory that is thrown away
 """
 
@@ -10,7 +11,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks.compare.pages import PLOTS, put_into
+from benchmarks.compare.pages import put_into
 from benchmarks.compare.plots import plot
 from benchmarks.compare.results import Cell, Comparison, Piece, Table, join, read
 from benchmarks.compare.workloads import WORKLOADS
@@ -22,6 +23,7 @@ def main() -> None:
     """Write the page and its plots."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("results", type=Path, nargs="*", help="what python -m benchmarks.compare --json wrote")
+    parser.add_argument("--page", type=Path, default=_PAGE, help="where to (default %(default)s)")
     parser.add_argument("--smoke", action="store_true", help="write invented results to a directory of no use")
     given = parser.parse_args()
     if given.smoke:
@@ -41,13 +43,13 @@ def main() -> None:
         parser.error("a file is of a smoke run, in which no figure means anything")
     names = [one.name for one in WORKLOADS]
     comparison.tables.sort(key=lambda table: names.index(table.workload))
-    write(comparison, _PAGE)
+    write(comparison, given.page)
 
 
 def write(comparison: Comparison, page: Path) -> None:
-    """Put results into a page, and the plots into a directory beside it; plots of before that have no table go."""
-    page.write_text(put_into(page.read_text(), comparison))
-    folder = page.parent / PLOTS
+    """Put results into a page, and the plots into a directory named like it; plots of before that have no table go."""
+    page.write_text(put_into(page.read_text(), comparison, page.stem))
+    folder = page.with_suffix("")
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.svg"):
         old.unlink()

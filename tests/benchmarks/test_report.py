@@ -38,13 +38,13 @@ def test_results_read_back_as_they_were_written(tmp_path: Path) -> None:
 
 
 def test_the_page_shows_medians_the_range_and_the_ratio() -> None:
-    page = put_into(f"{BEGIN}{END}", _comparison())
+    page = put_into(f"{BEGIN}{END}", _comparison(), "benchmarks")
     assert "| eventsys, worker | 200 | 8 | 100 to 400 | 1.00 |" in page
     assert "| slow, default | 50 | 90 | 50 to 50 | 0.25 |" in page
 
 
 def test_what_does_not_exist_and_what_failed_is_shown_with_its_reason() -> None:
-    page = put_into(f"{BEGIN}{END}", _comparison())
+    page = put_into(f"{BEGIN}{END}", _comparison(), "benchmarks")
     assert "| poor, default | none | | | |" in page
     assert "poor, default: none: no delayed messages" in page
     assert "broken, default: failed: a worker ended" in page
@@ -60,13 +60,14 @@ def test_new_results_take_the_place_of_the_old_and_of_nothing_else(tmp_path: Pat
     assert text.endswith(f"{END}\nafter\n")
     assert "old" not in text
     assert text.count("### Emptying") == 1
-    assert [plot.name for plot in (tmp_path / "benchmarks").iterdir()] == ["drain.svg"]
+    assert [plot.name for plot in (tmp_path / "page").iterdir()] == ["drain.svg"]
+    assert "(page/drain.svg)" in text
 
 
 def test_workloads_measured_one_after_the_other_are_joined_into_one_page() -> None:
     drain, latency = _comparison(), _comparison()
     latency.pieces[0].command, latency.tables[0].workload = "another", "latency"
-    page = put_into(f"{BEGIN}{END}", join([drain, latency]))
+    page = put_into(f"{BEGIN}{END}", join([drain, latency]), "benchmarks")
     for command in ("the command", "another"):
         assert f"| `{command}` | 2026-11-27 08:00 | abc123 | 7 |\n" in page
     assert (page.count("Medians of 3 rounds."), page.count("/drain.svg"), page.count("/latency.svg")) == (2, 1, 1)
@@ -84,7 +85,7 @@ def test_rounds_of_one_workload_are_joined_too() -> None:
         ("none", "no delayed messages"),
         ("failed", "a worker ended"),
     ]
-    page = put_into(f"{BEGIN}{END}", join([_comparison(), more]))
+    page = put_into(f"{BEGIN}{END}", join([_comparison(), more]), "benchmarks")
     assert page.count("| `the command` |") == 2
     assert "Medians of 5 rounds." in page
 
@@ -115,7 +116,7 @@ def test_what_differs_between_workloads_is_told_with_those_it_is_of() -> None:
 
 def test_a_page_without_a_place_for_results_is_refused() -> None:
     with pytest.raises(ValueError, match="results: begin"):
-        put_into("nothing", _comparison())
+        put_into("nothing", _comparison(), "benchmarks")
 
 
 def test_a_plot_has_a_bar_for_everything_that_was_measured_and_a_word_for_the_rest() -> None:
