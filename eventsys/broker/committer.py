@@ -111,7 +111,7 @@ class Committer:
             self._taken()
             return None
         self._settle([one], results)
-        if self._ends.is_alone:
+        if self._ends.has_lone:
             self._taken()
         return self._aside.fetched
 
@@ -224,7 +224,7 @@ class Committer:
         if not self._urgent.is_set():
             if self._more_is_coming():
                 self._wake.wait(GATHER_S)
-            elif self._ends.is_alone and (left_s := self._committed_at + LEAST_GAP_S - time.monotonic()) > 0:
+            elif self._ends.has_lone and (left_s := self._committed_at + LEAST_GAP_S - time.monotonic()) > 0:
                 self._urgent.wait(left_s)
         self._urgent.clear()
 

@@ -67,7 +67,7 @@ class WaitingEnds:
         return bool(self._alone or self._batched)
 
     @property
-    def is_alone(self) -> bool:
+    def has_lone(self) -> bool:
         """Whether some wait that were not made in one call with others."""
         return bool(self._alone)
 
