@@ -238,8 +238,8 @@ class CronTaskStore:
     def _row_if_any(self, name: str, values: Any) -> CronRow | None:
         if not any(reply_of(values)):
             return None
-        row = self._row(values)
-        _check_name(name, row.task.name)
+        row = self._row(name, values)
+        self._check_name(name, row.task.name)
         return row
 
     def _line_if_any(self, name: str, values: Any) -> TaskLine | None:
@@ -251,7 +251,7 @@ class CronTaskStore:
             state=TaskState(state.decode()),
             next_run_at=None if due_ms is None else from_ms(int(due_ms)),
         )
-        _check_name(name, line.name)
+        self._check_name(name, line.name)
         return line
 
     def _unsealed(self, kind: str, text: bytes) -> bytes:
@@ -266,7 +266,7 @@ class CronTaskStore:
         """Say whether another key than the first signed the message of a tick."""
         return self._seal is not None and self._seal.is_by_older_key(tick.step[3][1])
 
-    def _row(self, values: Sequence[bytes | None]) -> CronRow:
+    def _row(self, name: str, values: Sequence[bytes | None]) -> CronRow:
         written = values[0] or b""
         definition = self._unsealed(CRON_TASK, written)
         is_older = self._seal is not None and self._seal.is_by_older_key(text_of(written))
@@ -275,17 +275,16 @@ class CronTaskStore:
         except (msgspec.MsgspecError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError) as error:
             if isinstance(error, EventsysError):
                 raise
-            raise CronTaskError(f"a stored cron task cannot be read: {type(error).__name__}; delete it") from error
+            raise self._unreadable(name, f"cannot be read: {type(error).__name__}") from error
 
+    def _check_name(self, name: str, written: str) -> None:
+        """Refuse what was written, and perhaps signed, for another task."""
+        if written != name:
+            raise self._unreadable(name, f"holds what was written for {written!r}")
 
-def _check_name(name: str, written: str) -> None:
-    """Refuse what was written, and perhaps signed, for another task.
-
-    Raises:
-        CronTaskError: If it was.
-    """
-    if written != name:
-        raise CronTaskError(f"the row of cron task {name!r} holds what was written for {written!r}; delete it")
+    def _unreadable(self, name: str, why: str) -> CronTaskError:
+        key = self._keys.cron_task(name)  # `delete` returns the task as it was, and so cannot help
+        return CronTaskError(f"the row of cron task {name!r} {why}; let redis-cli DEL {key}, and declare it again")
 
 
 def _tick_id(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from eventsys import Event, EventService, SubscriptionError
+from eventsys import CronTaskError, Event, EventService, SubscriptionError
 from eventsys.model.event_types import check_event_type
 from eventsys.scheduling.cron_declarations import run_type_of
 from tests.cron.rig import Rig, published, told
@@ -199,6 +199,24 @@ def test_a_task_that_cannot_be_read_keeps_no_other_one_from_being_looked_after(r
     assert declarations.pause_undeclared(rig.now_ms) == 1
     events.cron.prepare()
     assert str(events.cron.get("app.nightly").state) == "active"
+
+
+def test_a_task_that_cannot_be_read_is_there_again_after_what_its_error_says(rig: Rig, services: Services) -> None:
+    ran: list[str] = []
+    deploy(rig.events, "*/10 * * * *", ran)
+    link, row = rig.events.broker.link, rig.events.broker.keys.cron_task("app.nightly")
+    link.call("HSET", row, "revision", "many")
+    for ask in (rig.events.cron.get, rig.events.cron.pause, rig.events.cron.delete):
+        with pytest.raises(CronTaskError, match=f"'app.nightly' cannot be read: .* redis-cli DEL {row}, and declare"):
+            ask("app.nightly")
+    link.call("DEL", row)
+    started_again = services.make(name=rig.events.settings.name)
+    clock: Any = started_again.broker.clock
+    clock.now_ms = lambda: rig.now_ms
+    deploy(started_again, "*/10 * * * *")
+    rig.events.bus.prepare()
+    rig.advance(minutes=20)
+    assert ran == ["*/10 * * * *"] * 2
 
 
 @pytest.mark.parametrize(
