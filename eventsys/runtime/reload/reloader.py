@@ -153,14 +153,19 @@ class Reloader:
 
     def _settle(self) -> None:
         """Wait until an editor is done with writing: some empty a file or remove it before they write it anew."""
-        deadline = time.monotonic() + LONGEST_QUIET_S
-        self._wait_for_quiet(deadline)
-        look = self._contents.look(self._modules.values())
-        if any(look[path] is None or look[path].is_empty for path in self._contents.changed(look)):  # type: ignore[union-attr]
-            self._hint.wait(HALF_WRITTEN_S)
-            self._wait_for_quiet(time.monotonic() + LONGEST_QUIET_S)
+        self._wait_for_quiet()
+        deadline = time.monotonic() + HALF_WRITTEN_S
+        # A hint may be a late one of the first half.
+        while self._is_half_written() and self._hint.wait(deadline - time.monotonic()):
+            self._wait_for_quiet()
 
-    def _wait_for_quiet(self, deadline: float) -> None:
+    def _is_half_written(self) -> bool:
+        look = self._contents.look(self._modules.values())
+        contents = [look[path] for path in self._contents.changed(look)]
+        return not self._stopping.is_set() and any(one is None or one.is_empty for one in contents)
+
+    def _wait_for_quiet(self) -> None:
+        deadline = time.monotonic() + LONGEST_QUIET_S
         self._hint.clear()
         while not self._stopping.is_set() and time.monotonic() < deadline:
             if not self._hint.wait(QUIET_S):
