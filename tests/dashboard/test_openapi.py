@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
 import schemathesis
+from fastapi import FastAPI
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -38,14 +40,20 @@ def api(events: EventService, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The description, as the application tells it."""
     monkeypatch.setattr(gate, "USUAL_RATE", 1e9)
     monkeypatch.setattr(gate, "USUAL_BURST", 10**9)
+    monkeypatch.setattr(FastAPI, "openapi", lambda self: _described())  # writing it takes longer than most tests here
     app = dashboard(events, token=TOKEN, hosts=["testserver"])
     return schemathesis.openapi.from_asgi("/api/v1/openapi.json", app, headers=HEADERS)
 
 
+@cache
+def _described() -> dict[str, Any]:
+    """Return what an application tells of itself; it is the same for every service."""
+    return application(EventService(redis_url="redis://127.0.0.1:1/0", name="routes"), Access()).openapi()
+
+
 def _operations() -> list[tuple[str, str]]:
     """Return method and path of everything described."""
-    described = application(EventService(redis_url="redis://127.0.0.1:1/0", name="routes"), Access()).openapi()
-    found = [(method.upper(), path) for path, methods in described["paths"].items() for method in methods]
+    found = [(method.upper(), path) for path, methods in _described()["paths"].items() for method in methods]
     return [one for one in found if one not in ENDLESS]
 
 
