@@ -32,7 +32,7 @@ class Terminal:
         self._directory = directory
         self.child = pexpect.spawn(
             sys.executable, ["-u", *arguments], cwd=str(directory), env={**kept, **own},  # type: ignore[arg-type]
-            encoding="utf-8", timeout=WITHIN_S, dimensions=(40, 160),
+            encoding="utf-8", codec_errors="replace", timeout=WITHIN_S, dimensions=(40, 160),
         )  # fmt: skip
 
     def sees(self, text: str) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -205,8 +206,12 @@ def test_one_process_serves_the_dashboard_and_another_when_that_is_gone(
 
 
 def serving_processes(terminal: Terminal) -> list[int]:
-    commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in terminal.left_processes()}
-    return [pid for pid, command in commands.items() if b"eventsys.dashboard.beside_worker" in command]
+    serving = []
+    for pid in terminal.left_processes():
+        with suppress(OSError):  # it has ended meanwhile
+            if b"eventsys.dashboard.beside_worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                serving.append(pid)
+    return serving
 
 
 def test_a_port_that_is_taken_is_told_before_anything_starts(directory: Path) -> None:

@@ -125,7 +125,7 @@ def test_what_is_to_be_finished_is_and_then_the_limit_strikes() -> None:
         eventually(lambda: time.monotonic() > published[0] - GRACE_S + 0.05)
         finished.append(True)
 
-    interrupts.enter(message, 30)
+    interrupts.enter(message, 1_000)
     with pytest.raises(TimeLimitExceeded):
         finish_and_go_on(interrupts, finish)
     interrupts.leave()

@@ -163,8 +163,9 @@ def test_a_reader_waits_in_redis_for_no_longer_than_its_lease_lasts(
     read_or_wait = consumer._reader.read_or_wait
 
     def note_wait(room: int, timeout_ms: int) -> Any:
+        now_ms = broker.clock.real_ms()
         lease_end_ms = int(broker.link.call("ZSCORE", broker.keys.processes, broker.presence.name))
-        waits.append((timeout_ms, lease_end_ms - broker.clock.real_ms()))
+        waits.append((timeout_ms, lease_end_ms - now_ms))
         return read_or_wait(room, timeout_ms)
 
     monkeypatch.setattr(consumer._reader, "read_or_wait", note_wait)

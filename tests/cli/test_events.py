@@ -56,8 +56,11 @@ def test_what_is_asked_for_by_its_age_is_found_though_this_machine_is_ahead(even
 
 
 @pytest.mark.usefixtures("slow_bus")
-def test_how_long_a_worker_is_up_is_told_by_the_clock_of_the_bus(work: Callable[[], Any], run: Run) -> None:
+def test_how_long_a_worker_is_up_is_told_by_the_clock_of_the_bus(
+    events: EventService, work: Callable[[], Any], run: Run
+) -> None:
     work()
+    events.broker.presence.appear()  # its threads may not have come so far yet
     header, row = run("workers", "ls").splitlines()
     up = row.split("\t")[header.split("\t").index("UP")]
     assert re.fullmatch(r"[\d.]+ m?s", up), up

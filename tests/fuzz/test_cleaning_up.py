@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.fuzz.__main__ import _end_redis
 from tests.fuzz.places import DIRECTORY, REDIS
+from tests.support.supervised import is_gone
 
 #: What a fuzzer's process comes to: a request, and no end of the interpreter. It prints the process of its Redis.
 _ASKS_AND_IS_GONE = """
@@ -26,20 +27,11 @@ def test_the_redis_of_a_fuzzer_that_is_gone_is_ended(tmp_path: Path) -> None:
     environ = {**os.environ, DIRECTORY: str(tmp_path)}
     command = [sys.executable, "-c", _ASKS_AND_IS_GONE]
     pid = int(subprocess.run(command, env=environ, check=True, timeout=110, stdout=subprocess.PIPE).stdout)
-    assert _lives(pid)
+    assert Path(f"/proc/{pid}").exists()
     _end_redis(tmp_path / REDIS)
-    assert not _lives(pid)
+    assert is_gone(pid)
 
 
 def test_a_fuzzer_that_began_no_redis_gets_none(tmp_path: Path) -> None:
     _end_redis(tmp_path / REDIS)
     assert list(tmp_path.iterdir()) == []
-
-
-def _lives(pid: int) -> bool:
-    """Say whether a process lives; one that has ended and that nobody has fetched yet does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"

@@ -83,7 +83,7 @@ def test_a_size_that_became_smaller_holds_for_what_was_gathered(shop: Shop) -> N
 
 def test_a_handler_that_takes_them_one_by_one_now_gets_what_was_gathered(shop: Shop) -> None:
     gate.set()
-    shop.write("orders.py", HANDLER.format(said="old", size=10).replace("1m", "1s"))
+    shop.write("orders.py", HANDLER.format(said="old", size=10).replace("1m", "5s"))
     reloader = shop.load()
     worker = shop.work()
     made = _publish(shop, 4)

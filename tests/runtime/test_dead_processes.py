@@ -48,7 +48,7 @@ interrupts.GRACE_S = 0.5
 
 import threading
 
-@events.on("stick", name="stick", timeout="100ms", max_retries=0)
+@events.on("stick", name="stick", timeout="1s", max_retries=0)
 def stick(event: Event) -> None:
     client.rpush("sticking", os.getpid())
     while True:

@@ -78,7 +78,8 @@ def test_slow_commands_are_told_with_the_slowest(events: EventService, client: r
     client.config_set("slowlog-log-slower-than", -1)
     found = finding(events, "redis.slow")
     assert found.severity is Severity.WARNING
-    assert found.said.startswith("1 slow command in the last hour, the slowest")
+    # On a busy machine what sets the limit may be over it, too.
+    assert re.match(r"[12] slow commands? in the last hour, the slowest", found.said)
     assert "redis-cli SLOWLOG GET" in (found.remedy or "")
 
 

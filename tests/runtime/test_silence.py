@@ -75,7 +75,7 @@ def test_a_process_in_which_nobody_gets_the_interpreter_is_killed_and_replaced(
 def test_a_handler_with_a_limit_may_keep_the_interpreter_until_that_is_over(
     supervise_application: Callable[..., Supervised], events: EventService, redis_client: redis.Redis
 ) -> None:
-    supervised = supervise_application(1, APPLICATION, silent_s=1.0)
+    supervised = supervise_application(1, APPLICATION, silent_s=3.0)
     supervised.pid_from("started")
     dozing = events.publish("doze")
     assert [one.attempts for one in events.wait(dozing.id, "60s").deliveries] == [1]
@@ -88,10 +88,10 @@ def test_a_process_whose_handlers_wait_is_not_silent(
     supervise_application: Callable[..., Supervised], events: EventService, redis_client: redis.Redis
 ) -> None:
     """A handler without a limit may wait for as long as it likes: others have the interpreter meanwhile."""
-    supervised = supervise_application(1, APPLICATION, silent_s=1.0)
+    supervised = supervise_application(1, APPLICATION, silent_s=3.0)
     waiting = events.publish("wait")
     supervised.pid_from("waiting")
-    assert redis_client.blpop(["nothing"], 3) is None
+    assert redis_client.blpop(["nothing"], 6) is None
     redis_client.rpush("go on", 1)
     assert [one.attempts for one in events.wait(waiting.id, "60s").deliveries] == [1]
     assert supervised.end() == 0

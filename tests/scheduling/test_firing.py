@@ -84,6 +84,7 @@ def test_two_leaders_at_once_let_each_entry_go_once(events, make_poller) -> None
     gate, moved = threading.Barrier(3), []
 
     def let_go(poller: Poller) -> None:
+        poller.let_go(0)  # connects
         gate.wait()
         moved.append(poller.let_go(at_ms).moved)
 

@@ -91,7 +91,7 @@ def test_the_last_part_of_a_millisecond_is_slept_and_not_asked_away(make_poller,
     for number in range(20):
         _schedule(link, f"entry-{number}", clock.now_ms() + 100 + 10 * number)
     eventually(lambda: _gone(link) == 20)
-    assert 20 <= len(looks) <= 20 * 5
+    assert len(looks) <= 20 * 5  # fewer than one for each where a poller that woke up late let several go
 
 
 def test_more_than_one_batch_goes_at_once(make_poller, redis_url) -> None:

@@ -123,7 +123,7 @@ def test_an_open_breaker_tries_in_time_though_the_clock_was_set_back(
     assert len(provider.calls) == 1
     clock.turn_to(clock.now_ms() + 60_000)
     events.bus.tending.make_round()
-    assert events.wait(waiting.id, "10s").status is EventStatus.DELIVERED
+    assert events.wait(waiting.id).status is EventStatus.DELIVERED
 
 
 def test_what_was_too_late_to_begin_says_nothing_of_the_health_of_a_subscription(

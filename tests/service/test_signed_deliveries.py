@@ -95,7 +95,7 @@ def test_a_handler_loaded_again_gets_what_it_wants_of_what_waited(
     assert got == []
     assert {one.error for one in letters} == {"loaded-again subscribes to 'c.d', and got an event of type 'a.b'"}
     assert all(one.can_be_redriven for one in letters)
-    assert len(events.broker.work.in_flight) == 0
+    eventually(lambda: len(events.broker.work.in_flight) == 0)  # Redis has them before its answer is read
 
 
 def test_no_attempt_begins_for_a_handler_loaded_again_that_does_not_want_it(events: EventService) -> None:

@@ -7,6 +7,9 @@ from eventsys.broker.worker import Worker
 from eventsys.store.keys import LOG_QUEUE
 from tests.support.waiting import eventually
 
+#: How long a reader waits at a time: between two waits it is not at rest, and what comes then goes another way.
+LONG_WAIT_MS = 10_000
+
 
 def log_reader(worker: Worker) -> LogReader:
     reader = worker.consumers[LOG_QUEUE]

@@ -13,7 +13,7 @@ from eventsys import Event, EventService
 from eventsys.broker.lanes import LaneReader
 from eventsys.broker.worker import Worker
 from tests.support.waiting import eventually
-from tests.worker.lone import at_rest, led_by, waits_for_log
+from tests.worker.lone import LONG_WAIT_MS, at_rest, led_by, waits_for_log
 
 StartWorker = Callable[..., Worker]
 
@@ -28,7 +28,7 @@ def test_the_thread_that_dispatches_an_event_handles_it(events: EventService, st
         eventually(lambda: led_by(worker) not in (None, this))
         handled.append((this, led_by(worker)))
 
-    worker = start_worker(events.broker)
+    worker = start_worker(events.broker, worker_timeout=LONG_WAIT_MS)
     for count in range(1, 6):
         at_rest(worker)
         leader = led_by(worker)
@@ -50,7 +50,7 @@ def test_a_long_handler_holds_up_no_event(events: EventService, start_worker: St
     def handle(event: Event) -> None:
         handled.append(event.id)
 
-    worker = start_worker(events.broker, worker_threads=2)
+    worker = start_worker(events.broker, worker_threads=2, worker_timeout=LONG_WAIT_MS)
     at_rest(worker)
     events.publish("a.long", {})
     eventually(lambda: worker.broker.work.in_flight.held("shop") == 1)
@@ -75,7 +75,7 @@ def test_no_more_handlers_run_at_once_than_there_are_threads(events: EventServic
 
     for number in range(3):
         events.on("a.b", name=f"h{number}")(handle)
-    worker = start_worker(events.broker, worker_threads=1)
+    worker = start_worker(events.broker, worker_threads=1, worker_timeout=LONG_WAIT_MS)
     for _ in range(10):
         at_rest(worker)
         events.publish("a.b", {})
@@ -87,7 +87,7 @@ def test_each_subscriber_gets_a_lone_event_once(events: EventService, start_work
     handled: Counter[str] = Counter()
     for number in range(12):
         events.on("a.b", name=f"h{number}")(lambda event, number=number: handled.update([str(number)]))
-    worker = start_worker(events.broker, worker_threads=3)
+    worker = start_worker(events.broker, worker_threads=3, worker_timeout=LONG_WAIT_MS)
     for _ in range(5):
         at_rest(worker)
         event = events.publish("a.b", {})
@@ -104,7 +104,7 @@ def test_a_worker_that_pauses_and_goes_on_loses_nothing_and_stops(
     def handle(event: Event) -> None:
         handled[event.id] += 1
 
-    worker = start_worker(events.broker, worker_threads=2)
+    worker = start_worker(events.broker, worker_threads=2, worker_timeout=LONG_WAIT_MS)
     published = []
     for _ in range(25):
         published.append(events.publish("a.b", {}).id)
@@ -137,7 +137,7 @@ def test_a_lone_event_does_not_overtake_what_a_reader_was_just_given(
         handled.append(event.payload["n"])
 
     monkeypatch.setattr(LaneReader, "read_or_wait", slow)
-    worker = start_worker(events.broker, worker_threads=1)
+    worker = start_worker(events.broker, worker_threads=1, worker_timeout=LONG_WAIT_MS)
     at_rest(worker)
     is_slow.set()
     events.publish_many([("a.b", {"n": 1}), ("a.b", {"n": 2})])

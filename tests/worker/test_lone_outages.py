@@ -19,7 +19,7 @@ from eventsys.broker.worker import Worker
 from eventsys.errors import RedisUnavailableError
 from eventsys.store import link
 from tests.support.waiting import eventually
-from tests.worker.lone import at_rest, log_reader
+from tests.worker.lone import LONG_WAIT_MS, at_rest, log_reader
 
 StartWorker = Callable[..., Worker]
 
@@ -32,7 +32,7 @@ def test_what_was_fetched_for_a_reader_and_cannot_go_on_is_found(
     handled: Counter[str] = Counter()
     for number, queue in enumerate(("shop", "other")):
         events.on("a.b", name=f"h{number}", queue=queue)(lambda event, queue=queue: handled.update([queue]))
-    worker = start_worker(events.broker)
+    worker = start_worker(events.broker, worker_timeout=LONG_WAIT_MS)
     at_rest(worker)
     take_over, struck = Reader.take_over, []
 
@@ -82,7 +82,7 @@ def test_what_an_answer_told_that_was_lost_is_found(
     def handle(event: Event) -> None:
         handled.append(event.id)
 
-    worker = start_worker(events.broker)
+    worker = start_worker(events.broker, worker_timeout=LONG_WAIT_MS)
     at_rest(worker)
     monkeypatch.setattr(link, "_evaluate", lose)
     event = events.publish("a.b", {})
@@ -117,7 +117,7 @@ def test_what_came_under_a_name_that_ended_since_is_not_begun_under_the_next(
     def handle(event: Event) -> None:
         handled.append(event.id)
 
-    worker = start_worker(events.broker)
+    worker = start_worker(events.broker, worker_timeout=LONG_WAIT_MS)
     work, reader = worker.broker.work, worker.consumers["shop"]
     at_rest(worker)
     former = work.presence.name
@@ -141,7 +141,7 @@ def test_what_was_fetched_for_a_reader_that_ended_since_is_handed_back(
     events: EventService, start_worker: StartWorker, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events.on("a.b")(lambda event: None)
-    worker = start_worker(events.broker)
+    worker = start_worker(events.broker, worker_timeout=LONG_WAIT_MS)
     at_rest(worker)
     stops = threading.Thread(target=worker.stop)
 
@@ -165,7 +165,7 @@ def test_what_is_passed_on_after_the_lead_was_left_is_handed_back_too(
 ) -> None:
     for number in range(2):
         events.on("a.b", name=f"h{number}")(lambda event: None)
-    worker = start_worker(events.broker)
+    worker = start_worker(events.broker, worker_timeout=LONG_WAIT_MS)
     at_rest(worker)
     put, hand_back, times = worker._handoff.put, worker._hand_back, list[str]()
     stops = threading.Thread(target=worker.stop)
@@ -198,7 +198,7 @@ def test_a_thread_that_dies_while_it_leads_leaves_the_lead(
     def handle(event: Event) -> None:
         handled.append(event.id)
 
-    worker = start_worker(events.broker)
+    worker = start_worker(events.broker, worker_timeout=LONG_WAIT_MS)
     at_rest(worker)
     reader = log_reader(worker)
     consume, died = reader._consume, list[int]()
