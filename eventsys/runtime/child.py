@@ -58,6 +58,7 @@ class Child:
         is_killed: Whether it was killed; one that waits in the system for a disk may live on for as long as that takes.
         silent_s: For how many seconds it has shown no sign of life, beyond what a handler may run that has a limit.
         is_mute: Whether it has closed its end of the pipe, and will say nothing more.
+        is_told_late: Whether it was told of this process that it has not begun to work for long.
         start_error: Why it could not start, if it has said so.
     """
 
@@ -70,7 +71,7 @@ class Child:
         self.silent_s = 0.0
         self._pulse = Pulse()
         self._heard = b""
-        self.is_mute = False
+        self.is_mute = self.is_told_late = False
         command = [sys.executable, "-m", program.module, *program.arguments, *arguments]
         with ExitStack() as own, ExitStack() as theirs:
             self.report, report = os.pipe()

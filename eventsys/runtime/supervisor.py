@@ -46,6 +46,9 @@ KILL_AFTER_S = 5.0
 #: interpreter and have no limit would be cut off, each time they are made again.
 SILENT_S = 300.0
 
+#: Seconds without having begun to work after which that is told: an import may hang, and nothing else would say so.
+BEGINS_WITHIN_S = 60.0
+
 #: Seconds between two looks at the limits of all processes.
 _LOOK_S = 0.5
 
@@ -244,6 +247,7 @@ class Supervisor:
             child.look()
             if not child.is_killed:
                 self._kill_stuck(child)
+                self._tell_late(child)
             self._see_to_lease(child)
 
     def _kill_stuck(self, child: Child) -> None:
@@ -256,6 +260,17 @@ class Supervisor:
         extra = {"action": "process_killed", "pid": child.pid}
         logger.critical("process %d %s; it is killed", child.pid, why, extra=extra)
         child.kill()
+
+    def _tell_late(self, child: Child) -> None:
+        """Say once of a process that it has not begun to work; one whose application cannot be loaded has said so."""
+        if child.has_started or child.start_error is not None or child.is_told_late or child.age_s() < BEGINS_WITHIN_S:
+            return
+        child.is_told_late = True
+        logger.warning(
+            "process %d has not begun to work after %.0f s: it still loads its application, or waits for Redis; what it"
+            " is at is shown by py-spy dump --pid %d", child.pid, child.age_s(), child.pid,
+            extra={"action": "process_begins_late", "pid": child.pid},
+        )  # fmt: skip
 
     def _listen(self, child: Child) -> None:
         for said in child.hear():

@@ -111,6 +111,7 @@ def _start_failed(
 ) -> int:
     from eventsys.runtime.readable_trace import readable_trace
 
+    report.tell(start_error="".join(traceback.format_exception_only(error)).strip())
     if development.reloads:
         from eventsys.runtime.development.second_start import start_again_when_saved
 
@@ -120,7 +121,6 @@ def _start_failed(
         )
         start_again_when_saved(given.modules, error, stop, loaded_at=loaded_at)
         return 0
-    report.tell(start_error="".join(traceback.format_exception_only(error)).strip())
     told = "".join(traceback.format_exception(error)) if development.whole_traces else readable_trace(error)
     sys.stderr.write(f"{told.rstrip()}\n")
     return START_FAILED

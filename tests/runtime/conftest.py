@@ -22,7 +22,8 @@ def supervise_application(
     """Start supervisors: `supervise_application(2, application)` for two processes of this module, as `shop`.
 
     What they kill is a process that has not ended itself `kill_after_s` after its hard limit, or that has been silent
-    for `silent_s`: none in these tests, unless they say so, since a busy process may take its time.
+    for `silent_s`: none in these tests, unless they say so, since a busy process may take its time. So may one that has
+    not begun to work after `begins_within_s`, of which they tell.
     """
     running: list[Supervised] = []
     patient = redis.Redis.from_url(redis_url, socket_timeout=None)
@@ -33,6 +34,7 @@ def supervise_application(
         url: str | None = redis_url,
         kill_after_s: float = 300.0,
         silent_s: float = 300.0,
+        begins_within_s: float = 300.0,
         program: str = PROGRAM,
     ) -> Supervised:
         (tmp_path / "shop.py").write_text(application)
@@ -40,7 +42,8 @@ def supervise_application(
         environ = {**os.environ, "PYTHONPATH": str(Path.cwd())}
         environ |= {"EVENTSYS_REDIS_URL": url} if url is not None else {}
         with errors.open("wb") as file:
-            command = [sys.executable, "-c", program, str(processes), str(kill_after_s), str(silent_s)]
+            times = [str(kill_after_s), str(silent_s), str(begins_within_s)]
+            command = [sys.executable, "-c", program, str(processes), *times]
             process = subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=file, stderr=file)
         running.append(Supervised(process, patient, errors))
         return running[-1]

@@ -1,4 +1,4 @@
-"""Worker processes in which nobody gets the interpreter any more, as their supervisor sees them."""
+"""Worker processes in which nobody gets the interpreter any more, or that never begin, as a supervisor sees them."""
 
 from __future__ import annotations
 
@@ -94,6 +94,22 @@ def test_a_process_whose_handlers_wait_is_not_silent(
     assert redis_client.blpop(["nothing"], 6) is None
     redis_client.rpush("go on", 1)
     assert [one.attempts for one in events.wait(waiting.id, "60s").deliveries] == [1]
+    assert supervised.end() == 0
+
+
+def test_that_a_process_does_not_get_to_its_work_is_told_once(
+    supervise_application: Callable[..., Supervised], redis_client: redis.Redis
+) -> None:
+    """An import that hangs says nothing by itself."""
+    hangs = APPLICATION + 'client.rpush("loading", os.getpid())\nclient.blpop("go on", 60)\n'
+    supervised = supervise_application(1, hangs, begins_within_s=1.0)
+    pid = supervised.pid_from("loading")
+    late = f"process {pid} has not begun to work after "
+    eventually(lambda: late in supervised.errors())
+    assert f"py-spy dump --pid {pid}" in supervised.errors()
+    redis_client.rpush("go on", 1)
+    assert redis_client.blpop(["nothing"], 2) is None  # a few looks more
+    assert supervised.errors().count(late) == 1
     assert supervised.end() == 0
 
 

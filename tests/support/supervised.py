@@ -15,7 +15,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from eventsys.runtime import supervisor
-supervisor.KILL_AFTER_S, supervisor.SILENT_S = map(float, sys.argv[2:])
+supervisor.KILL_AFTER_S, supervisor.SILENT_S, supervisor.BEGINS_WITHIN_S = map(float, sys.argv[2:])
 alive = Path("alive")
 sys.exit(supervisor.supervise(["shop"], processes=int(sys.argv[1]), threads=2, liveness_file=alive))
 """
