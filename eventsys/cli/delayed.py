@@ -66,8 +66,8 @@ def list_delayed(
     debug: Debug = False,
 ) -> None:
     """List what waits, the next one due first; --retries lists deliveries that failed and are tried again."""
-    if retries and (types or source or status or cursor):
-        refuse("--retries lists deliveries: they are chosen by --sub alone, and go on by --page", MISUSED)
+    if retries and (types or source or status):
+        refuse("--retries lists deliveries: they are chosen by --sub alone", MISUSED)
     if cursor is not None and page != 1:
         refuse("--cursor takes the place of --page; give one of them", MISUSED)
     if subscription is not None and not retries:
@@ -75,7 +75,7 @@ def list_delayed(
     with service_of(redis_url, debug=debug) as service:
         found: Any
         if retries:
-            found = service.delayed.get_waiting_retries(subscription, page=page, page_size=limit)
+            found = service.delayed.get_waiting_retries(subscription, page=page, page_size=limit, cursor=cursor)
             if not found.items:
                 note_unknown(service, subscription)
         else:

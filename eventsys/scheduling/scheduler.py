@@ -272,10 +272,19 @@ class DelayedEventScheduler:
         return self._store.get_delayed_events(wanted or EventFilter())
 
     def get_waiting_retries(
-        self, subscription: str | None = None, *, page: int = 1, page_size: int = 50
+        self, subscription: str | None = None, *, page: int = 1, page_size: int = 50, cursor: str | None = None
     ) -> Page[WaitingRetry[Any]]:
-        """Return a page of the deliveries that failed and wait for their next attempt, the next one due first."""
-        return self._store.delayed.get_waiting_retries(subscription=subscription, page=page, page_size=page_size)
+        """Return a page of the deliveries that failed and wait for their next attempt, the next one due first.
+
+        Args:
+            subscription: Only those of this one.
+            page: Which page.
+            page_size: How many it has at most.
+            cursor: `next_cursor` of the page before, in place of `page`; the total counts from there on.
+        """
+        return self._store.delayed.get_waiting_retries(
+            subscription=subscription, page=page, page_size=page_size, cursor=cursor
+        )
 
     def get_pending_count(self) -> int:
         """Return how many delayed events wait."""

@@ -58,7 +58,7 @@ def list_delayed(link: Link, keys: Keys, wanted: EventFilter) -> Page[DelayedEve
     """
     if wanted.ids:
         return _page_of_ids(link, keys, wanted)
-    judge, first = _judge_of(wanted), (wanted.page - 1) * wanted.page_size
+    judge, first = _judge_of(wanted), _passed_over(wanted)
     low_ms, high_ms = _bounds(wanted)
     messages = None
     if judge is None and wanted.cursor is None:
@@ -72,16 +72,11 @@ def list_delayed(link: Link, keys: Keys, wanted: EventFilter) -> Page[DelayedEve
     else:
         fits = judge or _any
         is_counted = judge is not None or low_ms is not None or high_ms is not None
-        items, total, end = _scan(
-            link, keys, wanted, lambda one: one.is_event and fits(one),
-            first=first if wanted.cursor is None else 0, is_counted=is_counted,
-        )  # fmt: skip
+        items, total, end = _scan(link, keys, wanted, lambda one: one.is_event and fits(one), is_counted=is_counted)
         is_exact = end is None and wanted.cursor is None
         if not is_counted:
             total, is_exact = counted(link.read(count_commands(keys))), True
-        if len(items) > wanted.page_size:
-            items = items[: wanted.page_size]
-            end = items[-1][0]
+        items, end = _cut(items, wanted.page_size, end)
     return page_of(DelayedEvent[Any]).model_construct(
         items=readable_delayed(entry for _, entry in items),
         total=total,
@@ -108,10 +103,17 @@ def _page_of_ids(link: Link, keys: Keys, wanted: EventFilter) -> Page[DelayedEve
 
 
 def list_retries(
-    link: Link, keys: Keys, *, subscription: str | None, page: int, page_size: int
+    link: Link, keys: Keys, *, subscription: str | None, page: int, page_size: int, cursor: str | None = None
 ) -> Page[WaitingRetry[Any]]:
-    """Return a page of the deliveries that wait for their next attempt, under the present names of subscriptions."""
-    wanted = EventFilter(page=page, page_size=page_size)
+    """Return a page of the deliveries that wait for their next attempt, under the present names of subscriptions.
+
+    Where it is not known where the messages stand, because there are too many, entries are read one after the other
+    for a bounded time: then the total is a lower bound, and `next_cursor` leads on.
+
+    Raises:
+        InvalidEventError: If the cursor is none of this list.
+    """
+    wanted = EventFilter(page=page, page_size=page_size, cursor=cursor)
     messages = waiting_messages(link, keys)
     if not messages.keys() - {CRON_QUEUE}:
         return page_of(WaitingRetry[Any])(items=[], total=0, page=page, page_size=page_size)
@@ -123,17 +125,20 @@ def list_retries(
 
     count = sum(messages.values())
     among = places_of_messages(link, keys, count)
-    items, total, end = _scan(link, keys, wanted, fits, first=(page - 1) * page_size, among=among, messages=count)
+    items, total, end = _scan(link, keys, wanted, fits, among=among, messages=count if cursor is None else None)
+    is_exact = end is None and cursor is None
+    items, end = _cut(items, page_size, end)
     return page_of(WaitingRetry[Any])(
         items=[
             retry
-            for _, entry in items[:page_size]
+            for _, entry in items
             if (retry := read_or_pass_over(_place_of(entry), _read_retry, entry, renamed)) is not None
         ],
         total=total,
         page=page,
         page_size=page_size,
-        total_is_exact=end is None,
+        total_is_exact=is_exact,
+        next_cursor=None if end is None else str(end),
     )
 
 
@@ -190,7 +195,6 @@ def _scan(
     wanted: EventFilter,
     fits: Judge,
     *,
-    first: int,
     is_counted: bool = True,
     among: list[Position] | None = None,
     messages: int | None = None,
@@ -200,19 +204,22 @@ def _scan(
     Args:
         link: The way to Redis.
         keys: The keys of the bus.
-        wanted: Size, cursor and times.
+        wanted: Page, size, cursor and times.
         fits: Judges an entry.
-        first: How many that fit are passed over.
         is_counted: Whether to look on when the page is full, to count.
-        among: Where alone they can be; None: everywhere.
-        messages: How many messages there are, where only these fit: no time is too long to find a page of them.
+        among: Where alone they can be: not so many that it would take too long to fill a page. None: everywhere.
+        messages: How many messages there are from the beginning on, where only these fit.
     """
     low_ms, high_ms = _bounds(wanted)
+    first = _passed_over(wanted)
     after = None if wanted.cursor is None else Position.parse(wanted.cursor)
     until = time.monotonic() + LONGEST_SCAN_S
     found: list[tuple[Position, Entry]] = []
     matched = looked = met = 0
-    places = positions(link, keys, low_ms=low_ms, high_ms=high_ms, after=after) if among is None else iter(among)
+    if among is None:
+        places = positions(link, keys, low_ms=low_ms, high_ms=high_ms, after=after)
+    else:
+        places = (one for one in among if after is None or one > after)
     for chunk in in_chunks(places, _SCANNED_AT_ONCE):
         for one in entries_at(link, keys, chunk):
             met += not one[1].is_event
@@ -225,10 +232,22 @@ def _scan(
         is_over = looked >= MOST_SCANNED or time.monotonic() > until or (is_full and not is_counted)
         if len(chunk) < _SCANNED_AT_ONCE or met == messages:
             break  # there is nothing more
-        may_stop = is_full or (messages is None and (looked >= MOST_SCANNED or first == 0))
+        may_stop = is_full or (among is None and (looked >= MOST_SCANNED or first == 0))
         if is_over and may_stop:
             return found, matched, chunk[-1]
     return found, matched, None
+
+
+def _passed_over(wanted: EventFilter) -> int:
+    """Return how many that fit come before the page."""
+    return 0 if wanted.cursor is not None else (wanted.page - 1) * wanted.page_size
+
+
+def _cut(
+    items: list[tuple[Position, Entry]], size: int, end: Position | None
+) -> tuple[list[tuple[Position, Entry]], Position | None]:
+    """Return what is on a page, and behind which position the next one begins; None: there is no next one."""
+    return (items, end) if len(items) <= size else (items[:size], items[size - 1][0])
 
 
 def _bounds(wanted: EventFilter) -> tuple[int | None, int | None]:

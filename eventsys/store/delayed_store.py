@@ -102,9 +102,13 @@ class DelayedStore:
         """Return a page of the events that wait, the next one due first."""
         return list_delayed(self._link, self._keys, wanted)
 
-    def get_waiting_retries(self, *, subscription: str | None, page: int, page_size: int) -> Page[Any]:
+    def get_waiting_retries(
+        self, *, subscription: str | None, page: int, page_size: int, cursor: str | None = None
+    ) -> Page[Any]:
         """Return a page of the deliveries that wait for their next attempt, the next one due first."""
-        return list_retries(self._link, self._keys, subscription=subscription, page=page, page_size=page_size)
+        return list_retries(
+            self._link, self._keys, subscription=subscription, page=page, page_size=page_size, cursor=cursor
+        )
 
     def get_ready_events(self, now_ms: int, limit: int) -> list[DelayedEvent[Any]]:
         """Return delayed events whose time has come and that the poller has not let go yet, the first due first."""

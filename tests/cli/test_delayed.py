@@ -96,6 +96,9 @@ def test_waiting_retries_are_listed(events: EventService, work: Callable[[], Any
     page = Page[WaitingRetry[Any]].model_validate_json(run("delayed", "ls", "--retries", "--json"))
     assert [(one.event.id, one.subscription, one.attempts) for one in page.items] == [(event.id, "ship", 1)]
     assert "ship" in run("delayed", "ls", "--retries", "--sub", "ship")
+    before = f"{int(page.items[0].due_at.timestamp() * 1000) - 1}-00"
+    page = Page[WaitingRetry[Any]].model_validate_json(run("delayed", "ls", "--retries", "--cursor", before, "--json"))
+    assert [(one.event.id, page.total_is_exact) for one in page.items] == [(event.id, False)]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +112,7 @@ def test_waiting_retries_are_listed(events: EventService, work: Callable[[], Any
         (["schedule", "order.due", "{}", "--at", "2020-01-01"], 2, "is past"),
         (["schedule", "order.due", "{}", "--at", "0001-01-01T00:00+01:00"], 2, "'0001-01-01T00:00+01:00' is no time"),
         (["run", "nothing"], 1, "nothing"),
-        (["ls", "--retries", "--cursor", "1-00"], 2, "go on by --page"),
+        (["ls", "--retries", "--page", "2", "--cursor", "1-00"], 2, "give one of them"),
         (["ls", "--page", "2", "--cursor", "1-00"], 2, "give one of them"),
     ],
 )

@@ -14,7 +14,7 @@ from eventsys import CronRun, Event, EventService, RunOutcome
 from eventsys.dashboard.paging import rows_on
 from eventsys.model.machinery import InHand, QueueState, WorkerProcess
 from eventsys.scheduling.cron import CronService
-from eventsys.store import delayed_listing
+from eventsys.store import delayed_listing, delayed_pages
 from eventsys.store.machinery import Machinery
 from tests.dashboard.browser import Browser, Elements
 from tests.dashboard.test_page_sizes import WORST, _page
@@ -62,6 +62,9 @@ def test_retries_that_were_not_all_counted_are_said_to_be_more(
     assert "40 wait for their next attempt" in browser.open("/delayed").words
     monkeypatch.setattr(delayed_listing, "LONGEST_SCAN_S", 0)
     assert "at least 30 wait for their next attempt" in browser.open("/delayed").words
+    monkeypatch.setattr(delayed_pages, "MOST_MESSAGES", 0)
+    events.delayed.schedule_many([{"event_type": "step.taken", "payload": {}, "delay": "1m"}] * 30)
+    assert "None among what is due first; there may be some behind it" in browser.open("/delayed").words
 
 
 def test_many_types_are_shown_by_the_page(browser: Browser, events: EventService) -> None:

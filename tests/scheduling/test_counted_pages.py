@@ -7,10 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from eventsys import EventFilter
+from eventsys import Event, EventFilter, Retry
 from eventsys.clock import from_ms, to_ms
 from eventsys.store import delayed_listing, delayed_pages
-from eventsys.store.delayed_entries import Entry
+from eventsys.store.delayed_entries import Entry, Position, entries_at
+from eventsys.store.keys import Keys
+from eventsys.store.link import Link
 from eventsys.store.steps import delayed_step, message_step
 from tests.support.waiting import eventually
 
@@ -95,16 +97,64 @@ def test_a_page_that_is_not_found_by_counting_leads_on(events, now, monkeypatch:
     assert len(seen) >= 40
 
 
-@pytest.mark.parametrize("most", [10_000, 0])
 def test_events_that_are_due_before_a_retry_do_not_hide_it(
-    events, work_once_failing, monkeypatch: pytest.MonkeyPatch, most: int
+    events, work_once_failing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delayed_pages, "MOST_MESSAGES", most)
     monkeypatch.setattr(delayed_listing, "LONGEST_SCAN_S", 0)
     event = work_once_failing()
     events.delayed.schedule_many([{"event_type": "step.taken", "payload": {}, "delay": "1m"} for _ in range(60)])
     page = events.delayed.get_waiting_retries()
     assert ([one.event.id for one in page.items], page.total, page.total_is_exact) == ([event.id], 1, True)
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(60, 20), (0, 5)])
+def test_a_look_for_retries_among_too_much_else_ends_and_says_how_to_go_on(
+    events, work_once_failing, monkeypatch: pytest.MonkeyPatch, seconds: int, most: int
+) -> None:
+    """Where it is not asked where the messages stand: what is read for an answer is bounded, by number and by time."""
+    monkeypatch.setattr(delayed_pages, "MOST_MESSAGES", 0)
+    monkeypatch.setattr(delayed_listing, "LONGEST_SCAN_S", seconds)
+    looked_at: list[Position] = []
+
+    def counted(link: Link, keys: Keys, wanted: list[Position]) -> list[tuple[Position, Entry]]:
+        looked_at.extend(wanted)
+        return entries_at(link, keys, wanted)
+
+    monkeypatch.setattr(delayed_listing, "entries_at", counted)
+    event = work_once_failing()
+    events.delayed.schedule_many([{"event_type": "step.taken", "payload": {}, "delay": "1m"} for _ in range(60)])
+    looked_at.clear()
+    page = events.delayed.get_waiting_retries(page_size=1)
+    assert len(looked_at) == most
+    assert (page.items, page.total, page.total_is_exact) == ([], 0, False)
+    while page.next_cursor is not None:
+        looked_at.clear()
+        page = events.delayed.get_waiting_retries(page_size=1, cursor=page.next_cursor)
+        assert len(looked_at) <= most
+    assert ([one.event.id for one in page.items], page.total, page.total_is_exact) == ([event.id], 1, False)
+
+
+@pytest.mark.parametrize("most", [10_000, 0])
+def test_retries_go_on_by_cursor_wherever_they_are_found(
+    events, quick_work, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(delayed_pages, "MOST_MESSAGES", most)
+
+    @events.on("order.placed", name="fails")
+    def fails(event: Event) -> None:
+        raise Retry("not now", delay="1h")
+
+    quick_work()
+    made = {one.id for one in events.publish_many([("order.placed", {})] * 7)}
+    eventually(lambda: events.broker.link.call("SCARD", events.broker.keys.delayed_messages) == 7)
+    page = events.delayed.get_waiting_retries(page_size=3)
+    assert (len(page.items), page.total, page.total_is_exact) == (3, 7, True)
+    seen = [one.event.id for one in page.items]
+    while page.next_cursor is not None:
+        page = events.delayed.get_waiting_retries(page_size=3, cursor=page.next_cursor)
+        seen += [one.event.id for one in page.items]
+    assert (len(seen), set(seen)) == (7, made)
+    assert events.delayed.get_waiting_retries(page=3, page_size=3).next_cursor is None
 
 
 def test_what_is_no_event_is_listed_for_as_long_as_it_waits(events, now, work_once_failing) -> None:

@@ -120,9 +120,10 @@ def list_retries(
     subscription: str | None = None,
     page: Annotated[int, Query(ge=1)] = 1,
     page_size: Annotated[int, Query(ge=1, le=500)] = 50,
+    cursor: str | None = None,
 ) -> Response:
     """List the deliveries that failed and wait for their next attempt, the next one due first."""
-    return answer(bus.delayed.get_waiting_retries(subscription, page=page, page_size=page_size))
+    return answer(bus.delayed.get_waiting_retries(subscription, page=page, page_size=page_size, cursor=cursor))
 
 
 @delayed.post("/retries/cancel", response_model=DeliveryRecord)
