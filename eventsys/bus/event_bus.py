@@ -113,6 +113,7 @@ class EventBus:
         work.after_scan, work.look = self.tending.make_round, self.tending.look
         work.forgetful.when_rebound += [self.router.forget, self.declarations.forget, self.tending.forget]
         work.forgetful.when_lost += [self.system.forget, self.housekeeping.forget, self._memory.forget]
+        work.forgetful.when_lost.append(self.subscriptions.forget)
         broker.add_middleware(TendingMiddleware(self.declarations, self.tending))
         if settings.tracing:
             self._trace()

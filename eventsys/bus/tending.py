@@ -76,7 +76,7 @@ class Tending:
         self._name = ""
         self._version: str | None = None
         self._news = b""
-        self._known: list[Subscription] = []
+        self._known: tuple[Subscription, ...] = ()
         self._rows: dict[str, Subscription] = {}
         self._gave_way: list[HandlerActor] = []
         self._displacements = Displacements()

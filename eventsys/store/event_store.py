@@ -30,7 +30,6 @@ from eventsys.store.oddities import reading, text_of
 from eventsys.store.record_reader import RecordReader
 from eventsys.store.scripts import script
 from eventsys.store.steps import Step, expiry_ms_of, packed_steps, results_of
-from eventsys.store.subscriptions import SubscriptionStore
 from eventsys.store.tail import follow_log
 
 
@@ -79,7 +78,6 @@ class EventStore:
         self.delayed = DelayedStore(link, keys, retention_ms=retention_ms)
         self.metrics = MetricsStore(link, keys, self._clock)
         self.history = History(link, keys, self._clock)
-        self._subscriptions = SubscriptionStore(link, keys)
         self._read_records = RecordReader(link, keys).read
         self._chronicle = Chronicle(self.history, self._read_records, partial(waiting_of_chain, link, keys))
 

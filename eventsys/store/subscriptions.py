@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 from eventsys.errors import EventsysError, RedisUnavailableError, SubscriptionConflictError
 from eventsys.model.priority import LANES
-from eventsys.model.subscription import DECLARED, Subscription, SubscriptionState
+from eventsys.model.subscription import DECLARED, Subscription
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.oddities import read_or_pass_over, reply_of, text_of, texts_of, whole_number
 from eventsys.store.scripts import script
+from eventsys.store.subscription_set import SetRead, SubscriptionSet, standing, standing_of
 
 #: Most deliveries that one script moves or ends.
 _AT_ONCE = 500
@@ -72,7 +73,7 @@ class SubscriptionStore:
     def __init__(self, link: Link, keys: Keys) -> None:
         self._link = link
         self._keys = keys
-        self._rows: dict[bytes, Subscription] = {}
+        self._set = SubscriptionSet(link, keys)
 
     def save(
         self, subscription: Subscription, now_ms: int, *, host: str = "", taken_over: str = "", how: str = ""
@@ -146,50 +147,33 @@ class SubscriptionStore:
                 ("HGET", self._keys.open_breakers, name),
             ]
         )
-        return None if row is None else _standing(self._read(row), *states)
+        return None if row is None else standing(self._set.parsed(row), *states)
 
-    def all(self) -> tuple[str, list[Subscription]]:
-        """Return the version of the set, and the set as it was then or later.
+    def all(self) -> SetRead:
+        """Return the version of the set, and the set as it was then or later; one read serves all until it changes."""
+        return self._set.read()
 
-        The version is read first: should the set change in between, the version is too old, and a dispatch computed
-        with it is refused and computed again.
-        """
-        version, rows, *standing = self._link.read(
-            [
-                ("GET", self._keys.subscriptions_version),
-                ("HVALS", self._keys.subscriptions),
-                ("HGETALL", self._keys.subscription_states),
-                ("HGETALL", self._keys.open_breakers),
-            ]
-        )
-        states, opened = (dict(zip(flat[::2], flat[1::2], strict=True)) for flat in standing)
-        read = [self._read(row) for row in rows]
-        subscriptions = [_standing(one, states.get(one.name.encode()), opened.get(one.name.encode())) for one in read]
-        self._rows = dict(zip(rows, read, strict=True))
-        return text_of(version or b"0"), sorted(subscriptions, key=lambda one: one.number)
+    def forget(self) -> None:
+        """Read the set anew: it is another bus's from now on, or Redis has lost data."""
+        self._set.forget()
 
     def readable(self) -> list[Subscription]:
         """Return the set for somebody who looks at it: a row that cannot be read is passed over, with a warning.
 
         Whoever dispatches asks `all`, which raises: an event that passed over a subscription would never reach it.
         """
-        rows, *standing = self._link.read(
+        rows, *kept_beside = self._link.read(
             [
                 ("HGETALL", self._keys.subscriptions),
                 ("HGETALL", self._keys.subscription_states),
                 ("HGETALL", self._keys.open_breakers),
             ]
         )
-        states, opened = (dict(zip(flat[::2], flat[1::2], strict=True)) for flat in standing)
         read = [
-            read_or_pass_over(f"{self._keys.subscriptions}, field {text_of(name)}", self._read, row)
+            read_or_pass_over(f"{self._keys.subscriptions}, field {text_of(name)}", self._set.parsed, row)
             for name, row in zip(rows[::2], rows[1::2], strict=True)
         ]
-        return [
-            _standing(one, states.get(one.name.encode()), opened.get(one.name.encode()))
-            for one in read
-            if one is not None
-        ]
+        return list(standing_of([one for one in read if one is not None], *kept_beside))
 
     def names(self) -> dict[int, str]:
         """Return the name behind every number ever given."""
@@ -273,11 +257,6 @@ class SubscriptionStore:
             found[name] = read_or_pass_over(f"the keys of subscription {name}", _figures, own) or _NO_FIGURES.copy()
         return found
 
-    def _read(self, row: bytes) -> Subscription:
-        """Return what is in a row; a bus may have thousands, of which a change concerns one."""
-        known = self._rows.get(row)
-        return Subscription.from_row(row) if known is None else known
-
 
 def was_closed(link: Link, keys: Keys, name: str, first_ms: int, last_ms: int) -> bool:
     """Return whether a pause, or an open breaker, began to hold back a subscription between two moments.
@@ -335,14 +314,3 @@ def _conflict(wanted: Subscription, present: Subscription) -> SubscriptionConfli
         f" another name, or the same options, or end that one: eventsys subs delete {wanted.name}",
         name=wanted.name, differ=tuple(differ),
     )  # fmt: skip
-
-
-def _standing(subscription: Subscription, state: bytes | None, opened: bytes | None) -> Subscription:
-    """Return a subscription with the state that is kept beside its row."""
-    if state == b"paused":
-        return subscription.model_copy(update={"state": SubscriptionState.PAUSED})
-    if opened is not None:
-        return subscription.model_copy(update={"state": SubscriptionState.OPEN})
-    if state is not None:
-        return subscription.model_copy(update={"state": SubscriptionState.RESUMING})
-    return subscription

@@ -37,7 +37,9 @@ def forked(child: Callable[[], object]) -> int:
 def test_a_child_forked_while_others_wait_for_redis_waits_for_nobody(events: EventService) -> None:
     bus, are_held, may_end = events.bus, threading.Event(), threading.Event()
     events.on("a.b", name="handler")(lambda event: None)
-    parts: list[Any] = [bus, bus.declarations, bus.router, bus.system, events.delayed.poller]
+    parts: list[Any] = [
+        bus, bus.declarations, bus.router, bus.system, bus.subscriptions._set, events.delayed.poller,
+    ]  # fmt: skip
 
     def hold() -> None:
         with ExitStack() as locks:
