@@ -307,12 +307,8 @@ class EventBroker(Broker):
 
     def flush(self, queue_name: str) -> None:
         """Drop all messages of a queue, those that wait for their time too; its deliveries end as cancelled."""
-        self.flush_ended(queue_name, "", spares=False)
-
-    def flush_ended(self, queue_name: str, subscription: str, *, spares: bool = True) -> bool:
-        """Flush the queue of a subscription that has ended and is not settled; say if what is held was spared."""
-        times = {"now_ms": self.clock.now_ms(), "real_ms": self.clock.real_ms() if spares else 0}
-        return flush(self.link, self.keys, queue_name, retention_ms=self.work.retention_ms, ended=subscription, **times)
+        now_ms, retention_ms = self.clock.now_ms(), self.work.retention_ms
+        flush(self.link, self.keys, queue_name, now_ms=now_ms, retention_ms=retention_ms)
 
     def flush_all(self) -> None:
         """Drop all messages of all declared queues."""

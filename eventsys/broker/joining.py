@@ -56,8 +56,20 @@ def wait_until(is_so: Callable[[], bool], timeout_ms: int | None) -> bool:
     return True
 
 
+def _go_on() -> None:
+    """Do nothing: there is no end to how long it may take."""
+
+
 def flush(
-    link: Link, keys: Keys, queue: str, *, now_ms: int, retention_ms: int, ended: str = "", real_ms: int = 0
+    link: Link,
+    keys: Keys,
+    queue: str,
+    *,
+    now_ms: int,
+    retention_ms: int,
+    ended: str = "",
+    real_ms: int = 0,
+    between: Callable[[], None] = _go_on,
 ) -> bool:
     """Drop all messages of a queue, those that wait for their time or in a waiting room too; its deliveries end as
     cancelled. Return whether any were spared.
@@ -70,11 +82,13 @@ def flush(
         retention_ms: How long the record of a finished event is kept.
         ended: The subscription whose queue it is, if that must have ended and not be settled; else nothing is dropped.
         real_ms: Real time, which leases are measured in, if what living processes hold is to be spared; 0: it is not.
+        between: Called after each script that perhaps left something. What it raises ends the flush there, and the next
+            one goes on.
     """
     arguments = (keys.prefix, now_ms, retention_ms)
     for name in [] if ended else _waiting(link, keys, queue):
         while link.run(script("cancel_waiting"), *arguments, name, _FLUSH_AT_ONCE, 0):
-            pass
+            between()
         # Its room is empty now, which may end its resuming.
         link.run(script("release_waiting"), keys.prefix, now_ms, name)
     is_any_spared = False
@@ -86,6 +100,8 @@ def flush(
             # Of the first look too: what ended since may have left a retry, which is not looked for again here.
             is_any_spared = is_any_spared or spared > 0
             begin = f"({last.decode()}" if last else ""
+            if begin:
+                between()
     while link.run(script("flush_delayed"), *arguments, queue, _FLUSH_AT_ONCE, ended):
-        pass
+        between()
     return is_any_spared

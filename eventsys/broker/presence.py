@@ -206,6 +206,15 @@ class Presence:
             self._lease_ends_at = began_at + self._lease.sure_s
             read_clock(self._clock, self._link.call)
 
+    def beat_if_due(self) -> None:
+        """Renew the lease where there is one: for who keeps the thread that beats waiting, or is that thread.
+
+        Raises:
+            RedisUnavailableError: If Redis cannot be told.
+        """
+        if self.lease_left_s < self._lease.sure_s - self._lease.beat_s:
+            self.beat()
+
     def scan(self) -> None:
         """Make available what dead processes held; all of it, since the next scan may be seconds away."""
         self._formers.tell()

@@ -289,7 +289,9 @@ class Declarations:
             except UnsettledError as ended:
                 is_same = ended.queue == subscription.queue
                 name = subscription.name
-                if not settle(self._broker, self._subscriptions, name, ended.queue, spares=is_same):
+                # Meanwhile the thread that beats may wait for the lock, or be this one.
+                beat = self._broker.presence.beat_if_due
+                if not settle(self._broker, name, ended.queue, spares=is_same, between=beat):
                     taken_over = ended.queue
 
     def _check_format(self) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 
 from eventsys.broker.broker import EventBroker
-from eventsys.store.subscriptions import SubscriptionStore
+from eventsys.broker.joining import flush
+from eventsys.store.settlement import Settlement
 
 #: How the queues of subscriptions made at run time begin.
 OWN_QUEUE = "run."
@@ -15,8 +17,12 @@ OWN_QUEUE = "run."
 _MOST_PASSES = 3
 
 
+def _go_on() -> None:
+    """Do nothing: there is no end to how long it may take."""
+
+
 def settle(
-    broker: EventBroker, subscriptions: SubscriptionStore, name: str, queue: str, *, spares: bool = True
+    broker: EventBroker, name: str, queue: str, *, spares: bool = True, between: Callable[[], None] = _go_on
 ) -> bool:
     """Cancel the open deliveries of a subscription that has ended; any process may, and several at once.
 
@@ -27,25 +33,38 @@ def settle(
     subscription of this name is given is safe from whoever comes late. Deliveries on a queue that it shared with
     others are cancelled when a worker comes to them.
 
+    A waiting room may hold millions, which takes minutes. So whoever has something else to do in time is called again
+    and again, or says that there is no more of it.
+
     Args:
         broker: The broker of this process.
-        subscriptions: Where the set is stored.
         name: The subscription.
         queue: The queue it had.
         spares: Whether what living processes hold is left to them.
+        between: Called after each script that perhaps left something. What it raises ends this call there, and the next
+            one goes on.
 
     Returns:
         Whether it is settled; else living processes hold some of it still, or something is left.
     """
-    own_queue = queue if is_own_queue(queue) else ""
+    own_queue, settlement = queue if is_own_queue(queue) else "", Settlement(broker.link, broker.keys)
     for _ in range(_MOST_PASSES):
-        is_any_spared = own_queue and broker.flush_ended(own_queue, name, spares=spares)
-        subscriptions.cancel_waiting(name, broker.clock.now_ms(), broker.work.retention_ms)
+        is_any_spared = own_queue and _flush(broker, own_queue, name, spares, between)
+        while settlement.cancel_waiting(name, broker.clock.now_ms(), broker.work.retention_ms):
+            between()
         if is_any_spared:
             return False
-        if subscriptions.settled(name, own_queue):
+        if settlement.note_settled(name, own_queue):
             return True
     return False
+
+
+def _flush(broker: EventBroker, queue: str, name: str, spares: bool, between: Callable[[], None]) -> bool:
+    now_ms, real_ms = broker.clock.now_ms(), broker.clock.real_ms() if spares else 0
+    return flush(
+        broker.link, broker.keys, queue, now_ms=now_ms, retention_ms=broker.work.retention_ms, ended=name,
+        real_ms=real_ms, between=between,
+    )  # fmt: skip
 
 
 def is_own_queue(queue: str) -> bool:

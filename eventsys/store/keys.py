@@ -62,6 +62,7 @@ class Keys:
         self.news = f"{self.prefix}:news"
         self.subscriptions_version = f"{self.prefix}:subscriptions:version"
         self.subscriptions_ended = f"{self.prefix}:subscriptions:ended"
+        self.settling = f"{self.prefix}:settling"
         self.subscription_states = f"{self.prefix}:subscriptions:states"
         self.open_breakers = f"{self.prefix}:subscriptions:open"
         self.unhosted = f"{self.prefix}:subscriptions:unhosted"

@@ -14,9 +14,6 @@ from eventsys.store.oddities import read_or_pass_over, reply_of, text_of, texts_
 from eventsys.store.scripts import script
 from eventsys.store.subscription_set import SetRead, SubscriptionSet, standing, standing_of
 
-#: Most deliveries that one script moves or ends.
-_AT_ONCE = 500
-
 
 class UnsettledError(EventsysError):
     """A subscription of this name has ended, and deliveries of it may be open: whoever declares it anew settles that.
@@ -216,16 +213,6 @@ class SubscriptionStore:
         """Return the subscriptions that have ended and may have open deliveries, each with its queue."""
         flat = self._link.call("HGETALL", self._keys.subscriptions_ended)
         return texts_of(flat)
-
-    def cancel_waiting(self, name: str, now_ms: int, retention_ms: int) -> None:
-        """Cancel the deliveries that wait for a host of a subscription, if that has ended and is not settled."""
-        arguments = (now_ms, retention_ms, name, _AT_ONCE, 1)
-        while self._link.run(script("cancel_waiting"), self._keys.prefix, *arguments):
-            pass
-
-    def settled(self, name: str, own_queue: str) -> bool:
-        """Say whether a subscription that has ended has no open deliveries of its own any more, and note that."""
-        return bool(self._link.run(script("settle_subscription"), self._keys.prefix, name, own_queue))
 
     def waiting(self) -> set[str]:
         """Return the subscriptions that have deliveries in their waiting room."""

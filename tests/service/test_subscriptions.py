@@ -276,7 +276,7 @@ def test_a_name_that_is_declared_anew_before_it_is_settled_loses_nothing(
     new = events.publish("a.b", {})
     eventually(lambda: events.get_event(new.id).deliveries)
     queue = twin.subscriptions.get("again").subscription.queue
-    settle(events.broker, events.bus.subscriptions, "again", queue)
+    settle(events.broker, "again", queue)
     twin.start()
     assert twin.wait(new.id).status is EventStatus.DELIVERED
 
