@@ -14,8 +14,11 @@ def test_numbers_of_what_is_gone_are_forgotten_when_no_record_can_name_them(
 ) -> None:
     events.subscribe("a.b", lambda event: None, name="gone")
     events.subscribe("a.b", lambda event: None, name="here")
+    for name in ("gone", "here"):
+        events.replays.cancel(events.replays.replay(name).id)
     events.unsubscribe("a.b", "gone")
     link, keys = historian.link, historian.keys
+    replay_numbers = f"{keys.prefix}:replays:numbers"
     link.call("HSET", keys.workers, "77", "host:1")
     retention = retention_of(events)
     assert retention.trim_names(T0) == 0
@@ -26,9 +29,11 @@ def test_numbers_of_what_is_gone_are_forgotten_when_no_record_can_name_them(
     events.unsubscribe("a.b", "gone")
     assert retention.trim_names(T0 + 4 * HOUR) == 0
     assert retention.trim_names(T0 + 7 * HOUR - 1) == 0
+    assert set(link.call("HKEYS", replay_numbers)) == {b"gone", b"here"}
     assert retention.trim_names(T0 + 7 * HOUR) == 1
     assert set(link.call("HVALS", keys.subscription_names)) == {b"here"}
     assert link.call("HKEYS", keys.subscription_numbers) == [b"here"]
+    assert link.call("HKEYS", replay_numbers) == [b"here"]
 
 
 def test_the_number_of_what_came_back_is_kept_as_long_as_any_other(events: EventService, historian: Historian) -> None:

@@ -6,7 +6,7 @@ What is not gone after all is left alone. What was counted of a subscription is 
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: names:gone, subscriptions, subscriptions:names, subscriptions:numbers, workers,
+     Reads and writes below it: names:gone, subscriptions, subscriptions:names, subscriptions:numbers, replays:numbers, workers,
      metrics:deliveries, metrics:delivery:<pair>, metrics:times:<pair>
 ARGV
   1    now_ms     the caller's clock
@@ -38,6 +38,8 @@ local function forget_subscription(number, name)
   redis.call("HDEL", prefix .. ":subscriptions:names", number)
   if redis.call("HGET", prefix .. ":subscriptions:numbers", name) == number then
     redis.call("HDEL", prefix .. ":subscriptions:numbers", name)
+    -- Should the name come back, its number is another one: no record calls a delivery of its replays as one of these.
+    redis.call("HDEL", prefix .. ":replays:numbers", name)
   end
 end
 
