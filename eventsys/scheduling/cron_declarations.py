@@ -29,6 +29,7 @@ from eventsys.model.event_types import LONGEST_TYPE
 from eventsys.scheduling.cron_changes import UNDECLARED, paused, repaired, signed_anew
 from eventsys.scheduling.cron_editor import CronEditor
 from eventsys.scheduling.sweeps import Sweeps
+from eventsys.store.cron_declared import DeclaredTasks
 from eventsys.store.cron_tasks import CronRow, CronTaskStore
 
 #: After how long without a process that declares it a task is paused, in real time.
@@ -70,6 +71,7 @@ class CronDeclarations:
         self._broker = broker
         self._system = system
         self._tasks = tasks
+        self._said = DeclaredTasks(broker.link, broker.keys)
         self._editor = editor
         self._said_ms = 0
         self.forget_process()
@@ -115,7 +117,7 @@ class CronDeclarations:
         real_ms = self._broker.clock.real_ms()
         if self._known and real_ms - self._said_ms >= _DECLARED_AGAIN_MS:
             declared = self._declared()
-            self._tasks.declare(list(declared), real_ms)
+            self._said.say(list(declared), real_ms)
             self._said_ms = real_ms
             self._look_at(declared)
 
@@ -136,9 +138,12 @@ class CronDeclarations:
         return mended
 
     def pause_undeclared(self, now_ms: int) -> int:  # noqa: ARG002 - processes live in real time
-        """Pause the declared tasks that no process has declared for an hour: a sweep. Return how many."""
+        """Pause the declared tasks that no process has declared for an hour: a sweep. Return how many.
+
+        Of one that was deleted while processes still declared it nothing else is left, and is forgotten.
+        """
         oldest_ms = self._broker.clock.real_ms() - UNDECLARED_MS
-        old = [name for name, said_ms in self._tasks.declared().items() if said_ms < oldest_ms]
+        old = [name for name, said_ms in self._said.said().items() if said_ms < oldest_ms]
         gone = [row.task.name for row in self._tasks.readable(old) if row.task.state is TaskState.ACTIVE]
         for name in gone:
             self._editor.edit(name, lambda row, now: None if row is None else paused(row, now, UNDECLARED))
@@ -147,6 +152,8 @@ class CronDeclarations:
                 f"cron task {name!r} is paused, because {UNDECLARED}; delete it, or start what declares it",
                 lasts="1h",
             )
+        if old:
+            self._said.forget(sorted(set(old) - set(self._tasks.names())))
         return len(gone)
 
     def sign_anew(self, now_ms: int) -> int:  # noqa: ARG002 - each is read once more
@@ -176,7 +183,7 @@ class CronDeclarations:
             if since_ms is not None and name in self._deleted and self._editor.read(name) is None:
                 return True
             self._editor.declare(definition, is_declared=True, since_ms=since_ms)
-            self._tasks.declare([name], self._broker.clock.real_ms())
+            self._said.say([name], self._broker.clock.real_ms())
         except RedisUnavailableError:
             raise
         except EventsysError as error:

@@ -16,7 +16,7 @@ from eventsys.model.stored_format import check_format
 from eventsys.store.delayed_entries import Entry, bucket_of, readable_entries
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
-from eventsys.store.oddities import numbers_of, read_or_pass_over, reading, reply_of, text_of
+from eventsys.store.oddities import read_or_pass_over, reading, reply_of, text_of
 from eventsys.store.scripts import script
 from eventsys.store.steps import Step, packed
 
@@ -214,17 +214,6 @@ class CronTaskStore:
         commands = [("HEXISTS", self._keys.delayed_ids(bucket_of(one)), one) for one in ids]
         found = self._link.pipeline(commands) if ids else []
         return [name for name, exists in zip(names, found, strict=True) if not exists]
-
-    def declare(self, names: Sequence[str], real_ms: int) -> None:
-        """Note that a process declares these tasks."""
-        if names:
-            pairs = [part for name in names for part in (name, real_ms)]
-            self._link.call("HSET", self._keys.cron_declared, *pairs)
-
-    def declared(self) -> dict[str, int]:
-        """Return when each declared task was last declared, in real milliseconds."""
-        flat = self._link.call("HGETALL", self._keys.cron_declared)
-        return numbers_of(self._keys.cron_declared, flat)
 
     def _names_on(self, start: int, count: int) -> tuple[list[str], int]:
         key = self._keys.cron_tasks

@@ -89,6 +89,24 @@ def test_a_task_that_nobody_declares_for_an_hour_is_paused_with_a_warning_until_
     assert str(events.cron.get("app.nightly").state) == "active"
 
 
+def test_a_deleted_task_is_forgotten_when_no_process_declares_it_any_more(rig: Rig, services: Services) -> None:
+    events, real_ms = rig.events, rig.events.broker.clock.real_ms()
+    process = services.make(name=events.settings.name)
+    deploy(process, "0 * * * *")
+    events.cron.delete("app.nightly")
+    process.cron._declarations._said_ms = 0  # as five minutes later
+    process.cron._declarations.make_round()
+    said = events.broker.keys.cron_declared
+    assert events.broker.link.call("HKEYS", said) == [b"app.nightly"]
+    clock: Any = events.broker.clock
+    clock.real_ms = lambda: real_ms + 59 * 60_000
+    events.cron._declarations.pause_undeclared(rig.now_ms)
+    assert events.broker.link.call("HKEYS", said) == [b"app.nightly"]
+    clock.real_ms = lambda: real_ms + 90 * 60_000
+    assert events.cron._declarations.pause_undeclared(rig.now_ms) == 0
+    assert events.broker.link.call("HKEYS", said) == []
+
+
 def test_what_was_made_by_create_needs_no_process_that_declares_it(rig: Rig) -> None:
     rig.events.cron.create("reports", "0 * * * *", "report.due")
     clock: Any = rig.events.broker.clock
