@@ -48,6 +48,7 @@ class EventConsumer(Consumer):
         timeout_ms: How long an empty queue is waited for at a time; 0: not at all.
 
     Attributes:
+        channel: Its connection. What fetching has to ask of Redis goes over it, in whichever thread.
         patience: How long it waits for an empty queue; whoever can wake it may lengthen that.
     """
 
@@ -59,12 +60,12 @@ class EventConsumer(Consumer):
         self._ready: deque[Received] = deque()
         self._streams = {lane: work.keys.lane(queue, lane) for lane in LANES}
         self._lane_of = {stream.encode(): lane for lane, stream in self._streams.items()}
-        self._channel = work.link.channel()
-        self.patience = Patience(self._channel, timeout_ms)
-        self._reader = LaneReader(self._channel, list(self._streams.values()), work.presence.name)
+        self.channel = work.link.channel()
+        self.patience = Patience(self.channel, timeout_ms)
+        self._reader = LaneReader(self.channel, list(self._streams.values()), work.presence.name)
         self._holder = ""
         self._is_busy = False
-        self._leftovers = Leftovers(work, queue, self._streams, self._channel)
+        self._leftovers = Leftovers(work, queue, self._streams, self.channel)
         self._has_lost_some = False
 
     def __next__(self) -> Received | None:
@@ -73,23 +74,8 @@ class EventConsumer(Consumer):
         Raises:
             ConnectionClosed: If Redis cannot be asked now.
         """
-        while True:
-            if self._ready:
-                message = self._ready.popleft()
-                if self._work.presence.holds(message.place.holder):
-                    return message
-                # The lease ended while this message waited here, or before it came: somebody else has it, or will.
-                self._work.in_flight.hold_no_more([message.place])
-                self._work.presence.came_late(message.place.holder)
-                continue
-            try:
-                self._take(self._fetch())
-            except EventsysError as error:
-                raise ConnectionClosed(str(error)) from error
-            if self._work.is_ending or self._work.presence.is_paused(self.queue):
-                self._give_back()
-            if not self._ready:
-                return None
+        with self._work.link.over(self.channel):
+            return self._next()
 
     def take_all(self) -> list[Received]:
         """Return everything fetched at once, waiting for it as `__next__` does; empty when there was nothing."""
@@ -154,10 +140,32 @@ class EventConsumer(Consumer):
     def close(self) -> None:
         """Hand back what was fetched and not given out, and close the connection."""
         left, self._ready = list(self._ready), deque()
-        self._channel.close()
+        self.channel.close()
         self._work.last_commits.wait(self._work.committer)
-        with suppress(ConnectionClosed):  # then the next consumer finds them in its own list, or they are taken over
+        last = self._work.link.channel()  # whose thread may not have let go of the other one yet
+        # Where it fails the next consumer finds them in its own list, or they are taken over.
+        with suppress(ConnectionClosed), self._work.link.over(last):
             self.requeue(left)
+        last.close()
+
+    def _next(self) -> Received | None:
+        while True:
+            if self._ready:
+                message = self._ready.popleft()
+                if self._work.presence.holds(message.place.holder):
+                    return message
+                # The lease ended while this message waited here, or before it came: somebody else has it, or will.
+                self._work.in_flight.hold_no_more([message.place])
+                self._work.presence.came_late(message.place.holder)
+                continue
+            try:
+                self._take(self._fetch())
+            except EventsysError as error:
+                raise ConnectionClosed(str(error)) from error
+            if self._work.is_ending or self._work.presence.is_paused(self.queue):
+                self._give_back()
+            if not self._ready:
+                return None
 
     def _give_back(self) -> None:
         """Hand back what a read brought that was waiting when this process began to end, or its queue was paused."""
@@ -228,7 +236,7 @@ class EventConsumer(Consumer):
         finally:
             was_woken = self.patience.end(found=bool(entries))
         if was_woken:
-            self._channel.close()
+            self.channel.close()
             self._holder = ""  # so it begins anew, and finds what came, or a reply that was lost, among what it holds
             return []
         if problem is not None:
@@ -257,7 +265,7 @@ class EventConsumer(Consumer):
             self._prefetch.weigh([fields or () for (_, _, fields), _ in few])
         messages = self._noted(entries, self._holder, over=over, are_found=are_found)
         self._ready.extend(
-            self._admitted(messages, partial(run_script, self._channel)) if self._work.gates.watched else messages
+            self._admitted(messages, partial(run_script, self.channel)) if self._work.gates.watched else messages
         )
 
     def _noted(

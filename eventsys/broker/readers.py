@@ -140,17 +140,21 @@ class Reader(WorkerPart):
         self.broker.work.committer.hurry()
 
     def _consume(self) -> None:
+        consumer = self._opened()
+        while self.goes_on:
+            messages = consumer.take_all()
+            self._wait_s = RESTART_S[0]
+            self._hand_out(messages, self._deliver)
+            if not messages and (excess := consumer.excess()):
+                self._give_up(self.queue_name, excess)
+            del messages
+
+    def _opened(self) -> EventConsumer:
         if self.consumer is None:
             timeout_ms = int(self._timeout_s * 1000)
             self.consumer = self.broker.consume(self.queue_name, prefetch=2 * self._threads, timeout=timeout_ms)
             self.consumer.patience.lengthen()
-        while self.goes_on:
-            messages = self.consumer.take_all()
-            self._wait_s = RESTART_S[0]
-            self._hand_out(messages, self._deliver)
-            if not messages and (excess := self.consumer.excess()):
-                self._give_up(self.queue_name, excess)
-            del messages
+        return self.consumer
 
     def _hand_out(self, messages: list[Received], deliver: Deliver) -> None:
         if not self.running:
@@ -187,6 +191,11 @@ class ReaderThread(Reader, PartThread):
             self.read()
         self.close()
         self.broker.emit_before("consumer_thread_shutdown", self)
+
+    def _consume(self) -> None:
+        # A process has one connection for each of its queues, and whatever else this thread asks goes over it too.
+        with self.broker.link.over(self._opened().channel):
+            super()._consume()
 
 
 class TickReader(ReaderThread):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from redis.exceptions import NoScriptError
@@ -43,6 +44,20 @@ class Link:
         channel = Channel(self._make_connection, is_wakeful=is_wakeful)
         self._channels.add(channel)
         return channel
+
+    @contextmanager
+    def over(self, channel: Channel) -> Iterator[None]:
+        """Send what the calling thread has to ask over a channel that it has anyway, and open none of its own for it.
+
+        Args:
+            channel: Nobody else may use it meanwhile.
+        """
+        own = self._own
+        before, own.channel = getattr(own, "channel", None), channel
+        try:
+            yield
+        finally:
+            own.channel = before
 
     def call(self, *command: Any) -> Any:
         """Send one command on this thread's connection; a reading one once more when that broke."""

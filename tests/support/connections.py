@@ -20,8 +20,13 @@ class Newcomers:
 
     def wait_until_one_waits(self) -> None:
         """Return as soon as one of them waits in Redis for what comes."""
-        eventually(lambda: any("b" in one["flags"] and one["id"] not in self._others for one in self._list()))
+        eventually(self.waiting)
 
-    def _list(self) -> list[dict[str, str]]:
+    def waiting(self) -> list[dict[str, str]]:
+        """Return those that wait in Redis now."""
+        return [one for one in self.all() if "b" in one["flags"]]
+
+    def all(self) -> list[dict[str, str]]:
+        """Return those that are open now."""
         found: list[dict[str, str]] = self._client.client_list()
-        return found
+        return [one for one in found if one["id"] not in self._others]
