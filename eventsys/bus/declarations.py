@@ -32,16 +32,22 @@ class Declarations:
         broker: What the handlers are declared on.
         subscriptions: Where the set is stored.
         when_changed: Called after a handler has come or gone.
+        when_dropped: Called with a handler that has gone; it must wait for nothing.
 
     Attributes:
         version: The version of the set that the last declaration was answered with; empty: there was none.
     """
 
     def __init__(
-        self, broker: EventBroker, subscriptions: SubscriptionStore, when_changed: Callable[[], None] = lambda: None
+        self,
+        broker: EventBroker,
+        subscriptions: SubscriptionStore,
+        when_changed: Callable[[], None] = lambda: None,
+        *,
+        when_dropped: Callable[[HandlerActor], None] = lambda _: None,
     ) -> None:
         self._broker = broker
-        self._when_changed = when_changed
+        self._when_changed, self._when_dropped = when_changed, when_dropped
         self._subscriptions = subscriptions
         self._undeclared: list[HandlerActor] = []
         self._unhosted: list[HandlerActor] = []
@@ -101,13 +107,15 @@ class Declarations:
         with self._lock:
             if only is not None and self._broker.actors.get(name) is not only:
                 return
-            self._broker.actors.pop(name, None)
+            dropped = self._broker.actors.pop(name, None)
             self._mortal.pop(name, None)
             self._renamed.pop(name, None)
             self._yielding = {actor for actor in self._yielding if actor.actor_name != name}
             self._undeclared = [actor for actor in self._undeclared if actor.actor_name != name]
             self._unhosted = [actor for actor in self._unhosted if actor.actor_name != name]
         self._when_changed()
+        if isinstance(dropped, HandlerActor):
+            self._when_dropped(dropped)
 
     @property
     def is_complete(self) -> bool:

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
 from typing import Any
 
-from dramatiq import Worker as DramatiqWorker
-
 from eventsys.broker.actor import HandlerActor
-from eventsys.broker.attempt import current_attempt
 from eventsys.broker.broker import EventBroker
-from eventsys.broker.worker import Worker
 from eventsys.bus.buffer import OnError
 from eventsys.bus.declarations import Declarations
 from eventsys.bus.dispatch_watch import DispatchWatch
@@ -28,12 +23,12 @@ from eventsys.bus.receipt import Receipt
 from eventsys.bus.replay import Replays
 from eventsys.bus.replay_driver import ReplayDriver
 from eventsys.bus.router import Router
+from eventsys.bus.run_time_workers import RunTimeWorkers
 from eventsys.bus.settling import own_queue_of
 from eventsys.bus.system_events import SystemEvents
 from eventsys.bus.tending import Tending, TendingMiddleware
 from eventsys.bus.vigil import Vigil
 from eventsys.errors import SubscriptionError
-from eventsys.forking import begins_anew_in_children
 from eventsys.middleware import Tracing
 from eventsys.model.catalog import Catalog
 from eventsys.model.durations import to_milliseconds
@@ -50,9 +45,6 @@ from eventsys.store.replays import ReplayStore
 from eventsys.store.retention import Retention, RetentionLimits
 from eventsys.store.subscriptions import SubscriptionStore
 from eventsys.store.troubles import TroubleStore
-
-#: Milliseconds an idle run-time worker waits at a time, and so the longest that `stop` takes when nothing runs.
-_WORKER_TIMEOUT_MS = 500
 
 
 class EventBus:
@@ -87,7 +79,10 @@ class EventBus:
         self.system = SystemEvents(TroubleStore(link, keys), self.drafter, broker.clock, at_once=lambda: work.by_hand)
         self.publisher = Publisher(self._carry_out, broker, settings, on_publish_error)
         self.inline = InlineHandlers(broker, self.router)
-        self.declarations = Declarations(broker, self.subscriptions, self.inline.look_again)
+        self._at_run_time = RunTimeWorkers(broker, settings.bus.worker_count)
+        self.declarations = Declarations(
+            broker, self.subscriptions, self.inline.look_again, when_dropped=self._at_run_time.drop
+        )
         self.dead_letters = DeadLetters(link, keys, broker.clock, retention_ms=work.retention_ms, seal=work.seal)
         self.hosts = hosts = HostStore(link, keys)
         vigil = Vigil(hosts, self.subscriptions, self.system, broker.clock)
@@ -105,11 +100,8 @@ class EventBus:
             works=lambda: work.by_hand or broker.presence.reads(LOG_QUEUE),
         )  # fmt: skip
         self._memory = MemoryWatch(work.room, self.system)
-        watch = DispatchWatch(self.hosts, broker.clock, lambda: bool(self._workers) and not work.by_hand)
+        watch = DispatchWatch(self.hosts, broker.clock, lambda: self._at_run_time.are_started and not work.by_hand)
         self.tending.duties += [one.make_round for one in (self.housekeeping, self._driver, self._memory, watch)]
-        self._at_run_time = list[HandlerActor]()
-        self.forget_process()
-        begins_anew_in_children(self)
         work.after_scan, work.look = self.tending.make_round, self.tending.look
         work.forgetful.when_rebound += [self.router.forget, self.declarations.forget, self.tending.forget]
         work.forgetful.when_lost += [self.system.forget, self.housekeeping.forget, self._memory.forget]
@@ -196,10 +188,7 @@ class EventBus:
         except BaseException:
             self.declarations.drop(own_name)
             raise
-        with self._lock:
-            self._at_run_time.append(actor)
-            if self._workers:
-                self._run(actor.queue_name)
+        self._at_run_time.add(actor)
         return actor.subscription
 
     def unsubscribe(self, pattern: str, name: str) -> None:
@@ -217,28 +206,21 @@ class EventBus:
             what = "no subscription has this name" if known is None else f"it subscribes to {known.pattern!r}"
             raise SubscriptionError(f"{name!r} cannot be unsubscribed from {pattern!r}: {what}")
         self.declarations.drop(name)
-        self._stop_worker_of(known.queue)
         self.subscriptions.remove(name)
         self.tending.settle(name, known.queue)
 
     def remember(self) -> Callable[[], None]:
         """Return what puts the handlers of this process back as they are now."""
-        put_broker_back, at_run_time = self.broker.remember(), list(self._at_run_time)
+        put_broker_back, put_handlers_back = self.broker.remember(), self._at_run_time.remember()
 
         def put_back() -> None:
             put_broker_back()
-            self._at_run_time = at_run_time
+            put_handlers_back()
             self.inline.look_again()
 
         return put_back
 
     # Running
-
-    def forget_process(self) -> None:
-        """In a forked child: the workers are the parent's; `start` runs the handlers here too."""
-        self._workers: dict[str, Any] = {}
-        self._ending: list[threading.Thread] = []
-        self._lock = threading.RLock()
 
     def prepare(self) -> None:
         """Declare what this process subscribed and Redis does not know yet; the first time, check the stored format.
@@ -259,10 +241,7 @@ class EventBus:
         """
         self.prepare()
         self.broker.presence.appear()
-        with self._lock:
-            for actor in self._at_run_time:
-                self._run(actor.queue_name)
-            self._workers.setdefault("", None)
+        self._at_run_time.start()
 
     def flush(self, timeout_s: float) -> bool:
         """Wait until what this process published without waiting is stored, and say whether it is."""
@@ -279,20 +258,13 @@ class EventBus:
     def _finish(self) -> None:
         self.publisher.close()
         self._driver.stop()
-        with self._lock:
-            workers, self._workers = self._workers, {}
-            at_run_time, self._at_run_time = self._at_run_time, []
-            ending, self._ending = self._ending, []
-        for worker in filter(None, workers.values()):
-            worker.stop()
-        if current_attempt() is None:  # else the handler that they wait for may be this one
-            for thread in ending:
-                thread.join()
+        at_run_time = self._at_run_time.handlers
+        were_any_dropped = self._at_run_time.stop()
         mortal = self.declarations.mortal()
         self.declarations.leave(mortal)
         for actor in at_run_time:
             self.declarations.drop(actor.actor_name)
-        if mortal or ending:
+        if mortal or were_any_dropped:
             self.tending.settle_ended()
         self.system.close()
 
@@ -307,25 +279,6 @@ class EventBus:
         actor = make_actor(handler, subscription, self.broker, **rules)
         self.declarations.add(actor)
         return actor
-
-    def _stop_worker_of(self, queue: str) -> None:
-        """Stop the threads of a run-time subscription, from one of their own kind: a handler may unsubscribe itself."""
-        with self._lock:
-            self._at_run_time = [actor for actor in self._at_run_time if actor.queue_name != queue]
-            worker = self._workers.pop(queue, None)
-        if worker is not None:
-            thread = threading.Thread(target=worker.stop, name="eventsys-unsubscribe", daemon=True)
-            thread.start()
-            self._ending = [one for one in self._ending if one.is_alive()] + [thread]
-
-    def _run(self, queue: str) -> None:
-        if queue not in self._workers and not self.broker.work.by_hand:
-            threads = self.settings.bus.worker_count
-            # Dramatiq's worker hands out one message at a time; ours gathers batches.
-            kind: Any = Worker if self.broker.has_batches else DramatiqWorker
-            worker = kind(self.broker, queues={queue}, worker_threads=threads, worker_timeout=_WORKER_TIMEOUT_MS)
-            self._workers[queue] = worker
-            worker.start()
 
     def _trace(self) -> None:
         tracing = Tracing()

@@ -1,0 +1,106 @@
+"""A run-time subscription that another process ends: nothing of it goes on where it was hosted."""
+
+from __future__ import annotations
+
+import pytest
+
+from eventsys import Event, EventService, EventStatus
+from eventsys.broker.lease import Lease
+from eventsys.bus.settling import own_queue_of
+from eventsys.store.keys import LOG_QUEUE
+from tests.support.services import Services
+from tests.support.waiting import eventually
+
+
+@pytest.fixture
+def host(services: Services) -> EventService:
+    """A process that runs what it subscribes at run time."""
+    host = services.make()
+    # It lives for an hour, and does not say so again after a test said that it is dead.
+    host.broker.work.lease = Lease(lease_ms=3_600_000, beat_s=3_600.0)
+    host.start()
+    return host
+
+
+@pytest.fixture
+def other(services: Services, host: EventService) -> EventService:
+    """Another one, which dispatches."""
+    other = services.make(name=host.settings.name)
+    services.work(other, queues={LOG_QUEUE})
+    return other
+
+
+def _handle(event: Event) -> None:
+    """Do nothing."""
+
+
+@pytest.mark.redis62
+def test_what_is_deleted_elsewhere_leaves_no_threads_behind(host: EventService, other: EventService) -> None:
+    """Eleven threads and a connection for each: a process whose subscriptions come and go would end with thousands."""
+    host.subscribe("a.b", _handle, name="mine")
+    assert host.broker.has_workers
+    other.subscriptions.delete("mine")
+    eventually(lambda: not host.broker.has_workers)
+    assert host.bus.declarations.hosted() == []
+
+
+@pytest.mark.usefixtures("rounds_by_hand")  # one ends what only a dead process hosts
+def test_what_others_have_subscribed_under_its_name_is_not_read_here(host: EventService, other: EventService) -> None:
+    """They share the queue; fetched where it has no handler, a delivery would wait there for one."""
+    host.subscribe("a.b", _handle, name="mine")
+    host.broker.link.call("ZADD", host.broker.keys.processes, 1, host.broker.presence.name)
+    seen: list[str] = []
+    other.subscribe("a.*", lambda event: seen.append(event.id), name="mine")
+    host.bus.declarations.renew()
+    host.bus.tending.make_round()
+    eventually(lambda: not host.broker.has_workers)
+    other.start()
+    published = [other.publish("a.c", {}).id for _ in range(5)]
+    assert {other.wait(one).status for one in published} == {EventStatus.DELIVERED}
+    assert sorted(seen) == sorted(published)
+
+
+def test_only_its_own_threads_end(host: EventService, other: EventService) -> None:
+    seen: list[str] = []
+    host.subscribe("a.b", _handle, name="mine")
+    host.subscribe("a.b", lambda event: seen.append(event.id), name="yours")
+    other.subscriptions.delete("mine")
+    eventually(lambda: len(host.bus.declarations.hosted()) == 1)
+    event = other.publish("a.b", {})
+    assert other.wait(event.id).status is EventStatus.DELIVERED
+    assert seen == [event.id]
+    other.subscriptions.delete("yours")
+    eventually(lambda: not host.broker.has_workers)
+
+
+def test_what_is_subscribed_anew_before_its_threads_end_keeps_them(host: EventService, other: EventService) -> None:
+    seen: list[str] = []
+    host.subscribe("a.b", _handle, name="mine")
+    workers = host.bus._at_run_time
+    [worker] = workers._workers.values()
+    with workers._lock:  # what is to stop them waits
+        host.unsubscribe("a.b", "mine")
+        host.subscribe("a.b", lambda event: seen.append(event.id), name="mine")
+    [ending] = workers._ending
+    ending.join()
+    assert workers._workers == {own_queue_of("mine"): worker}
+    event = other.publish("a.b", {})
+    assert other.wait(event.id).status is EventStatus.DELIVERED
+    assert seen == [event.id]
+
+
+def test_what_is_ended_before_its_subscriber_runs_it_is_not_run(
+    host: EventService, other: EventService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = host.bus._at_run_time
+    add = workers.add
+
+    def add_late(actor: object) -> None:
+        other.subscriptions.delete("mine")
+        host.bus.tending.look()
+        add(actor)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(workers, "add", add_late)
+    host.subscribe("a.b", _handle, name="mine")
+    assert not host.broker.has_workers
+    assert workers.handlers == []
