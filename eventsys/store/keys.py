@@ -60,6 +60,7 @@ class Keys:
         self.subscription_numbers = f"{self.prefix}:subscriptions:numbers"
         self.names_gone = f"{self.prefix}:names:gone"
         self.news = f"{self.prefix}:news"
+        self.subscription_rows = f"{self.prefix}:subscriptions:rows"
         self.subscriptions_version = f"{self.prefix}:subscriptions:version"
         self.subscriptions_ended = f"{self.prefix}:subscriptions:ended"
         self.settling = f"{self.prefix}:settling"

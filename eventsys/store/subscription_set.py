@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from eventsys.forking import begins_anew_in_children
 from eventsys.model.subscription import Subscription, SubscriptionState
@@ -24,6 +24,18 @@ class SetRead(NamedTuple):
     subscriptions: tuple[Subscription, ...]
 
 
+#: The mark of what changed while it was read, which nothing in Redis is like.
+_MOVED = object()
+
+
+class _Kept(NamedTuple):
+    """What was read, and what stood in Redis before and after: the version, and the digest of the rows."""
+
+    marks: list[Any]
+    rows: list[Subscription]
+    found: SetRead
+
+
 class SubscriptionSet:
     """What is read of the set, and kept for the next who asks.
 
@@ -35,8 +47,9 @@ class SubscriptionSet:
     def __init__(self, link: Link, keys: Keys) -> None:
         self._link = link
         self._keys = keys
+        self._marks = ("MGET", keys.subscriptions_version, keys.subscription_rows)
         self._parsed: dict[bytes, Subscription] = {}
-        self._kept: SetRead | None = None
+        self._kept: _Kept | None = None
         self.forget_process()
         begins_anew_in_children(self)
 
@@ -56,41 +69,48 @@ class SubscriptionSet:
     def read(self) -> SetRead:
         """Return the version of the set, and the set as it was then or later.
 
-        What was read last is returned again where its version stands in Redis still: then nothing in it is newer than
-        that either, since each change raises the version. Where several threads see a change at once, one of them
-        reads, and the others get what it has read.
+        Should the set change while it is read, the version is too old, and a dispatch computed with it is refused and
+        computed again. What was read last is returned again where nothing has changed since, and where only states
+        have, no rows are read. Of several threads that see a change at once one reads, and the others get what it read.
         """
         with self._lock:
-            if self._kept is None or self._kept.version != self._version():
-                self._kept = self._read()
-            return self._kept
+            kept = self._kept
+            if kept is None or self._link.call(*self._marks) != kept.marks:
+                kept = self._kept = self._read_beside(kept) or self._read()
+            return kept.found
 
     def parsed(self, row: bytes) -> Subscription:
         """Return what is in a row; a bus may have thousands, of which a change concerns one."""
         known = self._parsed.get(row)
         return Subscription.from_row(row) if known is None else known
 
-    def _version(self) -> str:
-        return text_of(self._link.call("GET", self._keys.subscriptions_version) or b"0")
+    def _read_beside(self, kept: _Kept | None) -> _Kept | None:
+        """Read how subscriptions stand, where their rows are those that are kept; return None where they are not."""
+        if kept is None or not isinstance(kept.marks[1], bytes):
+            return None
+        read = self._read(kept.rows)
+        return read if read.marks[1] == kept.marks[1] else None
 
-    def _read(self) -> SetRead:
-        """Read all of it, the version first.
+    def _read(self, rows: list[Subscription] | None = None) -> _Kept:
+        """Read how subscriptions stand, and their rows unless those are given, the version before anything else."""
+        keys = self._keys
+        commands = [
+            self._marks,
+            ("HGETALL", keys.subscription_states),
+            ("HGETALL", keys.open_breakers),
+            *([("HVALS", keys.subscriptions)] if rows is None else []),
+            self._marks,
+        ]
+        before, states, opened, *texts, after = self._link.read(commands)
+        if rows is None:
+            rows = self._rows_of(*texts)
+        marks = [one if one == other else _MOVED for one, other in zip(before, after, strict=True)]
+        return _Kept(marks, rows, SetRead(text_of(before[0] or b"0"), standing_of(rows, states, opened)))
 
-        Should the set change in between, the version is too old, and a dispatch computed with it is refused and
-        computed again.
-        """
-        version, rows, *standing = self._link.read(
-            [
-                ("GET", self._keys.subscriptions_version),
-                ("HVALS", self._keys.subscriptions),
-                ("HGETALL", self._keys.subscription_states),
-                ("HGETALL", self._keys.open_breakers),
-            ]
-        )
-        parsed = [self.parsed(row) for row in rows]
-        self._parsed = dict(zip(rows, parsed, strict=True))
-        found = standing_of(sorted(parsed, key=lambda one: one.number), *standing)
-        return SetRead(text_of(version or b"0"), found)
+    def _rows_of(self, texts: list[bytes]) -> list[Subscription]:
+        parsed = [self.parsed(text) for text in texts]
+        self._parsed = dict(zip(texts, parsed, strict=True))
+        return sorted(parsed, key=lambda one: one.number)
 
 
 def standing_of(

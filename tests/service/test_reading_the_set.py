@@ -1,8 +1,9 @@
-"""How often a process reads all subscriptions: once where they have changed, whoever of it asks."""
+"""How often a process reads all subscriptions: once where one was declared or has ended, whoever of it asks."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import redis
 
 from eventsys import EventService, SubscriptionState
 from eventsys.testing import EventHarness
+from tests.support.restoring import backup_of
 from tests.support.services import Services, commands_of, used_since
 
 
@@ -50,19 +52,51 @@ def test_a_change_has_a_process_read_all_subscriptions_once(
     _look(looking)
     assert used_since(redis_client, before)["hvals"] == 1
     assert len(looking.bus.subscriptions.all().subscriptions) == 21
-    twin.subscriptions.pause("one-3")
+
+
+@pytest.mark.redis62
+def test_a_change_of_state_has_no_process_read_what_was_declared(
+    looking: EventService, services: Services, redis_client: redis.Redis
+) -> None:
+    operator = services.make(name=looking.settings.name).bus.subscriptions
+    before = commands_of(redis_client)
+    operator.set_state("one-3", "paused", 0)
     _look(looking)
-    assert _states(looking) == {
-        one.name: SubscriptionState.PAUSED if one.name == "one-3" else SubscriptionState.ACTIVE
-        for one in twin.subscriptions.declared()
-    }
     assert looking.broker.work.gates.closed == {"one-3"}
+    assert {name for name, state in _states(looking).items() if state is SubscriptionState.PAUSED} == {"one-3"}
+    operator.set_state("one-3", "active", 0)
+    _look(looking)
+    assert looking.broker.work.gates.closed == frozenset()
+    assert "hvals" not in used_since(redis_client, before)
+
+
+def test_whatever_becomes_of_a_subscription_is_read(looking: EventService, services: Services) -> None:
+    def declare(name: str, pattern: str, **options: Any) -> None:
+        twin = services.make(name=looking.settings.name)
+        twin.on(pattern, name=name, **options)(_handle)
+        twin.bus.prepare()
+
+    operator = services.make(name=looking.settings.name).bus.subscriptions
+    changes: list[Callable[[], object]] = [
+        lambda: declare("more", "a.b"),
+        lambda: declare("more", "c.d"),
+        lambda: declare("renamed", "c.d", was="more"),
+        lambda: operator.set_state("renamed", "paused", 0),
+        lambda: declare("again", "c.d", was="renamed"),
+        lambda: operator.remove("again"),
+    ]
+    for change in changes:
+        before = looking.bus.subscriptions.all()
+        change()
+        now = looking.bus.subscriptions.all()
+        assert now != before
+        assert now == services.make(name=looking.settings.name).bus.subscriptions.all()
 
 
 def test_of_threads_that_see_a_change_at_once_one_reads(
     looking: EventService, services: Services, redis_client: redis.Redis
 ) -> None:
-    services.make(name=looking.settings.name).subscriptions.pause("one-3")
+    assert services.make(name=looking.settings.name).bus.subscriptions.remove("one-3")
     before, all_are_there, found = commands_of(redis_client), threading.Barrier(8), list[Any]()
 
     def read() -> None:
@@ -79,27 +113,30 @@ def test_of_threads_that_see_a_change_at_once_one_reads(
     assert len(found) == 8
 
 
+@pytest.mark.parametrize("change", ["state", "rows"])
 def test_a_change_while_the_set_is_read_has_it_read_again(
-    looking: EventService, services: Services, monkeypatch: pytest.MonkeyPatch
+    looking: EventService, services: Services, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     """The version is older than what is read with it then; never newer."""
-    subscriptions, link = services.make(name=looking.settings.name).subscriptions, looking.broker.link
+    twin, link = services.make(name=looking.settings.name).bus.subscriptions, looking.broker.link
     pipeline = link.pipeline
-    subscriptions.pause("one-3")
+    twin.set_state("one-3", "paused", 0)
+    if change == "rows":
+        twin.remove("one-5")
 
-    def resume_in_between(commands: Any) -> list[Any]:
-        if ("HVALS", looking.broker.keys.subscriptions) not in commands:
+    def change_in_between(commands: Any) -> list[Any]:
+        if len(commands) < 2 or not twin.set_state("one-3", "active", 0):
             return pipeline(commands)
         first = pipeline(commands[:1])
-        subscriptions.resume("one-3")
+        if change == "rows":
+            twin.remove("one-6")
         return [*first, *pipeline(commands[1:])]
 
     with monkeypatch.context() as patched:
-        patched.setattr(link, "pipeline", resume_in_between)
+        patched.setattr(link, "pipeline", change_in_between)
         read = looking.bus.subscriptions.all()
-    assert int(read.version) < int(looking.bus.subscriptions.version())
-    subscriptions.pause("one-4")
-    assert {name for name, state in _states(looking).items() if state is SubscriptionState.PAUSED} == {"one-4"}
+    assert int(read.version) <= int(twin.version())
+    assert looking.bus.subscriptions.all() == services.make(name=looking.settings.name).bus.subscriptions.all()
 
 
 def test_what_was_read_of_another_redis_is_not_taken_for_what_is_in_this_one(looking: EventService) -> None:
@@ -119,3 +156,43 @@ def test_after_a_loss_the_set_is_read_again_whatever_its_version(looking: EventS
     looking.broker.link.call("SET", looking.broker.keys.subscriptions_version, before.version)
     looking.broker.work.forgetful.forget_lost()
     assert subscriptions.all() == (before.version, tuple(one for one in before.subscriptions if one.name != "one-3"))
+
+
+def test_lost_declarations_and_as_many_others_are_no_less_read(looking: EventService, services: Services) -> None:
+    """Nobody need have seen the loss: what else was done since may have led beyond the version that is known."""
+
+    def declare(name: str) -> None:
+        twin = services.make(name=looking.settings.name)
+        twin.on("a.b", name=name)(_handle)
+        twin.bus.prepare()
+
+    restore = backup_of(looking)
+    declare("lost")
+    lost = looking.bus.subscriptions.all()
+    restore()
+    declare("other")
+    services.make(name=looking.settings.name).bus.subscriptions.set_state("one-3", "paused", 0)
+    now = looking.bus.subscriptions.all()
+    assert int(now.version) == int(lost.version) + 1
+    assert {one.name for one in now.subscriptions} == {*(f"one-{number}" for number in range(20)), "other"}
+
+
+def test_what_changed_while_the_set_was_read_and_was_lost_then_is_forgotten(
+    looking: EventService, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version of before stands again, with which later subscriptions were read."""
+    subscriptions, link = looking.bus.subscriptions, looking.broker.link
+    before, restore, pipeline = subscriptions.all(), backup_of(looking), link.pipeline
+    twin = services.make(name=looking.settings.name).bus.subscriptions
+
+    def end_one_in_between(commands: Any) -> list[Any]:
+        first = pipeline(commands[:1])
+        twin.remove("one-6")
+        return [*first, *pipeline(commands[1:])]
+
+    subscriptions.forget()
+    with monkeypatch.context() as patched:
+        patched.setattr(link, "pipeline", end_one_in_between)
+        assert len(subscriptions.all().subscriptions) == 19
+    restore()
+    assert subscriptions.all() == before

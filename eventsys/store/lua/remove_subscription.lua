@@ -9,7 +9,7 @@ that is done it is listed as ended, so a crash in between leaves it to the next 
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: subscriptions, subscriptions:version, subscriptions:ended, subscriptions:hosts:<name>,
+     Reads and writes below it: subscriptions, subscriptions:rows, subscriptions:version, subscriptions:ended, subscriptions:hosts:<name>,
      subscriptions:states, subscriptions:open, subscriptions:unhosted, gate:<name>, slots:<name>, releases, processes
 ARGV
   1  name
@@ -21,6 +21,8 @@ RETURNS
 ]]
 local prefix, name, host = KEYS[1], ARGV[1], ARGV[2]
 local rows, hosts = prefix .. ":subscriptions", prefix .. ":subscriptions:hosts:" .. name
+
+-- include: note_row
 
 local row = redis.call("HGET", rows, name)
 if host ~= "" then
@@ -37,6 +39,7 @@ redis.call("DEL", hosts, prefix .. ":gate:" .. name, prefix .. ":slots:" .. name
 for _, kept in ipairs({ "states", "open", "unhosted" }) do redis.call("HDEL", rows .. ":" .. kept, name) end
 redis.call("ZREM", prefix .. ":releases", name)
 redis.call("HDEL", rows, name)
+note_row(name, "")
 redis.call("INCR", rows .. ":version")
 redis.call("HSET", rows .. ":ended", name, declared.queue)
 return 1

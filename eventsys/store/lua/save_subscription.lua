@@ -19,7 +19,7 @@ process lives that hosts what the name leads to, nothing is written: one more su
 KEYS
   1  prefix of the bus
      Reads and writes below it: queue:<queue>:<lane>, subscriptions, subscriptions:names, subscriptions:numbers, subscriptions:newest,
-     subscriptions:version, subscriptions:hosts:<name>, subscriptions:renamed, subscriptions:states, subscriptions:open,
+     subscriptions:rows, subscriptions:version, subscriptions:hosts:<name>, subscriptions:renamed, subscriptions:states, subscriptions:open,
      subscriptions:ended, subscriptions:unhosted, waiting, waiting:<subscription>:<lane>, gate:<name>, slots:<name>, releases,
      letters:subscription:<name>, processes, process:<name>, replays, replays:numbers, replay:<id>
 ARGV
@@ -45,6 +45,8 @@ RETURNS
 local prefix, name = KEYS[1], ARGV[1]
 local rows, renamed = prefix .. ":subscriptions", prefix .. ":subscriptions:renamed"
 local numbers, names = rows .. ":numbers", rows .. ":names"
+
+-- include: note_row
 
 local function move_field(key, former)
   local value = redis.call("HGET", key, former)
@@ -99,6 +101,7 @@ local function take_over(former)
   redis.call("HSET", names, number, name)
   redis.call("HSET", numbers, name, number)
   redis.call("HDEL", rows, former)
+  note_row(former, "")
   note_former(former)
   for _, kept in ipairs({ ":states", ":open", ":unhosted" }) do move_field(rows .. kept, former) end
   for _, lane in ipairs({ 10, 8, 5, 1 }) do move_key(prefix .. ":waiting:", former, ":" .. lane) end
@@ -229,6 +232,7 @@ number = tonumber(number or new_number())
 local revision = (before and before.revision or 0) + 1
 local row = ARGV[3] .. string.format(',"number":%d,"revision":%d}', number, revision)
 redis.call("HSET", rows, name, row)
+note_row(name, row)
 if (declared.rate or cjson.null) == cjson.null and (declared.concurrency or cjson.null) == cjson.null then
   -- Nobody gives a slot up where there are no limits; they would stand in the way of the next ones.
   redis.call("DEL", prefix .. ":slots:" .. name)
