@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from eventsys.store.keys import Keys
-from eventsys.store.link import Link
+from eventsys.store.link import AT_ONCE, Link
 from eventsys.store.oddities import numbers_of
 
 
@@ -23,8 +23,8 @@ class DeclaredTasks:
 
     def say(self, names: Sequence[str], real_ms: int) -> None:
         """Note that a process declares these tasks."""
-        if names:
-            pairs = [part for name in names for part in (name, real_ms)]
+        for start in range(0, len(names), AT_ONCE):
+            pairs = [part for name in names[start : start + AT_ONCE] for part in (name, real_ms)]
             self._link.call("HSET", self._keys.cron_declared, *pairs)
 
     def said(self) -> dict[str, int]:
@@ -34,5 +34,5 @@ class DeclaredTasks:
 
     def forget(self, names: Sequence[str]) -> None:
         """Note no longer when these tasks were declared; a process that declares one says so again."""
-        if names:
-            self._link.call("HDEL", self._keys.cron_declared, *names)
+        for start in range(0, len(names), AT_ONCE):
+            self._link.call("HDEL", self._keys.cron_declared, *names[start : start + AT_ONCE])

@@ -12,8 +12,8 @@ from eventsys.store.oddities import read_or_pass_over, reply_of, text_of, whole_
 #: What a run, or a tick without one, can have come to.
 OUTCOMES = ("completed", "failed", "skipped", "missed")
 
-#: Most tasks whose figures are read, by name, and read in one round trip.
-MOST_READ, _AT_ONCE = 1_000, 200
+#: Most tasks whose figures are read, by name.
+MOST_READ = 1_000
 
 
 class CronFigures(NamedTuple):
@@ -35,14 +35,9 @@ def read_cron_figures(link: Link, keys: Keys) -> list[CronFigures]:
     names: list[bytes] = link.call("ZRANGE", keys.cron_tasks, 0, MOST_READ - 1)
     fields = (*(f"ended:{outcome}" for outcome in OUTCOMES), "completed_ms")
     commands = [("HMGET", keys.cron_task(text_of(name)), *fields) for name in names]
-    replies = [
-        reply
-        for start in range(0, len(commands), _AT_ONCE)
-        for reply in link.pipeline(commands[start : start + _AT_ONCE])
-    ]
     found = [
         read_or_pass_over(keys.cron_task(text_of(name)), _figures, text_of(name), reply)
-        for name, reply in zip(names, replies, strict=True)
+        for name, reply in zip(names, link.in_parts(commands), strict=True)
     ]
     return [one for one in found if one is not None]
 

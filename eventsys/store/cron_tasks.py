@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -77,7 +77,7 @@ class CronTaskStore:
         self._seal = seal
 
     def read(self, names: Sequence[str]) -> list[CronRow]:
-        """Return the tasks of these names that exist, in one round trip.
+        """Return the tasks of these names that exist.
 
         Raises:
             CronTaskError: If one of them cannot be read.
@@ -220,9 +220,8 @@ class CronTaskStore:
         found, total = self._link.read([("ZRANGE", key, start, start + count - 1), ("ZCARD", key)])
         return [text_of(name) for name in found], int(total)
 
-    def _raw(self, names: Sequence[str]) -> Sequence[Any]:
-        commands = [("HMGET", self._keys.cron_task(name), *_FIELDS) for name in names]
-        return self._link.pipeline(commands) if commands else []
+    def _raw(self, names: Sequence[str]) -> Iterator[Any]:
+        return self._link.in_parts([("HMGET", self._keys.cron_task(name), *_FIELDS) for name in names])
 
     def _row_if_any(self, name: str, values: Any) -> CronRow | None:
         if not any(reply_of(values)):

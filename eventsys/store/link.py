@@ -18,6 +18,9 @@ from .repeating import may_be_sent_again
 from .scripts import Script
 from .urls import Greeting, connection_maker, greet
 
+#: Commands, or members of one, that go out at once where there may be any number: replies take memory on both sides.
+AT_ONCE = 200
+
 
 class Link:
     """Connections to one Redis: one for each thread that asks, more on request.
@@ -84,6 +87,11 @@ class Link:
             if isinstance(reply, Exception):
                 raise reply
         return replies
+
+    def in_parts(self, commands: Sequence[Command]) -> Iterator[Any]:
+        """Send any number of commands, 200 in a round trip as replies are taken; a refused one gives its error."""
+        for start in range(0, len(commands), AT_ONCE):
+            yield from self.pipeline(commands[start : start + AT_ONCE])
 
     def run(self, script: Script, *arguments: Any) -> Any:
         """Run a script; once more when the reply was lost, since every script here may run twice.
