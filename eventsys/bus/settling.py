@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from eventsys.broker.broker import EventBroker
 from eventsys.broker.joining import flush
+from eventsys.store.hosts import HostStore
 from eventsys.store.settlement import Settlement
 
 #: How the queues of subscriptions made at run time begin.
@@ -31,10 +32,10 @@ def settle(
 
     Until it is settled nobody can declare the name anew, and from then on nothing is cancelled any more: what a new
     subscription of this name is given is safe from whoever comes late. Deliveries on a queue that it shared with
-    others are cancelled when a worker comes to them.
+    others are cancelled here where no living process reads that, as when its application is retired; else when a worker
+    comes to them.
 
-    A waiting room may hold millions, which takes minutes. So whoever has something else to do in time is called again
-    and again, or says that there is no more of it.
+    There may be millions, which takes minutes: `between` is for whoever has something else to do in time.
 
     Args:
         broker: The broker of this process.
@@ -52,6 +53,8 @@ def settle(
         is_any_spared = own_queue and _flush(broker, own_queue, name, spares, between)
         while settlement.cancel_waiting(name, broker.clock.now_ms(), broker.work.retention_ms):
             between()
+        if queue and not own_queue:
+            _cancel_unread(broker, settlement, name, queue, between)
         if is_any_spared:
             return False
         if settlement.note_settled(name, own_queue):
@@ -65,6 +68,16 @@ def _flush(broker: EventBroker, queue: str, name: str, spares: bool, between: Ca
         broker.link, broker.keys, queue, now_ms=now_ms, retention_ms=broker.work.retention_ms, ended=name,
         real_ms=real_ms, between=between,
     )  # fmt: skip
+
+
+def _cancel_unread(
+    broker: EventBroker, settlement: Settlement, name: str, queue: str, between: Callable[[], None]
+) -> None:
+    clock = broker.clock
+    if HostStore(broker.link, broker.keys).is_read(queue, clock.real_ms()):
+        return
+    while settlement.cancel_shared(name, queue, clock.now_ms(), broker.work.retention_ms, clock.real_ms()):
+        between()
 
 
 def is_own_queue(queue: str) -> bool:

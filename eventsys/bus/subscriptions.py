@@ -75,9 +75,10 @@ class Subscriptions:
     def delete(self, name: str) -> None:
         """End a subscription, whether or not it is persistent; its open deliveries end as cancelled, but for what runs.
 
-        Those on a queue that it shares with others, and those that wait for their next attempt there, end when a worker
-        comes to them; declared anew by then, the subscription handles them. A process that still has its handler does
-        not declare it again until it starts anew. Its dead letters stay.
+        Those on a queue that it shares with others, and those that wait for their next attempt there, end now where no
+        living process reads that queue, else when a worker comes to them; declared anew by then, the subscription
+        handles them. It may take minutes where there are millions. A process that still has its handler does not
+        declare it again until it starts anew. Its dead letters stay.
 
         Raises:
             NotFoundError: If there is none of this name.

@@ -7,7 +7,7 @@ from eventsys.store.link import Link
 from eventsys.store.oddities import text_of
 from eventsys.store.scripts import script
 
-#: Most deliveries that one script ends: it blocks Redis meanwhile.
+#: Most deliveries that one script looks at: it blocks Redis meanwhile.
 _AT_ONCE = 500
 
 
@@ -31,6 +31,22 @@ class Settlement:
         """
         arguments = (now_ms, retention_ms, name, _AT_ONCE, 1)
         return int(self._link.run(script("cancel_waiting"), self._keys.prefix, *arguments))
+
+    def cancel_shared(self, name: str, queue: str, now_ms: int, retention_ms: int, real_ms: int) -> bool:
+        """Cancel deliveries of a subscription, if that has ended and is not settled, on a queue that it shared.
+
+        Args:
+            name: The subscription.
+            queue: The queue, which nobody reads.
+            now_ms: The time.
+            retention_ms: How long the record of a finished event is kept.
+            real_ms: Real time, which leases are measured in; what living processes hold is spared.
+
+        Returns:
+            Whether there is more to look at.
+        """
+        arguments = (now_ms, retention_ms, name, queue, _AT_ONCE, real_ms)
+        return bool(self._link.run(script("cancel_shared"), self._keys.prefix, *arguments))
 
     def note_settled(self, name: str, own_queue: str) -> bool:
         """Say whether a subscription that has ended has no open deliveries of its own any more, and note that."""

@@ -22,8 +22,8 @@ KEYS_PAGE = Path(__file__).parents[2] / "docs" / "keys.md"
 #: Families that this bus has nothing under: nobody reads them but scripts, or they are there for a moment only.
 ABSENT = {
     "cron:declared", "delayed:failed", "delayed:flush:<queue>", "metrics:aside", "names:gone", "periodic:doubled",
-    "periodic:specs", "periodic:ticks", "releases", "scratch", "settling", "subscriptions:ended",
-    "subscriptions:hosts:<name>", "wake",
+    "periodic:specs", "periodic:ticks", "releases", "scratch", "settling", "settling:<subscription>",
+    "subscriptions:ended", "subscriptions:hosts:<name>", "wake",
 }  # fmt: skip
 
 Store = redis.Redis

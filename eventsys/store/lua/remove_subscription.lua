@@ -10,7 +10,8 @@ that is done it is listed as ended, so a crash in between leaves it to the next 
 KEYS
   1  prefix of the bus
      Reads and writes below it: subscriptions, subscriptions:rows, subscriptions:version, subscriptions:ended, subscriptions:hosts:<name>,
-     subscriptions:states, subscriptions:open, subscriptions:unhosted, gate:<name>, slots:<name>, releases, processes
+     subscriptions:states, subscriptions:open, subscriptions:unhosted, gate:<name>, slots:<name>, releases, processes,
+     settling:<name>
 ARGV
   1  name
   2  host      the process that leaves, "-" for nobody: it then ends if no host is alive; empty: it ends in any case.
@@ -36,6 +37,8 @@ if not row then return 0 end
 local declared = cjson.decode(row)
 if host ~= "" and declared.persistent then return 0 end
 redis.call("DEL", hosts, prefix .. ":gate:" .. name, prefix .. ":slots:" .. name)
+-- How far the cancelling had come says nothing of what was given to it since then.
+redis.call("DEL", prefix .. ":settling:" .. name)
 for _, kept in ipairs({ "states", "open", "unhosted" }) do redis.call("HDEL", rows .. ":" .. kept, name) end
 redis.call("ZREM", prefix .. ":releases", name)
 redis.call("HDEL", rows, name)

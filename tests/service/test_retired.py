@@ -1,0 +1,127 @@
+"""An application is retired: what its subscriptions have on a queue that nobody reads is cancelled when they end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from eventsys import DeliveryStatus, Event, EventService
+from eventsys.store import settlement
+from eventsys.store.keys import LOG_QUEUE
+from tests.support.services import Services
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.usefixtures("rounds_by_hand")
+
+
+def _fail(event: Event) -> None:
+    raise RuntimeError("not now")
+
+
+def _declare(events: EventService, *names: str, **options: Any) -> None:
+    for name in names:
+        events.on("a.b", name=name, queue="shared", max_retries=3, retry_delay="1h", **options)(_fail)
+    events.bus.prepare()
+
+
+@pytest.fixture
+def operator(services: Services) -> EventService:
+    """A process that reads no queue but the log."""
+    events = services.make()
+    services.work(events, queues={LOG_QUEUE})
+    return events
+
+
+@pytest.fixture
+def retired(services: Services, operator: EventService) -> EventService:
+    """The application `mine` and `others` are of, which share a queue; four deliveries of each are open on it."""
+    events = services.make(name=operator.settings.name)
+    _declare(events, "mine", "others")
+    _publish(operator, 4)
+    return events
+
+
+def _publish(events: EventService, count: int, names: int = 2) -> None:
+    link, lane = events.broker.link, events.broker.keys.lane("shared", 5)
+    before = int(link.call("XLEN", lane))
+    for _ in range(count):
+        events.publish("a.b", {})
+    eventually(lambda: int(link.call("XLEN", lane)) == before + names * count)
+
+
+def _statuses(events: EventService) -> Counter[tuple[str, DeliveryStatus]]:
+    records = events.get_event_records().items
+    return Counter((one.subscription, one.status) for record in records for one in record.deliveries)
+
+
+@pytest.mark.redis62
+def test_what_is_open_on_a_queue_that_nobody_reads_is_cancelled_and_retries_too(
+    services: Services, operator: EventService, retired: EventService
+) -> None:
+    worker = services.work(retired, queues={"shared"})
+    eventually(lambda: operator.delayed.get_waiting_retries().total == 8)
+    worker.stop()
+    retired.broker.close()
+    _publish(operator, 3)
+
+    operator.subscriptions.delete("mine")
+    assert _statuses(operator) == {
+        ("mine", DeliveryStatus.CANCELLED): 7, ("others", DeliveryStatus.WAITING): 4,
+        ("others", DeliveryStatus.PENDING): 3,
+    }  # fmt: skip
+    assert operator.bus.subscriptions.ended() == {}
+    operator.subscriptions.delete("others")
+    link, keys = operator.broker.link, operator.broker.keys
+    assert link.call("XLEN", keys.lane("shared", 5)) == 0
+    assert operator.delayed.get_waiting_retries().total == 0
+    assert operator.get_metrics().pending_events == 0
+
+
+def test_what_was_given_to_it_under_a_former_name_is_cancelled(
+    services: Services, operator: EventService, retired: EventService
+) -> None:
+    newer = services.make(name=retired.settings.name)
+    _declare(newer, "theirs", was="mine")
+    operator.subscriptions.delete("theirs")
+    assert _statuses(operator)["theirs", DeliveryStatus.CANCELLED] == 4
+
+
+def test_what_somebody_reads_is_left_to_who_reads_it(
+    services: Services, operator: EventService, retired: EventService
+) -> None:
+    reader = services.make(name=retired.settings.name)
+    reader.broker.presence.enter("shared")
+    operator.subscriptions.delete("mine")
+    assert operator.bus.subscriptions.ended() == {}
+    assert _statuses(operator)["mine", DeliveryStatus.PENDING] == 4
+
+
+def test_a_round_goes_on_where_the_one_before_stopped(
+    operator: EventService, retired: EventService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what others have there in front would be all that it ever looks at."""
+    monkeypatch.setattr(settlement, "_AT_ONCE", 2)
+    clock, link, calls = operator.broker.clock, operator.broker.link, list[str]()
+    run, monotonic = link.run, clock.monotonic
+
+    def run_slowly(script: Any, *arguments: Any) -> Any:
+        if script.name == "cancel_shared":
+            calls.append(script.name)
+        return run(script, *arguments)
+
+    monkeypatch.setattr(link, "run", run_slowly)
+    monkeypatch.setattr(clock, "monotonic", lambda: monotonic() + len(calls))
+    operator.bus.subscriptions.remove("others")
+    operator.bus.tending.make_round()
+    assert len(calls) == 1
+    assert operator.bus.subscriptions.ended() == {"others": "shared"}
+
+    def is_settled() -> bool:
+        operator.bus.tending.make_round()
+        return operator.bus.subscriptions.ended() == {}
+
+    eventually(is_settled)
+    assert _statuses(operator)["others", DeliveryStatus.CANCELLED] == 4
+    assert _statuses(operator)["mine", DeliveryStatus.PENDING] == 4
