@@ -37,7 +37,19 @@ class Subscriptions:
         Args:
             look: Figures that were read already, for the backlogs; None: they are read now.
         """
-        return self._standings(self.declared(), look)
+        subscriptions = self.declared()
+        hosts, unhosted = self._bus.hosts.hosts_and_unhosted(self._broker.clock.real_ms())
+        backlogs = (look or self._bus.store.metrics.look()).backlogs()
+        figures = self._store.figures([one.name for one in subscriptions])
+        return [
+            self._standing(
+                one,
+                hosts.get(one.number, []),
+                unhosted.get(one.name),
+                {**figures[one.name], "backlog": backlogs.get(one.name, 0)},
+            )
+            for one in subscriptions
+        ]
 
     def declared(self) -> Declarations:
         """Return every subscription that can be read, by name, and nothing of how it stands: one question, not six."""
@@ -52,7 +64,9 @@ class Subscriptions:
         found = self._store.get(name)
         if found is None:
             raise self._unknown(name)
-        return self._standings([found], look)[0]
+        hosts, since_ms = self._bus.hosts.hosts_of(name, found.number, self._broker.clock.real_ms())
+        backlog = look.backlogs().get(name, 0) if look else self._bus.store.metrics.look().backlog_of(name)
+        return self._standing(found, hosts, since_ms, {**self._store.figures([name])[name], "backlog": backlog})
 
     def pause(self, name: str) -> SubscriptionStanding:
         """Hold back a subscription: within a second nothing of it begins any more, and what comes waits.
@@ -95,20 +109,6 @@ class Subscriptions:
             raise self._unknown(name)
         self._bus.tending.look()
         return self.get(name)
-
-    def _standings(self, subscriptions: Sequence[Subscription], look: MetricsLook | None = None) -> Standings:
-        hosts, unhosted = self._bus.hosts.hosts_and_unhosted(self._broker.clock.real_ms())
-        backlogs = (look or self._bus.store.metrics.look()).backlogs()
-        figures = self._store.figures([one.name for one in subscriptions])
-        return [
-            self._standing(
-                one,
-                hosts.get(one.number, []),
-                unhosted.get(one.name),
-                {**figures[one.name], "backlog": backlogs.get(one.name, 0)},
-            )
-            for one in subscriptions
-        ]
 
     @staticmethod
     def _standing(

@@ -92,7 +92,7 @@ class Vigil:
             self._system.over(f"{_BREAKER}{name}", _closed(name, present.get(name)))
 
     def _watch_hosts(self, told: set[str], present: Mapping[str, Subscription], now_ms: int) -> None:
-        hosted_numbers = self._hosts.hosts(self._clock.real_ms())
+        hosted_numbers = self._hosts.hosted_numbers(self._clock.real_ms())
         lasting = [one for one in present.values() if one.persistent]
         hosted = {one.name for one in lasting if one.number in hosted_numbers}
         since = self._hosts.note_unhosted(now_ms, hosted, {one.name for one in lasting} - hosted)

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from eventsys.model.machinery import Displaced
+from eventsys.store.channel import Command
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
-from eventsys.store.oddities import numbers_of, read_or_pass_over, reply_of, text_of
+from eventsys.store.oddities import numbers_of, read_or_pass_over, reply_of, text_of, whole_number
 from eventsys.store.scripts import script
 
 _OF_A_HOST = ("host", "pid", "subscriptions")
@@ -80,27 +81,52 @@ class HostStore:
             for key, reply in zip(keys, replies, strict=True)
         )
 
-    def hosts(self, now_ms: int) -> dict[int, list[Host]]:
-        """Return the hosts of every subscription that has any, by its number.
+    def hosted_numbers(self, now_ms: int) -> set[int]:
+        """Return the numbers of the subscriptions that a living process hosts.
 
         Args:
             now_ms: Real time, which leases are measured in.
         """
-        return self.hosts_and_unhosted(now_ms)[0]
+        living = self._link.call("ZRANGEBYSCORE", self._keys.processes, f"({now_ms}", "+inf")
+        keys = [self._keys.process(text_of(name)) for name in living]
+        replies = self._link.pipeline([("HGET", key, "subscriptions") for key in keys]) if keys else []
+        said = {read_or_pass_over(key, reply_of, reply): key for key, reply in zip(keys, replies, strict=True)}
+        return {number for text, key in said.items() for number in read_or_pass_over(key, _numbers, text) or ()}
 
     def hosts_and_unhosted(self, now_ms: int) -> tuple[dict[int, list[Host]], dict[str, int]]:
-        """Return what `hosts` and what `unhosted` does."""
-        living, flat = self._link.read(
-            [("ZRANGEBYSCORE", self._keys.processes, f"({now_ms}", "+inf"), ("HGETALL", self._keys.unhosted)]
-        )
-        names = [text_of(name) for name in living]
-        commands = [("HMGET", self._keys.process(name), *_OF_A_HOST) for name in names]
-        replies = self._link.pipeline(commands) if commands else []
+        """Return the hosts of every subscription that has any, by its number, and what `unhosted` does.
+
+        Args:
+            now_ms: Real time, which leases are measured in.
+        """
+        processes, flat = self._living(now_ms, ("HGETALL", self._keys.unhosted))
         found: dict[int, list[Host]] = {}
-        for name, reply in zip(names, replies, strict=True):
+        for name, reply in processes:
             for number, host in read_or_pass_over(self._keys.process(name), _hosted, name, reply) or ():
                 found.setdefault(number, []).append(host)
         return found, numbers_of(self._keys.unhosted, flat)
+
+    def hosts_of(self, subscription: str, number: int, now_ms: int) -> tuple[list[Host], int | None]:
+        """Return the hosts of one subscription, and since when, in ms, nobody hosted it when somebody last looked.
+
+        Args:
+            subscription: Its name.
+            number: Its number.
+            now_ms: Real time, which leases are measured in.
+        """
+        processes, since = self._living(now_ms, ("HGET", self._keys.unhosted, subscription))
+        found = [
+            read_or_pass_over(self._keys.process(name), _host_of, name, str(number).encode(), reply)
+            for name, reply in processes
+        ]
+        return [host for host in found if host is not None], whole_number(since)
+
+    def _living(self, now_ms: int, also: Command) -> tuple[list[tuple[str, Any]], Any]:
+        """Return what each living process says of itself, by its lease name; and the reply to another command."""
+        living, answer = self._link.read([("ZRANGEBYSCORE", self._keys.processes, f"({now_ms}", "+inf"), also])
+        names = [text_of(name) for name in living]
+        commands = [("HMGET", self._keys.process(name), *_OF_A_HOST) for name in names]
+        return list(zip(names, self._link.pipeline(commands) if commands else [], strict=True)), answer
 
     def note_unhosted(self, now_ms: int, hosted: Collection[str], unhosted: Collection[str]) -> Mapping[str, int]:
         """Note which subscriptions somebody hosts and which nobody does; return since when, in ms, nobody does.
@@ -128,8 +154,23 @@ class HostStore:
 def _hosted(process: str, reply: Any) -> list[tuple[int, Host]]:
     """Return the numbers of the subscriptions that a process says it hosts, each with that process."""
     host, pid, numbers = reply_of(reply)
-    own = Host(process, f"{text_of(host or b'')}:{text_of(pid or b'')}")
-    return [(int(number), own) for number in numbers.split(b",")] if numbers else []
+    own = _host(process, host, pid)
+    return [(number, own) for number in _numbers(numbers)]
+
+
+def _host_of(process: str, number: bytes, reply: Any) -> Host | None:
+    """Return a process if it says that it hosts the subscription of a number."""
+    host, pid, numbers = reply_of(reply)
+    return _host(process, host, pid) if number in (numbers or b"").split(b",") else None
+
+
+def _host(process: str, host: bytes | None, pid: bytes | None) -> Host:
+    return Host(process, f"{text_of(host or b'')}:{text_of(pid or b'')}")
+
+
+def _numbers(said: bytes | None) -> list[int]:
+    """Return the numbers of subscriptions that stand there by comma."""
+    return [int(number) for number in said.split(b",")] if said else []
 
 
 def _hosts_as_declared(name: str, number: bytes, reply: Any) -> bool:

@@ -59,8 +59,7 @@ class Pair:
     @property
     def backlog(self) -> int:
         """How many have not ended."""
-        opened = self.counts.get("opened", 0) + self.counts.get("redriven", 0)
-        return opened - sum(self.counts.get(name, 0) for name in ("succeeded", "dead", "expired", "cancelled"))
+        return backlog_of(self.counts)
 
     def __add__(self, other: Pair) -> Pair:
         """Return what was counted of both, which have the same names."""
@@ -133,6 +132,20 @@ class Measurements:
             found[one.event_type, one.subscription] = one if same is None else same + one
         return list(found.values())
 
+    def counts_of(self, subscription: str) -> list[Counts]:
+        """Return what was counted of the deliveries to one subscription, type by type; of others nothing is read.
+
+        Args:
+            subscription: Its present name; what was counted under its former ones is among it.
+        """
+        self._settle()
+        keys = self._keys
+        pairs, named = self._link.read([("SMEMBERS", keys.measured_deliveries), ("HGETALL", keys.subscription_names)])
+        numbers = {number for number, name in texts_of(named).items() if name == subscription}
+        own = [pair for pair in _sorted(pairs) if pair.rpartition(":")[2] in numbers]
+        flats = self._read([("HGETALL", keys.delivery_metrics(pair)) for pair in own])
+        return [numbers_of(keys.delivery_metrics(pair), flat) for pair, flat in zip(own, flats, strict=True)]
+
     def minutes(self, back: int = MINUTES) -> list[dict[str, int]]:
         """Return what happened in each minute, this one first, then as many before it."""
         self._settle()
@@ -167,6 +180,12 @@ class Measurements:
         for start in range(0, len(commands), _AT_ONCE):
             replies += self._link.read(commands[start : start + _AT_ONCE])
         return replies
+
+
+def backlog_of(counts: Counts) -> int:
+    """Return how many of the deliveries that were counted have not ended."""
+    opened = counts.get("opened", 0) + counts.get("redriven", 0)
+    return opened - sum(counts.get(name, 0) for name in ("succeeded", "dead", "expired", "cancelled"))
 
 
 def pending_of_application(stored: int, totals: Counts) -> int:

@@ -14,7 +14,7 @@ from eventsys.model.patterns import GUARDED
 from eventsys.store.delayed_count import count_commands, counted
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
-from eventsys.store.measurements import OTHER, Measurements, Pair, pending_of_application, rate
+from eventsys.store.measurements import OTHER, Measurements, Pair, backlog_of, pending_of_application, rate
 from eventsys.store.oddities import moment_of, text_of
 from eventsys.store.scripts import script
 
@@ -159,6 +159,10 @@ class MetricsLook:
     def backlogs(self) -> dict[str, int]:
         """Return how many deliveries of each subscription are open: on a queue, running, or waiting for anything."""
         return {name: _backlog(own) for name, own in _grouped(self.measurements.pairs, "subscription").items()}
+
+    def backlog_of(self, subscription: str) -> int:
+        """Return how many deliveries of one subscription are open; of others nothing is read for that."""
+        return max(0, sum(map(backlog_of, self.measurements.counts_of(subscription))))
 
     def recent(self, window: timedelta) -> Recent:
         """Return what happened in the last minutes.
