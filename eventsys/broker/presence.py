@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 
 from eventsys.clock import Clock
 from eventsys.errors import EventsysError
-from eventsys.store.keys import Keys
+from eventsys.store.keys import INLINE_QUEUE, Keys
 from eventsys.store.link import Link
 from eventsys.store.redis_time import read_clock
 from eventsys.store.scripts import script
@@ -75,7 +75,7 @@ class Presence:
         self._keys = keys
         self._clock = clock
         self._lease = lease or Lease()
-        self._queues: set[str] = set()
+        self._queues: frozenset[str] = frozenset()
         self._leftovers: set[str] = set()
         self._paused: frozenset[str] = frozenset()
         self._lock = threading.RLock()
@@ -139,7 +139,7 @@ class Presence:
         self.appear()
         with self._lock:
             is_new = queue not in self._queues
-            self._queues.add(queue)
+            self._queues |= {queue}
             self._say_so()
         self._leftovers.add(queue)
         if is_new:
@@ -220,7 +220,8 @@ class Presence:
         self._formers.tell()
         dead = [b""]
         while dead:  # one that holds no more comes once more, and is removed
-            arguments = (self._clock.real_ms(), _MOST_MOVED)
+            # Of inline deliveries nobody reads the queue, and so everybody looks after it.
+            arguments = (self._clock.real_ms(), _MOST_MOVED, "", *(self._queues | {INLINE_QUEUE}))
             dead, _moved, queues, paused, taken = self._link.run(script("take_over"), self._keys.prefix, *arguments)
             left = {queue.decode() for queue in queues}
             self._leftovers |= left
@@ -270,8 +271,7 @@ class Presence:
             return
         if self._thread is not None:
             self._thread.join(2.0)
-        self._link.pipeline([("ZADD", self._keys.processes, 0, self.name)])
-        self._link.run(script("take_over"), self._keys.prefix, 1, _MOST_MOVED)
+        self._link.run(script("take_over"), self._keys.prefix, 1, _MOST_MOVED, self.name)
 
     def _introduce(self) -> None:
         read_clock(self._clock, self._link.call)

@@ -18,6 +18,7 @@ from eventsys.clock import Clock
 from eventsys.errors import RedisUnavailableError
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
+from tests.broker.holding import hand_back
 from tests.conftest import FreshRedis
 from tests.support.waiting import eventually
 
@@ -149,6 +150,19 @@ def test_a_process_that_works_makes_a_round_with_every_scan(make_presence) -> No
     ended: list[int] = []
     presence, rounds = make_presence(look=lambda: ended.append(1), activity=lambda: len(ended))
     presence.appear()
+    eventually(lambda: len(rounds) > 5)
+
+
+def test_what_was_handed_back_keeps_those_busy_that_read_its_queue(make_presence, redis_client) -> None:
+    keys, looks = Keys("default"), []
+    hand_back(redis_client, keys.lane("theirs", 5))
+    redis_client.sadd(keys.queues, "theirs")
+    presence, rounds = make_presence(look=lambda: looks.append(1))
+    presence.appear()
+    eventually(lambda: len(looks) > 20)
+    assert rounds == ["round"]
+    reader, rounds = make_presence()
+    reader.enter("theirs")
     eventually(lambda: len(rounds) > 5)
 
 

@@ -72,9 +72,9 @@ def test_a_released_process_can_neither_commit_nor_renew_and_is_told_of_once(bro
         _release(broker, "dead", board)
     prefix, link = broker.keys.prefix, broker.link
     assert link.run(script("beat"), prefix, 5, 1000, "dead") == [0]
-    dead, moved, queues, _, taken = link.run(script("take_over"), prefix, 10, 100)
+    dead, moved, queues, _, taken = link.run(script("take_over"), prefix, 10, 100, "", "default", "other")
     assert (dead, moved, queues, taken) == ([b"dead"], 0, [b"default"], [3])
-    assert link.run(script("take_over"), prefix, 10, 100)[0] == []
+    assert link.run(script("take_over"), prefix, 10, 100, "")[0] == []
     assert _held(broker, SUSPECTS) == entries[:1]
 
 
@@ -84,7 +84,7 @@ def test_others_may_take_over_while_a_process_is_released(broker: EventBroker) -
     entries = _fetch(broker, "dead", 9)
     with _board(entries[1]) as board:
         assert _release(broker, "dead", board, limit=3) == [3, 1]
-        broker.link.run(script("take_over"), broker.keys.prefix, 10, 3)
+        broker.link.run(script("take_over"), broker.keys.prefix, 10, 3, "")
         assert _release(broker, "dead", board, limit=100) == [3, 0]
     assert _held(broker, RETURNED) == [entries[0], entries[2], *entries[6:]]
     assert _held(broker, SUSPECTS) == [entries[1], *entries[3:6]]

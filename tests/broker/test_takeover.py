@@ -261,7 +261,7 @@ def test_a_process_that_is_about_to_end_begins_nothing_more(broker, redis_client
 
 
 def _dead_at(broker, now_ms: int) -> list[bytes]:
-    return broker.link.run(script("take_over"), broker.keys.prefix, now_ms, 100)[0]
+    return broker.link.run(script("take_over"), broker.keys.prefix, now_ms, 100, "")[0]
 
 
 def _beat(broker, now_ms: int, *processes: str) -> list[int]:

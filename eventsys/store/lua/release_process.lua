@@ -29,7 +29,7 @@ if not redis.call("ZSCORE", prefix .. ":processes", process) then return { 0, 0 
 -- include: next_entry
 -- include: count
 -- include: requeue_inline
--- include: lanes_of_bus
+-- include: lanes_of
 
 local is_begun = {}
 for at = 4, #ARGV do is_begun[ARGV[at]] = true end
@@ -46,6 +46,7 @@ local function take_crash_off(mark)
   return true
 end
 
+local streams, queue_of = lanes_of(queues_of_bus())
 local suspected = 0
 local function release(stream, pending)
   local stem, returned, begun, suspects = string.sub(redis.sha1hex(stream), 1, 8), {}, {}, {}
