@@ -89,6 +89,7 @@ class Tending:
         self._version: str | None = None
         self._news = b""
         self._known: tuple[Subscription, ...] = ()
+        self._hosted: tuple[tuple[Subscription, ...], set[bytes]] | None = None  # all had a host then, or were ended
         self._rows: dict[str, Subscription] = {}
         self._gave_way: list[HandlerActor] = []
         self._displacements = Displacements()
@@ -275,12 +276,22 @@ class Tending:
         return [actor for actor in self._declarations.hosted() if self._declarations.is_declared(actor)]
 
     def _end_unhosted(self) -> None:
-        mortal = [one.name for one in self._known if not one.persistent]
+        """End what lives as long as its hosts and has none left.
+
+        A host that leaves one ends it itself if it was the last. So one may have none only where it was declared since,
+        or a process has ended: where neither is so, no hosts are read.
+        """
+        known = self._known
+        mortal = [one.name for one in known if not one.persistent]
         if not mortal:
             return
-        for name in self._subscriptions.unhosted(mortal):
+        living = self._subscriptions.living()
+        if self._hosted is not None and self._hosted[0] is known and self._hosted[1] == living:
+            return
+        for name in self._subscriptions.unhosted(mortal, living):
             if self._subscriptions.leave(name, "-"):
                 logger.warning("%s ended with its last host", name, extra={"action": "subscription_ended"})
+        self._hosted = known, living
 
 
 def _differs(row: Subscription | None, actor: HandlerActor) -> bool:

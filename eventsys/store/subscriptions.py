@@ -186,15 +186,13 @@ class SubscriptionStore:
         version, news = self._link.call("MGET", self._keys.subscriptions_version, self._keys.news)
         return text_of(version or b"0"), news or b""
 
-    def unhosted(self, names: Sequence[str]) -> list[str]:
-        """Return those that no process hosts whose lease was not ended; not one whose hosts cannot be read."""
-        living, *replies = self._link.pipeline(
-            [
-                ("ZRANGEBYSCORE", self._keys.processes, "(0", "+inf"),
-                *(("SMEMBERS", self._keys.hosts(name)) for name in names),
-            ]
-        )
-        alive = set(reply_of(living))
+    def living(self) -> set[bytes]:
+        """Return the processes whose lease was not ended, by the names of their leases."""
+        return set(self._link.call("ZRANGEBYSCORE", self._keys.processes, "(0", "+inf"))
+
+    def unhosted(self, names: Sequence[str], living: set[bytes]) -> list[str]:
+        """Return those that none of these processes hosts; not one whose hosts cannot be read."""
+        replies = self._link.in_parts([("SMEMBERS", self._keys.hosts(name)) for name in names])
         hosts = [
             read_or_pass_over(self._keys.hosts(name), reply_of, reply)
             for name, reply in zip(names, replies, strict=True)
@@ -202,7 +200,7 @@ class SubscriptionStore:
         return [
             name
             for name, hosting in zip(names, hosts, strict=True)
-            if hosting is not None and alive.isdisjoint(hosting)
+            if hosting is not None and living.isdisjoint(hosting)
         ]
 
     def opened(self) -> set[str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
-from eventsys import EventService, EventStatus
+from eventsys import EventService, EventStatus, RedisUnavailableError
 from eventsys.broker.presence import Lease, Presence
+from eventsys.bus.settling import settle
 from tests.support.services import Services
 from tests.support.waiting import eventually
 
@@ -110,3 +112,82 @@ def test_what_lives_as_long_as_its_process_does_not_end_before_the_lease_of_that
     _take_over(away, other)
     other.bus.tending.make_round()
     assert other.bus.subscriptions.get("shared") is None
+
+
+def test_hosts_are_read_where_some_may_have_gone_and_no_more(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every process read those of every subscription that ends with them, in every round, all in one round trip."""
+    lasting = services.make()
+    other = _host(services, lasting.settings.name)
+    lasting.broker.work.lease = _STILL
+    names = {"shared", *(f"own-{number:03}" for number in range(250))}
+    for name in names - {"shared"}:
+        lasting.subscribe("a.b", lambda event: None, name=name)
+    asked = _hosts_asked_for(lasting, monkeypatch)
+
+    def read_in_a_round() -> list[int]:
+        asked.clear()
+        lasting.bus.tending.make_round()
+        return asked
+
+    assert read_in_a_round() == [200, 51]
+    assert read_in_a_round() == []
+    _take_over(other, lasting)
+    assert read_in_a_round() == [200, 51]
+    assert {one.name for one in lasting.bus.subscriptions.all().subscriptions} == names - {"shared"}
+    assert read_in_a_round() == [200, 50]
+    assert read_in_a_round() == []
+
+
+def test_what_could_not_be_ended_is_ended_in_the_next_round(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lasting = services.make()
+    other = _host(services, lasting.settings.name)
+    lasting.broker.work.lease = _STILL
+    lasting.subscribe("a.b", lambda event: None, name="own")
+    lasting.bus.tending.make_round()
+    _take_over(other, lasting)
+
+    def be_away(*_: object) -> bool:
+        raise RedisUnavailableError("away")
+
+    with monkeypatch.context() as during:
+        during.setattr(lasting.bus.subscriptions, "leave", be_away)
+        with pytest.raises(RedisUnavailableError):
+            lasting.bus.tending.make_round()
+    lasting.bus.tending.make_round()
+    assert lasting.bus.subscriptions.get("shared") is None
+
+
+def test_what_is_declared_again_without_a_living_host_is_ended(services: Services) -> None:
+    """Neither the names of subscriptions nor the living processes are others than when hosts were read last."""
+    lasting = services.make()
+    other = _host(services, lasting.settings.name)
+    lasting.broker.work.lease = _STILL
+    lasting.subscribe("a.b", lambda event: None, name="own")
+    lasting.bus.tending.make_round()
+    store = other.bus.subscriptions
+    shared = store.get("shared")
+    assert shared is not None
+    assert store.leave("shared", other.broker.presence.name)
+    assert settle(other.broker, "shared", shared.queue)
+    store.save(shared, 0, host="of-nobody")
+    lasting.bus.tending.make_round()
+    assert store.get("shared") is None
+
+
+def _hosts_asked_for(events: EventService, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that is given, from now on, of how many subscriptions a service reads the hosts in a round trip."""
+    asked: list[int] = []
+    link, stem = events.broker.link, events.broker.keys.hosts("")
+    pipeline = link.pipeline
+
+    def note(commands: Sequence[Any]) -> list[Any]:
+        count = sum(one[0] == "SMEMBERS" and one[1].startswith(stem) for one in commands)
+        asked.extend([count] if count else [])
+        return pipeline(commands)
+
+    monkeypatch.setattr(link, "pipeline", note)
+    return asked
