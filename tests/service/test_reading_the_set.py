@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import redis
 
 from eventsys import EventService, SubscriptionState
+from eventsys.store.scripts import script, script_names
 from eventsys.testing import EventHarness
 from tests.support.restoring import backup_of
 from tests.support.services import Services, commands_of, used_since
@@ -196,3 +198,16 @@ def test_what_changed_while_the_set_was_read_and_was_lost_then_is_forgotten(
         assert len(subscriptions.all().subscriptions) == 19
     restore()
     assert subscriptions.all() == before
+
+
+def test_every_script_that_writes_a_row_notes_it() -> None:
+    """Else processes that have read the rows would never read what it wrote."""
+    writes = re.compile(
+        r"\"(?:HSET|HSETNX|HINCRBY|HDEL|DEL|UNLINK|RENAME)\", "
+        r"(?:rows|(?:prefix|KEYS\[1\]) \.\. \":subscriptions\")[,)].*\n\s*(.*)"
+    )
+    behind = {name: writes.findall(script(name).text) for name in script_names()}
+    assert {name: len(lines) for name, lines in behind.items() if lines} == {
+        "remove_subscription": 1, "save_subscription": 2,
+    }  # fmt: skip
+    assert all(line.startswith("note_row(") for lines in behind.values() for line in lines)
