@@ -80,7 +80,7 @@ class EventBroker(Broker):
         lease: Lease | None = None,
         seal: Seal | None = None,
     ) -> None:
-        self._hooks, self._declaring = Hooks(self), threading.RLock()
+        self._hooks, self.declaring = Hooks(self), threading.RLock()
         super().__init__(middleware=middleware)
         self.actors = self._actors = ActorTable()
         self.queues: set[str] = set()
@@ -127,7 +127,7 @@ class EventBroker(Broker):
 
     def declare_queue(self, queue_name: str) -> None:
         """Declare a queue; nothing happens in Redis. There are no delay queues: what waits is in the delayed store."""
-        with self._declaring:
+        with self.declaring:
             if queue_name not in self.queues:
                 self.emit_before("declare_queue", queue_name)
                 self.queues.add(queue_name)
@@ -139,7 +139,7 @@ class EventBroker(Broker):
 
     def add_middleware(self, middleware: Middleware, **where: Any) -> None:
         """Add a middleware, as Dramatiq does, which warns of two of one type; but each worker adds one of its own."""
-        with self._declaring:  # a queue is either there already, and told to it, or declared when it is heard
+        with self.declaring:  # a queue is either there already, and told to it, or declared when it is heard
             if not added_for_worker(self, middleware):
                 super().add_middleware(middleware, **where)
             self._hooks.forget()
@@ -244,7 +244,7 @@ class EventBroker(Broker):
             if isinstance(args[0], Worker):
                 self._threads[args[0].queue_prefetch] = args[0].worker_threads
         elif signal == "worker_shutdown":
-            with self._declaring:  # a thread it is about to start for a queue has been started then
+            with self.declaring:  # a thread it is about to start for a queue has been started then
                 let_go_of(self, args[0])
             self._hooks.forget()
         elif signal == "nack" and isinstance(args[0], Received) and self.work.parks(args[0]):
@@ -328,7 +328,7 @@ class EventBroker(Broker):
         """Begin anew in a forked child, with a lease of its own."""
         self.clock.forget_process()
         self.work.forget_process()
-        self.interrupts, self._declaring = Interrupts(partial(recycle, self)), threading.RLock()
+        self.interrupts, self.declaring = Interrupts(partial(recycle, self)), threading.RLock()
         self._booted = 0
         let_go_of_all(self)
         self._hooks.forget()

@@ -91,7 +91,7 @@ class EventConsumer(Consumer):
         work = self._work
         if not self.patience.is_on or work.is_ending or self._holder != work.presence.name:
             return 0
-        if work.presence.is_paused(self.queue) or work.presence.has_leftovers(self.queue):
+        if work.presence.is_paused(self.queue) or work.presence.queues.have_leftovers(self.queue):
             return 0
         return max(0, self._prefetch.threads - work.in_flight.held(self.queue))
 
@@ -205,7 +205,7 @@ class EventConsumer(Consumer):
 
     def _read(self, room: int) -> list[Entry]:
         # With leftovers, waiting in Redis would let each suspect wait for as long as an empty queue is waited for.
-        has_leftovers = self._work.presence.has_leftovers(self.queue)
+        has_leftovers = self._work.presence.queues.have_leftovers(self.queue)
         never_waits = self._timeout_ms == 0
         if never_waits:
             return self._reader.read_at_once(room)
@@ -252,7 +252,7 @@ class EventConsumer(Consumer):
             work.queue_names.tell(actor.queue_name for actor in work.actors.values())
         self._holder = work.presence.name
         self._reader.process = self._holder
-        work.presence.wake_by(self.queue, self.patience.wake)
+        work.presence.queues.wake_by(self.queue, self.patience.wake)
         with work.in_flight.watch() as over:
             own = self._leftovers.but_suspects(self._reader.read_own(), self._holder)
             self._take([(entry, None) for entry in own], over=over, are_found=True)

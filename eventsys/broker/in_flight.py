@@ -231,6 +231,12 @@ class InFlight:
         else:
             self._places.pop(key, None)
 
+    def forget_queue(self, queue: str) -> None:
+        """Keep no count of a queue of which nothing is held, nor will be: what was worked on counts with the rest."""
+        with self._lock:
+            self._held.pop(queue, None)
+            self._handled[""] += self._handled.pop(queue, 0)
+
     def held(self, queue: str) -> int:
         """Return how many messages of a queue are fetched or running."""
         return self._held[queue]

@@ -50,7 +50,7 @@ class Leftovers:
     @property
     def may_be_there(self) -> bool:
         """Whether it is worth asking for them."""
-        return bool(self._lost_suspects) or self._work.presence.has_leftovers(self._queue)
+        return bool(self._lost_suspects) or self._work.presence.queues.have_leftovers(self._queue)
 
     def take(self, holder: str, room: int) -> list[Found]:
         """Return what others handed back, or one message that a dead process held: in turn, so that neither starves.
@@ -69,7 +69,7 @@ class Leftovers:
         if not is_suspects_turn:
             suspect = self._suspect(holder)
         if suspect is not None and not suspect:
-            self._work.presence.no_leftovers(self._queue)
+            self._work.presence.queues.no_leftovers(self._queue)
         return suspect or []
 
     def but_suspects(self, own: list[Entry], holder: str) -> list[Entry]:

@@ -8,7 +8,8 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from contextlib import suppress
 
 from eventsys.clock import Clock
 from eventsys.errors import EventsysError
@@ -21,6 +22,7 @@ from .allocator import give_back
 from .former_names import FormerNames
 from .garbage import FullLooks
 from .lease import Lease
+from .read_queues import ReadQueues
 from .silence import Silence
 
 #: Seconds between two looks at what has to be known within a second: whether a subscription was paused.
@@ -52,6 +54,9 @@ class Presence:
         when_lost: Called with the name of each that was found dead, and how many messages were taken over.
         activity: Returns a number that grows while this process works.
         by_hand: Whether no thread beats: whoever runs the work calls `beat` and `scan`.
+
+    Attributes:
+        queues: What it reads.
     """
 
     def __init__(
@@ -75,8 +80,7 @@ class Presence:
         self._keys = keys
         self._clock = clock
         self._lease = lease or Lease()
-        self._queues: frozenset[str] = frozenset()
-        self._leftovers: set[str] = set()
+        self.queues = ReadQueues(link, keys)
         self._paused: frozenset[str] = frozenset()
         self._lock = threading.RLock()
         self._stop = threading.Event()
@@ -89,7 +93,6 @@ class Presence:
         self._by_hand = by_hand
         self._has_appeared = False
         self._is_stirred = self._goes_on = False
-        self._readers: dict[str, Callable[[], None]] = {}
         self._next_scan = self._next_round = 0.0
 
     @property
@@ -138,13 +141,18 @@ class Presence:
         """
         self.appear()
         with self._lock:
-            is_new = queue not in self._queues
-            self._queues |= {queue}
+            is_new = self.queues.enter(queue)
             self._say_so()
-        self._leftovers.add(queue)
+        self.queues.may_have_leftovers([queue])
         if is_new:
             self.stir()
             self._hurry.set()
+
+    def leave_queue(self, queue: str, subscription: str) -> None:
+        """Read a queue no longer, whose subscription this process hosts no more; Redis is told in the next round."""
+        self.queues.leave(queue, subscription)
+        self.stir()
+        self._hurry.set()
 
     def stir(self) -> None:
         """Have the next look be a whole round: there is something new to look after."""
@@ -154,10 +162,6 @@ class Presence:
         """Have the next round come as soon as in a busy process: what this one looked after is not over."""
         self._goes_on = True
 
-    def wake_by(self, queue: str, wake: Callable[[], None]) -> None:
-        """Call `wake` when a reader of a queue that waits for messages has something else to see to."""
-        self._readers[queue] = wake
-
     def came_late(self, former: str) -> None:
         """Have what a reader fetched under a former name taken over: that may have been done before it came."""
         self._formers.add(former)
@@ -166,19 +170,11 @@ class Presence:
 
     def reads(self, queue: str) -> bool:
         """Say whether this process reads a queue."""
-        return queue in self._queues
-
-    def has_leftovers(self, queue: str) -> bool:
-        """Say whether a queue may hold messages that were handed back, or that a dead process held."""
-        return queue in self._leftovers
+        return queue in self.queues
 
     def is_paused(self, queue: str) -> bool:
         """Say whether a person has paused a queue, as the last look for dead processes found it."""
         return queue in self._paused
-
-    def no_leftovers(self, queue: str) -> None:
-        """Note that there were none, so that fetching does not ask again before the next scan."""
-        self._leftovers.discard(queue)
 
     def say_again(self) -> None:
         """Say anew that this process is alive and what it reads: Redis has lost data, and may not know.
@@ -218,17 +214,18 @@ class Presence:
     def scan(self) -> None:
         """Make available what dead processes held; all of it, since the next scan may be seconds away."""
         self._formers.tell()
+        self._tell_left()
         dead = [b""]
         while dead:  # one that holds no more comes once more, and is removed
             # Of inline deliveries nobody reads the queue, and so everybody looks after it.
-            arguments = (self._clock.real_ms(), _MOST_MOVED, "", *(self._queues | {INLINE_QUEUE}))
+            arguments = (self._clock.real_ms(), _MOST_MOVED, "", *{*self.queues.names(), INLINE_QUEUE})
             dead, _moved, queues, paused, taken = self._link.run(script("take_over"), self._keys.prefix, *arguments)
             left = {queue.decode() for queue in queues}
-            self._leftovers |= left
+            self.queues.may_have_leftovers(left)
             if left:
                 # Who reads these is to begin with them now, and whoever is taken up by one may leave others.
                 self.go_on()
-                self._wake(left)
+                self.queues.wake(left)
             self._paused = frozenset(queue.decode() for queue in paused)
             for process, held in zip(dead, taken, strict=True):
                 if held:
@@ -251,11 +248,6 @@ class Presence:
         facts = ("reloaded_ms", self._clock.now_ms(), "reload_problem", problem[:_LONGEST_PROBLEM])
         self._link.pipeline([("HSET", self._keys.process(self.name), *facts)])
 
-    def _wake(self, queues: Iterable[str]) -> None:
-        for queue in queues:
-            if queue in self._readers:
-                self._readers[queue]()
-
     def look_now(self) -> None:
         """Call `look` at once, from the thread that beats: something has changed."""
         if self._by_hand:
@@ -271,14 +263,21 @@ class Presence:
             return
         if self._thread is not None:
             self._thread.join(2.0)
+        with suppress(EventsysError):
+            self._tell_left()
         self._link.run(script("take_over"), self._keys.prefix, 1, _MOST_MOVED, self.name)
+
+    def _tell_left(self) -> None:
+        if self.queues.left:
+            with self._lock:  # else who enters a queue might be overtaken
+                self.queues.tell_left(self.name)
 
     def _introduce(self) -> None:
         read_clock(self._clock, self._link.call)
         self._say_so()
 
     def _say_so(self) -> None:
-        began_at, queues = self._clock.monotonic(), sorted(self._queues)
+        began_at, queues = self._clock.monotonic(), self.queues.names()
         facts = (self.name, socket.gethostname(), os.getpid(), self.number, self._clock.now_ms())
         lease_end, is_known = self._clock.real_ms() + self._lease.lease_ms, int(self.name == self._introduced)
         lease = (lease_end, self._lease.lease_ms, is_known)
@@ -299,7 +298,7 @@ class Presence:
         self._formers.tell(former)
         self._introduce()
         # What they wait for would be given to the former name, which may begin nothing.
-        self._wake(list(self._readers))
+        self.queues.wake_all()
 
     def _is_stopped_after(self, pause_s: float) -> bool:
         self._hurry.wait(pause_s)

@@ -12,10 +12,10 @@ from eventsys.store.oddities import text_of
 
 
 class QueueNames:
-    """Tells of each queue once a process: when it is first sent to, or a handler of it is declared.
+    """Tells of each queue once a process: when it is first sent to, or a worker runs where it has actors.
 
-    A queue that a worker reads is told of by that worker; without this, messages to a misspelt queue, or to one whose
-    worker was never started, would wait unseen.
+    A queue that a worker reads is told of by that worker, and one of a subscription by who declares that; without this,
+    messages to a misspelt queue, or to one whose worker was never started, would wait unseen.
 
     Args:
         link: The way to Redis.
@@ -54,6 +54,10 @@ class QueueNames:
             RedisUnavailableError: If Redis does not answer.
         """
         return {text_of(name) for name in self._link.call("SMEMBERS", self._keys.queues)}
+
+    def forget_one(self, name: str) -> None:
+        """Tell of one anew when there is something to tell: nothing has that queue any more."""
+        self._told.discard(name)
 
     def forget(self) -> None:
         """Tell of all of them anew: it is another Redis."""

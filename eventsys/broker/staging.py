@@ -100,6 +100,11 @@ class ActorTable(dict[str, Actor[..., Any]]):
         super().__setitem__(name, actor)
         self.homes[name] = home
 
+    def forget_home(self, name: str) -> None:
+        """Forget which module declared an actor that is there no longer."""
+        if self.get(name) is None:
+            self.homes.pop(name, None)
+
     def declared_in(self, modules: set[str]) -> set[str]:
         """Return the names of the actors that these modules declare; those of the service itself are not among them."""
         return {name for name in self if self.homes.get(name) in modules and not name.startswith(OWN_ACTORS)}

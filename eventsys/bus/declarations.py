@@ -256,7 +256,6 @@ class Declarations:
         self._yielding.discard(actor)
         self.version = saved.version
         self._broker.work.successors.update(dict.fromkeys(saved.former, actor))
-        self._broker.work.queue_names.mention(subscription.queue)
         actor.subscription = subscription.model_copy(update={"number": saved.number})
         if saved.replaced is not None:
             tell_of_replaced(saved.replaced, subscription)

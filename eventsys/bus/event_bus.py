@@ -8,6 +8,7 @@ from typing import Any
 
 from eventsys.broker.actor import HandlerActor
 from eventsys.broker.broker import EventBroker
+from eventsys.broker.leaving import leave_queue
 from eventsys.bus.buffer import OnError
 from eventsys.bus.declarations import Declarations
 from eventsys.bus.dispatch_watch import DispatchWatch
@@ -264,6 +265,7 @@ class EventBus:
         self.declarations.leave(mortal)
         for actor in at_run_time:
             self.declarations.drop(actor.actor_name)
+            leave_queue(self.broker, actor.queue_name, actor.actor_name)
         if mortal or were_any_dropped:
             self.tending.settle_ended()
         self.system.close()

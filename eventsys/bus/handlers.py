@@ -128,18 +128,20 @@ def make_actor(
     is_async = inspect.iscoroutinefunction(run)
     broker.has_batches = broker.has_batches or size is not None
     alone = run if size is None else (_awaiting_list(run) if is_async else _calling_list(run))
-    return HandlerActor(
-        subscription,
-        _awaiting(alone, payload_type) if is_async else _calling(alone, payload_type),
-        batching=None if size is None else Batching(size, (subscription.batch_wait_ms or 0) / 1000, run, payload_type),
-        handler=handler,
-        broker=broker,
-        is_async=is_async,
-        policy=subscription.retry_policy,
-        retry_on=_as_tuple("retry_on", retry_on),
-        give_up_on=_as_tuple("give_up_on", give_up_on),
-        timeout_ms=subscription.timeout_ms,
-    )
+    batching = None if size is None else Batching(size, (subscription.batch_wait_ms or 0) / 1000, run, payload_type)
+    with broker.declaring:  # its queue is declared first, and must not be left before it is there
+        return HandlerActor(
+            subscription,
+            _awaiting(alone, payload_type) if is_async else _calling(alone, payload_type),
+            batching=batching,
+            handler=handler,
+            broker=broker,
+            is_async=is_async,
+            policy=subscription.retry_policy,
+            retry_on=_as_tuple("retry_on", retry_on),
+            give_up_on=_as_tuple("give_up_on", give_up_on),
+            timeout_ms=subscription.timeout_ms,
+        )
 
 
 #: The attribute of a function of ours that is declared in place of one of the application's: that one.

@@ -12,6 +12,7 @@ from dramatiq.errors import ActorNotFound
 from eventsys.broker.actor import HandlerActor
 from eventsys.broker.attempt import current_attempt
 from eventsys.broker.broker import EventBroker
+from eventsys.broker.leaving import leave_queue
 from eventsys.broker.worker import Worker
 from eventsys.forking import begins_anew_in_children
 
@@ -78,9 +79,7 @@ class RunTimeWorkers:
             if len(left) == len(self._actors):
                 return
             self._actors = left
-            thread = threading.Thread(
-                target=self._stop_unused, args=(actor.queue_name,), name="eventsys-unsubscribe", daemon=True
-            )
+            thread = threading.Thread(target=self._stop_unused, args=(actor,), name="eventsys-unsubscribe", daemon=True)
             self._ending = [one for one in self._ending if one.is_alive()] + [thread]
             thread.start()
 
@@ -129,10 +128,12 @@ class RunTimeWorkers:
             self._workers[queue] = worker
             worker.start()
 
-    def _stop_unused(self, queue: str) -> None:
-        """Stop the worker of a queue, unless a handler has that queue: it may have been subscribed anew meanwhile."""
+    def _stop_unused(self, former: HandlerActor) -> None:
+        """Stop the worker of a handler that is gone, unless it was subscribed anew meanwhile."""
+        queue = former.queue_name
         with self._lock:
             is_used = any(actor.queue_name == queue for actor in self._actors)
             worker = None if is_used else self._workers.pop(queue, None)
         if worker is not None:
             worker.stop()
+        leave_queue(self._broker, queue, former.actor_name)

@@ -130,7 +130,7 @@ class HandWorker:
         is_behind = any(
             entry and entry != self._dispatched_to.get(lane) for lane, entry in zip(LANES, newest, strict=True)
         )
-        if is_behind or self._fetched.get(LOG_QUEUE) or self.broker.presence.has_leftovers(LOG_QUEUE):
+        if is_behind or self._fetched.get(LOG_QUEUE) or self.broker.presence.queues.have_leftovers(LOG_QUEUE):
             occupied.insert(0, LOG_QUEUE)
         return occupied
 

@@ -186,7 +186,7 @@ def test_a_reader_that_waits_is_woken_for_what_was_handed_back(make_presence, ev
     assert message is not None
     woken: list[str] = []
     other, _ = make_presence(events.settings.name)
-    other.wake_by("default", lambda: woken.append("default"))
+    other.queues.wake_by("default", lambda: woken.append("default"))
     other.enter("default")
     consumer.requeue([message])
     other.stir()

@@ -181,7 +181,7 @@ def test_a_reader_may_be_given_what_another_of_its_process_is_just_handing_back(
     drop, given = in_flight.hold_no_more, list[Any]()
 
     def look_meanwhile(places: Any) -> None:
-        broker.presence._leftovers.add("default")
+        broker.presence.queues._leftovers.add("default")
         given.extend(other.take_all())
         drop(places)
 

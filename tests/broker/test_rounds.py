@@ -60,11 +60,11 @@ def test_of_what_waits_a_process_is_told_for_the_queues_that_it_reads(
 ) -> None:
     presence = make_presence("mine", "ours")
     for queue in ("mine", "ours"):
-        presence.no_leftovers(queue)
+        presence.queues.no_leftovers(queue)
     for queue in ("ours", "theirs"):
         hand_back(redis_client, KEYS.lane(queue, 5))
     presence.scan()
-    assert [presence.has_leftovers(queue) for queue in ("mine", "ours", "theirs")] == [False, True, False]
+    assert [presence.queues.have_leftovers(queue) for queue in ("mine", "ours", "theirs")] == [False, True, False]
 
 
 @pytest.mark.redis62
@@ -76,12 +76,12 @@ def test_what_the_dead_held_is_taken_over_by_who_does_not_read_it(
     for number, process in enumerate(("one", "two", "three")):
         hold(redis_client, KEYS.lane("theirs", LANES[number]), process)
         redis_client.zadd(KEYS.processes, {process: 1})
-    reader.no_leftovers("theirs")
+    reader.queues.no_leftovers("theirs")
     presence.scan()
     assert sorted(lost) == [("one", 1), ("three", 1), ("two", 1)]
     assert redis_client.zcard(KEYS.processes) == 2
     reader.scan()
-    assert reader.has_leftovers("theirs")
+    assert reader.queues.have_leftovers("theirs")
 
 
 @pytest.mark.redis62
@@ -103,12 +103,12 @@ def test_who_leaves_sees_to_its_own_end_and_tells_nobodys(
     redis_client.zadd(KEYS.processes, {"a dead one": 0})
     redis_client.hset(KEYS.process("a dead one"), "released", 3)
     hold(redis_client, KEYS.lane("mine", 5), presence.name)
-    other.no_leftovers("mine")
+    other.queues.no_leftovers("mine")
     presence.leave()
     other.scan()
     assert lost == [("a dead one", 3)]
     assert redis_client.zrange(KEYS.processes, 0, -1) == [other.name.encode()]
-    assert other.has_leftovers("mine")
+    assert other.queues.have_leftovers("mine")
 
 
 @pytest.mark.redis62

@@ -18,7 +18,7 @@ process lives that hosts what the name leads to, nothing is written: one more su
 
 KEYS
   1  prefix of the bus
-     Reads and writes below it: queue:<queue>:<lane>, subscriptions, subscriptions:names, subscriptions:numbers, subscriptions:newest,
+     Reads and writes below it: queues, queue:<queue>:<lane>, subscriptions, subscriptions:names, subscriptions:numbers, subscriptions:newest,
      subscriptions:rows, subscriptions:version, subscriptions:hosts:<name>, subscriptions:renamed, subscriptions:states, subscriptions:open,
      subscriptions:ended, subscriptions:unhosted, waiting, waiting:<subscription>:<lane>, gate:<name>, slots:<name>, releases,
      letters:subscription:<name>, processes, process:<name>, replays, replays:numbers, replay:<id>
@@ -233,6 +233,8 @@ local revision = (before and before.revision or 0) + 1
 local row = ARGV[3] .. string.format(',"number":%d,"revision":%d}', number, revision)
 redis.call("HSET", rows, name, row)
 note_row(name, row)
+-- Before anything is there: what nobody reads is to be seen, and what a dead process held is looked for in these.
+redis.call("SADD", prefix .. ":queues", declared.queue)
 if (declared.rate or cjson.null) == cjson.null and (declared.concurrency or cjson.null) == cjson.null then
   -- Nobody gives a slot up where there are no limits; they would stand in the way of the next ones.
   redis.call("DEL", prefix .. ":slots:" .. name)
