@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -57,7 +58,8 @@ def fold_steps(run: Run, call: Call, keys: Keys) -> Generator[None, None, bool]:
         parts.append([])
     while 0 <= done < len(parts):
         yield
-        done = run(script("fold_measures"), keys.prefix, number, done, len(parts), _pack(parts[done]))
+        mark = secrets.token_hex(8)
+        done = run(script("fold_measures"), keys.prefix, number, done, len(parts), _pack(parts[done]), mark)
     return not is_new
 
 

@@ -16,13 +16,11 @@ from eventsys.model.histogram import Histogram
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.measure_journal import fold
-from eventsys.store.oddities import numbers_of, text_of, texts_of, whole_number
+from eventsys.store.minutes import MINUTES, MinuteReader
+from eventsys.store.oddities import numbers_of, text_of, texts_of
 
 #: What is counted together because there was no room for it.
 OTHER = "*"
-
-#: Minutes that rates look back.
-MINUTES = 60
 
 #: Keys read in one round trip: each is small, and others want Redis too.
 _AT_ONCE = 500
@@ -85,13 +83,15 @@ class Measurements:
         link: The way to Redis.
         keys: The keys of the bus.
         now_ms: The time of this reading.
+        minutes: What earlier readings know of the minutes; None: nothing.
     """
 
-    def __init__(self, link: Link, keys: Keys, now_ms: int) -> None:
+    def __init__(self, link: Link, keys: Keys, now_ms: int, minutes: MinuteReader | None = None) -> None:
         self._link = link
         self._keys = keys
         self._now_ms = now_ms
-        self._minutes: list[dict[str, int]] = []
+        self._reader = minutes or MinuteReader()
+        self._minutes: list[Counts] = []
         self._is_settled = False
 
     @property
@@ -146,13 +146,11 @@ class Measurements:
         flats = self._read([("HGETALL", keys.delivery_metrics(pair)) for pair in own])
         return [numbers_of(keys.delivery_metrics(pair), flat) for pair, flat in zip(own, flats, strict=True)]
 
-    def minutes(self, back: int = MINUTES) -> list[dict[str, int]]:
+    def minutes(self, back: int = MINUTES) -> list[Counts]:
         """Return what happened in each minute, this one first, then as many before it."""
         self._settle()
-        this = self._now_ms // 60_000
         missing = range(len(self._minutes), back + 1)
-        flats = self._read([("HGETALL", self._keys.minute_metrics(this - one)) for one in missing])
-        self._minutes += _read_minutes(flats)
+        self._minutes += self._reader.read(self._link, self._keys, self._now_ms // 60_000, missing)
         return self._minutes[: back + 1]
 
     @cached_property
@@ -229,19 +227,6 @@ def _numbers(stored: bytes) -> Mapping[int, int]:
     whole = len(stored) // 8
     found = struct.unpack(f">{whole}q", stored[: 8 * whole])
     return defaultdict(int, ((at, one) for at, one in enumerate(found) if 0 <= one < _MOST))
-
-
-def _read_minutes(flats: Sequence[Sequence[bytes]]) -> list[dict[str, int]]:
-    """Return what stands in the hashes of minutes, where the same names come again and again."""
-    names: dict[bytes, str] = {}
-    return [
-        {
-            names.get(name) or names.setdefault(name, text_of(name)): number
-            for name, value in zip(flat[::2], flat[1::2], strict=True)
-            if (number := whole_number(value)) is not None
-        }
-        for flat in flats
-    ]
 
 
 def _sorted(members: Sequence[bytes]) -> list[str]:

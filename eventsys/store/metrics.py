@@ -12,6 +12,7 @@ from eventsys.store.gauges import Gauges, read_gauges
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.metrics_look import MetricsLook
+from eventsys.store.minutes import MinuteReader
 
 
 class MetricsStore:
@@ -27,10 +28,11 @@ class MetricsStore:
         self._link = link
         self._keys = keys
         self._clock = clock
+        self._minutes = MinuteReader()
 
     def look(self) -> MetricsLook:
         """Return the figures of this moment, for whoever wants several: each is read once, when it is asked for."""
-        return MetricsLook(self._link, self._keys, self._clock.now_ms())
+        return MetricsLook(self._link, self._keys, self._clock.now_ms(), self._minutes)
 
     def totals(self) -> EventMetrics:
         """Return the figures of all together."""

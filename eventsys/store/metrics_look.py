@@ -15,6 +15,7 @@ from eventsys.store.delayed_count import count_commands, counted
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.measurements import OTHER, Measurements, Pair, backlog_of, pending_of_application, rate
+from eventsys.store.minutes import MinuteReader
 from eventsys.store.oddities import moment_of, text_of
 from eventsys.store.scripts import script
 
@@ -74,10 +75,11 @@ class MetricsLook:
         link: The way to Redis.
         keys: The keys of the bus.
         now_ms: The moment.
+        minutes: What earlier looks know of the minutes.
     """
 
-    def __init__(self, link: Link, keys: Keys, now_ms: int) -> None:
-        self.measurements = Measurements(link, keys, now_ms)
+    def __init__(self, link: Link, keys: Keys, now_ms: int, minutes: MinuteReader) -> None:
+        self.measurements = Measurements(link, keys, now_ms, minutes)
         self._link = link
         self._keys = keys
         self._now_ms = now_ms

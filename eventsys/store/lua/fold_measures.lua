@@ -15,6 +15,8 @@ ARGV
   3  parts    how many there are
   4  records  msgpack: {type, number of the subscription or "", counts, times, counts of each minute} for each counter; of how
               late the poller was both names are ""
+  5  mark     what is written into each minute that something is added to, and never was before: whoever has read the
+              minute learns by it that it has changed
 RETURNS
   the number of the next part, whoever folded this one; -1 when all are folded
 ]]
@@ -106,6 +108,7 @@ end
 
 for minute, counted in pairs(minutes) do
   local key = metrics .. "minute:" .. string.format("%.0f", minute)
+  redis.call("HSET", key, ":written", ARGV[5])  -- first: what is added may fail half way
   for field, by in pairs(counted) do redis.call("HINCRBY", key, field, by) end
   redis.call("PEXPIRE", key, minutes_kept_ms)
 end
