@@ -110,6 +110,12 @@ class Worker:
         self.consumers[queue_name] = consumer
         consumer.start()
 
+    def leave(self, queue_name: str) -> ReaderThread | LogReader:
+        """Read a queue no longer, and return its reader, which is about to end."""
+        consumer = self.consumers.pop(queue_name)
+        consumer.stop()
+        return consumer
+
     def pause(self) -> None:
         """Begin nothing more, and return when every thread rests: running handlers end first."""
         with self._telling:
@@ -121,7 +127,7 @@ class Worker:
         self._aside.wake()
         for part in parts:
             part.wake()
-            while not part.paused_event.wait(_WAKE_S):
+            while part.running and not part.paused_event.wait(_WAKE_S):
                 part.wake()
 
     def resume(self) -> None:
@@ -148,8 +154,8 @@ class Worker:
         self._handoff.wake()
         self._aside.wake()
         self._hand_back()
-        for consumer in self.consumers.values():
-            _join_waking(consumer, deadline)
+        for consumer in list(self.consumers.values()):
+            join_waking(consumer, deadline)
         self._hand_back()
         for thread in self.workers:
             thread.stop()
@@ -276,7 +282,7 @@ class Worker:
             )
 
 
-def _join_waking(part: ReaderThread | LogReader, deadline: float) -> None:
+def join_waking(part: ReaderThread | LogReader, deadline: float) -> None:
     """Wait for the end of a thread that may wait in Redis, or begin to after it was woken."""
     while part.is_alive() and (left_s := deadline - time.monotonic()) > 0:
         part.wake()
