@@ -67,7 +67,7 @@ class Child:
         self.presence: str | None = None
         self.has_started = self.is_leaving = self.is_stopped = self.is_killed = False
         self.start_error: str | None = None
-        self.born_at = time.monotonic()
+        self.born_at = self._begun_at = time.monotonic()
         self.silent_s = 0.0
         self._pulse = Pulse()
         self._heard = b""
@@ -135,6 +135,14 @@ class Child:
     def age_s(self) -> float:
         """Return for how many seconds it has been running."""
         return time.monotonic() - self.born_at
+
+    def begins_anew(self) -> None:
+        """Note that it begins to load its application, as it does again when what could not be loaded was saved."""
+        self._begun_at, self.start_error, self.is_told_late = time.monotonic(), None, False
+
+    def begun_s(self) -> float:
+        """Return for how many seconds it has been loading its application, or working."""
+        return time.monotonic() - self._begun_at
 
     def terminate(self) -> None:
         """Ask it to end, after its running handlers."""

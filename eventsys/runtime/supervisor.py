@@ -262,18 +262,21 @@ class Supervisor:
         child.kill()
 
     def _tell_late(self, child: Child) -> None:
-        """Say once of a process that it has not begun to work; one whose application cannot be loaded has said so."""
-        if child.has_started or child.start_error is not None or child.is_told_late or child.age_s() < BEGINS_WITHIN_S:
+        """Say once of a process that it has not begun to work, unless it has said why it cannot."""
+        has_said = child.has_started or child.start_error is not None
+        if has_said or child.is_told_late or child.begun_s() < BEGINS_WITHIN_S:
             return
         child.is_told_late = True
         logger.warning(
             "process %d has not begun to work after %.0f s: it still loads its application, or waits for Redis; what it"
-            " is at is shown by py-spy dump --pid %d", child.pid, child.age_s(), child.pid,
+            " is at is shown by py-spy dump --pid %d", child.pid, child.begun_s(), child.pid,
             extra={"action": "process_begins_late", "pid": child.pid},
         )  # fmt: skip
 
     def _listen(self, child: Child) -> None:
         for said in child.hear():
+            if "begins" in said:
+                child.begins_anew()
             child.start_error = said.get("start_error", child.start_error)
             child.is_leaving = child.is_leaving or "leaving" in said
             if self._keeper is not None and child.presence is not None and (child.is_leaving or "presence" in said):

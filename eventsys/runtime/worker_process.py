@@ -81,6 +81,7 @@ def main(arguments: Sequence[str] | None = None, beside: StartCompanion | None =
     _log(development)
     sys.setswitchinterval(_SWITCH_S)  # before the application is imported: its own choice holds
     report, loaded_at = _Report(given.report), time.time()
+    report.tell(begins=True)
     try:
         service, worker, assistant = _started(given, development, loaded_at, workers, report)
     except (Exception, SystemExit) as error:

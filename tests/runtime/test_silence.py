@@ -113,6 +113,22 @@ def test_that_a_process_does_not_get_to_its_work_is_told_once(
     assert supervised.end() == 0
 
 
+def test_one_that_begins_anew_since_it_was_saved_and_hangs_then_is_told_of_too(
+    supervise_application: Callable[..., Supervised], redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    program = PROGRAM.replace("threads=2", "threads=2, development=Development(reloads=True)")
+    program = f"from eventsys.runtime.development.options import Development\n{program}"
+    supervised = supervise_application(1, "import no_such_module", begins_within_s=1.0, program=program)
+    eventually(lambda: "no_such_module" in supervised.errors())
+    hangs = APPLICATION + 'client.rpush("loading", os.getpid())\nclient.blpop("go on", 60)\n'
+    (tmp_path / "shop.py").write_text(hangs)
+    pid = supervised.pid_from("loading")
+    late = f"process {pid} has not begun to work after "
+    eventually(lambda: late in supervised.errors().rpartition("no_such_module")[2])
+    redis_client.rpush("go on", 1)
+    assert supervised.end() == 0
+
+
 def test_what_a_process_holds_that_no_signal_ends_is_taken_over_and_nobody_seems_well(
     supervise_application: Callable[..., Supervised], events: EventService, tmp_path: Path
 ) -> None:
