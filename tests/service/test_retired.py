@@ -23,6 +23,7 @@ def _fail(event: Event) -> None:
 def _declare(events: EventService, *names: str, **options: Any) -> None:
     for name in names:
         events.on("a.b", name=name, queue="shared", max_retries=3, retry_delay="1h", **options)(_fail)
+    events.bus.declarations.host_all()
     events.bus.prepare()
 
 
@@ -48,7 +49,7 @@ def _publish(events: EventService, count: int, names: int = 2) -> None:
     before = int(link.call("XLEN", lane))
     for _ in range(count):
         events.publish("a.b", {})
-    eventually(lambda: int(link.call("XLEN", lane)) == before + names * count)
+    eventually(lambda: int(link.call("XLEN", lane)) == before + names * count, timeout_s=15)
 
 
 def _statuses(events: EventService) -> Counter[tuple[str, DeliveryStatus]]:
@@ -96,6 +97,28 @@ def test_what_somebody_reads_is_left_to_who_reads_it(
     operator.subscriptions.delete("mine")
     assert operator.bus.subscriptions.ended() == {}
     assert _statuses(operator)["mine", DeliveryStatus.PENDING] == 4
+
+
+def test_what_ended_with_its_last_host_is_left_to_who_declares_it_anew(
+    services: Services, operator: EventService
+) -> None:
+    """A worker died and is replaced: its backlog is the next one's."""
+    died = services.make(name=operator.settings.name)
+    _declare(died, "mine", persistent=False)
+    operator.bus.tending.make_round()
+    _publish(operator, 3, names=1)
+    link, keys = operator.broker.link, operator.broker.keys
+    link.call("ZREM", keys.processes, died.broker.presence.name)
+
+    operator.bus.tending.make_round()
+    assert operator.bus.subscriptions.get("mine") is None
+    assert operator.bus.subscriptions.ended() == {}
+    assert _statuses(operator) == {("mine", DeliveryStatus.PENDING): 3}
+
+    replacement = services.make(name=operator.settings.name)
+    _declare(replacement, "mine", persistent=False)
+    services.work(replacement, queues={"shared"})
+    eventually(lambda: operator.delayed.get_waiting_retries().total == 3, timeout_s=15)
 
 
 def test_a_round_goes_on_where_the_one_before_stopped(

@@ -19,14 +19,15 @@ ARGV
   5  limit           most entries to look at
   6  real_ms         real time, which leases are measured in: what living processes hold is spared
 RETURNS
-  1; 0 when all has been looked at, or when no subscription of this name has ended and is not settled
+  1; 0 when all has been looked at, or when none of this name has ended that is not settled and is listed with this queue
 ]]
 local prefix, name, queue, limit = KEYS[1], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local now_ms, retention_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
 local place = prefix .. ":settling:" .. name
 
 redis.call("DEL", prefix .. ":scratch")
-if redis.call("HEXISTS", prefix .. ":subscriptions:ended", name) == 0 then return 0 end
+-- Declared anew meanwhile, it may have ended once more, and with its last host: then what it has there is left.
+if redis.call("HGET", prefix .. ":subscriptions:ended", name) ~= queue then return 0 end
 
 -- include: count
 -- include: finish_event

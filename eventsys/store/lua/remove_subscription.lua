@@ -44,5 +44,8 @@ redis.call("ZREM", prefix .. ":releases", name)
 redis.call("HDEL", rows, name)
 note_row(name, "")
 redis.call("INCR", rows .. ":version")
-redis.call("HSET", rows .. ":ended", name, declared.queue)
+-- Nobody said that it is over: its process is replaced perhaps, and declares it anew. Then what stands on a queue that it
+-- shared is that one's, so whoever settles this is told of no queue. Those of one made at run time begin with `run.`.
+local is_left = host ~= "" and string.sub(declared.queue, 1, 4) ~= "run."
+redis.call("HSET", rows .. ":ended", name, is_left and "" or declared.queue)
 return 1
