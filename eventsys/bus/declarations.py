@@ -298,7 +298,10 @@ class Declarations:
                 name = subscription.name
                 # Meanwhile the thread that beats may wait for the lock, or be this one.
                 beat = self._broker.presence.beat_if_due
-                if not settle(self._broker, name, ended.queue, spares=is_same, between=beat):
+                is_settled = settle(
+                    self._broker, name, ended.queue, spares=is_same, is_declared_anew=True, between=beat
+                )
+                if not is_settled:
                     taken_over = ended.queue
 
     def _check_format(self) -> None:

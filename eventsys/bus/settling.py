@@ -23,7 +23,13 @@ def _go_on() -> None:
 
 
 def settle(
-    broker: EventBroker, name: str, queue: str, *, spares: bool = True, between: Callable[[], None] = _go_on
+    broker: EventBroker,
+    name: str,
+    queue: str,
+    *,
+    spares: bool = True,
+    is_declared_anew: bool = False,
+    between: Callable[[], None] = _go_on,
 ) -> bool:
     """Cancel the open deliveries of a subscription that has ended; any process may, and several at once.
 
@@ -42,6 +48,8 @@ def settle(
         name: The subscription.
         queue: The queue it had.
         spares: Whether what living processes hold is left to them.
+        is_declared_anew: Whether the caller declares the name anew: it is about to read a queue that is shared, and
+            what is there is left to it.
         between: Called after each script that perhaps left something. What it raises ends this call there, and the next
             one goes on.
 
@@ -53,7 +61,7 @@ def settle(
         is_any_spared = own_queue and _flush(broker, own_queue, name, spares, between)
         while settlement.cancel_waiting(name, broker.clock.now_ms(), broker.work.retention_ms):
             between()
-        if queue and not own_queue:
+        if queue and not own_queue and not is_declared_anew:
             _cancel_unread(broker, settlement, name, queue, between)
         if is_any_spared:
             return False

@@ -121,6 +121,16 @@ def test_what_ended_with_its_last_host_is_left_to_who_declares_it_anew(
     eventually(lambda: operator.delayed.get_waiting_retries().total == 3, timeout_s=15)
 
 
+def test_who_declares_it_anew_cancels_nothing_of_what_it_is_about_to_read(
+    services: Services, operator: EventService, retired: EventService
+) -> None:
+    """A worker declares what it hosts before it reads a queue."""
+    assert operator.bus.subscriptions.remove("mine")
+    _declare(services.make(name=retired.settings.name), "mine")
+    assert operator.bus.subscriptions.ended() == {}
+    assert _statuses(operator)["mine", DeliveryStatus.PENDING] == 4
+
+
 def test_a_round_goes_on_where_the_one_before_stopped(
     operator: EventService, retired: EventService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
