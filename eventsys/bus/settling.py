@@ -54,16 +54,18 @@ def settle(
             one goes on.
 
     Returns:
-        Whether it is settled; else living processes hold some of it still, or something is left.
+        Whether it is settled; else living processes hold some of it still, or something is left, or it shows when a
+        lease is over whether somebody reads the queue. The next round is soon enough to look again.
     """
     own_queue, settlement = queue if is_own_queue(queue) else "", Settlement(broker.link, broker.keys)
     for _ in range(_MOST_PASSES):
         is_any_spared = own_queue and _flush(broker, own_queue, name, spares, between)
         while settlement.cancel_waiting(name, broker.clock.now_ms(), broker.work.retention_ms):
             between()
-        if queue and not own_queue and not is_declared_anew:
-            _cancel_unread(broker, settlement, name, queue, between)
         if is_any_spared:
+            return False
+        is_shared = queue and not own_queue and not is_declared_anew
+        if is_shared and not _cancel_unread(broker, settlement, name, queue, between):
             return False
         if settlement.note_settled(name, own_queue):
             return True
@@ -80,12 +82,17 @@ def _flush(broker: EventBroker, queue: str, name: str, spares: bool, between: Ca
 
 def _cancel_unread(
     broker: EventBroker, settlement: Settlement, name: str, queue: str, between: Callable[[], None]
-) -> None:
-    clock = broker.clock
-    if HostStore(broker.link, broker.keys).is_read(queue, clock.real_ms()):
-        return
-    while settlement.cancel_shared(name, queue, clock.now_ms(), broker.work.retention_ms, clock.real_ms()):
+) -> bool:
+    """Cancel what a subscription has on a queue that nobody reads; say whether that is done, or left to who reads it.
+
+    While Redis was away every lease became overdue: whose it is may run something of it, until another ends its lease.
+    """
+    clock, hosts = broker.clock, HostStore(broker.link, broker.keys)
+    if hosts.is_read(queue, 0):
+        return hosts.is_read(queue, clock.real_ms())
+    while settlement.cancel_shared(name, queue, clock.now_ms(), broker.work.retention_ms):
         between()
+    return True
 
 
 def is_own_queue(queue: str) -> bool:

@@ -58,7 +58,7 @@ class HostStore:
 
         Args:
             queue: The queue.
-            now_ms: Real time, which leases are measured in.
+            now_ms: Real time, which leases are measured in; 0: those that are overdue count as long as none ended them.
         """
         living = self._link.call("ZRANGEBYSCORE", self._keys.processes, f"({now_ms}", "+inf")
         commands = [("HGET", self._keys.process(text_of(name)), "queues") for name in living]

@@ -32,7 +32,7 @@ class Settlement:
         arguments = (now_ms, retention_ms, name, _AT_ONCE, 1)
         return int(self._link.run(script("cancel_waiting"), self._keys.prefix, *arguments))
 
-    def cancel_shared(self, name: str, queue: str, now_ms: int, retention_ms: int, real_ms: int) -> bool:
+    def cancel_shared(self, name: str, queue: str, now_ms: int, retention_ms: int) -> bool:
         """Cancel deliveries of a subscription, if that has ended and is not settled, on a queue that it shared.
 
         Args:
@@ -40,12 +40,11 @@ class Settlement:
             queue: The queue, which nobody reads.
             now_ms: The time.
             retention_ms: How long the record of a finished event is kept.
-            real_ms: Real time, which leases are measured in; what living processes hold is spared.
 
         Returns:
             Whether there is more to look at.
         """
-        arguments = (now_ms, retention_ms, name, queue, _AT_ONCE, real_ms)
+        arguments = (now_ms, retention_ms, name, queue, _AT_ONCE)
         return bool(self._link.run(script("cancel_shared"), self._keys.prefix, *arguments))
 
     def note_settled(self, name: str, own_queue: str) -> bool:

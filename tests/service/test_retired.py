@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from eventsys import DeliveryStatus, Event, EventService
+from eventsys.broker.lease import Lease
 from eventsys.store import settlement
 from eventsys.store.keys import LOG_QUEUE
 from tests.support.services import Services
@@ -129,6 +130,27 @@ def test_who_declares_it_anew_cancels_nothing_of_what_it_is_about_to_read(
     _declare(services.make(name=retired.settings.name), "mine")
     assert operator.bus.subscriptions.ended() == {}
     assert _statuses(operator)["mine", DeliveryStatus.PENDING] == 4
+
+
+@pytest.mark.parametrize(("comes_back", "status"), [(True, DeliveryStatus.PENDING), (False, DeliveryStatus.CANCELLED)])
+def test_whether_somebody_reads_it_is_decided_when_no_lease_is_overdue(
+    services: Services, operator: EventService, retired: EventService, comes_back: bool, status: DeliveryStatus
+) -> None:
+    """Redis was away, say: whoever reads the queue may renew its lease, and runs something of it perhaps."""
+    reader = services.make(name=retired.settings.name)
+    reader.broker.work.lease = Lease(lease_ms=600_000, beat_s=600.0, scan_s=600.0, round_s=600.0)
+    reader.broker.presence.enter("shared")
+    link, keys = operator.broker.link, operator.broker.keys
+    link.call("ZADD", keys.processes, 1, reader.broker.presence.name)
+    operator.subscriptions.delete("mine")
+    assert operator.bus.subscriptions.ended() == {"mine": "shared"}
+    assert _statuses(operator)["mine", DeliveryStatus.PENDING] == 4
+
+    ends_ms = operator.broker.clock.real_ms() + 600_000 if comes_back else 0
+    link.call("ZADD", keys.processes, ends_ms, reader.broker.presence.name)
+    operator.bus.tending.make_round()
+    assert operator.bus.subscriptions.ended() == {}
+    assert _statuses(operator)["mine", status] == 4
 
 
 def test_a_round_goes_on_where_the_one_before_stopped(

@@ -2,8 +2,9 @@
 cancel_shared: end what a subscription that has ended has on a queue that it shared with others, some of it; call again
 until all has been looked at.
 
-For a queue that nobody reads: whoever reads it ends what it comes to. How far this has come is kept, since the others may
-have millions there. What waits for its next attempt is ended first, else it could come to a lane that was looked at.
+For a queue that nobody reads: whoever reads it ends what it comes to. What a process holds whose lease nobody has ended
+is spared. How far this has come is kept, since the others may have millions there. What waits for its next attempt is
+ended first, else it could come to a lane that was looked at.
 
 KEYS
   1  prefix of the bus
@@ -17,7 +18,6 @@ ARGV
   3  subscription
   4  queue
   5  limit           most entries to look at
-  6  real_ms         real time, which leases are measured in: what living processes hold is spared
 RETURNS
   1; 0 when all has been looked at, or when none of this name has ended that is not settled and is listed with this queue
 ]]
@@ -69,7 +69,7 @@ local function sweep_lane(stream, from)
   local entries = redis.call("XRANGE", stream, from, "+", "COUNT", limit)
   if #entries == 0 then return nil end
   local last = entries[#entries][1]
-  local held = held_by_living(stream, tonumber(ARGV[6]), entries[1][1], last)
+  local held = held_by_living(stream, 0, entries[1][1], last)
   for _, entry in ipairs(entries) do
     if not held[entry[1]] and is_own(entry[2]) then
       cancel_delivery(entry[2])
