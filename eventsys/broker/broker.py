@@ -27,6 +27,7 @@ from eventsys.store.steps import Step, packed, packed_steps, results_of
 
 from .allocator import settle_allocator
 from .attempt import attempt_of
+from .booted import Booted
 from .consumer import EventConsumer
 from .endings import PARKED_MS
 from .forks import end_forked_child
@@ -94,7 +95,7 @@ class EventBroker(Broker):
         self.interrupts = Interrupts(partial(recycle, self))
         self.has_batches = False
         self.when_stuck: Callable[[str], None] = lambda *_: None
-        self._booted = 0
+        self._booted = Booted(self._hooks, self.work.last_commits.hear)
         self._threads: dict[int, int] = {}  # of Dramatiq's own workers, by how much each has fetched at once
         _brokers.add(self)
 
@@ -121,7 +122,7 @@ class EventBroker(Broker):
     @property
     def has_workers(self) -> bool:
         """Whether a worker runs in this process."""
-        return self._booted > 0
+        return self._booted.has_any
 
     # Declaring
 
@@ -239,20 +240,17 @@ class EventBroker(Broker):
             self._hooks.before_message(args[0])
             return
         if signal == "worker_boot":
-            self._booted += 1
             hand_out_by_turns(args[0])
             if isinstance(args[0], Worker):
                 self._threads[args[0].queue_prefetch] = args[0].worker_threads
+            self._booted.before_boot(args[0])
         elif signal == "worker_shutdown":
             with self.declaring:  # a thread it is about to start for a queue has been started then
                 let_go_of(self, args[0])
             self._hooks.forget()
-        elif signal == "nack" and isinstance(args[0], Received) and self.work.parks(args[0]):
-            return
-        if self._is_inner(signal):
-            return
-        self.work.last_commits.hear(signal)
-        self._hooks.call_before("before_" + signal, *args, **kwargs)
+            self._booted.before_shutdown(args[0])
+        elif signal != "nack" or not isinstance(args[0], Received) or not self.work.parks(args[0]):
+            self._hooks.call_before("before_" + signal, *args, **kwargs)
 
     def emit_after(self, signal: str, *args: Any, **kwargs: Any) -> None:
         """Call the hooks after something, as Dramatiq does.
@@ -265,21 +263,16 @@ class EventBroker(Broker):
             return
         if signal in {"ack", "nack"} and isinstance(args[0], Received):
             return
-        is_inner = self._is_inner(signal)
+        if signal == "worker_boot":
+            self._booted.after_boot(args[0])
+            return
+        if signal == "worker_shutdown":
+            self._booted.after_shutdown(args[0])
+            return
         if signal == "process_boot":
             settle_garbage()
             settle_allocator()
-        if signal == "worker_shutdown":
-            self._booted = max(0, self._booted - 1)
-        if not is_inner:
-            self._hooks.call_after("after_" + signal, *args, **kwargs)
-
-    def _is_inner(self, signal: str) -> bool:
-        """Say whether this is about one worker of several in this process: the middleware hears of the first and last.
-
-        An application may start its run-time handlers beside a worker; one poller and one event loop serve both.
-        """
-        return signal in {"worker_boot", "worker_shutdown"} and self._booted > 1
+        self._hooks.call_after("after_" + signal, *args, **kwargs)
 
     def _handler_ended(self, message: MessageProxy, kwargs: dict[str, Any]) -> dict[str, Any]:
         if isinstance(message, Received) and message.attempt is not None and message.attempt.is_anothers:
@@ -329,7 +322,7 @@ class EventBroker(Broker):
         self.clock.forget_process()
         self.work.forget_process()
         self.interrupts, self.declaring = Interrupts(partial(recycle, self)), threading.RLock()
-        self._booted = 0
+        self._booted.forget_process()
         let_go_of_all(self)
         self._hooks.forget()
 

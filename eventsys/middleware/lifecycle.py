@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from eventsys.broker.broker import EventBroker
 from eventsys.clock import Clock
+from eventsys.forking import begins_anew_in_children
 from eventsys.model.builtin_payloads import SystemStarted, SystemStopped
 from eventsys.model.catalog import SYSTEM_SHUTDOWN, SYSTEM_STARTUP
 from eventsys.version import __version__
@@ -41,6 +42,11 @@ class Lifecycle(Middleware):
         self._flush = flush
         self._clock = clock
         self._hosted = hosted
+        self.forget_process()
+        begins_anew_in_children(self)
+
+    def forget_process(self) -> None:
+        """In a forked child: it is the parent that has begun."""
         self._role: str | None = None
         self._began = 0.0
 
@@ -65,8 +71,11 @@ class Lifecycle(Middleware):
         self._flush(timeout_s)
 
     def after_worker_boot(self, broker: Broker, worker: Any) -> None:
-        """Tell of a worker that is ready; not of one that a test turns by hand, which would see it among its own."""
-        if isinstance(broker, EventBroker) and broker.work.by_hand:
+        """Tell of a worker that is ready; not of one that a test turns by hand, which would see it among its own.
+
+        One may begin before the last one has ended: this process has told of itself then.
+        """
+        if self._role == "worker" or (isinstance(broker, EventBroker) and broker.work.by_hand):
             return
         self.begin("worker", queues=getattr(worker, "queues", None) or getattr(worker, "consumer_whitelist", None))
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from eventsys import Event, EventService, EventStatus
 from eventsys.broker.lease import Lease
 from eventsys.bus.settling import own_queue_of
+from eventsys.scheduling.poller import PollerMiddleware
 from eventsys.store.keys import LOG_QUEUE
 from tests.support.services import Services
 from tests.support.waiting import eventually
@@ -32,6 +35,11 @@ def other(services: Services, host: EventService) -> EventService:
 
 def _handle(event: Event) -> None:
     """Do nothing."""
+
+
+def _has_poller(host: EventService) -> bool:
+    [middleware] = [one for one in host.broker.middleware if isinstance(one, PollerMiddleware)]
+    return middleware.poller is not None
 
 
 @pytest.mark.redis62
@@ -71,6 +79,39 @@ def test_only_its_own_threads_end(host: EventService, other: EventService) -> No
     assert seen == [event.id]
     other.subscriptions.delete("yours")
     eventually(lambda: not host.broker.has_workers)
+
+
+def test_two_that_are_deleted_at_once_leave_nothing_behind(host: EventService, other: EventService) -> None:
+    for name in ("mine", "yours"):
+        host.subscribe("a.b", _handle, name=name)
+    assert _has_poller(host)
+    with host.bus.tending._looking:  # it sees both with one look
+        for name in ("mine", "yours"):
+            other.subscriptions.delete(name)
+    eventually(lambda: not host.broker.has_workers)
+    assert not _has_poller(host)
+
+
+def test_a_process_that_works_on_lets_go_what_is_due(host: EventService, other: EventService) -> None:
+    """Though a handler of what was deleted runs on while it subscribes again."""
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def handle(event: Event) -> None:
+        begun.set()
+        goes_on.wait(60)
+
+    host.subscribe("a.b", handle, name="mine")
+    event = other.publish("a.b", {})
+    assert begun.wait(60)
+    other.subscriptions.delete("mine")
+    eventually(lambda: not _has_poller(host))
+    host.subscribe("a.c", _handle, name="yours")
+    goes_on.set()
+    assert other.wait(event.id).status is EventStatus.DELIVERED
+    for ending in host.bus._at_run_time._ending:
+        ending.join()
+    assert host.broker.has_workers
+    assert _has_poller(host)
 
 
 def test_what_is_subscribed_anew_before_its_threads_end_keeps_them(host: EventService, other: EventService) -> None:
