@@ -102,7 +102,8 @@ class EventBus:
         )  # fmt: skip
         self._memory = MemoryWatch(work.room, self.system)
         watch = DispatchWatch(self.hosts, broker.clock, lambda: self._at_run_time.are_started and not work.by_hand)
-        self.tending.duties += [one.make_round for one in (self.housekeeping, self._driver, self._memory, watch)]
+        duties = (self.housekeeping, self._driver, self._memory, watch, self._at_run_time)
+        self.tending.duties += [one.make_round for one in duties]
         work.after_scan, work.look = self.tending.make_round, self.tending.look
         work.forgetful.when_rebound += [self.router.forget, self.declarations.forget, self.tending.forget]
         work.forgetful.when_lost += [self.system.forget, self.housekeeping.forget, self._memory.forget]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from dramatiq import Worker as DramatiqWorker
@@ -18,6 +20,8 @@ from eventsys.forking import begins_anew_in_children
 
 #: Milliseconds an idle worker waits at a time, and so the longest that `stop` takes when nothing runs.
 _WORKER_TIMEOUT_MS = 500
+
+logger = logging.getLogger(__name__)
 
 
 class RunTimeWorkers:
@@ -41,6 +45,7 @@ class RunTimeWorkers:
         """In a forked child: the workers are the parent's; `start` runs the handlers here too."""
         self._workers: dict[str, Any] = {}
         self._ending: list[threading.Thread] = []
+        self._to_end: list[Callable[[], None]] = []
         self._is_started = False
         # A worker that starts declares what this process hosts, and waits for Redis; who drops a handler waits for
         # none of that, and may hold what a declaration needs.
@@ -79,9 +84,22 @@ class RunTimeWorkers:
             if len(left) == len(self._actors):
                 return
             self._actors = left
-            thread = threading.Thread(target=self._stop_unused, args=(actor,), name="eventsys-unsubscribe", daemon=True)
-            self._ending = [one for one in self._ending if one.is_alive()] + [thread]
-            thread.start()
+        self._end(partial(self._stop_unused, actor))
+
+    def make_round(self) -> bool:
+        """End what could not be ended at once, and say whether some of it is left."""
+        with self._noting:
+            self._ending = [one for one in self._ending if one.is_alive()]
+            while self._to_end:
+                thread = threading.Thread(target=self._to_end[0], name="eventsys-unsubscribe", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:  # this process may have no more threads
+                    logger.warning("%s; what was unsubscribed ends later", error, extra={"action": "threads_stay"})
+                    return True
+                del self._to_end[0]
+                self._ending.append(thread)
+        return False
 
     def start(self) -> None:
         """Run the handlers, those that are added later too."""
@@ -98,12 +116,15 @@ class RunTimeWorkers:
         with self._noting:
             self._actors = []
             ending, self._ending = self._ending, []
+            to_end, self._to_end = self._to_end, []
         for worker in workers.values():
             worker.stop()
         if current_attempt() is None:  # else the handler that they wait for may be this one
             for thread in ending:
                 thread.join()
-        return bool(ending)
+            for end in to_end:
+                end()
+        return bool(ending or to_end)
 
     def remember(self) -> Callable[[], None]:
         """Return what puts the handlers back as they are now."""
@@ -127,6 +148,12 @@ class RunTimeWorkers:
             worker = kind(self._broker, queues={queue}, worker_threads=self._threads, worker_timeout=_WORKER_TIMEOUT_MS)
             self._workers[queue] = worker
             worker.start()
+
+    def _end(self, end: Callable[[], None]) -> None:
+        """Have a thread of its own end something."""
+        with self._noting:
+            self._to_end.append(end)
+        self.make_round()
 
     def _stop_unused(self, former: HandlerActor) -> None:
         """Stop the worker of a handler that is gone, unless it was subscribed anew meanwhile."""

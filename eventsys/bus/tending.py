@@ -242,15 +242,15 @@ class Tending:
         self._broker.work.gates.learn(self._version, self._known)
         self._vigil.watch_breakers(self._known)
         gone, known = [actor for actor in declared if actor.actor_name not in self._rows], self._version
-        self._version = None if gone else known  # where Redis does not answer now, the next look sees to them
+        self._version = None if gone else known  # what cannot be done now, the next look sees to
         if gone and self._renew():  # they ended because this process was away for longer than its lease
             self._complete()
             self._look(self._subscriptions.version(), newest)
             return
-        self._version = known
         for actor in gone:
             logger.info("%s was unsubscribed elsewhere", actor.actor_name, extra={"action": "subscription_ended"})
             self._declarations.drop(actor.actor_name, only=actor)  # meanwhile it may have been declared anew
+        self._version = known
 
     def _declare_again(self, declared: list[HandlerActor], newest: str) -> None:
         """Declare again what this process hosts: Redis has lost data since that version of the set, the newest known.

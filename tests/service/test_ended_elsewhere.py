@@ -114,6 +114,46 @@ def test_a_process_that_works_on_lets_go_what_is_due(host: EventService, other: 
     assert _has_poller(host)
 
 
+def test_where_no_thread_can_be_started_what_was_deleted_ends_later(
+    host: EventService, other: EventService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, has_room = threading.Thread.start, threading.Event()
+
+    def start_if_any(thread: threading.Thread) -> None:
+        if thread.name == "eventsys-unsubscribe" and not has_room.is_set():
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    for name in ("mine", "yours"):
+        host.subscribe("a.b", _handle, name=name)
+    monkeypatch.setattr(threading.Thread, "start", start_if_any)
+    with host.bus.tending._looking:
+        for name in ("mine", "yours"):
+            other.subscriptions.delete(name)
+    eventually(lambda: not host.bus.declarations.hosted())
+    assert len(host.bus._at_run_time._workers) == 2
+    has_room.set()
+    eventually(lambda: not host.broker.has_workers)
+
+
+def test_what_could_not_be_dropped_is_dropped_by_the_next_look(
+    host: EventService, other: EventService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declarations, failed = host.bus.declarations, threading.Event()
+    drop = declarations.drop
+
+    def drop_late(*given: object, **more: object) -> None:
+        if not failed.is_set():
+            failed.set()
+            raise RuntimeError
+        drop(*given, **more)  # type: ignore[arg-type]
+
+    host.subscribe("a.b", _handle, name="mine")
+    monkeypatch.setattr(declarations, "drop", drop_late)
+    other.subscriptions.delete("mine")
+    eventually(lambda: not host.broker.has_workers)
+
+
 def test_what_is_subscribed_anew_before_its_threads_end_keeps_them(host: EventService, other: EventService) -> None:
     seen: list[str] = []
     host.subscribe("a.b", _handle, name="mine")
