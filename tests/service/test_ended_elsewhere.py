@@ -56,6 +56,8 @@ def test_what_is_deleted_elsewhere_leaves_no_threads_behind(host: EventService, 
 def test_what_others_have_subscribed_under_its_name_is_not_read_here(host: EventService, other: EventService) -> None:
     """They share the queue; fetched where it has no handler, a delivery would wait there for one."""
     host.subscribe("a.b", _handle, name="mine")
+    # It says so once its reader begins, and with that that it lives.
+    eventually(lambda: host.bus.hosts.is_read(own_queue_of("mine"), host.broker.clock.real_ms()))
     host.broker.link.call("ZADD", host.broker.keys.processes, 1, host.broker.presence.name)
     seen: list[str] = []
     other.subscribe("a.*", lambda event: seen.append(event.id), name="mine")
