@@ -70,7 +70,7 @@ class RunTimeWorkers:
             self.drop(actor)
         with self._lock:
             if self._is_started and actor in self._actors:
-                self._run(actor.queue_name)
+                self._run(actor)
 
     def drop(self, actor: HandlerActor) -> None:
         """Forget a handler that is declared no longer, and have its threads stopped by another one.
@@ -105,7 +105,7 @@ class RunTimeWorkers:
         """Run the handlers, those that are added later too."""
         with self._lock:
             for actor in self._actors:
-                self._run(actor.queue_name)
+                self._run(actor)
             self._is_started = True
 
     def stop(self) -> bool:
@@ -141,13 +141,18 @@ class RunTimeWorkers:
         except ActorNotFound:
             return False
 
-    def _run(self, queue: str) -> None:
-        if queue not in self._workers and not self._broker.work.by_hand:
-            # Dramatiq's worker hands out one message at a time; ours gathers batches.
-            kind: Any = Worker if self._broker.has_batches else DramatiqWorker
-            worker = kind(self._broker, queues={queue}, worker_threads=self._threads, worker_timeout=_WORKER_TIMEOUT_MS)
-            self._workers[queue] = worker
-            worker.start()
+    def _run(self, actor: HandlerActor) -> None:
+        queue, former = actor.queue_name, self._workers.get(actor.queue_name)
+        # Dramatiq's worker hands out one message at a time; ours gathers batches.
+        is_fit = former is not None and (actor.batching is None or isinstance(former, Worker))
+        if is_fit or self._broker.work.by_hand:
+            return
+        kind: Any = Worker if self._broker.has_batches else DramatiqWorker
+        worker = kind(self._broker, queues={queue}, worker_threads=self._threads, worker_timeout=_WORKER_TIMEOUT_MS)
+        self._workers[queue] = worker
+        worker.start()
+        if former is not None:
+            self._end(former.stop)
 
     def _end(self, end: Callable[[], None]) -> None:
         """Have a thread of its own end something."""

@@ -6,8 +6,9 @@ import threading
 
 import pytest
 
-from eventsys import Event, EventService, EventStatus
+from eventsys import Event, EventService, EventStatus, SubscriptionOptions
 from eventsys.broker.lease import Lease
+from eventsys.broker.worker import Worker
 from eventsys.bus.settling import own_queue_of
 from eventsys.scheduling.poller import PollerMiddleware
 from eventsys.store.keys import LOG_QUEUE
@@ -34,6 +35,10 @@ def other(services: Services, host: EventService) -> EventService:
 
 
 def _handle(event: Event) -> None:
+    """Do nothing."""
+
+
+def _handle_many(events: list[Event]) -> None:
     """Do nothing."""
 
 
@@ -170,6 +175,24 @@ def test_what_is_subscribed_anew_before_its_threads_end_keeps_them(host: EventSe
     event = other.publish("a.b", {})
     assert other.wait(event.id).status is EventStatus.DELIVERED
     assert seen == [event.id]
+
+
+def test_what_takes_batches_from_now_on_does_not_keep_threads_that_hand_out_one(
+    host: EventService, other: EventService
+) -> None:
+    host.subscribe("a.b", _handle, name="mine")
+    workers = host.bus._at_run_time
+    [former] = workers._workers.values()
+    with workers._lock:  # what is to stop them waits
+        host.unsubscribe("a.b", "mine")
+        host.subscribe("a.b", _handle_many, SubscriptionOptions(batch_size=2), name="mine")
+    [worker] = workers._workers.values()
+    assert isinstance(worker, Worker)
+    for ending in workers._ending:
+        ending.join()
+    assert host.broker._booted._running == {worker}
+    assert not former.workers[0].is_alive()
+    assert other.wait(other.publish("a.b", {}).id).status is EventStatus.DELIVERED
 
 
 def test_what_is_ended_before_its_subscriber_runs_it_is_not_run(
