@@ -24,13 +24,21 @@ class SetRead(NamedTuple):
     subscriptions: tuple[Subscription, ...]
 
 
+#: Seconds that a thread waits for another one to read the set. A connection may be stuck for much longer, and the
+#: thread that renews the lease of the process asks too.
+TURN_S = 1.0
+
 #: The mark of what changed while it was read, which nothing in Redis is like.
 _MOVED = object()
 
 
 class _Kept(NamedTuple):
-    """What was read, and what stood in Redis before and after: the version, and the digest of the rows."""
+    """What was read, and what stood in Redis before and after: the version, and the digest of the rows.
 
+    It counts as long as the set has the `since` that it was read with.
+    """
+
+    since: object
     marks: list[Any]
     rows: list[Subscription]
     found: SetRead
@@ -56,42 +64,58 @@ class SubscriptionSet:
     def forget(self) -> None:
         """Read it anew: it is another bus's from now on, or Redis has lost data.
 
-        After a loss other changes may lead to the version that is kept.
+        After a loss other changes may lead to the version that is kept. What a thread reads at this moment does not
+        count either, and nobody waits for it.
         """
-        with self._lock:
-            self._kept = None
+        self._since = object()
 
     def forget_process(self) -> None:
         """In a forked child: whoever reads just now does so in the parent."""
         self._lock = threading.Lock()
-        self._kept = None
+        self.forget()
 
     def read(self) -> SetRead:
         """Return the version of the set, and the set as it was then or later.
 
         Should the set change while it is read, the version is too old, and a dispatch computed with it is refused and
         computed again. What was read last is returned again where nothing has changed since, and where only states
-        have, no rows are read. Of several threads that see a change at once one reads, and the others get what it read.
+        have, no rows are read. Of several threads that see a change at once one reads, and the others get what it read;
+        where it does not come back soon, they read as well.
         """
-        with self._lock:
-            kept = self._kept
-            if kept is None or self._link.call(*self._marks) != kept.marks:
-                kept = self._kept = self._read_beside(kept) or self._read()
-            return kept.found
+        lock = self._lock
+        if not lock.acquire(timeout=TURN_S):
+            # Its thread is stuck, or was interrupted before it could let go: later ones take turns without it.
+            if self._lock is lock:
+                self._lock = threading.Lock()
+            return self._read_if_changed()
+        try:
+            return self._read_if_changed()
+        finally:
+            lock.release()
 
     def parsed(self, row: bytes) -> Subscription:
         """Return what is in a row; a bus may have thousands, of which a change concerns one."""
         known = self._parsed.get(row)
         return Subscription.from_row(row) if known is None else known
 
-    def _read_beside(self, kept: _Kept | None) -> _Kept | None:
+    def _read_if_changed(self) -> SetRead:
+        """Return what is kept, if it is so still, or what is read now; any threads may do so at once."""
+        since, kept = self._since, self._kept
+        if kept is None or kept.since is not since:
+            kept = self._read(since)
+        elif self._link.call(*self._marks) != kept.marks:
+            kept = self._read_beside(kept) or self._read(since)
+        self._kept = kept
+        return kept.found
+
+    def _read_beside(self, kept: _Kept) -> _Kept | None:
         """Read how subscriptions stand, where their rows are those that are kept; return None where they are not."""
-        if kept is None or not isinstance(kept.marks[1], bytes):
+        if not isinstance(kept.marks[1], bytes):
             return None
-        read = self._read(kept.rows)
+        read = self._read(kept.since, kept.rows)
         return read if read.marks[1] == kept.marks[1] else None
 
-    def _read(self, rows: list[Subscription] | None = None) -> _Kept:
+    def _read(self, since: object, rows: list[Subscription] | None = None) -> _Kept:
         """Read how subscriptions stand, and their rows unless those are given, the version before anything else."""
         keys = self._keys
         commands = [
@@ -105,7 +129,7 @@ class SubscriptionSet:
         if rows is None:
             rows = self._rows_of(*texts)
         marks = [one if one == other else _MOVED for one, other in zip(before, after, strict=True)]
-        return _Kept(marks, rows, SetRead(text_of(before[0] or b"0"), standing_of(rows, states, opened)))
+        return _Kept(since, marks, rows, SetRead(text_of(before[0] or b"0"), standing_of(rows, states, opened)))
 
     def _rows_of(self, texts: list[bytes]) -> list[Subscription]:
         parsed = [self.parsed(text) for text in texts]

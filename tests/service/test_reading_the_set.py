@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -96,8 +96,9 @@ def test_whatever_becomes_of_a_subscription_is_read(looking: EventService, servi
 
 
 def test_of_threads_that_see_a_change_at_once_one_reads(
-    looking: EventService, services: Services, redis_client: redis.Redis
+    looking: EventService, services: Services, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("eventsys.store.subscription_set.TURN_S", 60.0)
     assert services.make(name=looking.settings.name).bus.subscriptions.remove("one-3")
     before, all_are_there, found = commands_of(redis_client), threading.Barrier(8), list[Any]()
 
@@ -113,6 +114,65 @@ def test_of_threads_that_see_a_change_at_once_one_reads(
     assert used_since(redis_client, before)["hvals"] == 1
     assert len({id(one) for one in found}) == 1
     assert len(found) == 8
+
+
+@pytest.fixture
+def stuck(looking: EventService, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], object]]:
+    """A thread that has asked Redis for the set, and does not get the reply before this is called."""
+    link, reads, goes_on = looking.broker.link, threading.Event(), threading.Event()
+    pipeline = link.pipeline
+
+    def late(commands: Any) -> list[Any]:
+        replies = pipeline(commands)
+        if threading.current_thread() is thread and not reads.is_set():
+            reads.set()
+            goes_on.wait(240)
+        return replies
+
+    def end() -> None:
+        goes_on.set()
+        thread.join(60)
+
+    thread = threading.Thread(target=looking.bus.subscriptions.all)
+    monkeypatch.setattr(link, "pipeline", late)
+    looking.bus.subscriptions.forget()
+    thread.start()
+    assert reads.wait(60)
+    yield end
+    end()
+
+
+def test_whoever_asks_while_another_thread_is_stuck_is_answered(
+    looking: EventService, stuck: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread that renews the lease asks too. Only the first one waits: later ones take turns without the stuck."""
+    found = list[Any]()
+
+    def ask(most_s: float) -> None:
+        monkeypatch.setattr("eventsys.store.subscription_set.TURN_S", most_s)
+        asking = threading.Thread(target=lambda: found.append(looking.bus.subscriptions.all()), daemon=True)
+        asking.start()
+        asking.join(60)
+
+    ask(0.01)
+    ask(600.0)
+    assert [len(one.subscriptions) for one in found] == [20, 20]
+
+
+def test_what_is_read_while_it_is_forgotten_is_not_kept(
+    looking: EventService, services: Services, stuck: Callable[[], object]
+) -> None:
+    """Nor is it waited for."""
+    subscriptions = looking.bus.subscriptions
+    version = subscriptions.version()
+    assert services.make(name=looking.settings.name).bus.subscriptions.set_state("one-3", "paused", 0)
+    looking.broker.link.call("SET", looking.broker.keys.subscriptions_version, version)  # it was lost, and others not
+    forgetting = threading.Thread(target=subscriptions.forget, daemon=True)
+    forgetting.start()
+    forgetting.join(60)
+    assert not forgetting.is_alive()
+    stuck()
+    assert _states(looking)["one-3"] is SubscriptionState.PAUSED
 
 
 @pytest.mark.parametrize("change", ["state", "rows"])
