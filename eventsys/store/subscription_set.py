@@ -103,17 +103,18 @@ class SubscriptionSet:
         since, kept = self._since, self._kept
         if kept is None or kept.since is not since:
             kept = self._read(since)
-        elif self._link.call(*self._marks) != kept.marks:
-            kept = self._read_beside(kept) or self._read(since)
+        elif (marks := self._link.call(*self._marks)) != kept.marks:
+            kept = self._read_beside(kept, marks) or self._read(since)
         self._kept = kept
         return kept.found
 
-    def _read_beside(self, kept: _Kept) -> _Kept | None:
+    def _read_beside(self, kept: _Kept, marks: list[Any]) -> _Kept | None:
         """Read how subscriptions stand, where their rows are those that are kept; return None where they are not."""
-        if not isinstance(kept.marks[1], bytes):
+        digest = kept.marks[1]
+        if not isinstance(digest, bytes) or marks[1] != digest:
             return None
         read = self._read(kept.since, kept.rows)
-        return read if read.marks[1] == kept.marks[1] else None
+        return read if read.marks[1] == digest else None
 
     def _read(self, since: object, rows: list[Subscription] | None = None) -> _Kept:
         """Read how subscriptions stand, and their rows unless those are given, the version before anything else."""

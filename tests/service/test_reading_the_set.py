@@ -175,6 +175,16 @@ def test_what_is_read_while_it_is_forgotten_is_not_kept(
     assert _states(looking)["one-3"] is SubscriptionState.PAUSED
 
 
+@pytest.mark.redis62
+def test_a_declaration_has_a_process_read_states_once(
+    looking: EventService, services: Services, redis_client: redis.Redis
+) -> None:
+    assert services.make(name=looking.settings.name).bus.subscriptions.remove("one-3")
+    before = commands_of(redis_client)
+    assert len(looking.bus.subscriptions.all().subscriptions) == 19
+    assert used_since(redis_client, before)["hgetall"] == 2
+
+
 @pytest.mark.parametrize("change", ["state", "rows"])
 def test_a_change_while_the_set_is_read_has_it_read_again(
     looking: EventService, services: Services, monkeypatch: pytest.MonkeyPatch, change: str
