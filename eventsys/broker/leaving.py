@@ -24,7 +24,7 @@ def leave_queue(broker: EventBroker, queue: str, subscription: str) -> None:
 
     Args:
         broker: The broker of the process.
-        queue: The queue, which no other subscription has. The threads that it had alone have ended.
+        queue: The queue, whose own threads have ended. Redis keeps it where it is not of that subscription alone.
         subscription: The name of that.
     """
     work = broker.work

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from eventsys import Event, EventService, EventStatus
+from eventsys import Event, EventService, EventStatus, SubscriptionOptions
 from eventsys.broker.in_flight import InFlight
 from eventsys.bus.settling import OWN_QUEUE, own_queue_of
 from eventsys.model.priority import LANES
@@ -140,6 +140,24 @@ def test_a_queue_that_a_worker_reads_with_all_others_stays_with_it(services: Ser
     ending.join()
     assert host.broker.presence.reads(own_queue_of("mine"))
     assert _has_handled(host, host, "mine")
+
+
+def test_a_queue_that_others_may_use_too_is_left_and_not_forgotten(
+    services: Services, host: EventService, other: EventService
+) -> None:
+    """Nobody would look there for what a dead process held, since who sends to it has told of it once; nor is a pause
+    that somebody ordered over.
+    """
+    application = services.make(name=host.settings.name)
+    application.on("a.b", name="theirs", queue="shared")(_handle)
+    application.bus.prepare()  # its workers are to be started later
+    host.subscribe("a.b", _handle, SubscriptionOptions(queue="shared"), name="mine")
+    eventually(lambda: host.bus.hosts.is_read("shared", host.broker.clock.real_ms()))
+    link, keys = other.broker.link, other.broker.keys
+    link.call("SADD", keys.queues_paused, "shared")
+    host.unsubscribe("a.b", "mine")
+    eventually(lambda: not host.bus.hosts.is_read("shared", host.broker.clock.real_ms()))
+    assert [link.call("SISMEMBER", key, "shared") for key in (keys.queues, keys.queues_paused)] == [1, 1]
 
 
 @pytest.mark.redis62

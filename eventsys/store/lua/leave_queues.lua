@@ -1,7 +1,8 @@
 --[[
 leave_queues: say that a process reads queues no longer, each that of a subscription it hosted.
 
-What has ended is forgotten with the last process that reads it. Sent twice it does the same.
+What has ended is forgotten with the last process that reads it, where it was of that subscription alone. Sent twice
+it does the same.
 
 KEYS
   1  prefix of the bus

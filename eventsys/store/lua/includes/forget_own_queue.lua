@@ -3,6 +3,7 @@ forget_own_queue: forget the queue of one subscription alone, once that has ende
 
 Not before everything of it is settled, for that is looked for there, nor while it is declared. A process that lives may
 read it still, and would make the lanes anew. Who declares the subscription again says that there is such a queue.
+Those of subscriptions made at run time begin with `run.`, unless they name another one: that stays, as it is others' too.
 
 Uses: prefix
 ]]
@@ -15,6 +16,7 @@ local function is_read(queue)
 end
 
 local function forget_own_queue(queue, name)
+  if string.sub(queue, 1, 4) ~= "run." then return end
   local rows, lanes = prefix .. ":subscriptions", {}
   if redis.call("HEXISTS", rows, name) == 1 or redis.call("HEXISTS", rows .. ":ended", name) == 1 then return end
   if redis.call("HEXISTS", prefix .. ":delayed:queues", queue) == 1 then return end
