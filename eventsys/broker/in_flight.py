@@ -232,9 +232,10 @@ class InFlight:
             self._places.pop(key, None)
 
     def forget_queue(self, queue: str) -> None:
-        """Keep no count of a queue of which nothing is held, nor will be: what was worked on counts with the rest."""
+        """Keep no count of a queue of which nothing is held: what was worked on counts with the rest."""
         with self._lock:
-            self._held.pop(queue, None)
+            if self._held[queue] == 0:  # a reader that ends may have fetched something since that was asked
+                self._held.pop(queue, None)
             self._handled[""] += self._handled.pop(queue, 0)
 
     def held(self, queue: str) -> int:

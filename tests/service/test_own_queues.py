@@ -205,3 +205,12 @@ def test_forgetting_a_queue_takes_nothing_from_what_was_handled_in_all() -> None
     in_flight.forget_queue("run.mine")
     assert (in_flight.handled_in_all(), in_flight.handled_count("run.mine")) == (3, 0)
     assert in_flight.held("run.mine") == 0
+    assert "run.mine" not in in_flight._held
+
+
+def test_forgetting_a_queue_leaves_the_count_of_what_is_held() -> None:
+    in_flight: Any = InFlight()
+    in_flight.take_up("run.mine", 1)
+    in_flight.forget_queue("run.mine")
+    in_flight.all_handled("run.mine", 1)
+    assert in_flight.held("run.mine") == 0
