@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable
 from typing import Any
 
 from dramatiq import Broker, Middleware
@@ -17,33 +16,23 @@ from eventsys.bus.declarations import Declarations
 from eventsys.bus.displacing import Displacements
 from eventsys.bus.inline import InlineHandlers
 from eventsys.bus.settling import settle
+from eventsys.bus.settling_turns import SettlingTurns
 from eventsys.bus.vigil import Vigil
 from eventsys.errors import EventsysError, SettingsError, SubscriptionConflictError
 from eventsys.forking import begins_anew_in_children
 from eventsys.model.subscription import Subscription
 from eventsys.store.hosts import HostStore
 from eventsys.store.set_version import begin_era, has_lost_data, newest_of
-from eventsys.store.settlement import Settlement
 from eventsys.store.subscriptions import SubscriptionStore
 
 #: Seconds between tries to declare subscriptions while Redis is away and a worker starts.
 _RETRY_S = 0.5
-
-#: Most seconds that a round goes on with what has ended: the thread that makes it has to beat.
-_SETTLING_S = 1.0
-
-#: Most seconds that a process goes on with it before it ends; its supervisor waits for that.
-_LAST_SETTLING_S = 3.0
 
 logger = logging.getLogger(__name__)
 
 
 class BootRefusedError(MiddlewareError, SettingsError):
     """A worker cannot work on this bus: it was written by a newer version."""
-
-
-class _TimeIsUpError(Exception):
-    """It is left to the next round to go on."""
 
 
 class Tending:
@@ -78,6 +67,7 @@ class Tending:
         self._inline = inline
         self._hosts = hosts
         self._vigil = vigil
+        self._settling = SettlingTurns(broker, subscriptions)
         self.duties: list[Callable[[], bool]] = []
         self.forget()
         self.forget_process()
@@ -111,7 +101,7 @@ class Tending:
         self._declarations.try_again()
         self.look()
         self._end_unhosted()
-        goes_on = self._settle_in_turn()
+        goes_on = self._settling.go_on()
         self._inline.give_away_strays()
         goes_on = self.release() or goes_on
         self._vigil.look(self._known)
@@ -146,47 +136,7 @@ class Tending:
 
     def settle_ended(self) -> None:
         """Cancel the open deliveries of every subscription that has ended, for a few seconds: this process ends."""
-        with suppress(_TimeIsUpError):
-            self._settle_all(self._subscriptions.ended(), _LAST_SETTLING_S)
-
-    def _settle_in_turn(self) -> bool:
-        """Do that for as long as a round may; what takes longer one process goes on with, round by round.
-
-        Were it all of them, Redis would have no time for anything else.
-
-        Returns:
-            Whether the next round is to come soon: something is settled, or there is more of it. Of what runs somewhere
-            nothing can be done before that is over, which has the next round made soon by itself.
-        """
-        ended = self._subscriptions.ended()
-        if not ended:
-            return False
-        presence, settlement = self._broker.presence, Settlement(self._broker.link, self._broker.keys)
-        if settlement.who() not in {"", presence.name}:
-            return False
-        try:
-            return self._settle_all(ended, _SETTLING_S)
-        except _TimeIsUpError:
-            settlement.note_who(presence.name, self._broker.work.lease.lease_ms)
-            return True
-
-    def _settle_all(self, ended: Mapping[str, str], longest_s: float) -> bool:
-        """Settle subscriptions that have ended, given with their queues, and say whether any could be.
-
-        Raises:
-            _TimeIsUpError: If that takes longer; something was done in any case, however slow Redis is.
-        """
-        clock, is_any_settled = self._broker.clock, False
-        ends_at = clock.monotonic() + longest_s
-
-        def check() -> None:
-            if clock.monotonic() >= ends_at:
-                raise _TimeIsUpError
-
-        for name, queue in ended.items():
-            is_any_settled = settle(self._broker, name, queue, between=check) or is_any_settled
-            check()
-        return is_any_settled
+        self._settling.go_on_at_last()
 
     def _renew(self) -> bool:
         """Declare anew what lives as long as this process, where it counted as dead meanwhile, and say whether so."""

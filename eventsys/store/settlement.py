@@ -51,9 +51,18 @@ class Settlement:
         """Say whether a subscription that has ended has no open deliveries of its own any more, and note that."""
         return bool(self._link.run(script("settle_subscription"), self._keys.prefix, name, own_queue))
 
-    def note_who(self, process: str, lease_ms: int) -> None:
-        """Say that a process goes on with what takes long, so that the others need not."""
-        self._link.call("SET", self._keys.settling, process, "PX", lease_ms)
+    def take_turn(self, process: str, longest_ms: int) -> bool:
+        """Let a process go on with what takes long, so that the others need not, and say whether it is its turn.
+
+        Args:
+            process: The name of its lease.
+            longest_ms: How long it has the turn unless it says so again; no longer than its lease.
+        """
+        return bool(self._link.run(script("take_turn"), self._keys.prefix, process, longest_ms))
+
+    def give_up_turn(self, process: str) -> None:
+        """Say that a process goes on no longer, if it is its turn."""
+        self._link.run(script("take_turn"), self._keys.prefix, process, 0)
 
     def who(self) -> str:
         """Return the process that goes on with what takes long; empty: none said so for a while."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+import redis
 
 from eventsys import Event, EventService
+from eventsys.broker.lease import Lease
 from eventsys.store.keys import LOG_QUEUE
 from tests.support.services import Services
 from tests.support.waiting import eventually
@@ -53,8 +56,12 @@ class Slow:
 @pytest.fixture
 def held_back(services: Services) -> EventService:
     """A process that hosts `room`, which is paused, and `own`, which it does not run; both have many deliveries."""
-    events = services.make()
-    services.work(services.make(name=events.settings.name), queues={LOG_QUEUE})
+    return _held_back(services)
+
+
+def _held_back(services: Services, **settings: Any) -> EventService:
+    events = services.make(**settings)
+    services.work(services.make(name=events.settings.name, **settings), queues={LOG_QUEUE})
     events.on("a.b", name="room")(_handle)
     events.subscribe("a.b", _handle, name="own")
     events.subscriptions.pause("room")
@@ -97,9 +104,76 @@ def test_one_process_goes_on_with_it_and_the_others_leave_it_to_that(
     twin.bus.tending.make_round()
     assert (mine.count, others.count) == (1, 0)
 
-    twin.broker.link.call("DEL", twin.broker.keys.settling)  # as when that one died a lease ago
+    held_back.bus.tending.make_round()
+    assert (mine.count, others.count) == (2, 0)
+
+
+def test_others_leave_it_to_that_from_the_first_step_on(
+    services: Services, held_back: EventService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not only when its first second is over."""
+    twin = services.make(name=held_back.settings.name)
+    twin.bus.prepare()
+    others = Slow(twin, monkeypatch, seconds=1)
+    run, began = held_back.broker.link.run, list[str]()
+    now = held_back.broker.clock.monotonic()
+    monkeypatch.setattr(held_back.broker.clock, "monotonic", lambda: now)
+
+    def run_while_others_look(script: Any, *arguments: Any) -> Any:
+        if script.name == "cancel_waiting":
+            began.append(script.name)
+            if len(began) == 2:
+                twin.bus.tending.make_round()
+        return run(script, *arguments)
+
+    monkeypatch.setattr(held_back.broker.link, "run", run_while_others_look)
+    held_back.bus.subscriptions.remove("room")
+    held_back.bus.tending.make_round()
+    assert others.count == 0
+    assert len(began) > 2
+    assert held_back.bus.subscriptions.ended() == {}
+    assert twin.broker.link.call("GET", twin.broker.keys.settling) is None
+
+
+def test_others_go_on_as_soon_as_the_lease_of_that_one_was_ended(
+    services: Services, held_back: EventService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twin = services.make(name=held_back.settings.name)
+    twin.bus.prepare()
+    mine, others = Slow(held_back, monkeypatch, seconds=1), Slow(twin, monkeypatch, seconds=1)
+    held_back.bus.subscriptions.remove("room")
+    held_back.bus.tending.make_round()
+    twin.broker.link.call("ZADD", twin.broker.keys.processes, 0, held_back.broker.presence.name)
     twin.bus.tending.make_round()
     assert (mine.count, others.count) == (1, 1)
+
+
+def test_it_is_left_to_a_process_no_longer_than_a_usual_lease(
+    held_back: EventService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held_back.broker.work.lease = Lease(lease_ms=3_600_000)
+    Slow(held_back, monkeypatch, seconds=1)
+    held_back.bus.subscriptions.remove("room")
+    held_back.bus.tending.make_round()
+    assert 0 < int(held_back.broker.link.call("PTTL", held_back.broker.keys.settling)) <= Lease().lease_ms
+
+
+@pytest.mark.redis62
+def test_at_the_memory_limit_the_rest_of_a_round_is_done_still(
+    fresh_redis: Callable[[], Any], services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What would free memory comes behind it."""
+    server = fresh_redis()
+    events, done = _held_back(services, redis_url=server.url), list[str]()
+    events.bus.tending.make_round()
+    slow = Slow(events, monkeypatch, seconds=1)
+    events.bus.subscriptions.remove("room")
+    monkeypatch.setattr(events.bus.tending, "duties", [lambda: bool(done.append("done"))])
+    with redis.Redis.from_url(server.url) as client:
+        client.config_set("maxmemory", 1)
+        events.bus.tending.make_round()
+        client.config_set("maxmemory", 0)
+    assert (slow.count, done) == (1, ["done"])
 
 
 def test_whoever_declares_the_name_anew_keeps_its_lease_meanwhile(
