@@ -268,7 +268,7 @@ class EventBus:
             self.declarations.drop(actor.actor_name)
             leave_queue(self.broker, actor.queue_name, actor.actor_name)
         if mortal or were_any_dropped:
-            self.tending.settle_ended()
+            self.tending.settle_ended({actor.actor_name for actor in mortal})
         self.system.close()
 
     def get_metrics(self) -> EventMetrics:

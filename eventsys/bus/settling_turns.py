@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 
 from eventsys.broker.broker import EventBroker
@@ -69,6 +69,7 @@ class SettlingTurns:
     def __init__(self, broker: EventBroker, subscriptions: SubscriptionStore) -> None:
         self._broker = broker
         self._subscriptions = subscriptions
+        self._latest = ""
 
     def go_on(self) -> bool:
         """Settle what has ended. What takes long one process goes on with, round by round.
@@ -84,8 +85,10 @@ class SettlingTurns:
         turn = _Turn(settlement, self._broker.presence.name, self._broker.work.lease.lease_ms)
         if turn.is_others():
             return False
+        # Behind where the time was up: else one that has millions has everything beside it wait.
+        in_turn = sorted(ended.items(), key=lambda one: (one[0] <= self._latest, one[0]))
         try:
-            is_any_settled = self._settle_all(ended, _ROUND_S, turn.take)
+            is_any_settled = self._settle_all(in_turn, _ROUND_S, turn.take)
         except _OthersTurnError:
             return False
         except _TimeIsUpError:
@@ -93,12 +96,17 @@ class SettlingTurns:
         turn.give_up()
         return is_any_settled
 
-    def go_on_at_last(self) -> None:
-        """Settle what has ended for a few seconds, whoever's turn it is: this process ends."""
-        with suppress(_TimeIsUpError):
-            self._settle_all(self._subscriptions.ended(), _LAST_S, lambda: True)
+    def go_on_at_last(self, first: Collection[str]) -> None:
+        """Settle what has ended for a few seconds, whoever's turn it is: this process ends.
 
-    def _settle_all(self, ended: Mapping[str, str], longest_s: float, take_turn: Callable[[], bool]) -> bool:
+        Args:
+            first: The names that come first, since this process has just left them.
+        """
+        in_turn = sorted(self._subscriptions.ended().items(), key=lambda one: (one[0] not in first, one[0]))
+        with suppress(_TimeIsUpError):
+            self._settle_all(in_turn, _LAST_S, lambda: True)
+
+    def _settle_all(self, in_turn: Iterable[tuple[str, str]], longest_s: float, take_turn: Callable[[], bool]) -> bool:
         """Settle subscriptions that have ended, given with their queues, and say whether any could be.
 
         Raises:
@@ -117,7 +125,8 @@ class SettlingTurns:
                 raise _OthersTurnError
             check_time()
 
-        for name, queue in ended.items():
+        for name, queue in in_turn:
+            self._latest = name
             is_any_settled = settle(self._broker, name, queue, between=check) or is_any_settled
             check_time()
         return is_any_settled

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from dramatiq import Broker, Middleware
@@ -134,9 +134,9 @@ class Tending:
         """Cancel the open deliveries of a subscription that has ended, but for what runs; say whether that was all."""
         return settle(self._broker, name, queue)
 
-    def settle_ended(self) -> None:
-        """Cancel the open deliveries of every subscription that has ended, for a few seconds: this process ends."""
-        self._settling.go_on_at_last()
+    def settle_ended(self, first: Collection[str]) -> None:
+        """Cancel the open deliveries of what has ended, for a few seconds, of these first: this process ends."""
+        self._settling.go_on_at_last(first)
 
     def _renew(self) -> bool:
         """Declare anew what lives as long as this process, where it counted as dead meanwhile, and say whether so."""

@@ -10,6 +10,7 @@ import redis
 
 from eventsys import Event, EventService
 from eventsys.broker.lease import Lease
+from eventsys.bus.settling import own_queue_of
 from eventsys.store.keys import LOG_QUEUE
 from tests.support.services import Services
 from tests.support.waiting import eventually
@@ -176,6 +177,19 @@ def test_at_the_memory_limit_the_rest_of_a_round_is_done_still(
     assert (slow.count, done) == (1, ["done"])
 
 
+def test_one_that_takes_long_keeps_nothing_waiting_that_ended_beside_it(
+    held_back: EventService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held_back.on("z.z", name="small")(_handle)
+    held_back.bus.tending.make_round()
+    Slow(held_back, monkeypatch, seconds=1)
+    for name in ("room", "small"):
+        held_back.bus.subscriptions.remove(name)
+    held_back.bus.tending.make_round()
+    held_back.bus.tending.make_round()
+    assert set(held_back.bus.subscriptions.ended()) == {"room"}
+
+
 def test_whoever_declares_the_name_anew_keeps_its_lease_meanwhile(
     held_back: EventService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,6 +213,9 @@ def test_a_process_that_ends_goes_on_with_it_for_seconds_and_leaves_the_rest(
     held_back.bus.subscriptions.remove("room")
     held_back.stop()  # `own` ends with it
     assert slow.count == 1
+    link, keys = twin.broker.link, twin.broker.keys
+    assert link.call("XLEN", keys.lane(own_queue_of("own"), 5)) == _MANY - 500, "it has just left that"
+    assert link.call("XLEN", keys.room("room", 5)) == _MANY
 
     def is_settled() -> bool:
         twin.bus.tending.make_round()

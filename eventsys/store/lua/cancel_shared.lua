@@ -92,7 +92,7 @@ else
 end
 if not following then part, following = part + 1, "-" end
 if part <= #lanes then
-  redis.call("SET", place, part .. " " .. following, "EX", 60)
+  redis.call("SET", place, part .. " " .. following, "EX", 3600)
 else
   redis.call("DEL", place)
 end
