@@ -121,7 +121,7 @@ class SubscriptionStore:
         return (self._keys.prefix, name, declaration_hash, row, host, now_ms, taken_over, how, *subscription.was)
 
     def remove(self, name: str) -> bool:
-        """End a subscription, and say whether there was one. `settle_ended` cancels what is open."""
+        """End a subscription, and say whether there was one. `settle` cancels what is open."""
         return bool(self._link.run(script("remove_subscription"), self._keys.prefix, name, ""))
 
     def leave(self, name: str, host: str) -> bool:

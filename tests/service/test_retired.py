@@ -81,6 +81,30 @@ def test_what_is_open_on_a_queue_that_nobody_reads_is_cancelled_and_retries_too(
     assert operator.get_metrics().pending_events == 0
 
 
+def test_retries_are_looked_at_to_the_last_however_many_there_are(
+    services: Services, operator: EventService, retired: EventService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are in a set, which is looked at part by part; Redis gives a small one away in one go."""
+    worker = services.work(retired, queues={"shared"})
+    operator.publish_many([("a.b", {})] * 196)
+    eventually(lambda: operator.delayed.get_waiting_retries().total == 400)
+    worker.stop()
+    retired.broker.close()
+    monkeypatch.setattr(settlement, "_AT_ONCE", 20)
+    link, steps = operator.broker.link, list[str]()
+    run = link.run
+
+    def note_and_run(script: Any, *arguments: Any) -> Any:
+        steps.append(script.name)
+        return run(script, *arguments)
+
+    monkeypatch.setattr(link, "run", note_and_run)
+    operator.subscriptions.delete("mine")
+    assert steps.count("cancel_shared") > 10
+    assert operator.delayed.get_waiting_retries().total == 200
+    assert operator.get_metrics().pending_events == 200
+
+
 def test_what_was_given_to_it_under_a_former_name_is_cancelled(
     services: Services, operator: EventService, retired: EventService
 ) -> None:

@@ -11,7 +11,8 @@ caller reads: what waits elsewhere is no use to it, and looking at all lanes wou
 KEYS
   1  prefix of the bus
      Reads and writes below it: processes, process:<name>, queues, queues:paused, queue:<queue>:<lane>, log:<lane>, clock,
-     counts, subscriptions, subscriptions:ended, subscriptions:renamed, waiting, waiting:<subscription>:<lane>
+     counts, subscriptions, subscriptions:ended, subscriptions:renamed, waiting, waiting:<subscription>:<lane>,
+     news
 ARGV
   1    now_ms    real time
   2    limit     most entries to move on one lane
