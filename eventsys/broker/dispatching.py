@@ -45,8 +45,9 @@ def dispatch_alone(
     work = broker.work
     finished, others = _resolved(broker, messages)
     for one in finished:
-        readers, wanted = _wanted(one.ending, reader_of, work.keys.lane)
         with work.in_flight.watch() as over:
+            # Within the watch: who leaves the queue of one of them waits for its end.
+            readers, wanted = _wanted(one.ending, reader_of, work.keys.lane)
             fetched = work.committer.commit_here(one, wanted)
             work.in_flight.all_handled(one.place.queue, 1)
             are_noted = False

@@ -65,6 +65,15 @@ class InFlight:
             with self._lock:
                 # By identity: another queue's watch that has gathered the same is equal.
                 self._watches = [one for one in self._watches if one is not over]
+                self._changed.notify_all()
+
+    def wait_for_watches(self, timeout_s: float) -> None:
+        """Wait until everybody who watches now has noted what Redis gave them, or has seen that it was lost."""
+        with self._changed:
+            begun = list(self._watches)
+            self._changed.wait_for(
+                lambda: not any(one is over for one in self._watches for over in begun), max(0.0, timeout_s)
+            )
 
     def add(self, places: list[Place], *, over: Collection[_Key] = (), are_found: bool = False) -> list[bool]:
         """Note fetched messages, and say of each whether it is new: what is held already must not run twice.

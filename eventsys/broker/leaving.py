@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
+from eventsys.errors import EventsysError
+from eventsys.model.priority import LANES
+
 from .broker import EventBroker
+from .lanes import LaneReader
+from .messages import Place
 from .staging import ActorTable
+from .work import RETURNED_AT_ONCE, Work
 from .worker import Worker, join_waking
 
 #: The most seconds that handlers which run on are waited for.
 _LONGEST_S = 600.0
 
-#: Seconds between two looks at whether they are waited for in vain.
+#: Seconds between two looks at whether they are waited for in vain, and between two tries where Redis is away.
 _LOOK_S = 0.5
 
 
@@ -31,23 +38,66 @@ def leave_queue(broker: EventBroker, queue: str, subscription: str) -> None:
     with broker.declaring:  # whoever declares it anew has it told to the workers again
         workers = _readers(broker, queue)
         if work.by_hand or _has_actor(broker, queue) or not all(isinstance(one, Worker) for one in workers):
+            _have_lost_found(broker, queue)
             return
         broker.queues.discard(queue)
         readers = [worker.leave(queue) for worker in workers]
     deadline = time.monotonic() + _LONGEST_S
     for reader in readers:
         join_waking(reader, deadline)
+    work.in_flight.wait_for_watches(deadline - time.monotonic())  # a dispatch may just fetch something for one of them
     while broker.has_workers and time.monotonic() < deadline and queue not in broker.queues:
         if work.in_flight.wait_for_room(queue, 1, _LOOK_S):
             break
+    while not _is_over(broker, queue, subscription) and time.monotonic() < deadline:
+        threading.Event().wait(_LOOK_S)
+
+
+def _is_over(broker: EventBroker, queue: str, subscription: str) -> bool:
+    """Forget a queue that nothing here reads, unless something needs it by now; say no where Redis is away."""
+    work = broker.work
     with broker.declaring:
-        if queue in broker.queues or work.in_flight.held(queue):
-            return
+        if queue in broker.queues:
+            _have_lost_found(broker, queue)
+            return True
+        try:
+            _give_back_unknown(work, queue)
+        except EventsysError:
+            return False
+        if work.in_flight.held(queue):
+            return True
         if isinstance(broker.actors, ActorTable):
             broker.actors.forget_home(subscription)
         work.queue_names.forget_one(queue)
         work.in_flight.forget_queue(queue)
         work.presence.leave_queue(queue, subscription)
+    return True
+
+
+def _have_lost_found(broker: EventBroker, queue: str) -> None:
+    """Have those that read a queue now look for what readers that have ended never saw: they began before, perhaps."""
+    for worker in _readers(broker, queue):
+        if (consumer := worker.consumers[queue].consumer) is not None:
+            consumer.find_lost()
+
+
+def _give_back_unknown(work: Work, queue: str) -> None:
+    """Let others take what Redis gave to the readers of a queue and they never saw: no other reader will find it.
+
+    A reader that is to end is woken by breaking its connection, and what Redis gave out at that moment is lost.
+    """
+    if not work.presence.reads(queue):
+        return
+    streams, name = {lane: work.keys.lane(queue, lane) for lane in LANES}, work.presence.name
+    channel = work.link.channel()
+    try:
+        own = LaneReader(channel, list(streams.values()), name).read_own()
+    finally:
+        channel.close()
+    places = [Place(queue, lane, streams[lane], entry.decode(), name) for lane, entry, _ in own]
+    lost = [place for place in places if not work.in_flight.knows(place.stream, place.entry, name)]
+    for start in range(0, len(lost), RETURNED_AT_ONCE):
+        work.give_back(lost[start : start + RETURNED_AT_ONCE])
 
 
 def _readers(broker: EventBroker, queue: str) -> list[Any]:

@@ -51,7 +51,7 @@ from .undispatched import end_undispatched, resolving_again
 from .wanted import give_actor
 
 #: Most messages handed back by one script.
-_RETURNED_AT_ONCE = 200
+RETURNED_AT_ONCE = 200
 
 logger = logging.getLogger(__name__)
 
@@ -235,8 +235,8 @@ class Work:
         """
         places = [message.place for message in messages]
         try:
-            for start in range(0, len(places), _RETURNED_AT_ONCE):
-                self.give_back(places[start : start + _RETURNED_AT_ONCE])
+            for start in range(0, len(places), RETURNED_AT_ONCE):
+                self.give_back(places[start : start + RETURNED_AT_ONCE])
         finally:
             self.in_flight.hold_no_more(places)
 

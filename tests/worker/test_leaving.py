@@ -9,9 +9,13 @@ from collections.abc import Callable
 import pytest
 
 from eventsys import Event, EventService, EventStatus
+from eventsys.broker.lanes import Entry, LaneReader
+from eventsys.broker.readers import Reader
 from eventsys.broker.worker import Worker, join_waking
 from eventsys.bus.settling import own_queue_of
+from eventsys.errors import RedisUnavailableError
 from eventsys.model.priority import LANES
+from eventsys.store.keys import GROUP
 from tests.support.waiting import eventually
 
 Start = Callable[..., Worker]
@@ -90,3 +94,84 @@ def test_a_pause_waits_for_no_reader_that_has_left(
         pausing.join(60)
     assert not pausing.is_alive()
     worker.resume()
+
+
+def test_what_came_as_its_wait_was_broken_is_left_to_others(
+    events: EventService, start_worker: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader that is to end is woken that way, and nothing would have looked for it under a name that lives."""
+    worker = start_worker(events.broker)
+    keys, read, was_lost = events.broker.keys, LaneReader.read_or_wait, threading.Event()
+    lane = keys.lane(QUEUE, 5)
+
+    def read_and_lose(self: LaneReader, room: int, timeout_ms: int) -> list[Entry]:
+        entries = read(self, room, timeout_ms)
+        if entries and lane in self._streams:
+            worker.consumers[QUEUE].stop()
+            worker.consumers[QUEUE].wake()
+            was_lost.set()
+        return entries
+
+    monkeypatch.setattr(LaneReader, "read_or_wait", read_and_lose)
+    events.subscribe("a.b", _handle, name="mine")
+    reader = worker.consumers[QUEUE]
+    monkeypatch.setattr(reader, "room", lambda: 0)  # so that it is not fetched for the reader with the dispatch
+    eventually(lambda: reader.consumer is not None and reader.consumer.patience.is_on)
+    event = events.publish("a.b", {})
+    assert was_lost.wait(60)
+    reader.join(60)
+    assert events.broker.link.call("XPENDING", lane, GROUP)[0] == 1
+    events.unsubscribe("a.b", "mine")
+    assert events.wait(event.id).status is EventStatus.CANCELLED
+    eventually(lambda: _is_left(events))
+
+
+def test_what_was_lost_while_the_queue_was_read_anew_is_found(
+    events: EventService, start_worker: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new reader had looked for it before."""
+    worker = start_worker(events.broker)
+    call, read, lane = events.broker.link.call, LaneReader.read_or_wait, events.broker.keys.lane(QUEUE, 5)
+    first_waits, second_waits, is_there, is_lost = (threading.Event() for _ in range(4))
+
+    def read_or_lose(self: LaneReader, room: int, timeout_ms: int) -> list[Entry]:
+        if lane not in self._streams:
+            return read(self, room, timeout_ms)
+        if not first_waits.is_set():
+            first_waits.set()
+            is_there.wait(60)
+            call("XREADGROUP", "GROUP", GROUP, self.process, "STREAMS", lane, ">")
+            is_lost.set()
+            raise RedisUnavailableError("the connection broke")
+        second_waits.set()
+        is_lost.wait(60)
+        return read(self, room, timeout_ms)
+
+    monkeypatch.setattr(LaneReader, "read_or_wait", read_or_lose)
+    monkeypatch.setattr(Reader, "room", lambda _: 0)  # nothing is fetched for a reader with the dispatch
+    events.subscribe("a.b", _handle, name="mine")
+    assert first_waits.wait(60)
+    events.unsubscribe("a.b", "mine")
+    eventually(lambda: QUEUE not in worker.consumers)
+    events.subscribe("a.b", _handle, name="mine")
+    assert second_waits.wait(60)
+    event = events.publish("a.b", {})
+    eventually(lambda: call("XLEN", lane) == 1)
+    is_there.set()
+    assert events.wait(event.id).status is EventStatus.DELIVERED
+
+
+@pytest.mark.redis62
+def test_a_dispatch_that_fetches_for_a_reader_is_waited_for(events: EventService, start_worker: Start) -> None:
+    """What it was given with an answer that was lost is looked for after that."""
+    start_worker(events.broker)
+    events.subscribe("a.b", _handle, name="mine")
+    with events.broker.work.in_flight.watch():
+        events.unsubscribe("a.b", "mine")
+        [leaving] = events.bus._at_run_time._ending
+        leaving.join(0.2)
+        assert leaving.is_alive()
+        assert events.broker.presence.reads(QUEUE)
+    leaving.join(60)
+    assert not leaving.is_alive()
+    eventually(lambda: _is_left(events))
