@@ -219,8 +219,8 @@ class Declarations:
     def is_declared(self, actor: HandlerActor) -> bool:
         """Say whether Redis was told of a handler of this process, and knows its subscription by that name."""
         with self._lock:
-            is_renamed = self._renamed.get(actor.actor_name) is actor
-            return not is_renamed and actor not in self._undeclared and actor not in self._unhosted
+            is_known = actor.subscription.number > 0 and self._renamed.get(actor.actor_name) is not actor
+            return is_known and actor not in self._undeclared and actor not in self._unhosted
 
     def _save_some(self, actors: Sequence[HandlerActor]) -> Sequence[Saved | None]:
         """Declare handlers in one round trip, and return what came of each; None where it has to be tried by itself."""

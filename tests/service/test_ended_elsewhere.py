@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from eventsys import Event, EventService, EventStatus, SubscriptionOptions
+from eventsys.broker.actor import HandlerActor
 from eventsys.broker.lease import Lease
 from eventsys.broker.worker import Worker
 from eventsys.bus.settling import own_queue_of
@@ -210,3 +211,20 @@ def test_what_is_ended_before_its_subscriber_runs_it_is_not_run(
     host.subscribe("a.b", _handle, name="mine")
     assert not host.broker.has_workers
     assert workers.handlers == []
+
+
+def test_what_is_looked_at_before_it_is_noted_to_be_declared_is_not_dropped(
+    host: EventService, other: EventService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was taken for one that others had ended, then declared, and nobody ran it."""
+    add = host.bus.declarations.add
+
+    def add_late(actor: HandlerActor) -> None:
+        other.subscribe("a.c", _handle, name="yours")  # the set is another one
+        host.bus.tending.look()
+        add(actor)
+
+    monkeypatch.setattr(host.bus.declarations, "add", add_late)
+    host.subscribe("a.b", _handle, name="mine")
+    assert "mine" in host.broker.actors
+    assert other.wait(other.publish("a.b", {}).id).status is EventStatus.DELIVERED
