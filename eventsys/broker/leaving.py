@@ -9,6 +9,7 @@ from typing import Any
 from eventsys.errors import EventsysError
 from eventsys.model.priority import LANES
 
+from .attempt import current_attempt
 from .broker import EventBroker
 from .lanes import LaneReader
 from .messages import Place
@@ -23,7 +24,12 @@ _LONGEST_S = 600.0
 _LOOK_S = 0.5
 
 
-def leave_queue(broker: EventBroker, queue: str, subscription: str) -> None:
+def deadline_of_leaving() -> float:
+    """Return until when, on the monotonic clock, what runs is waited for: not at all in a handler, which is that."""
+    return time.monotonic() + (_LONGEST_S if current_attempt() is None else 0.0)
+
+
+def leave_queue(broker: EventBroker, queue: str, subscription: str, *, deadline: float | None = None) -> None:
     """Have a process read a queue no longer and forget it, unless an actor of its own, or a worker, has need of it.
 
     What runs of it in a worker that reads every queue is waited for, as long as that runs itself. Where it takes too
@@ -33,6 +39,7 @@ def leave_queue(broker: EventBroker, queue: str, subscription: str) -> None:
         broker: The broker of the process.
         queue: The queue, whose own threads have ended. Redis keeps it where it is not of that subscription alone.
         subscription: The name of that.
+        deadline: Until when what runs is waited for, on the monotonic clock; None: for ten minutes.
     """
     work = broker.work
     with broker.declaring:  # whoever declares it anew has it told to the workers again
@@ -42,9 +49,11 @@ def leave_queue(broker: EventBroker, queue: str, subscription: str) -> None:
             return
         broker.queues.discard(queue)
         readers = [worker.leave(queue) for worker in workers]
-    deadline = time.monotonic() + _LONGEST_S
+    deadline = time.monotonic() + _LONGEST_S if deadline is None else deadline
     for reader in readers:
         join_waking(reader, deadline)
+    if any(reader.is_alive() for reader in readers):
+        return  # it may have something in its hands
     work.in_flight.wait_for_watches(deadline - time.monotonic())  # a dispatch may just fetch something for one of them
     while broker.has_workers and time.monotonic() < deadline and queue not in broker.queues:
         if work.in_flight.wait_for_room(queue, 1, _LOOK_S):

@@ -8,7 +8,7 @@ from typing import Any
 
 from eventsys.broker.actor import HandlerActor
 from eventsys.broker.broker import EventBroker
-from eventsys.broker.leaving import leave_queue
+from eventsys.broker.leaving import deadline_of_leaving, leave_queue
 from eventsys.bus.buffer import OnError
 from eventsys.bus.declarations import Declarations
 from eventsys.bus.dispatch_watch import DispatchWatch
@@ -264,9 +264,10 @@ class EventBus:
         were_any_dropped = self._at_run_time.stop()
         mortal = self.declarations.mortal()
         self.declarations.leave(mortal)
+        deadline = deadline_of_leaving()
         for actor in at_run_time:
             self.declarations.drop(actor.actor_name)
-            leave_queue(self.broker, actor.queue_name, actor.actor_name)
+            leave_queue(self.broker, actor.queue_name, actor.actor_name, deadline=deadline)
         if mortal or were_any_dropped:
             self.tending.settle_ended({actor.actor_name for actor in mortal})
         self.system.close()

@@ -80,6 +80,20 @@ def test_a_queue_is_left_when_what_runs_of_it_is_over(events: EventService, star
     eventually(lambda: _is_left(events))
 
 
+def test_a_handler_that_stops_its_process_is_not_waited_for(events: EventService, start_worker: Start) -> None:
+    """It waited for its own end, ten minutes for each subscription of the process."""
+    start_worker(events.broker)
+    has_stopped = threading.Event()
+
+    def handle(event: Event) -> None:
+        events.stop()
+        has_stopped.set()
+
+    events.subscribe("a.b", handle, name="mine")
+    events.publish("a.b", {})
+    assert has_stopped.wait(60)
+
+
 def test_a_pause_waits_for_no_reader_that_has_left(
     events: EventService, start_worker: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
