@@ -74,8 +74,24 @@ class EventConsumer(Consumer):
         Raises:
             ConnectionClosed: If Redis cannot be asked now.
         """
-        with self._work.link.over(self.channel):
-            return self._next()
+        while True:
+            if self._ready:
+                message = self._ready.popleft()
+                if self._work.presence.holds(message.place.holder):
+                    return message
+                # The lease ended while this message waited here, or before it came: somebody else has it, or will.
+                self._work.in_flight.hold_no_more([message.place])
+                self._work.presence.came_late(message.place.holder)
+                continue
+            with self._work.link.over(self.channel):  # not for each message: Dramatiq's worker takes them one by one
+                try:
+                    self._take(self._fetch())
+                except EventsysError as error:
+                    raise ConnectionClosed(str(error)) from error
+                if self._work.is_ending or self._work.presence.is_paused(self.queue):
+                    self._give_back()
+            if not self._ready:
+                return None
 
     def take_all(self) -> list[Received]:
         """Return everything fetched at once, waiting for it as `__next__` does; empty when there was nothing."""
@@ -147,25 +163,6 @@ class EventConsumer(Consumer):
         with suppress(ConnectionClosed), self._work.link.over(last):
             self.requeue(left)
         last.close()
-
-    def _next(self) -> Received | None:
-        while True:
-            if self._ready:
-                message = self._ready.popleft()
-                if self._work.presence.holds(message.place.holder):
-                    return message
-                # The lease ended while this message waited here, or before it came: somebody else has it, or will.
-                self._work.in_flight.hold_no_more([message.place])
-                self._work.presence.came_late(message.place.holder)
-                continue
-            try:
-                self._take(self._fetch())
-            except EventsysError as error:
-                raise ConnectionClosed(str(error)) from error
-            if self._work.is_ending or self._work.presence.is_paused(self.queue):
-                self._give_back()
-            if not self._ready:
-                return None
 
     def _give_back(self) -> None:
         """Hand back what a read brought that was waiting when this process began to end, or its queue was paused."""
