@@ -23,6 +23,9 @@ _LONGEST_S = 600.0
 #: Seconds between two looks at whether they are waited for in vain, and between two tries where Redis is away.
 _LOOK_S = 0.5
 
+#: The most seconds that commits are waited for: in a process that always has some the next round comes soon anyway.
+_COMMIT_S = 1.0
+
 
 def deadline_of_leaving() -> float:
     """Return until when, on the monotonic clock, what runs is waited for: not at all in a handler, which is that."""
@@ -58,6 +61,8 @@ def leave_queue(broker: EventBroker, queue: str, subscription: str, *, deadline:
     while broker.has_workers and time.monotonic() < deadline and queue not in broker.queues:
         if work.in_flight.wait_for_room(queue, 1, _LOOK_S):
             break
+    # What is not committed cannot be settled, and an idle process looks again half a minute later.
+    work.committer.join(max(0.0, min(_COMMIT_S, deadline - time.monotonic())))
     while not _is_over(broker, queue, subscription) and time.monotonic() < deadline:
         threading.Event().wait(_LOOK_S)
 

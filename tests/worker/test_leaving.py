@@ -189,3 +189,27 @@ def test_a_dispatch_that_fetches_for_a_reader_is_waited_for(events: EventService
     leaving.join(60)
     assert not leaving.is_alive()
     eventually(lambda: _is_left(events))
+
+
+def test_it_says_so_after_what_is_over_was_committed(
+    events: EventService, start_worker: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The round that follows settles what ended; another one comes half a minute later."""
+    start_worker(events.broker)
+    events.subscribe("a.b", _handle, name="mine")
+    committer, presence, done = events.broker.work.committer, events.broker.presence, list[str]()
+    join, leave = committer.join, presence.leave_queue
+
+    def join_noted(timeout_s: float | None = None) -> bool:
+        done.append("committed")
+        return join(timeout_s)
+
+    def leave_noted(queue: str, subscription: str) -> None:
+        done.append("left")
+        leave(queue, subscription)
+
+    monkeypatch.setattr(committer, "join", join_noted)
+    monkeypatch.setattr(presence, "leave_queue", leave_noted)
+    events.unsubscribe("a.b", "mine")
+    eventually(lambda: _is_left(events))
+    assert done == ["committed", "left"]
