@@ -189,6 +189,7 @@ class EventBus:
             self.prepare()
         except BaseException:
             self.declarations.drop(own_name)
+            self._at_run_time.refuse(actor)
             raise
         self._at_run_time.add(actor)
         return actor.subscription

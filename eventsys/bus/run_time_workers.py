@@ -86,6 +86,10 @@ class RunTimeWorkers:
             self._actors = left
         self._end(partial(self._stop_unused, actor))
 
+    def refuse(self, actor: HandlerActor) -> None:
+        """Leave what a handler was to read that could not be subscribed; a worker that reads all queues began to."""
+        self._end(partial(self._stop_unused, actor))
+
     def make_round(self) -> bool:
         """End what could not be ended at once, and say whether some of it is left."""
         with self._noting:

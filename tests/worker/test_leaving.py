@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from eventsys import Event, EventService, EventStatus
+from eventsys import Event, EventService, EventStatus, SubscriptionConflictError
 from eventsys.broker.lanes import Entry, LaneReader
 from eventsys.broker.readers import Reader
 from eventsys.broker.worker import Worker, join_waking
@@ -16,6 +16,7 @@ from eventsys.bus.settling import own_queue_of
 from eventsys.errors import RedisUnavailableError
 from eventsys.model.priority import LANES
 from eventsys.store.keys import GROUP
+from tests.support.services import Services
 from tests.support.waiting import eventually
 
 Start = Callable[..., Worker]
@@ -92,6 +93,19 @@ def test_a_handler_that_stops_its_process_is_not_waited_for(events: EventService
     events.subscribe("a.b", handle, name="mine")
     events.publish("a.b", {})
     assert has_stopped.wait(60)
+
+
+def test_what_is_not_subscribed_is_not_read(events: EventService, services: Services, start_worker: Start) -> None:
+    """The queue may be another process's, and what this one fetched there it refused."""
+    worker, other = start_worker(events.broker), services.make(name=events.settings.name)
+    other.subscribe("a.c", _handle, name="mine")
+    before = set(worker.consumers)
+    with pytest.raises(SubscriptionConflictError):
+        events.subscribe("a.b", _handle, name="mine")
+    eventually(lambda: set(worker.consumers) == before and not events.broker.presence.reads(QUEUE))
+    assert QUEUE not in events.broker.queues
+    other.start()
+    assert other.wait(other.publish("a.c", {}).id).status is EventStatus.DELIVERED
 
 
 def test_a_pause_waits_for_no_reader_that_has_left(
