@@ -214,7 +214,7 @@ class Presence:
     def scan(self) -> None:
         """Make available what dead processes held; all of it, since the next scan may be seconds away."""
         self._formers.tell()
-        self._tell_left()
+        self.queues.tell_left(self, self._lock)
         dead = [b""]
         while dead:  # one that holds no more comes once more, and is removed
             # Of inline deliveries nobody reads the queue, and so everybody looks after it.
@@ -264,13 +264,8 @@ class Presence:
         if self._thread is not None:
             self._thread.join(2.0)
         with suppress(EventsysError):
-            self._tell_left()
+            self.queues.tell_left(self, self._lock)
         self._link.run(script("take_over"), self._keys.prefix, 1, _MOST_MOVED, self.name)
-
-    def _tell_left(self) -> None:
-        if self.queues.left:
-            with self._lock:  # else who enters a queue might be overtaken
-                self.queues.tell_left(self.name)
 
     def _introduce(self) -> None:
         read_clock(self._clock, self._link.call)

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 from eventsys.store.keys import Keys
 from eventsys.store.link import Link
 from eventsys.store.scripts import script
+
+#: Most queues that Redis is told of by one script.
+_TOLD_AT_ONCE = 50
+
+
+class Named(Protocol):
+    """What goes by a name, which may change."""
+
+    name: str
 
 
 class ReadQueues:
@@ -52,22 +63,24 @@ class ReadQueues:
         self._readers.pop(queue, None)
         self.left[queue] = subscription
 
-    def tell_left(self, process: str) -> None:
-        """Tell Redis which queues were left; where that fails they stay for the next time.
-
-        Nobody may enter one meanwhile.
+    def tell_left(self, presence: Named, lock: AbstractContextManager[object]) -> None:
+        """Tell Redis which queues were left, some at a time; where that fails the rest stay for the next time.
 
         Args:
-            process: The name of the process.
+            presence: The process, which may have another name each time.
+            lock: Held meanwhile by this: else who enters a queue might be overtaken.
 
         Raises:
             RedisUnavailableError: If Redis cannot be told.
         """
-        left = dict(self.left)
-        pairs = [value for pair in left.items() for value in pair]
-        self._link.run(script("leave_queues"), self._keys.prefix, process, ",".join(self.names()), *pairs)
-        for queue in left:
-            self.left.pop(queue, None)
+        while self.left:
+            with lock:
+                left = dict(list(self.left.items())[:_TOLD_AT_ONCE])
+                pairs = [value for pair in left.items() for value in pair]
+                names = ",".join(self.names())
+                self._link.run(script("leave_queues"), self._keys.prefix, presence.name, names, *pairs)
+                for queue in left:
+                    self.left.pop(queue, None)
 
     def wake_by(self, queue: str, wake: Callable[[], None]) -> None:
         """Call `wake` when a reader of a queue that waits for messages has something else to see to."""

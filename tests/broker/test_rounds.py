@@ -121,3 +121,18 @@ def test_what_came_late_to_a_dead_process_is_found_where_nobody_fetches(
     assert redis_client.zscore(KEYS.processes, "dead") == 0
     presence.scan()
     assert (redis_client.xlen(lane), redis_client.zscore(KEYS.processes, "dead")) == (0, None)
+
+
+@pytest.mark.redis62
+def test_many_queues_are_left_some_at_a_time(make_presence: MakePresence, redis_client: redis.Redis) -> None:
+    """A script of any length holds everybody up; and it asked every process what it reads for each of them."""
+    presence = make_presence("mine")
+    for _ in range(10):
+        make_presence("ours")
+    for number in range(120):
+        presence.leave_queue(f"run.{number}", str(number))
+    redis_client.config_resetstat()
+    presence.scan()
+    stats = redis_client.info("commandstats")
+    assert presence.queues.left == {}
+    assert stats["cmdstat_hget"]["calls"] == 3 * 11

@@ -7,10 +7,17 @@ Those of subscriptions made at run time begin with `run.`, unless they name anot
 
 Uses: prefix
 ]]
+local names_read  -- of each process that lives, all in one text
 local function is_read(queue)
-  for _, process in ipairs(redis.call("ZRANGEBYSCORE", prefix .. ":processes", "(0", "+inf")) do
-    local read = redis.call("HGET", prefix .. ":process:" .. process, "queues")
-    if read and string.find("," .. read .. ",", "," .. queue .. ",", 1, true) then return true end
+  if not names_read then
+    names_read = {}
+    for _, process in ipairs(redis.call("ZRANGEBYSCORE", prefix .. ":processes", "(0", "+inf")) do
+      local read = redis.call("HGET", prefix .. ":process:" .. process, "queues")
+      names_read[#names_read + 1] = "," .. (read or "") .. ","
+    end
+  end
+  for _, names in ipairs(names_read) do
+    if string.find(names, "," .. queue .. ",", 1, true) then return true end
   end
   return false
 end
