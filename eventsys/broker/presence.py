@@ -234,6 +234,8 @@ class Presence:
                         extra={"action": "takeover", "worker": process.decode(), "moved": held},
                     )  # fmt: skip
                     self._when_lost(process.decode(), held)
+            if dead:
+                self.beat_if_due()  # there may be many, and this may be the thread that beats
 
     def note_reload(self, problem: str) -> None:
         """Note that the application's code was loaded again here just now, or why it could not be.

@@ -124,6 +124,31 @@ def test_what_came_late_to_a_dead_process_is_found_where_nobody_fetches(
 
 
 @pytest.mark.redis62
+def test_what_the_dead_held_of_a_queue_that_is_read_is_taken_over_though_redis_lost_its_name(
+    make_presence: MakePresence, redis_client: redis.Redis
+) -> None:
+    """It was found, and its holder with it, and neither was seen to, without an end."""
+    link = make_presence("mine")._link
+    redis_client.delete(KEYS.queues)
+    hold(redis_client, KEYS.lane("mine", 5), "dead")
+    redis_client.zadd(KEYS.processes, {"dead": 1})
+    calls = [link.run(script("take_over"), KEYS.prefix, 3, 100, "", "mine")[:2] for _ in range(3)]
+    assert calls == [[[b"dead"], 1], [[b"dead"], 0], [[], 0]]
+    assert redis_client.zscore(KEYS.processes, "dead") is None
+
+
+@pytest.mark.redis62
+def test_who_sees_to_many_dead_says_meanwhile_that_it_lives(
+    make_presence: MakePresence, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    presence, beats = make_presence("mine"), []
+    monkeypatch.setattr(presence, "beat_if_due", lambda: beats.append(1))
+    redis_client.zadd(KEYS.processes, {"one": 1, "two": 1, "three": 1})
+    presence.scan()
+    assert len(beats) == 3
+
+
+@pytest.mark.redis62
 def test_many_queues_are_left_some_at_a_time(make_presence: MakePresence, redis_client: redis.Redis) -> None:
     """A script of any length holds everybody up; and it asked every process what it reads for each of them."""
     presence = make_presence("mine")

@@ -5,7 +5,8 @@ Any living process may run this, several at once. A consumer is removed only whe
 removing it would drop what is. What a machine had sent before it was lost may reach a lane after that, and makes the
 consumer anew: a name for which something is pending, and which is no process, is that of a dead one from then on.
 
-A dead process is looked for on all lanes of the bus. Otherwise only those of the queues given are looked at, which the
+A dead process is looked for on all lanes of the bus, and of the queues given: after a loss of data they may not be
+among those of the bus, and what it holds there would be found again and again. Otherwise only those of the queues given are looked at, which the
 caller reads: what waits elsewhere is no use to it, and looking at all lanes would cost milliseconds each time.
 
 KEYS
@@ -54,6 +55,18 @@ local function move(stream, queue, process)
   return #pending
 end
 
+local given = {}
+for at = 4, #ARGV do given[#given + 1] = ARGV[at] end
+
+local function all_queues()
+  local queues, has = queues_of_bus(), {}
+  for _, queue in ipairs(queues) do has[queue] = true end
+  for _, queue in ipairs(given) do
+    if not has[queue] then queues[#queues + 1] = queue end
+  end
+  return queues
+end
+
 local moved, taken = 0, {}
 local dead = { ARGV[3] }
 if ARGV[3] == "" then dead = redis.call("ZRANGEBYSCORE", prefix .. ":processes", "-inf", now_ms, "LIMIT", 0, 1) end
@@ -61,7 +74,7 @@ local process = dead[1]
 if process then
   -- From here on the process can neither commit nor renew, should it come back.
   redis.call("ZADD", prefix .. ":processes", 0, process)
-  local streams, queue_of = lanes_of(queues_of_bus())
+  local streams, queue_of = lanes_of(all_queues())
   for _, stream in ipairs(streams) do moved = moved + move(stream, queue_of[stream], process) end
   taken[1] = moved
   if moved == 0 then
@@ -82,9 +95,7 @@ local function note(queue, consumer)
     waiting[#waiting + 1] = queue
   end
 end
-local queues = {}
-for at = 4, #ARGV do queues[#queues + 1] = ARGV[at] end
-local streams, queue_of = lanes_of(queues)
+local streams, queue_of = lanes_of(given)
 for _, stream in ipairs(streams) do
   local summary = redis.pcall("XPENDING", stream, "workers")
   for _, holder in ipairs(not summary.err and summary[4] or {}) do note(queue_of[stream], holder[1]) end
