@@ -48,7 +48,7 @@ def leave_queue(broker: EventBroker, queue: str, subscription: str, *, deadline:
     with broker.declaring:  # whoever declares it anew has it told to the workers again
         workers = _readers(broker, queue)
         if work.by_hand or _has_actor(broker, queue) or not all(isinstance(one, Worker) for one in workers):
-            _have_lost_found(broker, queue)
+            have_lost_found(broker, queue)
             return
         broker.queues.discard(queue)
         readers = [worker.leave(queue) for worker in workers]
@@ -72,7 +72,7 @@ def _is_over(broker: EventBroker, queue: str, subscription: str) -> bool:
     work = broker.work
     with broker.declaring:
         if queue in broker.queues:
-            _have_lost_found(broker, queue)
+            have_lost_found(broker, queue)
             return True
         try:
             _give_back_unknown(work, queue)
@@ -88,10 +88,10 @@ def _is_over(broker: EventBroker, queue: str, subscription: str) -> bool:
     return True
 
 
-def _have_lost_found(broker: EventBroker, queue: str) -> None:
+def have_lost_found(broker: EventBroker, queue: str) -> None:
     """Have those that read a queue now look for what readers that have ended never saw: they began before, perhaps."""
     for worker in _readers(broker, queue):
-        if (consumer := worker.consumers[queue].consumer) is not None:
+        if (consumer := getattr(worker.consumers.get(queue), "consumer", None)) is not None:
             consumer.find_lost()
 
 

@@ -14,7 +14,7 @@ from dramatiq.errors import ActorNotFound
 from eventsys.broker.actor import HandlerActor
 from eventsys.broker.attempt import current_attempt
 from eventsys.broker.broker import EventBroker
-from eventsys.broker.leaving import leave_queue
+from eventsys.broker.leaving import have_lost_found, leave_queue
 from eventsys.broker.worker import Worker
 from eventsys.forking import begins_anew_in_children
 
@@ -156,13 +156,18 @@ class RunTimeWorkers:
         self._workers[queue] = worker
         worker.start()
         if former is not None:
-            self._end(former.stop)
+            self._end(partial(self._stop_former, former, queue))
 
     def _end(self, end: Callable[[], None]) -> None:
         """Have a thread of its own end something."""
         with self._noting:
             self._to_end.append(end)
         self.make_round()
+
+    def _stop_former(self, former: Any, queue: str) -> None:
+        """Stop a worker that another one has replaced, which may have begun before the former lost something."""
+        former.stop()
+        have_lost_found(self._broker, queue)
 
     def _stop_unused(self, former: HandlerActor) -> None:
         """Stop the worker of a handler that is gone, unless it was subscribed anew meanwhile."""

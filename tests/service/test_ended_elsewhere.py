@@ -8,6 +8,7 @@ import pytest
 
 from eventsys import Event, EventService, EventStatus, SubscriptionOptions
 from eventsys.broker.actor import HandlerActor
+from eventsys.broker.consumer import EventConsumer
 from eventsys.broker.lease import Lease
 from eventsys.broker.worker import Worker
 from eventsys.bus.settling import own_queue_of
@@ -194,6 +195,34 @@ def test_what_takes_batches_from_now_on_does_not_keep_threads_that_hand_out_one(
     assert host.broker._booted._running == {worker}
     assert not former.workers[0].is_alive()
     assert other.wait(other.publish("a.b", {}).id).status is EventStatus.DELIVERED
+
+
+def test_who_takes_the_place_of_threads_looks_for_what_they_lost(
+    host: EventService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When they ended; it had looked before."""
+    host.subscribe("a.b", _handle, name="mine")
+    workers, queue, done = host.bus._at_run_time, own_queue_of("mine"), list[str]()
+    former = workers._workers[queue]
+    stop, find_lost = former.stop, EventConsumer.find_lost
+
+    def stop_late() -> None:
+        eventually(lambda: workers._workers[queue].consumers[queue].consumer is not None)
+        stop()
+        done.append("stopped")
+
+    def find_lost_noted(self: EventConsumer) -> None:
+        done.append(self.queue)
+        find_lost(self)
+
+    monkeypatch.setattr(former, "stop", stop_late)
+    monkeypatch.setattr(EventConsumer, "find_lost", find_lost_noted)
+    with workers._lock:  # what is to stop them waits
+        host.unsubscribe("a.b", "mine")
+        host.subscribe("a.b", _handle_many, SubscriptionOptions(batch_size=2), name="mine")
+    for ending in workers._ending:
+        ending.join()
+    assert queue in done[done.index("stopped") :]
 
 
 def test_what_is_ended_before_its_subscriber_runs_it_is_not_run(
