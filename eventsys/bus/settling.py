@@ -48,8 +48,8 @@ def settle(
         name: The subscription.
         queue: The queue it had.
         spares: Whether what living processes hold is left to them.
-        is_declared_anew: Whether the caller declares the name anew: it is about to read a queue that is shared, and
-            what is there is left to it.
+        is_declared_anew: Whether the caller declares the name anew, and waits for this. With `spares` it is to read the
+            same queue, and what is there is left to it.
         between: Called after each script that perhaps left something. What it raises ends this call there, and the next
             one goes on.
 
@@ -64,8 +64,8 @@ def settle(
             between()
         if is_any_spared:
             return False
-        is_shared = queue and not own_queue and not is_declared_anew
-        if is_shared and not _cancel_unread(broker, settlement, name, queue, between):
+        is_shared = queue and not own_queue and not (is_declared_anew and spares)
+        if is_shared and not _cancel_unread(broker, settlement, name, queue, between, decides_now=is_declared_anew):
             return False
         if settlement.note_settled(name, own_queue):
             return True
@@ -81,14 +81,23 @@ def _flush(broker: EventBroker, queue: str, name: str, spares: bool, between: Ca
 
 
 def _cancel_unread(
-    broker: EventBroker, settlement: Settlement, name: str, queue: str, between: Callable[[], None]
+    broker: EventBroker,
+    settlement: Settlement,
+    name: str,
+    queue: str,
+    between: Callable[[], None],
+    *,
+    decides_now: bool,
 ) -> bool:
     """Cancel what a subscription has on a queue that nobody reads; say whether that is done, or left to who reads it.
 
     While Redis was away every lease became overdue: whose it is may run something of it, until another ends its lease.
+    Who `decides_now` takes it for gone, and spares what it holds all the same.
     """
     clock, hosts = broker.clock, HostStore(broker.link, broker.keys)
-    if hosts.is_read(queue, 0):
+    if decides_now and hosts.is_read(queue, clock.real_ms()):
+        return True
+    if not decides_now and hosts.is_read(queue, 0):
         return hosts.is_read(queue, clock.real_ms())
     while settlement.cancel_shared(name, queue, clock.now_ms(), broker.work.retention_ms):
         between()

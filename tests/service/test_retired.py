@@ -156,6 +156,24 @@ def test_who_declares_it_anew_cancels_nothing_of_what_it_is_about_to_read(
     assert _statuses(operator)["mine", DeliveryStatus.PENDING] == 4
 
 
+@pytest.mark.parametrize("is_overdue", [False, True])
+def test_who_declares_it_anew_with_another_queue_cancels_what_is_on_the_former(
+    services: Services, operator: EventService, retired: EventService, is_overdue: bool
+) -> None:
+    """Nobody would look after that any more; an overdue lease keeps nobody waiting who declares."""
+    if is_overdue:
+        reader = services.make(name=retired.settings.name)
+        reader.broker.work.lease = Lease(lease_ms=600_000, beat_s=600.0, scan_s=600.0, round_s=600.0)
+        reader.broker.presence.enter("shared")
+        operator.broker.link.call("ZADD", operator.broker.keys.processes, 1, reader.broker.presence.name)
+    assert operator.bus.subscriptions.remove("mine")
+    anew = services.make(name=retired.settings.name)
+    anew.on("a.b", name="mine", queue="another")(_fail)
+    anew.bus.prepare()
+    assert operator.bus.subscriptions.ended() == {}
+    assert _statuses(operator)["mine", DeliveryStatus.CANCELLED] == 4
+
+
 @pytest.mark.parametrize(("comes_back", "status"), [(True, DeliveryStatus.PENDING), (False, DeliveryStatus.CANCELLED)])
 def test_whether_somebody_reads_it_is_decided_when_no_lease_is_overdue(
     services: Services, operator: EventService, retired: EventService, comes_back: bool, status: DeliveryStatus
