@@ -32,7 +32,15 @@ def deadline_of_leaving() -> float:
     return time.monotonic() + (_LONGEST_S if current_attempt() is None else 0.0)
 
 
-def leave_queue(broker: EventBroker, queue: str, subscription: str, *, deadline: float | None = None) -> None:
+def leave_queue(
+    broker: EventBroker,
+    queue: str,
+    subscription: str,
+    *,
+    is_own: bool,
+    deadline: float | None = None,
+    gives_up: threading.Event | None = None,
+) -> None:
     """Have a process read a queue no longer and forget it, unless an actor of its own, or a worker, has need of it.
 
     What runs of it in a worker that reads every queue is waited for, as long as that runs itself. Where it takes too
@@ -40,15 +48,20 @@ def leave_queue(broker: EventBroker, queue: str, subscription: str, *, deadline:
 
     Args:
         broker: The broker of the process.
-        queue: The queue, whose own threads have ended. Redis keeps it where it is not of that subscription alone.
-        subscription: The name of that.
+        queue: The queue, whose own threads have ended.
+        subscription: The name of its subscription.
+        is_own: Whether it is of that alone. Else a worker that reads it goes on and ends what is left there, and Redis
+            keeps it.
         deadline: Until when what runs is waited for, on the monotonic clock; None: for ten minutes.
+        gives_up: Set when the process is to end: a Redis that is away is waited for no longer.
     """
     work = broker.work
     with broker.declaring:  # whoever declares it anew has it told to the workers again
         workers = _readers(broker, queue)
         if work.by_hand or _has_actor(broker, queue) or not all(isinstance(one, Worker) for one in workers):
             have_lost_found(broker, queue)
+            return
+        if workers and not is_own:
             return
         broker.queues.discard(queue)
         readers = [worker.leave(queue) for worker in workers]
@@ -63,8 +76,9 @@ def leave_queue(broker: EventBroker, queue: str, subscription: str, *, deadline:
             break
     # What is not committed cannot be settled, and an idle process looks again half a minute later.
     work.committer.join(max(0.0, min(_COMMIT_S, deadline - time.monotonic())))
-    while not _is_over(broker, queue, subscription) and time.monotonic() < deadline:
-        threading.Event().wait(_LOOK_S)
+    gives_up = threading.Event() if gives_up is None else gives_up
+    while not _is_over(broker, queue, subscription) and not gives_up.wait(_LOOK_S) and time.monotonic() < deadline:
+        pass
 
 
 def _is_over(broker: EventBroker, queue: str, subscription: str) -> bool:

@@ -25,7 +25,7 @@ from eventsys.bus.replay import Replays
 from eventsys.bus.replay_driver import ReplayDriver
 from eventsys.bus.router import Router
 from eventsys.bus.run_time_workers import RunTimeWorkers
-from eventsys.bus.settling import own_queue_of
+from eventsys.bus.settling import is_own_queue, own_queue_of
 from eventsys.bus.system_events import SystemEvents
 from eventsys.bus.tending import Tending, TendingMiddleware
 from eventsys.bus.vigil import Vigil
@@ -268,7 +268,8 @@ class EventBus:
         deadline = deadline_of_leaving()
         for actor in at_run_time:
             self.declarations.drop(actor.actor_name)
-            leave_queue(self.broker, actor.queue_name, actor.actor_name, deadline=deadline)
+            is_own = is_own_queue(actor.queue_name)
+            leave_queue(self.broker, actor.queue_name, actor.actor_name, is_own=is_own, deadline=deadline)
         if mortal or were_any_dropped:
             self.tending.settle_ended({actor.actor_name for actor in mortal})
         self.system.close()

@@ -16,6 +16,7 @@ from eventsys.broker.attempt import current_attempt
 from eventsys.broker.broker import EventBroker
 from eventsys.broker.leaving import have_lost_found, leave_queue
 from eventsys.broker.worker import Worker
+from eventsys.bus.settling import is_own_queue
 from eventsys.forking import begins_anew_in_children
 
 #: Milliseconds an idle worker waits at a time, and so the longest that `stop` takes when nothing runs.
@@ -46,6 +47,7 @@ class RunTimeWorkers:
         self._workers: dict[str, Any] = {}
         self._ending: list[threading.Thread] = []
         self._to_end: list[Callable[[], None]] = []
+        self._gives_up = threading.Event()
         self._is_started = False
         # A worker that starts declares what this process hosts, and waits for Redis; who drops a handler waits for
         # none of that, and may hold what a declaration needs.
@@ -108,6 +110,7 @@ class RunTimeWorkers:
     def start(self) -> None:
         """Run the handlers, those that are added later too."""
         with self._lock:
+            self._gives_up.clear()
             for actor in self._actors:
                 self._run(actor)
             self._is_started = True
@@ -121,9 +124,14 @@ class RunTimeWorkers:
             self._actors = []
             ending, self._ending = self._ending, []
             to_end, self._to_end = self._to_end, []
+        self._gives_up.set()
+        is_handler = current_attempt() is not None  # then it may be this one that they would wait for
         for worker in workers.values():
-            worker.stop()
-        if current_attempt() is None:  # else the handler that they wait for may be this one
+            if is_handler:
+                self._end(worker.stop)
+            else:
+                worker.stop()
+        if not is_handler:
             for thread in ending:
                 thread.join()
             for end in to_end:
@@ -177,4 +185,6 @@ class RunTimeWorkers:
             worker = None if is_used else self._workers.pop(queue, None)
         if worker is not None:
             worker.stop()
-        leave_queue(self._broker, queue, former.actor_name)
+        leave_queue(
+            self._broker, queue, former.actor_name, is_own=is_own_queue(queue), gives_up=self._gives_up
+        )  # fmt: skip

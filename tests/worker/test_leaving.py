@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 import pytest
 
-from eventsys import Event, EventService, EventStatus, SubscriptionConflictError
+from eventsys import Event, EventService, EventStatus, SubscriptionConflictError, SubscriptionOptions
 from eventsys.broker.lanes import Entry, LaneReader
 from eventsys.broker.readers import Reader
 from eventsys.broker.worker import Worker, join_waking
 from eventsys.bus.settling import own_queue_of
 from eventsys.errors import RedisUnavailableError
 from eventsys.model.priority import LANES
-from eventsys.store.keys import GROUP
+from eventsys.store.keys import GROUP, LOG_QUEUE
 from tests.support.services import Services
 from tests.support.waiting import eventually
 
@@ -93,6 +93,66 @@ def test_a_handler_that_stops_its_process_is_not_waited_for(events: EventService
     events.subscribe("a.b", handle, name="mine")
     events.publish("a.b", {})
     assert has_stopped.wait(60)
+
+
+def test_a_handler_in_threads_of_its_own_may_stop_its_process_too(
+    events: EventService, services: Services, start_worker: Start
+) -> None:
+    """Its worker was to join the thread that it ran in, and what else is done at the end was not."""
+    dispatching = services.make(name=events.settings.name)
+    start_worker(dispatching.broker, queues={LOG_QUEUE})
+    ends: list[str] = []
+
+    def handle(event: Event) -> None:
+        events.stop()
+        ends.append("stopped")
+
+    events.subscribe("a.b", handle, name="mine")
+    events.subscribe("a.c", _handle, name="another")
+    events.start()
+    dispatching.publish("a.b", {})
+    eventually(lambda: ends == ["stopped"])
+    eventually(lambda: not events.broker.has_workers)
+    assert not dispatching.bus.subscriptions.all()[1]
+
+
+def test_a_process_that_ends_waits_for_no_redis_to_leave_a_queue(
+    events: EventService, start_worker: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_worker(events.broker)
+    events.subscribe("a.b", _handle, name="mine")
+    tried = threading.Event()
+
+    def is_away(*_: object) -> None:
+        tried.set()
+        raise RedisUnavailableError("away")
+
+    monkeypatch.setattr("eventsys.broker.leaving._give_back_unknown", is_away)
+    events.unsubscribe("a.b", "mine")
+    assert tried.wait(60)
+    stopping = threading.Thread(target=events.bus._at_run_time.stop)
+    stopping.start()
+    stopping.join(60)
+    assert not stopping.is_alive()
+
+
+def test_a_queue_that_is_not_its_own_is_read_on(events: EventService, start_worker: Start) -> None:
+    """What an unsubscribed handler has there is ended as the worker comes to it, and nobody else would."""
+    worker = start_worker(events.broker)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def handle(event: Event) -> None:
+        begun.set()
+        assert go_on.wait(60)
+
+    events.subscribe("a.b", handle, SubscriptionOptions(queue="named", concurrency=1), name="mine")
+    made = [events.publish("a.b", {}) for _ in range(3)]
+    assert begun.wait(60)
+    events.unsubscribe("a.b", "mine")
+    go_on.set()
+    for one in made:
+        assert events.wait(one.id).status in {EventStatus.DELIVERED, EventStatus.CANCELLED}
+    assert "named" in worker.consumers
 
 
 def test_what_is_not_subscribed_is_not_read(events: EventService, services: Services, start_worker: Start) -> None:
