@@ -36,7 +36,7 @@ from eventsys.settings import load_settings
 from eventsys.store.cron_tasks import CronTaskStore
 from eventsys.store.delayed_entries import read_delayed
 from eventsys.store.delayed_entries import read_entry as read_delayed_entry
-from eventsys.store.keys import LOG_QUEUE
+from eventsys.store.keys import LOG_QUEUE, Keys
 from tests.fuzz import bodies, http
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -108,7 +108,7 @@ def _delayed(data: bytes) -> None:
 
 def _cron_row(data: bytes) -> None:
     parts: list[bytes | None] = [part or None for part in data.split(b"\x00")]
-    CronTaskStore(None, None)._row((parts + [None] * 15)[:15])  # type: ignore[arg-type]
+    CronTaskStore(None, Keys("fuzz"))._row("task", (parts + [None] * 15)[:15])  # type: ignore[arg-type]
 
 
 def _pattern(data: bytes) -> None:
