@@ -28,7 +28,8 @@ logger = logging.getLogger(__name__)
 class RunTimeWorkers:
     """The handlers that a process subscribed at run time, each with a worker of its own once they are started.
 
-    A handler has a queue to itself, so its worker ends with it: it may have been unsubscribed here or elsewhere.
+    A handler has a queue to itself, unless its options name one, so its worker ends with it: it may have been
+    unsubscribed here or elsewhere.
 
     Args:
         broker: What the handlers are declared on.
@@ -110,7 +111,6 @@ class RunTimeWorkers:
     def start(self) -> None:
         """Run the handlers, those that are added later too."""
         with self._lock:
-            self._gives_up.clear()
             for actor in self._actors:
                 self._run(actor)
             self._is_started = True
@@ -136,6 +136,7 @@ class RunTimeWorkers:
                 thread.join()
             for end in to_end:
                 end()
+        self._gives_up = threading.Event()  # the process may subscribe again
         return bool(ending or to_end)
 
     def remember(self) -> Callable[[], None]:
@@ -185,6 +186,4 @@ class RunTimeWorkers:
             worker = None if is_used else self._workers.pop(queue, None)
         if worker is not None:
             worker.stop()
-        leave_queue(
-            self._broker, queue, former.actor_name, is_own=is_own_queue(queue), gives_up=self._gives_up
-        )  # fmt: skip
+        leave_queue(self._broker, queue, former.actor_name, is_own=is_own_queue(queue), gives_up=self._gives_up)
